@@ -1,0 +1,1 @@
+complete --command ocrtool --no-files --arguments "(env _OCRTOOL_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=get-args _TYPER_COMPLETE_ARGS=(commandline -cp) ocrtool)" --condition "env _OCRTOOL_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=is-args _TYPER_COMPLETE_ARGS=(commandline -cp) ocrtool"

@@ -1,0 +1,161 @@
+"""``ocrtool models``: which models there are, what each is made of, how many parameters it has."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ocrtool.errors import MissingDependencyError, ModelError
+from ocrtool.models.config import ModelConfig
+from ocrtool.models.presets import PRESETS
+from ocrtool.vocabulary import SPECIALS
+
+WEIGHTS = Path(__file__).parent / "weights"
+ABOUT = {
+    "line": "text lines of any width: CTC proposes, the decoder verifies",
+    "tiny": "square images, read by a small autoregressive decoder",
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of ``ocrtool models list``; size in bytes, 0 for a preset, which has no weights."""
+
+    name: str
+    kind: str
+    about: str
+    size: int
+
+    def line(self) -> str:
+        """As text for people."""
+        size = f"{self.size / 1e6:.1f} MB" if self.size else "-"
+        return f"{self.name:<8} {self.kind:<8} {size:>9}  {self.about}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a model is made of.
+
+    Attributes:
+        name: As it was asked for.
+        kind: ``preset``, ``bundled`` or ``folder``.
+        parameters: Count of the network's trainable numbers.
+        characters: Size of the alphabet, special tokens not counted.
+        config: Geometry of the network.
+        metrics: Scores of the last validation, where it was trained.
+    """
+
+    name: str
+    kind: str
+    parameters: int
+    characters: int
+    config: ModelConfig
+    metrics: dict[str, Any]
+
+    def lines(self) -> Iterator[str]:
+        """As text for people."""
+        vision, decoder = self.config.vision, self.config.decoder
+        width = vision.width or "any"
+        feed_forward = "SwiGLU" if decoder.swiglu else "GELU"
+        yield f"{self.name} ({self.kind})"
+        yield f"parameters  {self.parameters:,} with {self.characters} characters"
+        yield f"image       {vision.channels} x {vision.height} x {width} pixels, {vision.kind}"
+        yield f"patch       {vision.patch} pixels"
+        if vision.stem:
+            yield f"stem        {' > '.join(map(str, vision.stem))} channels"
+        yield (
+            f"vision      {vision.n_layer} layers of width {vision.d_model}, "
+            f"{vision.n_head} heads, FFN {vision.d_ff}, dropout {vision.dropout}"
+        )
+        yield (
+            f"decoder     {decoder.n_layer} layers of width {decoder.d_model}, "
+            f"{decoder.n_head} heads ({decoder.n_kv_head} for keys and values), "
+            f"{feed_forward} {decoder.d_ff}, dropout {decoder.dropout}"
+        )
+        yield f"text        up to {decoder.max_length} tokens, RoPE theta {decoder.rope_theta:g}"
+        yield f"heads       language model{' and CTC' if self.config.ctc else ''}"
+        for name, value in self.metrics.items():
+            yield f"{name:<11} {value:.4g}" if isinstance(value, float) else f"{name:<11} {value}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values for JSON."""
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "parameters": self.parameters,
+            "characters": self.characters,
+            "config": self.config.to_dict(),
+            "metrics": self.metrics,
+        }
+
+
+def entries() -> Iterator[Entry]:
+    """List the bundled models, then the other presets that can be trained."""
+    bundled = {facts.parent.name: facts.parent for facts in WEIGHTS.glob("*/model.json")}
+    for name, folder in sorted(bundled.items()):
+        size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+        yield Entry(name, "bundled", ABOUT.get(name, "text reader"), size)
+    for name in sorted(PRESETS.keys() - bundled.keys()):
+        yield Entry(name, "preset", ABOUT.get(name, "network"), 0)
+
+
+def describe(name: str, characters: int) -> Description:
+    """Describe a bundled model, a preset or a model folder; a name means the first that has it.
+
+    Args:
+        name: What was asked for.
+        characters: Size of the alphabet with which a preset, which has none, is counted.
+
+    Raises:
+        ModelError: There is no such model.
+        MissingDependencyError: A preset's network is built to be counted, which needs PyTorch.
+    """
+    if name in PRESETS and not (WEIGHTS / name / "model.json").is_file():
+        config = replace(PRESETS[name], vocab_size=SPECIALS + characters)
+        return Description(name, "preset", _count_network(config), characters, config, {})
+    from ocrtool.engines.base import WEIGHTS as WEIGHTS_FILE
+    from ocrtool.engines.base import find_model, read_facts
+
+    folder = find_model(name)
+    facts = read_facts(folder)
+    kind = "bundled" if folder.parent == WEIGHTS else "folder"
+    weights = folder / WEIGHTS_FILE
+    count = _count_file(weights) if weights.is_file() else _count_network(facts.config)
+    metrics = facts.raw.get("metrics", {})
+    size = len(facts.vocabulary.characters)
+    return Description(name, kind, count, size, facts.config, metrics)
+
+
+def _count_network(config: ModelConfig) -> int:
+    """Build the network without memory for its weights, and count."""
+    try:
+        import torch
+
+        from ocrtool.models.ocr import OcrModel
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("ocrtool"):
+            raise
+        raise MissingDependencyError(
+            "counting the parameters of a network needs PyTorch", "pip install 'ocrtool[torch]'"
+        ) from None
+    with torch.device("meta"):
+        return OcrModel(config).num_parameters()
+
+
+def _count_file(path: Path) -> int:
+    """Count the numbers in a safetensors file by its header: eight bytes of length, then JSON."""
+    try:
+        with path.open("rb") as file:
+            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        tensors = [value for key, value in header.items() if key != "__metadata__"]
+        return sum(math.prod(tensor["shape"]) for tensor in tensors)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path} is damaged: {error}") from None

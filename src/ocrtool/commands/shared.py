@@ -1,0 +1,63 @@
+"""Options that several commands have, and what they mean."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from ocrtool.console import Color, Talk
+from ocrtool.errors import UsageError
+
+Verbose = Annotated[
+    int,
+    typer.Option(
+        "--verbose",
+        "-v",
+        count=True,
+        show_default=False,
+        metavar="",
+        help="Say what was chosen and why; show tracebacks. -vv says more.",
+    ),
+]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", show_default=False, help="Say nothing but errors.")
+]
+ColorChoice = Annotated[
+    Color,
+    typer.Option(
+        "--color", envvar="OCRTOOL_COLOR", help="Colour on stderr; NO_COLOR is respected."
+    ),
+]
+NoProgress = Annotated[
+    bool,
+    typer.Option(
+        "--no-progress",
+        envvar="OCRTOOL_NO_PROGRESS",
+        show_default=False,
+        help="Draw no progress bar (none is drawn where stderr is no terminal).",
+    ),
+]
+Device = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        envvar="OCRTOOL_DEVICE",
+        metavar="auto|cpu|cuda|cuda:N",
+        help="Where to compute. A device named here and not there is an error.",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", show_default=False, help="Print JSON.")]
+
+
+def talk(verbose: int, quiet: bool, color: Color, no_progress: bool) -> Talk:
+    """Return what the options of a command say about talk."""
+    if quiet and verbose:
+        raise UsageError("--quiet and --verbose contradict each other")
+    return Talk(-1 if quiet else verbose, color, not no_progress)
+
+
+def pretty(value: Any) -> str:
+    """Return ``value`` as JSON for people and programs."""
+    return json.dumps(value, ensure_ascii=False, indent=2) + "\n"

@@ -1,0 +1,314 @@
+"""``ocrtool train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ocrtool import console
+from ocrtool.commands.shared import ColorChoice, NoProgress, Quiet, Verbose, talk
+from ocrtool.console import Color
+from ocrtool.errors import ExitCode
+
+
+def train(
+    data: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="CSV",
+            show_default=False,
+            help="CSV files with the columns image and text; paths are relative to the CSV.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            show_default=False,
+            help="Folder of the run; default run.",
+        ),
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            "--preset",
+            metavar="NAME",
+            show_default=False,
+            help="Network (ocrtool models list); default tiny, with --synth line.",
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            metavar="FILE",
+            show_default=False,
+            help="JSON file with any option, the network's figures too; flags win over it.",
+        ),
+    ] = None,
+    start_from: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="MODEL",
+            show_default=False,
+            help="Fine-tune a bundled model or a model folder.",
+        ),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", show_default=False, help="Go on with the run in DIR."),
+    ] = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite", show_default=False, help="Start anew in a DIR that holds a run."
+        ),
+    ] = False,
+    validation: Annotated[
+        Path | None,
+        typer.Option(
+            "--validation",
+            metavar="CSV",
+            show_default=False,
+            help="Validation set; default a tenth of the data.",
+        ),
+    ] = None,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict",
+            show_default=False,
+            help="Refuse data with unusable rows; else they are skipped.",
+        ),
+    ] = False,
+    alphabet: Annotated[
+        str | None,
+        typer.Option(
+            "--alphabet",
+            metavar="TEXT",
+            show_default=False,
+            help="Characters to learn; default those of the data.",
+        ),
+    ] = None,
+    synth: Annotated[
+        str | None,
+        typer.Option(
+            "--synth",
+            metavar="lines",
+            show_default=False,
+            help="Draw the data without end instead.",
+        ),
+    ] = None,
+    fonts: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--fonts",
+            metavar="DIR",
+            show_default=False,
+            help="Fonts for --synth, repeatable; default the bundled ones.",
+        ),
+    ] = None,
+    text: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--text",
+            metavar="FILE",
+            show_default=False,
+            help="Text for --synth, repeatable; default a bundled sample.",
+        ),
+    ] = None,
+    draw: Annotated[
+        int | None,
+        typer.Option(
+            "--draw",
+            metavar="N",
+            min=1,
+            show_default=False,
+            help="Only write a picture of N samples to DIR, to look at.",
+        ),
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option("--steps", metavar="N", show_default=False, help="Steps of the whole run."),
+    ] = None,
+    epochs: Annotated[
+        float | None,
+        typer.Option(
+            "--epochs",
+            metavar="N",
+            show_default=False,
+            help="Passes over the data of the whole run.",
+        ),
+    ] = None,
+    max_minutes: Annotated[
+        float | None,
+        typer.Option(
+            "--max-minutes", metavar="N", show_default=False, help="Minutes of the whole run."
+        ),
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            "--batch-size", metavar="N", show_default=False, help="Images a batch; default 64."
+        ),
+    ] = None,
+    accumulate: Annotated[
+        int | None,
+        typer.Option(
+            "--accumulate",
+            metavar="N",
+            show_default=False,
+            help="Batches whose gradients make a step; default 1.",
+        ),
+    ] = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(
+            "--lr",
+            metavar="RATE",
+            show_default=False,
+            help="Peak learning rate; default the preset's.",
+        ),
+    ] = None,
+    warmup: Annotated[
+        int | None,
+        typer.Option(
+            "--warmup",
+            metavar="N",
+            show_default=False,
+            help="Steps of linear warm-up; default 500.",
+        ),
+    ] = None,
+    label_smoothing: Annotated[
+        float | None,
+        typer.Option(
+            "--label-smoothing",
+            metavar="SHARE",
+            show_default=False,
+            help="Share of the target spread over all characters; default 0.0.",
+        ),
+    ] = None,
+    ema: Annotated[
+        float | None,
+        typer.Option(
+            "--ema",
+            metavar="DECAY",
+            show_default=False,
+            help="Decay of the averaged weights, 0 is off; default 0.999.",
+        ),
+    ] = None,
+    validate_every: Annotated[
+        int | None,
+        typer.Option(
+            "--validate-every",
+            metavar="N",
+            show_default=False,
+            help="Steps between validations; default 1000.",
+        ),
+    ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            "--precision",
+            metavar="auto|fp32|bf16|fp16",
+            show_default=False,
+            help="Arithmetic; default auto.",
+        ),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            "--device",
+            envvar="OCRTOOL_DEVICE",
+            metavar="auto|cpu|cuda|cuda:N",
+            show_default=False,
+            help="Where to compute; default auto.",
+        ),
+    ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            "--threads",
+            envvar="OCRTOOL_THREADS",
+            metavar="N",
+            show_default=False,
+            help="CPU threads; default 0, PyTorch's choice.",
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            metavar="N",
+            show_default=False,
+            help="Processes that load or draw images; default 1.",
+        ),
+    ] = None,
+    compile_network: Annotated[
+        bool,
+        typer.Option("--compile", show_default=False, help="Compile the network (torch.compile)."),
+    ] = False,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            "--seed", metavar="N", show_default=False, help="Of everything random; default 42."
+        ),
+    ] = None,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
+    color: ColorChoice = Color.AUTO,
+    no_progress: NoProgress = False,
+) -> int:
+    """Train a model on your own images, or on drawn lines.
+
+    \b
+    Examples:
+      ocrtool train words.csv -o run --epochs 20
+      ocrtool train more.csv --from line -o fine --max-minutes 30
+      ocrtool train --synth lines --fonts ~/fonts --text book.txt -o run --steps 20000
+      ocrtool train words.csv -o run --resume
+      ocrtool train --synth lines --draw 40 -o look
+
+    Needs PyTorch: pip install 'ocrtool[torch]'. Ctrl-C saves the run, and --resume goes on with it.
+    """
+    console.begin(talk(verbose, quiet, color, no_progress))
+    flags = {
+        "data": tuple(data) if data else None,
+        "out": out,
+        "preset": preset,
+        "start_from": start_from,
+        "resume": resume or None,
+        "overwrite": overwrite or None,
+        "validation": validation,
+        "strict": strict or None,
+        "alphabet": alphabet,
+        "synth": synth,
+        "fonts": tuple(fonts) if fonts else None,
+        "text": tuple(text) if text else None,
+        "draw": draw,
+        "steps": steps,
+        "epochs": epochs,
+        "max_minutes": max_minutes,
+        "batch_size": batch_size,
+        "accumulation": accumulate,
+        "learning_rate": learning_rate,
+        "warmup": warmup,
+        "label_smoothing": label_smoothing,
+        "ema": ema,
+        "validate_every": validate_every,
+        "precision": precision,
+        "device": device,
+        "threads": threads,
+        "workers": workers,
+        "compile": compile_network or None,
+        "seed": seed,
+    }
+    from ocrtool.training import make_options, run
+
+    result = run(make_options(flags, config))
+    return ExitCode.INTERRUPTED if result.interrupted else ExitCode.OK

@@ -1,0 +1,205 @@
+"""What decoding asks of an engine, and the arrays that pass between them. NumPy only.
+
+Shapes: B rows (images), N image tokens (columns of a line), T new text tokens, P past ones,
+L decoder layers, G key and value heads, D the width of a head, V token ids.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ocrtool.errors import ModelError, UsageError
+from ocrtool.models.config import DecoderConfig, ModelConfig
+from ocrtool.vocabulary import Vocabulary
+
+FloatArray = NDArray[np.float32]
+IntArray = NDArray[np.int64]
+
+SCHEMA = 1
+"""Newest layout of ``model.json`` that is understood."""
+FACTS = "model.json"
+WEIGHTS = "model.safetensors"
+ENCODER = "encoder.onnx"
+DECODER = "decoder.onnx"
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What ``model.json`` says of a model.
+
+    Attributes:
+        config: Geometry of the network.
+        vocabulary: Its characters.
+        raw: The whole file.
+    """
+
+    config: ModelConfig
+    vocabulary: Vocabulary
+    raw: dict[str, Any]
+
+
+def read_facts(folder: Path) -> ModelFacts:
+    """Read ``model.json`` of a model folder.
+
+    Raises:
+        ModelError: It is missing, damaged, or of a newer ocrtool.
+    """
+    path = folder / FACTS
+    try:
+        raw = json.loads(path.read_text("utf-8"))
+        if raw["schema"] > SCHEMA:
+            raise ModelError(f"{folder} is of a newer ocrtool", "upgrade ocrtool")
+        config = ModelConfig.from_dict(raw["config"])
+        vocabulary = Vocabulary.from_json(raw["characters"])
+    except OSError as error:
+        raise ModelError(f"{folder}: no model there ({error.strerror or error})") from None
+    except (ValueError, KeyError, TypeError, UsageError) as error:
+        raise ModelError(f"{path} is damaged: {error}") from None
+    if len(vocabulary) != config.vocab_size:
+        raise ModelError(
+            f"{path} is damaged: {len(vocabulary)} token ids, the network has {config.vocab_size}"
+        )
+    return ModelFacts(config, vocabulary, raw)
+
+
+def find_model(model: str | Path) -> Path:
+    """Return the folder of a model: a path, or the name of a bundled one.
+
+    Raises:
+        ModelError: There is no such model.
+    """
+    folder = Path(model)
+    if (folder / FACTS).is_file():
+        return folder
+    bundled = Path(str(files("ocrtool"))) / "weights"
+    if (bundled / model / FACTS).is_file():
+        return bundled / model
+    known = ", ".join(sorted(path.parent.name for path in bundled.glob(f"*/{FACTS}")))
+    raise ModelError(
+        f"no model {str(model)!r}",
+        f"name a folder with {FACTS}" + (f", or a bundled model: {known}" if known else ""),
+    )
+
+
+class Encoded(NamedTuple):
+    """A batch of images as the decoder sees it.
+
+    Attributes:
+        cross_keys: (L, B, G, N, D) float32, keys of the image tokens.
+        cross_values: (L, B, G, N, D) float32.
+        lengths: (B,) int64, image tokens of each row that are image.
+        ctc_log_probs: (B, N, V) float32, natural logarithms; None without a CTC head.
+    """
+
+    cross_keys: FloatArray
+    cross_values: FloatArray
+    lengths: IntArray
+    ctc_log_probs: FloatArray | None
+
+    def select(self, rows: IntArray) -> Encoded:
+        """Return the given rows, in that order, cut to the longest of them; rows may repeat."""
+        lengths = self.lengths[rows]
+        longest = int(lengths.max())
+        log_probs = self.ctc_log_probs
+        return Encoded(
+            self.cross_keys[:, rows, :, :longest],
+            self.cross_values[:, rows, :, :longest],
+            lengths,
+            None if log_probs is None else log_probs[rows, :longest],
+        )
+
+
+class Cache:
+    """Keys and values of the tokens that the decoder has read: the twin of ``models.KVCache``.
+
+    Entries of row b beyond ``lengths[b]`` are stale: the network masks them and ``append``
+    overwrites them. So to take a draft back is to shorten a length.
+
+    Attributes:
+        keys: (L, B, G, max_length, D) float32.
+        values: (L, B, G, max_length, D) float32.
+        lengths: (B,) int64, tokens held of each row.
+    """
+
+    def __init__(self, keys: FloatArray, values: FloatArray, lengths: IntArray) -> None:
+        """Wrap existing arrays; ``allocate`` makes an empty cache."""
+        self.keys = keys
+        self.values = values
+        self.lengths = lengths
+
+    @classmethod
+    def allocate(cls, config: DecoderConfig, batch: int) -> Cache:
+        """Return an empty cache for ``batch`` rows of up to ``config.max_length`` tokens."""
+        shape = (config.n_layer, batch, config.n_kv_head, config.max_length, config.d_head)
+        lengths = np.zeros(batch, np.int64)
+        return cls(np.zeros(shape, np.float32), np.zeros(shape, np.float32), lengths)
+
+    @property
+    def longest(self) -> int:
+        """The greatest of ``lengths``."""
+        return int(self.lengths.max())
+
+    def past(self) -> tuple[FloatArray, FloatArray, IntArray]:
+        """Return keys and values as views cut to the longest row, and the lengths."""
+        end = self.longest
+        return self.keys[:, :, :, :end], self.values[:, :, :, :end], self.lengths
+
+    def append(self, new_keys: FloatArray, new_values: FloatArray) -> None:
+        """Write new entries (L, B, G, T, D) behind each row's own end.
+
+        Raises:
+            ValueError: A row would outgrow the cache.
+        """
+        steps, capacity = new_keys.shape[3], self.keys.shape[3]
+        if self.longest + steps > capacity:
+            raise ValueError(f"{self.longest + steps} tokens do not fit a cache of {capacity}")
+        for row, start in enumerate(self.lengths.tolist()):
+            self.keys[:, row, :, start : start + steps] = new_keys[:, row]
+            self.values[:, row, :, start : start + steps] = new_values[:, row]
+        self.lengths = self.lengths + steps
+
+    def truncate(self, lengths: IntArray) -> None:
+        """Forget what lies beyond ``lengths`` (B,); a row shorter than that stays as it is."""
+        self.lengths = np.minimum(self.lengths, lengths)
+
+    def reorder(self, rows: IntArray) -> None:
+        """Make row i a copy of the present row ``rows[i]``; fewer or more rows may result."""
+        self.keys = self.keys[:, rows]
+        self.values = self.values[:, rows]
+        self.lengths = self.lengths[rows]
+
+
+class Engine(Protocol):
+    """A network that runs: ONNX Runtime or PyTorch, the same numbers within rounding.
+
+    Attributes:
+        name: ``onnx`` or ``torch``.
+        device: What really runs it: ``cpu`` or ``cuda:N``.
+        facts: The model's geometry, characters and everything else on record.
+    """
+
+    name: str
+    device: str
+    facts: ModelFacts
+
+    def encode(self, pixels: FloatArray, widths: IntArray) -> Encoded:
+        """Encode images.
+
+        Args:
+            pixels: (B, C, H, W) as :mod:`ocrtool.preprocess` makes them.
+            widths: (B,) pixels of each row that are image.
+        """
+
+    def step(self, tokens: IntArray, encoded: Encoded, cache: Cache) -> FloatArray:
+        """Read tokens (B, T) behind the cache, which grows by T a row.
+
+        Returns:
+            (B, T, V), scores of the token after each of ``tokens``.
+        """

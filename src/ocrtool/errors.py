@@ -1,0 +1,93 @@
+"""The errors that ocrtool raises, each with the exit code that the command line returns for it.
+
+The codes are a stable interface (see ``docs/exit-codes.md``); the wording of messages is not.
+A message says what is wrong, and the remedy, where there is one, what to do about it.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import ClassVar
+
+
+class ExitCode(IntEnum):
+    """What a finished ``ocrtool`` process returns to its caller."""
+
+    OK = 0
+    """All went well; an image without text is success, too."""
+    FAILED = 1
+    """Some inputs failed, the others were read; or an error that has no code of its own."""
+    USAGE = 2
+    """The command line or a configuration file asks for something that cannot be."""
+    MISSING = 3
+    """A runtime, an extra or the asked-for device is not there."""
+    INPUT = 4
+    """The input cannot be read."""
+    OUTPUT = 5
+    """The output cannot be written."""
+    MODEL = 6
+    """The model is not available or not usable."""
+    ENCRYPTED = 8
+    """The document is encrypted and needs a password."""
+    INTERRUPTED = 130
+    """Interrupted by Ctrl-C (128 + SIGINT)."""
+
+
+class OcrToolError(Exception):
+    """Base class of every error that ocrtool raises on purpose.
+
+    Args:
+        message: What is wrong, in one line.
+        remedy: What to do about it, in one line; ``None`` where the message says it all.
+    """
+
+    exit_code: ClassVar[ExitCode] = ExitCode.FAILED
+
+    def __init__(self, message: str, remedy: str | None = None) -> None:
+        super().__init__(message, remedy)
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        """Return ``message`` or ``message; remedy``."""
+        return self.message if self.remedy is None else f"{self.message}; {self.remedy}"
+
+
+class UsageError(OcrToolError):
+    """Options or a configuration that contradict each other or do not exist."""
+
+    exit_code = ExitCode.USAGE
+
+
+class MissingDependencyError(OcrToolError):
+    """A package, an extra or a runtime that the request needs is not installed."""
+
+    exit_code = ExitCode.MISSING
+
+
+class DeviceError(MissingDependencyError):
+    """The device that was asked for is not there or cannot be used."""
+
+
+class InputError(OcrToolError):
+    """An input does not exist, cannot be opened, or is not what it claims to be."""
+
+    exit_code = ExitCode.INPUT
+
+
+class OutputError(OcrToolError):
+    """An output cannot be written: permissions, a full disk, a folder that does not exist."""
+
+    exit_code = ExitCode.OUTPUT
+
+
+class ModelError(OcrToolError):
+    """A model does not exist, is damaged, or does not fit what is asked of it."""
+
+    exit_code = ExitCode.MODEL
+
+
+class EncryptedError(OcrToolError):
+    """A document is encrypted and no (or a wrong) password was given."""
+
+    exit_code = ExitCode.ENCRYPTED

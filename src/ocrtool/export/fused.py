@@ -1,0 +1,174 @@
+"""The network in the operators that ONNX Runtime runs fastest.
+
+The exporter would write normalisation, rotary embedding and attention as dozens of small
+operators, each of which walks through memory once. ONNX Runtime has one operator for each
+(domain ``com.microsoft``, on CPU and CUDA). ``fuse`` puts modules that stand for these operators
+in the place of the network's own; they hold the same parameters, and can be exported, not run.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.onnx.ops import symbolic
+
+from ocrtool.models.layers import CrossAttention, RMSNorm, SelfAttention
+from ocrtool.models.ocr import OcrModel
+
+Angles = tuple[Tensor, Tensor]
+
+
+def fuse(model: OcrModel) -> OcrModel:
+    """Return a copy of the network for export; the parameters are shared."""
+    memo = {id(parameter): parameter for parameter in model.parameters()}
+    fused = copy.deepcopy(model, memo)
+    _replace(fused)
+    return fused
+
+
+def _replace(module: nn.Module) -> None:
+    for name, child in module.named_children():
+        if isinstance(child, RMSNorm):
+            setattr(module, name, FusedRMSNorm(child))
+        elif isinstance(child, SelfAttention):
+            setattr(module, name, FusedSelfAttention(child))
+        elif isinstance(child, CrossAttention):
+            setattr(module, name, FusedCrossAttention(child))
+        else:
+            _replace(child)
+
+
+class FusedRMSNorm(nn.Module):
+    """``SimplifiedLayerNormalization`` in the place of ``RMSNorm``."""
+
+    def __init__(self, norm: RMSNorm) -> None:
+        """Take over the weight."""
+        super().__init__()
+        self.weight = norm.weight
+        self.eps = norm.eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise over the last axis."""
+        attributes = {"axis": -1, "epsilon": self.eps, "stash_type": 1}
+        # ONNX Runtime keeps this operator in the standard domain.
+        return _operator("SimplifiedLayerNormalization", (x, self.weight), attributes, x)
+
+
+class FusedSelfAttention(nn.Module):
+    """``RotaryEmbedding`` and ``MultiHeadAttention`` in the place of ``SelfAttention``."""
+
+    def __init__(self, attention: SelfAttention) -> None:
+        """Take over the projections."""
+        super().__init__()
+        self.n_head = attention.n_head
+        self.n_kv_head = attention.n_kv_head
+        self.d_head = attention.d_head
+        self.qkv = attention.qkv
+        self.out = attention.out
+
+    def forward(
+        self,
+        x: Tensor,
+        angles: Angles | None,
+        *,
+        mask: Tensor | None = None,
+        causal: bool = False,
+        past: tuple[Tensor, Tensor] | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """As ``SelfAttention.forward``; without ``past``, ``mask`` may only hide padding."""
+        if causal:
+            raise ValueError("export runs the decoder behind a past, which may be empty")
+        narrow = self.n_kv_head * self.d_head
+        queries, keys, values = self.qkv(x).split((x.shape[2], narrow, narrow), dim=2)
+        if angles is not None:
+            queries = self._rotate(queries, angles, self.n_head)
+            keys = self._rotate(keys, angles, self.n_kv_head)
+        new_keys, new_values = (
+            part.unflatten(-1, (self.n_kv_head, self.d_head)).transpose(1, 2)
+            for part in (keys, values)
+        )
+        if past is None:
+            mixed = _attention(queries, keys, values, self.n_head, padding=mask)
+        else:
+            seen_keys = torch.cat((past[0], new_keys), dim=2)
+            seen_values = torch.cat((past[1], new_values), dim=2)
+            groups = self.n_head // self.n_kv_head
+            if groups > 1:
+                seen_keys = seen_keys.repeat_interleave(groups, dim=1)
+                seen_values = seen_values.repeat_interleave(groups, dim=1)
+            mixed = _attention(queries, seen_keys, seen_values, self.n_head, bias=mask)
+        return self.out(mixed), new_keys, new_values
+
+    @staticmethod
+    def _rotate(x: Tensor, angles: Angles, heads: int) -> Tensor:
+        """Turn (B, T, heads * D); position p of the operator is row p of its two tables."""
+        cos, sin = (part.flatten(0, 2) for part in angles)
+        if angles[0].shape[0] == 1:  # the same for every row: a start offset of zero
+            positions = torch.zeros(1, dtype=torch.int64)
+        else:
+            positions = torch.arange(cos.shape[0]).view(x.shape[0], x.shape[1])
+        attributes = {"interleaved": 0, "num_heads": heads}
+        return _operator("com.microsoft::RotaryEmbedding", (x, positions, cos, sin), attributes, x)
+
+
+class FusedCrossAttention(nn.Module):
+    """``MultiHeadAttention`` in the place of ``CrossAttention``."""
+
+    def __init__(self, attention: CrossAttention) -> None:
+        """Take over the projections."""
+        super().__init__()
+        self.n_head = attention.n_head
+        self.n_kv_head = attention.n_kv_head
+        self.q = attention.q
+        self.out = attention.out
+        self.keys_values = attention.keys_values
+
+    def forward(self, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+        """As ``CrossAttention.forward``; ``mask`` may only hide padding."""
+        groups = self.n_head // self.n_kv_head
+        if groups > 1:
+            keys = keys.repeat_interleave(groups, dim=1)
+            values = values.repeat_interleave(groups, dim=1)
+        mixed: Tensor = self.out(_attention(self.q(x), keys, values, self.n_head, padding=mask))
+        return mixed
+
+
+def _attention(
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    heads: int,
+    *,
+    padding: Tensor | None = None,
+    bias: Tensor | None = None,
+) -> Tensor:
+    """Attend from (B, T, H * D) to keys and values (B, S, H * D) or (B, H, S, D).
+
+    Args:
+        queries: (B, T, H * D).
+        keys: Keys.
+        values: Values.
+        heads: Query heads H.
+        padding: Additive mask (B, 1, 1, S): which keys exist.
+        bias: Additive mask (B, 1, T, S).
+    """
+    exists = None if padding is None else (padding[:, 0, 0] == 0).to(torch.int32)
+    inputs = (queries, keys, values, None, exists, bias)
+    attributes = {"num_heads": heads}
+    return _operator("com.microsoft::MultiHeadAttention", inputs, attributes, queries)
+
+
+def _operator(
+    name: str,
+    inputs: Sequence[Tensor | None],
+    attributes: Mapping[str, int | float],
+    like: Tensor,
+) -> Tensor:
+    """Stand for an ONNX operator whose output has the shape and type of ``like``."""
+    version = 1 if "::" in name else None
+    return symbolic(
+        name, inputs, dict(attributes), dtype=like.dtype, shape=like.shape, version=version
+    )

@@ -1,0 +1,243 @@
+"""The geometry of a model as frozen dataclasses, saved as JSON beside the weights. Torch-free."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar, get_args
+
+from ocrtool.errors import UsageError
+
+VisionKind = Literal["vit", "line"]
+
+LINE_STRIDE = 4
+"""Pixels in one column of the ``line`` encoder."""
+LINE_HEIGHT_STRIDE = 8
+"""Factor by which the ``line`` stem shrinks the height."""
+
+_C = TypeVar("_C", "VisionConfig", "DecoderConfig")
+
+
+@dataclass(frozen=True)
+class VisionConfig:
+    """The vision encoder.
+
+    Attributes:
+        kind: ``vit`` cuts a fixed-size image into square patches; ``line`` reads a text line of
+            any width as 4-pixel columns.
+        channels: image channels (3 for ``vit`` presets, 1 grey for ``line`` presets).
+        height: image height in pixels.
+        width: image width in pixels; 0 means any (``line`` only).
+        patch: side of a patch, or width of a column, in pixels.
+        d_model: width of the residual stream.
+        n_layer: transformer blocks.
+        n_head: attention heads.
+        d_ff: hidden width of the MLP.
+        dropout: probability on every residual branch.
+        stem: channels of the three strided convolutions of the ``line`` stem; empty for ``vit``.
+    """
+
+    kind: VisionKind
+    channels: int
+    height: int
+    width: int
+    patch: int
+    d_model: int
+    n_layer: int
+    n_head: int
+    d_ff: int
+    dropout: float
+    stem: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse contradictions.
+
+        Raises:
+            UsageError: naming the field and what would fit.
+        """
+        if self.kind not in get_args(VisionKind):
+            raise UsageError(f"vision.kind is {self.kind!r}", "use one of: vit, line")
+        _positive(self, "vision", "channels", "height", "patch", "d_model", "n_layer", "n_head")
+        _positive(self, "vision", "d_ff")
+        _check_dropout("vision", self.dropout)
+        _divides("vision.n_head", self.n_head, "vision.d_model", self.d_model)
+        if self.kind == "vit":
+            _positive(self, "vision", "width")
+            _divides("vision.patch", self.patch, "vision.height", self.height)
+            _divides("vision.patch", self.patch, "vision.width", self.width)
+            if self.stem:
+                raise UsageError("vision.stem is for kind 'line'", "leave it empty for 'vit'")
+            return
+        _even_head("vision", self.d_model // self.n_head)
+        if self.patch != LINE_STRIDE:
+            raise UsageError(
+                f"vision.patch is {self.patch}", f"the line stem makes {LINE_STRIDE}-pixel columns"
+            )
+        if self.height % LINE_HEIGHT_STRIDE:
+            raise UsageError(
+                f"vision.height is {self.height}",
+                f"use a multiple of {LINE_HEIGHT_STRIDE}, such as 32, 40 or 48",
+            )
+        if self.width != 0:
+            raise UsageError(f"vision.width is {self.width}", "use 0: a line has any width")
+        if len(self.stem) != 3 or min(self.stem) < 1:
+            raise UsageError(
+                f"vision.stem is {list(self.stem)}", "give three channel counts, such as 24,64,128"
+            )
+
+
+@dataclass(frozen=True)
+class DecoderConfig:
+    """The text decoder.
+
+    Attributes:
+        d_model: width of the residual stream.
+        n_layer: blocks of self-attention, cross-attention and MLP.
+        n_head: query heads.
+        n_kv_head: key and value heads; fewer than ``n_head`` is grouped-query attention.
+        d_ff: hidden width of the MLP.
+        dropout: probability on the embedding and on every residual branch.
+        swiglu: SwiGLU when true, a GELU MLP when false.
+        rope_theta: base of the rotary frequencies.
+        max_length: longest token sequence, BOS included.
+    """
+
+    d_model: int
+    n_layer: int
+    n_head: int
+    n_kv_head: int
+    d_ff: int
+    dropout: float
+    swiglu: bool
+    rope_theta: float
+    max_length: int
+
+    def __post_init__(self) -> None:
+        """Refuse contradictions.
+
+        Raises:
+            UsageError: naming the field and what would fit.
+        """
+        _positive(self, "decoder", "d_model", "n_layer", "n_head", "n_kv_head", "d_ff")
+        _positive(self, "decoder", "rope_theta", "max_length")
+        _check_dropout("decoder", self.dropout)
+        _divides("decoder.n_head", self.n_head, "decoder.d_model", self.d_model)
+        _divides("decoder.n_kv_head", self.n_kv_head, "decoder.n_head", self.n_head)
+        _even_head("decoder", self.d_model // self.n_head)
+
+    @property
+    def d_head(self) -> int:
+        """Width of one attention head."""
+        return self.d_model // self.n_head
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """A whole model: what a checkpoint needs to rebuild its network.
+
+    Attributes:
+        preset: name of the preset that it grew from.
+        vision: the vision encoder.
+        decoder: the text decoder.
+        vocab_size: token ids, the four special ones included; 0 until filled from the data.
+        ctc: whether there is a CTC head (id 0 is the blank).
+        flash: fused attention kernels when true, plain matrix products when false.
+    """
+
+    preset: str
+    vision: VisionConfig
+    decoder: DecoderConfig
+    vocab_size: int
+    ctc: bool
+    flash: bool
+
+    def __post_init__(self) -> None:
+        """Refuse contradictions.
+
+        Raises:
+            UsageError: naming the field and what would fit.
+        """
+        if self.vocab_size < 0:
+            raise UsageError(f"vocab_size is {self.vocab_size}", "leave it 0 to take it from data")
+        if self.ctc and self.vision.kind != "line":
+            raise UsageError("ctc needs columns in reading order", "use vision.kind 'line'")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values; ``from_dict`` reads them back."""
+        values = dataclasses.asdict(self)
+        values["vision"]["stem"] = list(self.vision.stem)
+        return values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ModelConfig:
+        """Read what ``to_dict`` wrote.
+
+        Args:
+            values: a mapping with exactly the fields of this class (``stem`` may be absent).
+
+        Raises:
+            UsageError: for a key that is unknown (the nearest is named) or missing.
+        """
+        known = _checked_keys(cls, values, "")
+        return cls(
+            **{
+                **known,
+                "vision": _section(VisionConfig, known["vision"], "vision"),
+                "decoder": _section(DecoderConfig, known["decoder"], "decoder"),
+            }
+        )
+
+
+def _section(cls: type[_C], values: Any, name: str) -> _C:
+    """Build one part of a config from a mapping."""
+    if not isinstance(values, Mapping):
+        raise UsageError(f"{name} is not a JSON object", "give its fields as an object")
+    known = _checked_keys(cls, values, f"{name}.")
+    if "stem" in known:
+        known["stem"] = tuple(known["stem"])
+    return cls(**known)
+
+
+def _checked_keys(cls: type, values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """Return ``values`` as a dict once its keys are known to fit the dataclass ``cls``."""
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    for key in values:
+        if key not in fields:
+            near = difflib.get_close_matches(str(key), fields, n=1, cutoff=0.4)
+            remedy = f"did you mean {prefix}{near[0]}?" if near else f"known: {', '.join(fields)}"
+            raise UsageError(f"unknown model key {prefix}{key}", remedy)
+    for name, field in fields.items():
+        if name not in values and field.default is dataclasses.MISSING:
+            raise UsageError(f"model key {prefix}{name} is missing", "add it")
+    return dict(values)
+
+
+def _positive(config: VisionConfig | DecoderConfig, section: str, *names: str) -> None:
+    for name in names:
+        if getattr(config, name) <= 0:
+            raise UsageError(
+                f"{section}.{name} is {getattr(config, name)}", "use a number above zero"
+            )
+
+
+def _divides(small_name: str, small: int, large_name: str, large: int) -> None:
+    if large % small:
+        raise UsageError(
+            f"{small_name} ({small}) does not divide {large_name} ({large})",
+            f"make {large_name} a multiple of {small_name}",
+        )
+
+
+def _check_dropout(section: str, dropout: float) -> None:
+    if not 0.0 <= dropout < 1.0:
+        raise UsageError(f"{section}.dropout is {dropout}", "use a value from 0 up to, not with, 1")
+
+
+def _even_head(section: str, d_head: int) -> None:
+    # Rotary embedding turns pairs of coordinates.
+    if d_head % 2:
+        raise UsageError(
+            f"{section} heads are {d_head} wide", f"choose {section}.n_head so that they are even"
+        )

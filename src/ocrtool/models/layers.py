@@ -1,0 +1,248 @@
+"""Building blocks: RMSNorm, dropout, rotary embedding, attention and the two MLPs.
+
+Shapes are written with B rows, T or N positions, H query heads, G key and value heads, D the
+width of a head.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class RMSNorm(nn.Module):
+    """Root-mean-square normalisation over the last axis (Zhang and Sennrich, 2019)."""
+
+    def __init__(self, width: int, eps: float = 1e-6) -> None:
+        """Normalise vectors of ``width``; ``eps`` keeps a zero vector finite."""
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``x`` normalised, in its own dtype; half types are normalised in float32."""
+        wide = x.float()
+        scale = torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)
+        return (wide * scale * self.weight).to(x.dtype)
+
+
+class Dropout(nn.Dropout):
+    """Dropout whose random numbers are cheap on the CPU.
+
+    PyTorch draws one number an element there, which costs more than the layer that is dropped.
+    Here one 64-bit number serves four elements, so the probability is rounded to 1 / 65536.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Zero elements at random and scale up the rest, in training only."""
+        if not self.training or self.p == 0.0:
+            return x
+        if x.device.type != "cpu":
+            return super().forward(x)
+        draws = torch.empty((x.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
+        dropped = round(self.p * 2**16)
+        uniform = draws.view(torch.int16)[: x.numel()].view(x.shape)
+        kept = (uniform >= dropped - 2**15).to(x.dtype)
+        return x * kept.mul_(2**16 / (2**16 - dropped))
+
+
+def rotary_angles(positions: Tensor, d_head: int, theta: float) -> tuple[Tensor, Tensor]:
+    """Return the cosines and sines that ``rotate`` needs.
+
+    Args:
+        positions: (B, T) integers; B may be 1 to serve every row.
+        d_head: width D of a head, even.
+        theta: base of the frequencies; pair i turns by ``theta ** (-2 i / D)`` a position.
+
+    Returns:
+        Two float32 tensors (B, T, 1, D / 2), to be broadcast over heads.
+    """
+    pair = torch.arange(0, d_head, 2, device=positions.device, dtype=torch.float32)
+    angles = positions[..., None].float() * theta ** (-pair / d_head)
+    return angles.cos()[:, :, None], angles.sin()[:, :, None]
+
+
+def rotate(x: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:
+    """Turn each pair (i, i + D/2) of ``x`` by its angle (RoPE; Su et al., 2021).
+
+    Args:
+        x: (B, T, heads, D).
+        angles: from ``rotary_angles``.
+
+    Returns:
+        (B, T, heads, D) in the dtype of ``x``. Products of two rotated vectors depend on the
+        difference of their positions only.
+    """
+    cos, sin = (part.to(x.dtype) for part in angles)
+    first, second = x.chunk(2, dim=-1)
+    return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
+
+
+def additive_mask(allowed: Tensor, dtype: torch.dtype) -> Tensor:
+    """Turn a boolean mask into one to be added to attention scores.
+
+    The lowest finite number stands for "no": it vanishes in the softmax just as minus infinity
+    does, but a row without any allowed key stays finite.
+    """
+    mask = torch.zeros_like(allowed, dtype=dtype)
+    return mask.masked_fill(~allowed, torch.finfo(dtype).min)
+
+
+def attend(
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    *,
+    flash: bool,
+    mask: Tensor | None = None,
+    causal: bool = False,
+) -> Tensor:
+    """Scaled dot-product attention, with grouped queries when G < H (Ainslie et al., 2023).
+
+    Args:
+        queries: (B, H, T, D).
+        keys: (B, G, S, D), G dividing H; query head h reads key head ``h // (H / G)``.
+        values: (B, G, S, D).
+        flash: use the fused kernels; otherwise plain matrix products (the two agree). The fused
+            kernels keep no scores in memory, but on the CPU their backward pass is three times as
+            slow, so there they serve inference only.
+        mask: additive, broadcastable to (B, H, T, S).
+        causal: position t sees keys up to t; needs T == S and no ``mask``.
+
+    Returns:
+        (B, T, H * D).
+    """
+    groups = queries.shape[1] // keys.shape[1]
+    if groups > 1:
+        keys = keys.repeat_interleave(groups, dim=1)
+        values = values.repeat_interleave(groups, dim=1)
+    if mask is not None:
+        mask = mask.to(queries.dtype)
+    if flash and not (queries.requires_grad and queries.device.type == "cpu"):
+        mixed = F.scaled_dot_product_attention(
+            queries, keys, values, attn_mask=mask, is_causal=causal
+        )
+    else:
+        mixed = _attend_plainly(queries, keys, values, mask, causal)
+    return mixed.transpose(1, 2).flatten(2)
+
+
+def _attend_plainly(
+    queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, causal: bool
+) -> Tensor:
+    """Attention as its definition reads; the slow twin of the fused kernels."""
+    scores = (queries * queries.shape[-1] ** -0.5) @ keys.transpose(-1, -2)
+    if mask is not None:
+        scores = scores + mask
+    if causal:
+        future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
+        scores = scores.masked_fill(future, torch.finfo(scores.dtype).min)
+    mixed: Tensor = scores.softmax(-1).to(values.dtype) @ values
+    return mixed
+
+
+class SelfAttention(nn.Module):
+    """Self-attention with rotary or no positions and a key-value cache as argument and result."""
+
+    def __init__(self, d_model: int, n_head: int, n_kv_head: int, *, flash: bool) -> None:
+        """Build the projections: ``qkv`` (queries, then keys, then values) and ``out``."""
+        super().__init__()
+        self.n_head = n_head
+        self.n_kv_head = n_kv_head
+        self.d_head = d_model // n_head
+        self.flash = flash
+        self.qkv = nn.Linear(d_model, (n_head + 2 * n_kv_head) * self.d_head, bias=False)
+        self.out = nn.Linear(d_model, d_model, bias=False)
+
+    def forward(
+        self,
+        x: Tensor,
+        angles: tuple[Tensor, Tensor] | None,
+        *,
+        mask: Tensor | None = None,
+        causal: bool = False,
+        past: tuple[Tensor, Tensor] | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Attend from ``x`` to ``past`` and ``x``.
+
+        Args:
+            x: (B, T, d_model).
+            angles: from ``rotary_angles`` for the positions of ``x``; None for no rotation.
+            mask: additive, broadcastable to (B, H, T, P + T).
+            causal: see ``attend``; only without ``past``.
+            past: keys, already rotated, and values of earlier positions, each (B, G, P, D).
+
+        Returns:
+            The mixed values (B, T, d_model), and the new keys and values (B, G, T, D) of ``x``.
+        """
+        qkv = self.qkv(x).unflatten(-1, (-1, self.d_head))
+        heads, values = qkv.split((self.n_head + self.n_kv_head, self.n_kv_head), dim=2)
+        if angles is not None:
+            heads = rotate(heads, angles)
+        queries, keys = heads.split((self.n_head, self.n_kv_head), dim=2)
+        queries, keys, values = (part.transpose(1, 2) for part in (queries, keys, values))
+        seen_keys, seen_values = keys, values
+        if past is not None:
+            seen_keys = torch.cat((past[0].to(keys.dtype), keys), dim=2)
+            seen_values = torch.cat((past[1].to(values.dtype), values), dim=2)
+        mixed = attend(queries, seen_keys, seen_values, flash=self.flash, mask=mask, causal=causal)
+        return self.out(mixed), keys, values
+
+
+class CrossAttention(nn.Module):
+    """Attention from text to image tokens, without positions."""
+
+    def __init__(self, d_model: int, n_head: int, n_kv_head: int, *, flash: bool) -> None:
+        """Build the projections ``q``, ``kv`` (keys, then values) and ``out``."""
+        super().__init__()
+        self.n_head = n_head
+        self.n_kv_head = n_kv_head
+        self.d_head = d_model // n_head
+        self.flash = flash
+        self.q = nn.Linear(d_model, d_model, bias=False)
+        self.kv = nn.Linear(d_model, 2 * n_kv_head * self.d_head, bias=False)
+        self.out = nn.Linear(d_model, d_model, bias=False)
+
+    def keys_values(self, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """Project image tokens (B, N, d_model) to keys and values, each (B, G, N, D)."""
+        heads = self.kv(memory).unflatten(-1, (-1, self.d_head)).transpose(1, 2)
+        keys, values = heads.split((self.n_kv_head, self.n_kv_head), dim=1)
+        return keys, values
+
+    def forward(self, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+        """Attend from ``x`` (B, T, d_model) to the image; ``mask`` as in ``attend``."""
+        queries = self.q(x).unflatten(-1, (-1, self.d_head)).transpose(1, 2)
+        mixed: Tensor = self.out(attend(queries, keys, values, flash=self.flash, mask=mask))
+        return mixed
+
+
+class GeluMLP(nn.Module):
+    """Two linear maps with GELU between."""
+
+    def __init__(self, d_model: int, d_ff: int) -> None:
+        """Widen to ``d_ff`` and back."""
+        super().__init__()
+        self.up = nn.Linear(d_model, d_ff, bias=False)
+        self.out = nn.Linear(d_ff, d_model, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (..., d_model) to (..., d_model)."""
+        mapped: Tensor = self.out(F.gelu(self.up(x)))
+        return mapped
+
+
+class SwiGLU(nn.Module):
+    """A gated MLP, ``out(silu(gate x) * up x)`` (Shazeer, 2020)."""
+
+    def __init__(self, d_model: int, d_ff: int) -> None:
+        """Widen to a gate and a value of ``d_ff`` each, and back."""
+        super().__init__()
+        self.gate_up = nn.Linear(d_model, 2 * d_ff, bias=False)
+        self.out = nn.Linear(d_ff, d_model, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (..., d_model) to (..., d_model)."""
+        gate, up = self.gate_up(x).chunk(2, dim=-1)
+        mapped: Tensor = self.out(F.silu(gate) * up)
+        return mapped

@@ -1,0 +1,148 @@
+"""``OcrModel``: vision encoder, projector, text decoder and, for lines, a CTC head."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from ocrtool.errors import UsageError
+from ocrtool.models.config import ModelConfig
+from ocrtool.models.decoder import CrossCache, Past, TextDecoder
+from ocrtool.models.layers import CrossAttention, GeluMLP, SelfAttention, SwiGLU
+from ocrtool.models.vision import LineEncoder, VisionTransformer
+
+__all__ = ["CrossCache", "Encoding", "OcrModel", "Output", "initialize"]
+
+FIRST_CHARACTER = 4
+"""Ids below are PAD (also the CTC blank), BOS, EOS and UNK."""
+
+
+class Encoding(NamedTuple):
+    """An encoded batch of images.
+
+    Attributes:
+        memory: (B, N, d_model of the decoder), the projected image tokens.
+        lengths: (B,) int64, valid tokens of each row.
+        ctc_logits: (B, N, V), or None without a CTC head.
+    """
+
+    memory: Tensor
+    lengths: Tensor
+    ctc_logits: Tensor | None
+
+
+class Output(NamedTuple):
+    """What teacher forcing returns.
+
+    Attributes:
+        logits: (B, T, V), scores of the token after each input token.
+        ctc_logits: (B, N, V), or None without a CTC head.
+        lengths: (B,) int64, valid image tokens of each row.
+    """
+
+    logits: Tensor
+    ctc_logits: Tensor | None
+    lengths: Tensor
+
+
+class OcrModel(nn.Module):
+    """Reads an image into token scores.
+
+    ``encode``, ``cross`` and ``step`` take and return all state; the three can be exported with
+    any batch, width, token and past sizes.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        """Build and initialise the network that ``config`` describes.
+
+        Raises:
+            UsageError: when the vocabulary has not been filled in.
+        """
+        super().__init__()
+        if config.vocab_size <= FIRST_CHARACTER:
+            raise UsageError(
+                f"vocab_size is {config.vocab_size}", "fill it from the data set's characters"
+            )
+        self.config = config
+        vision = {"vit": VisionTransformer, "line": LineEncoder}[config.vision.kind]
+        self.vision = vision(config.vision, flash=config.flash)
+        self.projector = nn.Linear(config.vision.d_model, config.decoder.d_model)
+        self.decoder = TextDecoder(config.decoder, config.vocab_size, flash=config.flash)
+        self.ctc = nn.Linear(config.vision.d_model, config.vocab_size) if config.ctc else None
+        initialize(self)
+
+    def encode(self, images: Tensor, widths: Tensor | None = None) -> Encoding:
+        """Encode images; see ``VisionTransformer`` and ``LineEncoder`` for what they expect.
+
+        Args:
+            images: (B, C, H, W).
+            widths: (B,) int64, pixels of each row that are image; None when all fill W.
+        """
+        tokens, lengths = self.vision(images, widths)
+        ctc_logits = None if self.ctc is None else self.ctc(tokens)
+        return Encoding(self.projector(tokens), lengths, ctc_logits)
+
+    def cross(self, encoding: Encoding) -> CrossCache:
+        """Compute the cross-attention keys and values, once an image."""
+        return self.decoder.cross(encoding.memory, encoding.lengths)
+
+    def step(
+        self,
+        tokens: Tensor,
+        cross: CrossCache,
+        past_keys: Tensor,
+        past_values: Tensor,
+        past_lengths: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Read tokens behind a past; see ``TextDecoder.forward``.
+
+        Args:
+            tokens: (B, T) int64.
+            cross: from ``cross``.
+            past_keys: (n_layer, B, G, P, D); P may be 0.
+            past_values: (n_layer, B, G, P, D).
+            past_lengths: (B,) int64; entry j of row b counts if ``j < past_lengths[b]``.
+
+        Returns:
+            Logits (B, T, V), and the new keys and values (n_layer, B, G, T, D).
+        """
+        past = Past(past_keys, past_values, past_lengths)
+        logits, keys, values = self.decoder(tokens, cross, past)
+        return logits, keys, values
+
+    def forward(self, images: Tensor, tokens: Tensor, widths: Tensor | None = None) -> Output:
+        """Teacher forcing: score the token after each of ``tokens`` (B, T), given the images."""
+        encoding = self.encode(images, widths)
+        logits, _, _ = self.decoder(tokens, self.cross(encoding))
+        return Output(logits, encoding.ctc_logits, encoding.lengths)
+
+    def num_parameters(self) -> int:
+        """Return the count of trainable numbers."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+
+def initialize(model: OcrModel) -> None:
+    """Draw the first weights from PyTorch's global generator.
+
+    Linear maps and embeddings: normal, deviation 0.02. The maps that write to a residual stream:
+    divided by sqrt(2 n_layer) (three writers a block in the decoder), so that the stream's
+    variance does not grow with depth (Radford et al., 2019). Convolutions, before a norm: He
+    normal. Biases and learned positions: zero, norms: one (their own defaults).
+    """
+    for module in model.modules():
+        if isinstance(module, nn.Linear | nn.Embedding):
+            nn.init.normal_(module.weight, std=0.02)
+        elif isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        if isinstance(module, nn.Linear | nn.Conv2d) and module.bias is not None:
+            nn.init.zeros_(module.bias)
+    config = model.config
+    for part, writers in (
+        (model.vision, 2 * config.vision.n_layer),
+        (model.decoder, 3 * config.decoder.n_layer),
+    ):
+        std = 0.02 * writers**-0.5
+        for module in part.modules():
+            if isinstance(module, SelfAttention | CrossAttention | GeluMLP | SwiGLU):
+                nn.init.normal_(module.out.weight, std=std)

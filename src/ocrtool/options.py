@@ -1,0 +1,79 @@
+"""What the command line hands to the library: frozen dataclasses, checked when they are built.
+
+Options that contradict each other or cannot be are refused here, before any work, with a
+:class:`~ocrtool.errors.UsageError`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ocrtool.errors import UsageError
+
+
+class Layout(StrEnum):
+    """What an input image holds."""
+
+    LINE = "line"
+    """One line of text, nothing else."""
+
+
+class EngineName(StrEnum):
+    """What runs the network."""
+
+    AUTO = "auto"
+    """ONNX Runtime where the model has ONNX files, else PyTorch."""
+    ONNX = "onnx"
+    TORCH = "torch"
+
+
+class TextFormat(StrEnum):
+    """How results are written."""
+
+    TXT = "txt"
+    """The text alone, one line an image."""
+    JSON = "json"
+    """One array of records."""
+    JSONL = "jsonl"
+    """One record a line, each written as soon as it is read."""
+
+
+DEVICE_PATTERN = re.compile(r"auto|cpu|cuda(:\d+)?")
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How :class:`ocrtool.recognize.LineReader` reads.
+
+    Args:
+        layout: What an image holds.
+        model: Name of a bundled model or path of a model folder; ``None`` takes the bundled reader.
+        engine: What runs the network.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``. ``auto`` takes a usable GPU, else the
+            CPU; a device named here and not there is an error, never a silent fallback.
+        threads: CPU threads; 0 leaves the choice to the engine.
+        min_confidence: Text read with less confidence (0 to 1) is withheld.
+
+    Raises:
+        UsageError: A value is out of its range.
+    """
+
+    layout: Layout = Layout.LINE
+    model: str | None = None
+    engine: EngineName = EngineName.AUTO
+    device: str = "auto"
+    threads: int = 0
+    min_confidence: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be."""
+        if not DEVICE_PATTERN.fullmatch(self.device):
+            raise UsageError(
+                f"unknown device {self.device!r}", "use auto, cpu, cuda, or cuda:N (N from 0)"
+            )
+        if self.threads < 0:
+            raise UsageError(f"--threads must be 0 or more, not {self.threads}")
+        if not 0.0 <= self.min_confidence <= 1.0:
+            raise UsageError(f"--min-confidence must lie in 0 to 1, not {self.min_confidence}")

@@ -1,0 +1,198 @@
+"""Images to the pixels that the networks take.
+
+Training and both engines call the very same functions, so a network never meets pixels that were
+prepared in another way than those it learned from.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+WIDTH_STEP = 4
+"""Widths of prepared lines are multiples of this: the pixels of one encoder column."""
+MIN_WIDTH = 8
+"""Least width of a prepared line in pixels."""
+MIN_DEVIATION = 2.0
+"""Grey levels (of 255). A flatter image is blank but for noise, which must not be blown up."""
+MIN_CONTRAST = 40.0
+"""Grey levels between ink and paper, on average, below which ink is not looked for."""
+MIN_CORE = 4
+"""Least height in pixels of small letters that can be told from a rule."""
+MIN_ROW_INK = 0.002
+"""Share of a row that has to be ink to count: less is specks."""
+
+
+def line_pixels(image: NDArray[np.uint8], height: int) -> NDArray[np.float32]:
+    """Prepare the image of one text line: loose space is cut (`tighten`), the rest is scaled.
+
+    Args:
+        image: (H, W) grey or (H, W, 3) RGB, uint8.
+        height: Height in pixels that the network takes. The aspect is kept, whatever the width.
+
+    Returns:
+        (1, height, W'), mean 0 and deviation 1 over the image (a blank image: near 0). W' is a
+        multiple of 4 and at least 8; what is missing is filled by repeating the last column.
+
+    Raises:
+        ValueError: The array is not such an image, or has no pixels.
+    """
+    grey = tighten(to_grey(image))
+    rows, columns = grey.shape
+    width = max(1, round(columns * height / rows))
+    if (rows, columns) != (height, width):
+        grey = _resize(grey, width, height, shrink=rows > height)
+    missing = max(MIN_WIDTH, -(-width // WIDTH_STEP) * WIDTH_STEP) - width
+    if missing:
+        grey = np.concatenate((grey, np.repeat(grey[:, -1:], missing, axis=1)), axis=1)
+    mean, deviation = cv2.meanStdDev(grey)
+    scale = 1.0 / max(float(deviation[0, 0]), MIN_DEVIATION)
+    pixels = grey.astype(np.float32)
+    pixels -= np.float32(mean[0, 0])
+    pixels *= np.float32(scale)
+    return pixels[None]
+
+
+def square_pixels(image: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
+    """Prepare an image for a square network: (3, size, size) RGB in [-1, 1], aspect not kept.
+
+    Args:
+        image: (H, W) grey or (H, W, 3) RGB, uint8.
+        size: Height and width in pixels that the network takes.
+
+    Raises:
+        ValueError: The array is not such an image, or has no pixels.
+    """
+    image = _checked(image)
+    if image.ndim == 2:
+        image = np.repeat(image[..., None], 3, axis=2)
+    if image.shape[:2] != (size, size):
+        image = _resize(image, size, size, shrink=max(image.shape[:2]) > size)
+    pixels = image.transpose(2, 0, 1).astype(np.float32)
+    pixels *= np.float32(1 / 127.5)
+    pixels -= np.float32(1.0)
+    return np.ascontiguousarray(pixels)
+
+
+def collate_lines(
+    lines: Sequence[NDArray[np.float32]],
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Stack prepared lines of different widths into one batch.
+
+    Args:
+        lines: Each (1, H, W_i).
+
+    Returns:
+        Pixels (B, 1, H, max W_i), zero right of each line's own end, and the widths (B,).
+    """
+    widths = np.array([line.shape[2] for line in lines], dtype=np.int64)
+    height = lines[0].shape[1]
+    pixels = np.zeros((len(lines), 1, height, int(widths.max())), dtype=np.float32)
+    for row, line in zip(pixels, lines, strict=True):
+        row[:, :, : line.shape[2]] = line
+    return pixels, widths
+
+
+def tighten(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Cut loose space above and below the one line of text in a crop.
+
+    The rows that hold most ink, of dark or of light text, are taken for the height of small
+    letters (or of capitals, where there are only those). Around them stays room for ascenders,
+    descenders and accents whether or not any are seen, so that none is cut; beyond it may lie
+    ink of neighbouring lines. A crop where no such rows stand out is left as it is.
+
+    Args:
+        image: (H, W) grey or (H, W, 3) RGB, uint8.
+
+    Returns:
+        A view of some of its rows, or the image itself.
+    """
+    grey = to_grey(image)
+    height, width = grey.shape
+    threshold, _ = cv2.threshold(grey, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    dark = grey <= threshold
+    if dark.all() or not dark.any() or float(grey[~dark].mean() - grey[dark].mean()) < MIN_CONTRAST:
+        return image
+    ink = dark if 2 * np.count_nonzero(dark) <= dark.size else ~dark
+    profile = ink.sum(axis=1)
+    core_start, core_end = _densest(profile)
+    core = core_end - core_start
+    if core < MIN_CORE or profile[core_start:core_end].sum() < 0.4 * profile.sum():
+        return image
+    start = max(0, round(core_start - 1.0 * core))
+    end = min(height, round(core_end + 0.65 * core))
+    inked = np.flatnonzero(profile[start:end] > width * MIN_ROW_INK)
+    margin = max(1, round(0.2 * core))
+    end = min(end, start + int(inked[-1]) + 1 + margin)
+    start = max(start, start + int(inked[0]) - margin)
+    return image[start:end] if end - start <= 0.85 * height else image
+
+
+def _densest(profile: NDArray[np.int64]) -> tuple[int, int]:
+    """Return start and end of the run of dense rows that holds most ink."""
+    dense = profile > 0.35 * profile.max()
+    edges = np.flatnonzero(np.diff(dense, prepend=False, append=False)).reshape(-1, 2)
+    start, end = max(edges.tolist(), key=lambda run: int(profile[run[0] : run[1]].sum()))
+    return start, end
+
+
+def cut_long(image: NDArray[np.uint8], aspect: int) -> tuple[list[NDArray[np.uint8]], list[str]]:
+    """Cut an extremely long line where it has gaps, because attention grows with the square.
+
+    Args:
+        image: (H, W) grey or (H, W, 3) RGB, uint8.
+        aspect: Greatest width of a piece, in heights, give or take a tenth.
+
+    Returns:
+        The pieces, left to right, and what their texts are joined with: a space where the gap
+        is as wide as one, else nothing. An image that is not so long is its only piece.
+    """
+    height, width = _checked(image).shape[:2]
+    count = -(-width // (aspect * height))
+    if count <= 1:
+        return [image], []
+    grey = to_grey(image)
+    contrast = grey.max(axis=0).astype(np.int64) - grey.min(axis=0)
+    blank = contrast < max(0.25 * float(np.percentile(contrast, 95)), MIN_DEVIATION)
+    step = width / count
+    cuts, joints = [0], []
+    for k in range(1, count):
+        start, end = round((k - 0.1) * step), round((k + 0.1) * step)
+        edges = np.flatnonzero(np.diff(blank[start:end], prepend=False, append=False))
+        gaps = [(b - a, (a + b) // 2) for a, b in edges.reshape(-1, 2).tolist()]
+        gap, place = max(gaps, default=(0, int(contrast[start:end].argmin())))
+        cuts.append(start + place)
+        joints.append(" " if gap >= 0.2 * height else "")
+    cuts.append(width)
+    return [image[:, a:b] for a, b in itertools.pairwise(cuts)], joints
+
+
+def to_grey(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the luminance (H, W) of a grey or RGB image, contiguous.
+
+    Raises:
+        ValueError: The array is not such an image, or has no pixels.
+    """
+    image = _checked(image)
+    if image.ndim == 3:
+        return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
+    return image
+
+
+def _resize(image: NDArray[np.uint8], width: int, height: int, shrink: bool) -> NDArray[np.uint8]:
+    # Averaging keeps thin strokes when shrinking; cubic keeps edges crisp when growing.
+    method = cv2.INTER_AREA if shrink else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(image, (width, height), interpolation=method), np.uint8)
+
+
+def _checked(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    fits = image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)
+    if not fits or image.dtype != np.uint8 or image.size == 0:
+        raise ValueError(
+            f"an image is uint8 (H, W) or (H, W, 3), not {image.dtype} {tuple(image.shape)}"
+        )
+    return np.ascontiguousarray(image)

@@ -1,0 +1,229 @@
+"""Images of text lines to text, with a confidence for every line and word."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ocrtool.calibration import Calibration
+from ocrtool.ctc import Reading
+from ocrtool.decoding import DecodeOptions, decode
+from ocrtool.engines import open_engine
+from ocrtool.engines.base import Engine
+from ocrtool.errors import InputError, ModelError
+from ocrtool.inputs import load_image
+from ocrtool.options import ReadOptions
+from ocrtool.preprocess import collate_lines, cut_long, line_pixels, square_pixels
+
+Image = NDArray[np.uint8]
+
+WINDOW = 64
+"""Images held at a time, from which batches of like widths are made."""
+CPU_BATCH_WIDTH = 5_000
+"""Pixels of width in a batch, padding included: what a CPU's caches hold."""
+GPU_BATCH_WIDTH = 100_000
+LONGEST_ASPECT = 120
+"""Width, in heights, beyond which a line is cut at gaps and read in pieces."""
+RUNAWAY_CONFIDENCE = 0.1
+"""Most that a text may have that repeats itself or outgrows its width."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word of a line.
+
+    Attributes:
+        text: Its characters, without white space.
+        confidence: Probability, 0 to 1, that all of them are right.
+    """
+
+    text: str
+    confidence: float
+
+
+@dataclass(frozen=True)
+class LineResult:
+    """What one image says.
+
+    Attributes:
+        source: Where the image came from, as it was given.
+        text: The line without white space at its ends; empty for a blank image.
+        confidence: Probability, 0 to 1, that the whole text is right.
+        words: Its words in order, split at white space.
+    """
+
+    source: str
+    text: str
+    confidence: float
+    words: tuple[Word, ...]
+
+
+class LineReader:
+    """Reads text lines; keeps its model loaded.
+
+    Args:
+        options: Model, engine, device and the like.
+        decoding: How text is found in what the network sees.
+
+    Raises:
+        ModelError: There is no such model, or it is damaged.
+        MissingDependencyError: The engine is not installed.
+        DeviceError: The device that is asked for cannot be used.
+    """
+
+    def __init__(
+        self,
+        options: ReadOptions | None = None,
+        decoding: DecodeOptions | None = None,
+    ) -> None:
+        self.options = options or ReadOptions()
+        self.decoding = decoding or DecodeOptions()
+        asked = self.options
+        self.engine: Engine = open_engine(asked.model, asked.engine, asked.device, asked.threads)
+        try:
+            self.calibration = Calibration.from_dict(self.engine.facts.raw.get("calibration", {}))
+        except (TypeError, AttributeError) as error:
+            raise ModelError(f"the model's calibration is damaged: {error}") from None
+        on_cpu = self.engine.device == "cpu"
+        self._batch_width = CPU_BATCH_WIDTH if on_cpu else GPU_BATCH_WIDTH
+
+    def read(self, image: Image | Path | str | bytes) -> LineResult:
+        """Read one line.
+
+        Args:
+            image: A path, the content of an image file, or pixels (H, W) or (H, W, 3), uint8.
+
+        Raises:
+            InputError: It is no image that can be read.
+        """
+        source = str(image) if isinstance(image, Path | str) else ""
+        if isinstance(image, bytes):
+            image = load_image(image)
+        elif not isinstance(image, np.ndarray):
+            image = load_image(Path(image))
+        return next(self.read_stream([(source, image)]))
+
+    def read_stream(self, images: Iterable[tuple[str, Image]]) -> Iterator[LineResult]:
+        """Read any number of lines, in their order, a bounded number of them held at a time.
+
+        Batches are made of images of like widths. What an image reads does not depend on the
+        batch that it falls into.
+
+        Args:
+            images: Name and pixels, (H, W) or (H, W, 3) uint8, of each line.
+
+        Raises:
+            InputError: An array is no image.
+        """
+        stream = iter(images)
+        while window := list(itertools.islice(stream, WINDOW)):
+            pieces: list[NDArray[np.float32]] = []
+            shares: list[tuple[int, list[str]]] = []
+            for source, image in window:
+                parts, joints = self._prepare(source, image)
+                pieces += parts
+                shares.append((len(parts), joints))
+            readings = iter(self._read_pieces(pieces))
+            for (source, _), (count, joints) in zip(window, shares, strict=True):
+                yield self._result(source, list(itertools.islice(readings, count)), joints)
+
+    def _prepare(self, source: str, image: Image) -> tuple[list[NDArray[np.float32]], list[str]]:
+        """Return the pixels of an image, in pieces where it is very long, and their joints."""
+        vision = self.engine.facts.config.vision
+        try:
+            if vision.kind != "line":
+                return [square_pixels(image, vision.height)], []
+            parts, joints = cut_long(image, LONGEST_ASPECT)
+            return [line_pixels(part, vision.height) for part in parts], joints
+        except ValueError as error:
+            raise InputError(f"{source or 'image'}: {error}") from None
+
+    def _read_pieces(self, pieces: Sequence[NDArray[np.float32]]) -> list[Reading]:
+        readings: list[Reading | None] = [None] * len(pieces)
+        for batch in batches([piece.shape[2] for piece in pieces], self._batch_width):
+            chosen = [pieces[i] for i in batch]
+            if self.engine.facts.config.vision.kind == "line":
+                pixels, widths = collate_lines(chosen)
+            else:
+                pixels = np.stack(chosen)
+                widths = np.full(len(chosen), pixels.shape[3], np.int64)
+            encoded = self.engine.encode(pixels, widths)
+            for i, reading in zip(batch, decode(self.engine, encoded, self.decoding), strict=True):
+                readings[i] = reading
+        return [reading for reading in readings if reading is not None]
+
+    def _result(
+        self, source: str, readings: Sequence[Reading], joints: Sequence[str]
+    ) -> LineResult:
+        """Join the pieces of one image to its text and weigh it."""
+        text = ""
+        probabilities: list[float] = []
+        for reading, joint in zip(readings, ("", *joints), strict=True):
+            text += joint + self.engine.facts.vocabulary.decode(reading.ids)
+            probabilities += [1.0] * len(joint) + list(reading.probabilities)
+        complete = math.prod(reading.complete for reading in readings)
+        confidence = self.calibration.line(math.prod(probabilities) * complete)
+        if any(reading.runaway for reading in readings):
+            logger.info("%s: the text ran away and was cut", source)
+            confidence = min(confidence, RUNAWAY_CONFIDENCE)
+        words = tuple(self._words(text, probabilities))
+        result = LineResult(source, text.strip(), confidence, words)
+        if confidence < self.options.min_confidence:
+            return replace(result, text="", words=())
+        return result
+
+    def _words(self, text: str, probabilities: Sequence[float]) -> Iterator[Word]:
+        start = 0
+        for word in text.split():
+            start = text.index(word, start)
+            end = start + len(word)
+            yield Word(word, self.calibration.word(math.prod(probabilities[start:end])))
+            start = end
+
+
+def batches(widths: Sequence[int], most: int) -> Iterator[list[int]]:
+    """Group indices by width, so that count times greatest width stays within ``most``.
+
+    An image that alone is wider is a batch of its own.
+    """
+    group: list[int] = []
+    for i in sorted(range(len(widths)), key=lambda i: (widths[i], i)):
+        if group and (len(group) + 1) * widths[i] > most:
+            yield group
+            group = []
+        group.append(i)
+    if group:
+        yield group
+
+
+def read(image: Image | Path | str | bytes, options: ReadOptions | None = None) -> LineResult:
+    """Read the image of one text line; see :class:`LineReader` for many.
+
+    The model is loaded at the first call and kept.
+
+    Args:
+        image: A path, the content of an image file, or pixels (H, W) or (H, W, 3), uint8.
+        options: Model, engine, device and the like.
+
+    Raises:
+        InputError: It is no image that can be read.
+        ModelError: There is no such model, or it is damaged.
+        MissingDependencyError: The engine is not installed.
+        DeviceError: The device that is asked for cannot be used.
+    """
+    return _reader(options or ReadOptions()).read(image)
+
+
+@lru_cache(maxsize=2)
+def _reader(options: ReadOptions) -> LineReader:
+    return LineReader(options)

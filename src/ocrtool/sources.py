@@ -1,0 +1,72 @@
+"""From what is typed after ``ocrtool read`` to the ordered list of images to read."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ocrtool.errors import InputError, UsageError
+
+STDIN = "-"
+# fmt: off
+IMAGE_SUFFIXES = frozenset({
+    ".avif", ".bmp", ".gif", ".ico", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm",
+    ".png", ".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp",
+})
+# fmt: on
+"""What a folder is searched for. A file that is named outright may have any name."""
+
+
+def expand(inputs: Sequence[str], recursive: bool = False) -> Iterator[str | InputError]:
+    """List the images that ``inputs`` stand for, in order.
+
+    A folder stands for its images sorted by name; a pattern that the shell left alone (as shells
+    on Windows do) for the files that match it, sorted; ``-`` for standard input. What does not
+    exist is found out when it is opened.
+
+    Args:
+        inputs: Files, folders, patterns, or ``-``.
+        recursive: Whether folders are searched to any depth.
+
+    Yields:
+        The path of an image or ``-``; an :class:`~ocrtool.errors.InputError` in the place of a
+        folder without images and of a pattern without a match.
+
+    Raises:
+        UsageError: ``-`` is given twice.
+    """
+    if list(inputs).count(STDIN) > 1:
+        raise UsageError("standard input can be read only once", "give - only once")
+    for given in inputs:
+        path = Path(given)
+        if given == STDIN:
+            yield given
+        elif path.is_dir():
+            yield from _folder(path, recursive)
+        elif glob.has_magic(given) and not path.exists():
+            matches = sorted(glob.glob(given, recursive=True))  # noqa: PTH207 - absolute, too
+            files = [match for match in matches if Path(match).is_file()]
+            yield from files
+            if not files:
+                yield InputError(f"nothing matches {given}")
+        else:
+            yield given
+
+
+def _folder(folder: Path, recursive: bool) -> Iterator[str | InputError]:
+    entries = folder.rglob("*") if recursive else folder.iterdir()
+    try:
+        images = sorted(
+            str(entry)
+            for entry in entries
+            if entry.suffix.lower() in IMAGE_SUFFIXES and entry.is_file()
+        )
+    except OSError as error:
+        yield InputError(f"cannot list {folder}: {error.strerror}")
+        return
+    if images:
+        yield from images
+    else:
+        remedy = None if recursive else "--recursive also searches the folders below"
+        yield InputError(f"no images in {folder}", remedy)

@@ -1,0 +1,72 @@
+"""Write drawn lines or words to a folder: pictures and `labels.csv` (`image,text`).
+
+Usage: python -m ocrtool.synth COUNT -o FOLDER [--words] [--style NAME] [--fonts DIR] [--text FILE]
+
+The folder is a data set for `ocrtool train FOLDER/labels.csv`, or a test set for another reader.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from PIL import Image
+
+from ocrtool.console import atomic_write
+from ocrtool.synth.alphabet import ALPHABET
+from ocrtool.synth.fonts import find_fonts
+from ocrtool.synth.lines import STYLES, LineSource
+
+
+def write_set(source: LineSource, count: int, folder: Path) -> Path:
+    """Draw lines 0 to `count` - 1 of a source as PNG files; return the CSV that lists them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    table = folder / "labels.csv"
+    digits = len(str(count - 1))
+    with (
+        atomic_write(table) as temporary,
+        temporary.open("w", encoding="utf-8", newline="") as stream,
+    ):
+        writer = csv.writer(stream)
+        writer.writerow(["image", "text"])
+        for index in range(count):
+            line = source.draw(index)
+            name = f"{index:0{digits}}.png"
+            Image.fromarray(line.image).save(folder / name, compress_level=1)
+            writer.writerow([name, line.text])
+    return table
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Parse the command line and draw."""
+    parser = argparse.ArgumentParser(prog="python -m ocrtool.synth", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("count", type=int, help="how many to draw")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write")
+    parser.add_argument("--words", action="store_true", help="single words instead of lines")
+    parser.add_argument("--style", action="append", choices=list(STYLES), help="only this style")
+    parser.add_argument("--fonts", type=Path, action="append", default=[], help="folder or file")
+    parser.add_argument("--text", type=Path, action="append", default=[], help="UTF-8 text file")
+    parser.add_argument("--alphabet", default=ALPHABET, help="characters that may occur")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args(arguments)
+    styles = {name: STYLES[name] for name in options.style or STYLES}
+    if options.words:
+        styles = {name: replace(style, neighbours=0.0) for name, style in styles.items()}
+    source = LineSource(
+        find_fonts(options.fonts),
+        options.text,
+        alphabet=options.alphabet,
+        seed=options.seed,
+        styles=styles,
+        words_only=options.words,
+    )
+    table = write_set(source, options.count, options.output)
+    print(table, file=sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,473 @@
+"""Drawn text lines with their labels: what a line reader is trained on.
+
+`LineSource.draw(index)` depends on nothing but the seed and the index, so any worker may draw any
+line and an interrupted training goes on with the very lines it would have seen.
+
+The order is that of life: a text is set in type on a sheet with its neighbours, the sheet is bent
+and turned, ink meets paper, and then the picture suffers (`damage`). The crop is taken as a
+detector would take it: loose or tight, with slivers of the lines above and below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw
+
+from ocrtool.synth import damage
+from ocrtool.synth.alphabet import ALPHABET
+from ocrtool.synth.fonts import Font, bundled_fonts, index_fonts, load_font
+from ocrtool.synth.text import TextSource, change_case
+
+Random = np.random.Generator
+
+
+@dataclass(frozen=True)
+class Line:
+    """A drawn line: `image` uint8 (H, W) grey and the text that it shows."""
+
+    image: np.ndarray
+    text: str
+
+
+@dataclass(frozen=True)
+class Style:
+    """How often a kind of picture comes, and what it is made of; shares are probabilities."""
+
+    weight: float
+    mono: float = 0.08  # fixed-pitch faces
+    typewriter: float = 0.3  # of those, the slab serifs of typewriters
+    plain: float = 0.85  # faces close to ordinary book and screen type
+    neighbours: float = 0.5  # lines above and below reach into the crop
+    dark: float = 0.04  # light ink on dark ground
+    contrast: tuple[float, float] = (90, 250)  # grey levels between ink and ground
+
+
+STYLES: dict[str, Style] = {
+    "clean": Style(0.14, dark=0.15, contrast=(60, 255)),
+    "scan": Style(0.20, neighbours=0.7),
+    "bitonal": Style(0.10, neighbours=0.7, contrast=(120, 250)),
+    "photo": Style(0.10, contrast=(50, 200)),
+    "typewriter": Style(0.11, mono=1.0, typewriter=0.8, plain=1.0, neighbours=0.6, contrast=(60, 220)),
+    "receipt": Style(0.07, mono=0.5, neighbours=0.4, contrast=(50, 200)),
+    "scene": Style(0.28, mono=0.02, plain=0.6, neighbours=0.12, dark=0.5, contrast=(25, 220)),
+}
+
+
+@dataclass(frozen=True)
+class _Sheet:
+    """Type on a sheet: coverage 0-1, the box of the line's ink and its type size."""
+
+    mask: np.ndarray  # (H, W) float32
+    box: tuple[float, float, float, float]  # x0, y0, x1, y1 pixels of the mask, origin top left
+    em: float
+
+
+class LineSource:
+    """An endless, seeded supply of labelled line images."""
+
+    def __init__(
+        self,
+        fonts: Sequence[Path] = (),
+        texts: Sequence[Path] = (),
+        alphabet: str = ALPHABET,
+        seed: int = 0,
+        styles: dict[str, Style] | None = None,
+        max_characters: int = 100,
+        words_only: bool = False,
+    ) -> None:
+        """Index the fonts and read the texts (the bundled ones where none are given).
+
+        Args:
+            fonts: Font files.
+            texts: UTF-8 text files, `.xz` too.
+            alphabet: Characters that may occur in labels.
+            seed: Of everything drawn.
+            styles: Kinds of pictures and their weights; `STYLES` where not given.
+            max_characters: Longest text.
+            words_only: Draw single words.
+
+        Raises:
+            InputError: No font is usable, or a text cannot be read.
+        """
+        self.alphabet = alphabet
+        self.seed = seed
+        self.max_characters = max_characters
+        self.words_only = words_only
+        self.styles = styles or STYLES
+        self._texts = TextSource(texts, alphabet)
+        self._fonts = _Fonts(index_fonts(list(fonts) or bundled_fonts(), alphabet))
+        weights = np.array([style.weight for style in self.styles.values()])
+        self._edges = np.cumsum(weights / weights.sum())
+        self._names = list(self.styles)
+
+    def draw(self, index: int) -> Line:
+        """Draw line number `index`: always the same for the same seed."""
+        attempt = 0
+        while True:  # a text may turn out empty, or undrawable by every font tried
+            rng = np.random.default_rng((self.seed, index, attempt))
+            name = self._names[int(np.searchsorted(self._edges[:-1], rng.random()))]
+            line = self._draw(rng, name)
+            if line is not None:
+                return line
+            attempt += 1
+
+    def _draw(self, rng: Random, name: str) -> Line | None:
+        style = self.styles[name]
+        text = self._text(rng, name)
+        font = self._fonts.choose(rng, style, text)
+        if font is None:
+            return None
+        if font.caps:
+            text = "".join(c.upper() if len(c.upper()) == 1 else c for c in text)
+            if not set(text) <= set(font.characters):
+                return None
+        label = self._texts.label(text)
+        if not label:
+            return None
+        em = int(np.exp(rng.uniform(np.log(17), np.log(52))))
+        neighbours = None
+        if rng.random() < style.neighbours:
+            neighbours = [self._neighbour(rng, font, text) for _ in range(2)]
+        sheet = _typeset(rng, text, font, em, neighbours, self._fonts, name)
+        if sheet is None:
+            return None
+        sheet = _bend(rng, sheet, name)
+        if name != "clean" and rng.random() < 0.5:
+            sheet = _Sheet(damage.spread_ink(sheet.mask, rng, em), sheet.box, sheet.em)
+        image = _crop(rng, _print(rng, sheet, style, name), sheet, name)
+        if image is None:
+            return None
+        image = _suffer(rng, image, sheet.em, name)
+        return Line(np.clip(image + 0.5, 0, 255).astype(np.uint8), label)
+
+    def _text(self, rng: Random, name: str) -> str:
+        texts, high = self._texts, self.max_characters
+        kind = rng.random()
+        if self.words_only:
+            return texts.drawable(texts.words(rng, 1)[:high]).strip()
+        if name == "scene":
+            if kind < 0.85:
+                text = texts.words(rng, 1 if rng.random() < 0.85 else int(rng.integers(2, 5)))
+            else:
+                text = texts.form(rng)
+            if rng.random() < 0.5:
+                text = change_case(text, rng)
+        elif name == "receipt":
+            text = texts.form(rng) if kind < 0.75 else texts.prose(rng, 3, 36)
+            if rng.random() < 0.6:
+                text = text.upper() if len(text.upper()) == len(text) else text
+        elif kind < 0.60:
+            text = texts.prose(rng, min(24, high), min(92, high))
+        elif kind < 0.75:
+            text = texts.prose(rng, 1, 28)
+        elif kind < 0.84:
+            text = texts.form(rng)
+        elif kind < 0.88:
+            text = texts.words(rng, int(rng.integers(1, 4)))
+        elif kind < 0.93:
+            text = texts.code(rng, min(84, high))
+        elif kind < 0.97:
+            text = texts.rare(rng, 50)
+        else:
+            text = change_case(texts.prose(rng, 3, 40), rng)
+        if name == "typewriter" and rng.random() < 0.06:
+            text = " ".join(text[:20].replace(" ", ""))  # s p a c e d out for emphasis
+        return texts.drawable(text[:high]).strip()
+
+    def _neighbour(self, rng: Random, font: Font, text: str) -> str:
+        length = max(4, len(text))
+        line = self._texts.prose(rng, length, length + 12)
+        if font.caps or text.isupper():
+            line = line.upper()
+        return "".join(c for c in line if c in font.characters)
+
+
+class _Fonts:
+    """Chooses families first, so that a face with fifty weights is not seen fifty times."""
+
+    def __init__(self, fonts: Sequence[Font]) -> None:
+        self.all = _families(fonts)
+        self.plain = _families([f for f in fonts if f.likeness >= 0.62 and not f.caps]) or self.all
+        self.mono = _families([f for f in fonts if f.mono and f.likeness >= 0.5]) or self.all
+        self.typewriter = _families([f for f in fonts if f.typewriter]) or self.mono
+        widest = sorted(fonts, key=lambda f: (-len(f.characters), f.path))
+        self.wide = _families([f for f in widest if len(f.characters) >= 0.9 * len(widest[0].characters)])
+        self._sets = {font.path: frozenset(font.characters) for font in fonts}
+
+    def choose(self, rng: Random, style: Style, text: str) -> Font | None:
+        """A font of the style that draws every character of the text, or None."""
+        if rng.random() < style.mono:
+            pool = self.typewriter if rng.random() < style.typewriter else self.mono
+        else:
+            pool = self.plain if rng.random() < style.plain else self.all
+        need = frozenset(text)
+        for attempt in range(12):
+            family = (pool if attempt < 6 else self.wide)
+            members = family[int(rng.integers(len(family)))]
+            font = members[int(rng.integers(len(members)))]
+            if need <= self._sets[font.path]:
+                return font
+        return None
+
+    def sibling(self, rng: Random, font: Font, text: str) -> Font:
+        """Another weight or slope of the same family that draws the text, else the font itself."""
+        for members in self.all:
+            if members[0].family == font.family:
+                other = members[int(rng.integers(len(members)))]
+                if frozenset(text) <= self._sets[other.path] and other.caps == font.caps:
+                    return other
+        return font
+
+
+def _families(fonts: Sequence[Font]) -> list[list[Font]]:
+    families: dict[str, list[Font]] = {}
+    for font in fonts:
+        families.setdefault(font.family, []).append(font)
+    return list(families.values())
+
+
+def _typeset(
+    rng: Random,
+    text: str,
+    font: Font,
+    em: int,
+    neighbours: list[str] | None,
+    fonts: _Fonts,
+    name: str,
+) -> _Sheet | None:
+    """Set a line, and perhaps the lines above and below it, in type."""
+    face = load_font(font.path, em)
+    typewriter = name == "typewriter"
+    spacing = 0.0
+    if not typewriter and rng.random() < 0.18:
+        spacing = em * float(rng.choice([rng.uniform(-0.03, 0.06), rng.uniform(0.05, 0.35)]))
+    runs: list[tuple[str, Font]] = [(text, font)]
+    if " " in text and rng.random() < 0.1:  # a bold or slanted run within the line
+        words = text.split(" ")
+        i = int(rng.integers(len(words)))
+        j = i + 1 + int(rng.integers(min(3, len(words) - i)))
+        other = fonts.sibling(rng, font, text)
+        pieces = [(" ".join(words[:i]), font), (" ".join(words[i:j]), other), (" ".join(words[j:]), font)]
+        pieces = [(piece, f) for piece, f in pieces if piece]
+        runs = [
+            (piece + (" " if k + 1 < len(pieces) else ""), f) for k, (piece, f) in enumerate(pieces)
+        ]
+    width = sum(load_font(f.path, em).getlength(run) + spacing * len(run) for run, f in runs)
+    if width > 60 * em or width < 1:
+        return None
+    ascent, descent = face.getmetrics()
+    ascent, descent = min(ascent, int(1.4 * em)), min(descent, int(0.7 * em))
+    pad = int(0.7 * em)
+    leading = em * rng.uniform(1.0, 1.45)
+    height = int(ascent + descent + 2 * pad + (2 * leading if neighbours else 0))
+    baseline = pad + ascent + (leading if neighbours else 0)
+    sheet = Image.new("L", (int(width) + 2 * pad + em // 2, height))
+    pen = ImageDraw.Draw(sheet)
+    x = pad + rng.random()
+    y0 = y1 = float(baseline)
+    if spacing or typewriter:
+        jitter = em * rng.choice([0, rng.uniform(0, 0.02), rng.uniform(0.01, 0.05)]) if typewriter else 0.0
+        uneven = rng.uniform(0, 0.5) if typewriter else 0.0
+        for run, f in runs:
+            part = load_font(f.path, em)
+            advance = part.getlength("0")
+            for character in run:
+                if character != " ":
+                    dx, dy = (rng.normal(0, jitter, 2) if jitter else (0.0, 0.0))
+                    fill = int(255 * (1 - uneven * rng.random() ** 2))
+                    pen.text((x + dx, baseline + dy), character, fill=fill, font=part, anchor="ls")
+                x += (advance if typewriter and f.mono else part.getlength(character)) + spacing
+    else:
+        for run, f in runs:
+            part = load_font(f.path, em)
+            pen.text((x, baseline), run, fill=255, font=part, anchor="ls")
+            x += part.getlength(run)
+    ink = sheet.getbbox()
+    if ink is None:
+        return None
+    x0, y0, x1, y1 = map(float, ink)
+    if rng.random() < 0.6:  # a box of the line's metrics, not of its own ink
+        y0, y1 = min(y0, baseline - 0.72 * em), max(y1, baseline + 0.22 * em)
+    if neighbours:
+        for line, offset in zip(neighbours, (-leading, leading), strict=True):
+            if line and rng.random() < 0.85:
+                shift = rng.uniform(-2, 2) * em if rng.random() < 0.4 else 0
+                pen.text((pad + shift, baseline + offset), line, fill=255, font=face, anchor="ls")
+    if rng.random() < 0.05:  # underlined
+        y = baseline + em * rng.uniform(0.08, 0.2)
+        part_x0 = x0 if rng.random() < 0.6 else rng.uniform(x0, x1)
+        pen.line((part_x0, y, x1, y), fill=255, width=max(1, round(em * rng.uniform(0.02, 0.08))))
+    if name in ("clean", "scan", "bitonal", "receipt") and rng.random() < 0.07:  # a table's rules
+        thick = max(1, round(em * rng.uniform(0.02, 0.08)))
+        top, bottom = baseline - em * rng.uniform(0.85, 1.1), baseline + em * rng.uniform(0.28, 0.5)
+        left, right = x0 - em * rng.uniform(0.15, 0.5), x1 + em * rng.uniform(0.15, 0.5)
+        for part in ((left, top, right, top), (left, bottom, right, bottom),
+                     (left, top, left, bottom), (right, top, right, bottom)):  # fmt: skip
+            if rng.random() < 0.5:
+                pen.line(part, fill=255, width=thick)
+    mask = np.asarray(sheet, np.float32) * np.float32(1 / 255)
+    if typewriter and rng.random() < 0.5:
+        mask = damage.fade_ink(mask, rng, em)
+    return _Sheet(mask, (x0, y0, x1, y1), em)
+
+
+def _bend(rng: Random, sheet: _Sheet, name: str) -> _Sheet:
+    """Turn, slant, stretch, put in perspective and curve the sheet, and its box with it."""
+    scene, photo = name == "scene", name in ("photo", "receipt")
+    if rng.random() < (0.1 if scene else 0.35 if photo else 0.5):
+        return sheet
+    x0, y0, x1, y1 = sheet.box
+    height, width = sheet.mask.shape
+    em, length = sheet.em, max(1.0, x1 - x0)
+    limit = np.arctan(0.55 * em / length)  # the line must not leave its own crop
+    degrees = 7.0 if scene else 2.5 if photo else 1.2
+    angle = np.clip(np.radians(rng.normal(0, degrees / 2)), -1.6 * limit, 1.6 * limit)
+    stretch = np.exp(rng.normal(0, 0.14 if scene else 0.08))
+    slant = rng.normal(0, 0.1 if scene else 0.03)
+    matrix = np.array([[stretch, -slant, 0], [0, 1, 0], [0, 0, 1]], np.float64)
+    cos, sin = np.cos(angle), np.sin(angle)
+    matrix = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]]) @ matrix
+    if scene or (photo and rng.random() < 0.5):
+        matrix[2, 0] = rng.normal(0, 0.12 if scene else 0.04) / length
+        matrix[2, 1] = rng.normal(0, 0.10 if scene else 0.03) / height
+    centre = np.array([[1, 0, -(x0 + x1) / 2], [0, 1, -(y0 + y1) / 2], [0, 0, 1]])
+    matrix = matrix @ centre
+
+    def move(points: np.ndarray) -> np.ndarray:
+        moved = np.c_[points, np.ones(len(points))] @ matrix.T
+        return np.asarray(moved[:, :2] / np.maximum(moved[:, 2:], 0.3))
+
+    corners = move(np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64))
+    low, high = corners.min(0), corners.max(0)
+    size = np.ceil(high - low).astype(int)
+    if size[0] > 4 * width + 64 or size[1] > 3 * height + 64:
+        return sheet
+    matrix = np.array([[1, 0, -low[0]], [0, 1, -low[1]], [0, 0, 1]]) @ matrix
+    mask = cv2.warpPerspective(sheet.mask, matrix, (int(size[0]), int(size[1])), flags=cv2.INTER_LINEAR)
+    ends = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], np.float64)
+    steps = np.linspace(0, 1, 9)[:, None]
+    outline = move(np.concatenate([ends[0] + steps * (ends[1] - ends[0]), ends[3] + steps * (ends[2] - ends[3])]))
+    if rng.random() < (0.35 if scene else 0.25):
+        waves = rng.uniform(0.3, 1.2) if scene else rng.uniform(0.3, 2.5)
+        bend = em * (rng.normal(0, 0.22) if scene else rng.normal(0, 0.07))
+        phase = rng.uniform(0, 2 * np.pi)
+
+        def sag(x: np.ndarray) -> np.ndarray:
+            return np.asarray(bend * np.sin(x * (2 * np.pi * waves / max(1.0, size[0])) + phase))
+
+        columns = np.arange(size[0], dtype=np.float32)
+        map_y = np.arange(size[1], dtype=np.float32)[:, None] - sag(columns)[None, :]
+        map_x = np.broadcast_to(columns[None, :], map_y.shape)
+        mask = cv2.remap(mask, np.ascontiguousarray(map_x), map_y.astype(np.float32), cv2.INTER_LINEAR)
+        outline[:, 1] += sag(outline[:, 0])
+    (bx0, by0), (bx1, by1) = outline.min(0), outline.max(0)
+    return _Sheet(mask, (float(bx0), float(by0), float(bx1), float(by1)), em)
+
+
+def _print(rng: Random, sheet: _Sheet, style: Style, name: str) -> np.ndarray:
+    """Ink on paper, or paint on a wall: coverage becomes grey levels 0-255."""
+    mask, em = sheet.mask, sheet.em
+    contrast = rng.uniform(*style.contrast)
+    if name == "clean" and rng.random() < 0.5:
+        paper, ink = 255.0, 0.0
+    else:
+        paper = rng.uniform(contrast, 255)
+        ink = paper - contrast
+    if name in ("scan", "photo", "receipt") and rng.random() < 0.4:
+        mask = damage.fade_ink(mask, rng, em)
+    if name == "receipt" and rng.random() < 0.25:
+        mask = damage.dots(mask, rng, em)
+    ground: np.ndarray | float = paper
+    if name == "scene":
+        amount = rng.choice([0, rng.uniform(0, 12), rng.uniform(5, 0.35 * contrast + 6)])
+        ground = paper + amount * damage.texture(rng, mask.shape, em)
+        if rng.random() < 0.3:  # a shadow or an outline
+            shift = max(1, int(em * rng.uniform(0.02, 0.1)))
+            under = np.roll(mask, (shift, int(rng.choice([-shift, shift]))), (0, 1))
+            if rng.random() < 0.5:
+                under = cv2.dilate(mask, np.ones((2 * shift + 1, 2 * shift + 1), np.uint8))
+            ground = ground + (rng.uniform(0, 255) - ground) * under * rng.uniform(0.3, 1)
+    elif name in ("scan", "typewriter") and rng.random() < 0.5:
+        ground = paper + rng.uniform(1, 7) * damage.field(rng, mask.shape, em * rng.uniform(0.3, 4))
+    image = ground + (ink - ground) * mask
+    if name in ("scan", "typewriter", "photo") and rng.random() < 0.2:
+        image = damage.bleed_through(image, mask, rng)
+    if rng.random() < style.dark:
+        image = 255 - image
+    return np.asarray(image, np.float32)
+
+
+def _crop(rng: Random, image: np.ndarray, sheet: _Sheet, name: str) -> np.ndarray | None:
+    """Cut the line out as detectors and annotators do: seldom exactly."""
+    x0, y0, x1, y1 = sheet.box
+    em = sheet.em
+    loose = rng.random()
+    if loose < 0.3:
+        margins = rng.uniform(-0.04, 0.1, 4) * em
+    elif loose < 0.8:
+        margins = rng.uniform(0.0, 0.3, 4) * em
+    else:
+        margins = rng.uniform(0.1, 0.65, 4) * em
+    top, bottom = y0 - margins[0], y1 + margins[1]
+    left, right = x0 - max(margins[2], -0.02 * em), x1 + max(margins[3], -0.02 * em)
+    if rng.random() < 0.15:
+        right += rng.uniform(0, 3) * em
+    if rng.random() < 0.08:
+        left -= rng.uniform(0, 2) * em
+    h, w = image.shape
+    ix0, iy0, ix1, iy1 = (int(np.floor(v)) for v in (left, top, right + 1, bottom + 1))
+    before = (max(0, -iy0), max(0, iy1 - h), max(0, -ix0), max(0, ix1 - w))
+    image = image[max(0, iy0) : min(h, iy1), max(0, ix0) : min(w, ix1)]
+    if image.shape[0] < 6 or image.shape[1] < 3:
+        return None
+    if any(before):
+        image = cv2.copyMakeBorder(image, *before, cv2.BORDER_REPLICATE)
+    return image
+
+
+def _suffer(rng: Random, image: np.ndarray, em: float, name: str) -> np.ndarray:
+    """The way from paper to file."""
+    if name == "clean":
+        if rng.random() < 0.35:
+            image = _lower(rng, image, em, 10, 22)
+        if rng.random() < 0.3:
+            image = damage.jpeg(image, rng, 30, 95)
+        if rng.random() < 0.1:
+            image = damage.noise(image, rng, 1, 4)
+        return image
+    if name != "scene" and rng.random() < 0.06:
+        image = damage.scribble(image, rng, em)
+    if rng.random() < (0.5 if name in ("photo", "receipt", "typewriter") else 0.25):
+        image = damage.shade(image, rng)
+    if rng.random() < 0.6:
+        image = damage.blur(image, rng, em)
+    height = image.shape[0]
+    if name in ("scene", "receipt", "photo") and rng.random() < 0.5:
+        image = _lower(rng, image, em, 9, 20)
+    elif rng.random() < 0.2:
+        image = _lower(rng, image, em, 11, 26)
+    em = em * image.shape[0] / height
+    if rng.random() < 0.6:
+        image = damage.noise(image, rng, 1.5, 12 if name == "scan" else 20)
+    if name == "photo" and rng.random() < 0.1:
+        image = damage.moire(image, rng)
+    if name != "bitonal" and rng.random() < 0.25:
+        image = damage.sharpen(image, rng, em)
+    if name == "bitonal":
+        image = damage.binarise(image, rng, em)
+        if rng.random() < 0.25:  # one-bit pages are often scaled down with greys
+            image = damage.shrink(image, rng, max(12, int(image.shape[0] * rng.uniform(0.5, 0.9))))
+    elif rng.random() < (0.65 if name in ("photo", "scene", "receipt") else 0.35):
+        image = damage.jpeg(image, rng)
+    return image
+
+
+def _lower(rng: Random, image: np.ndarray, em: float, low: int, high: int) -> np.ndarray:
+    """Fewer pixels: an em becomes `low` to `high` pixels (letters are about half as high)."""
+    height = round(image.shape[0] * rng.uniform(low, high) / em)
+    return damage.shrink(image, rng, max(6, height)) if height < image.shape[0] else image

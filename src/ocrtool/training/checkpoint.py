@@ -1,0 +1,272 @@
+"""Models and training states on disk: folders that are complete or not there.
+
+A model folder holds ``model.safetensors`` (float32 weights under the names of the network's state
+dict) and ``model.json`` (schema, geometry, alphabet, scores). ``last/`` of a run holds beside them
+``trainer.safetensors`` and ``trainer.json``: what an exact resume needs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from ocrtool.errors import ModelError, OutputError, UsageError
+from ocrtool.models.config import ModelConfig
+from ocrtool.models.ocr import OcrModel
+from ocrtool.training.config import NETWORK_FIELDS, TrainOptions
+from ocrtool.vocabulary import Vocabulary
+
+SCHEMA = 1
+WEIGHTS = "model.safetensors"
+FACTS = "model.json"
+STATE = "trainer.safetensors"
+STATE_FACTS = "trainer.json"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model as it lies on disk.
+
+    Attributes:
+        config: Geometry of the network.
+        vocabulary: Its characters.
+        weights: Tensors by their name in the network's state dict.
+        step: Training steps that it has seen.
+        metrics: Scores of its last validation.
+    """
+
+    config: ModelConfig
+    vocabulary: Vocabulary
+    weights: Mapping[str, Tensor]
+    step: int = 0
+    metrics: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+    def files(self) -> dict[str, bytes]:
+        """The files of a model folder."""
+        facts = {
+            "schema": SCHEMA,
+            "config": self.config.to_dict(),
+            "characters": self.vocabulary.to_json(),
+            "step": self.step,
+            "metrics": dict(self.metrics),
+        }
+        return {WEIGHTS: _packed(self.weights), FACTS: _json(facts)}
+
+
+@dataclass(frozen=True)
+class TrainerState:
+    """What an exact resume needs beside the model.
+
+    Attributes:
+        tensors: Weights, both moments of AdamW and whatever else, by name.
+        facts: Step, loader position, seconds and the like, as JSON values.
+    """
+
+    tensors: Mapping[str, Tensor]
+    facts: Mapping[str, Any]
+
+    def files(self) -> dict[str, bytes]:
+        """The files beside those of the model."""
+        return {STATE: _packed(self.tensors), STATE_FACTS: _json(self.facts)}
+
+
+def write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Replace a folder by one with these files: wholly, or not at all.
+
+    The files are written to a new folder beside it, flushed to the disk, and renamed. Where a
+    power cut falls between the two renames, :func:`recover` finds the old folder.
+
+    Raises:
+        OutputError: It cannot be written; nothing half-written is left.
+    """
+    mark = secrets.token_hex(4)
+    fresh = folder.with_name(f".{folder.name}.{mark}")
+    try:
+        fresh.mkdir(parents=True)
+        for name, content in contents.items():
+            with (fresh / name).open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        old = _old(folder)
+        shutil.rmtree(old, ignore_errors=True)
+        if folder.exists():
+            folder.replace(old)
+        fresh.replace(folder)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        recover(folder)
+        raise OutputError(
+            f"cannot write {folder}: {error.strerror or error}", "free space or name another folder"
+        ) from None
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def recover(folder: Path) -> None:
+    """Bring back the old folder where writing the new one was cut off between two renames."""
+    if not folder.exists() and _old(folder).exists():
+        with suppress(OSError):
+            _old(folder).replace(folder)
+
+
+def _old(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.old")
+
+
+def load(folder: Path) -> Checkpoint:
+    """Read a model folder.
+
+    Raises:
+        ModelError: It is not there, incomplete, damaged, or of a newer ocrtool.
+    """
+    recover(folder)
+    try:
+        facts = json.loads((folder / FACTS).read_text("utf-8"))
+        weights = load_tensors((folder / WEIGHTS).read_bytes())
+        if facts["schema"] > SCHEMA:
+            raise ModelError(f"{folder} is of a newer ocrtool", "upgrade ocrtool")
+        return Checkpoint(
+            ModelConfig.from_dict(facts["config"]),
+            Vocabulary.from_json(facts["characters"]),
+            weights,
+            int(facts.get("step", 0)),
+            facts.get("metrics", {}),
+        )
+    except OSError as error:
+        raise ModelError(f"{folder}: no model there ({error.strerror or error})") from None
+    except (ValueError, KeyError, TypeError, SafetensorError, UsageError) as error:
+        raise ModelError(f"{folder}: damaged model: {error}") from None
+
+
+def load_state(folder: Path) -> TrainerState:
+    """Read the training state beside a model.
+
+    Raises:
+        ModelError: There is none, or it is damaged.
+    """
+    try:
+        facts = json.loads((folder / STATE_FACTS).read_text("utf-8"))
+        return TrainerState(load_tensors((folder / STATE).read_bytes()), facts)
+    except OSError as error:
+        reason = error.strerror or error
+        raise ModelError(f"{folder}: nothing to resume from ({reason})") from None
+    except (ValueError, SafetensorError) as error:
+        raise ModelError(f"{folder}: damaged training state: {error}") from None
+
+
+def find_model(name: str) -> Path:
+    """Folder of a model: a path, or the name of a bundled one.
+
+    Raises:
+        ModelError: There is no such model with weights to train on.
+    """
+    folder = Path(name)
+    if (folder / WEIGHTS).is_file():
+        return folder
+    bundled = Path(str(files("ocrtool"))) / "weights"
+    if (bundled / name / WEIGHTS).is_file():
+        return bundled / name
+    known = sorted(path.parent.name for path in bundled.glob(f"*/{WEIGHTS}"))
+    remedy = f"bundled are: {', '.join(known)}" if known else "name a folder with model.safetensors"
+    raise ModelError(f"no model {name!r} to start from", remedy)
+
+
+def tuned_config(options: TrainOptions, start: Checkpoint, vocabulary: Vocabulary) -> ModelConfig:
+    """Geometry for fine-tuning: the start's own, with a new alphabet.
+
+    Raises:
+        UsageError: The options ask for another geometry.
+    """
+    given = [name for name in NETWORK_FIELDS if getattr(options, name) is not None]
+    if options.preset not in (None, start.config.preset):
+        given.append("preset")
+    if given:
+        raise UsageError(
+            f"{given[0]} is fixed by the model that training starts from", "leave it out"
+        )
+    vision, decoder = start.config.vision, start.config.decoder
+    if options.dropout is not None:
+        vision = dataclasses.replace(vision, dropout=options.dropout)
+        decoder = dataclasses.replace(decoder, dropout=options.dropout)
+    if options.max_length is not None:  # positions are rotary: no weight depends on it
+        decoder = dataclasses.replace(decoder, max_length=options.max_length)
+    flash = start.config.flash if options.use_flash is None else options.use_flash
+    return dataclasses.replace(
+        start.config, vision=vision, decoder=decoder, flash=flash, vocab_size=len(vocabulary)
+    )
+
+
+def transfer(start: Checkpoint, model: OcrModel, vocabulary: Vocabulary) -> int:
+    """Load weights into a network with another alphabet.
+
+    Rows that belong to a character (of embedding, head and CTC head) follow it to its new id; rows
+    of new characters keep the network's fresh values.
+
+    Args:
+        start: The trained model.
+        model: A fresh network of the same geometry but for the number of characters.
+        vocabulary: The characters of `model`.
+
+    Returns:
+        How many characters of `vocabulary` the start knew.
+
+    Raises:
+        ModelError: The weights do not fit.
+    """
+    places = {character: index for index, character in enumerate(start.vocabulary.characters)}
+    specials = len(vocabulary) - len(vocabulary.characters)
+    pairs = [(index, index) for index in range(specials)]
+    for index, character in enumerate(vocabulary.characters):
+        if character in places:
+            pairs.append((specials + index, specials + places[character]))
+    new, old = (torch.tensor(ids) for ids in zip(*pairs, strict=True))
+    by_character = _rows_by_character(model.config)
+    state = model.state_dict()
+    try:
+        for name, tensor in state.items():
+            if name in by_character:
+                tensor[new] = start.weights[name][old].to(tensor.dtype)
+            else:
+                tensor.copy_(start.weights[name])
+    except (KeyError, RuntimeError, IndexError) as error:
+        raise ModelError(f"weights do not fit the network: {error}") from None
+    return len(pairs) - specials
+
+
+def _rows_by_character(config: ModelConfig) -> set[str]:
+    """Names of the tensors that grow with the alphabet: found by growing it."""
+    with torch.device("meta"):
+        small = OcrModel(config).state_dict()
+        large = OcrModel(dataclasses.replace(config, vocab_size=config.vocab_size + 1)).state_dict()
+    return {name for name in small if small[name].shape != large[name].shape}
+
+
+def _packed(tensors: Mapping[str, Tensor]) -> bytes:
+    return bytes(
+        save_tensors({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+    )
+
+
+def to_json(content: Mapping[str, Any]) -> str:
+    """JSON as the files of a run have it."""
+    return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+
+
+def _json(content: Mapping[str, Any]) -> bytes:
+    return to_json(content).encode()

@@ -1,0 +1,460 @@
+"""Samples to batches: CSV rows or drawn lines, loaded by any number of worker processes.
+
+Samples have positions 0, 1, 2, ... without end. A *pool* is a run of consecutive positions, loaded
+by one worker and cut into a fixed number of batches. What a pool holds depends on the seed and its
+number alone, so any worker may load any pool and a run resumes at an exact batch.
+"""
+
+from __future__ import annotations
+
+import csv
+import multiprocessing
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import count, pairwise
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset
+
+from ocrtool.errors import InputError
+from ocrtool.inputs import load_image
+from ocrtool.models.config import ModelConfig
+from ocrtool.preprocess import collate_lines, line_pixels, square_pixels
+from ocrtool.vocabulary import BOS, EOS, PAD, SPECIALS, Vocabulary
+
+LINE_POOL = 16  # batches a pool of lines: enough to sort by width, little enough to hold
+
+
+class Sample(NamedTuple):
+    """One labelled image: uint8 (H, W) or (H, W, 3), and its text."""
+
+    image: NDArray[np.uint8]
+    text: str
+
+
+class Source(Protocol):
+    """Where samples come from; ``draw`` is pure, so that any process may draw any index."""
+
+    def draw(self, index: int) -> Any:
+        """Return an object with the attributes ``image`` and ``text``."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One usable row of a CSV file.
+
+    Attributes:
+        image: Path of the image.
+        text: What it says, without white space at the ends.
+        origin: ``file.csv:line``.
+    """
+
+    image: Path
+    text: str
+    origin: str
+
+
+# --------------------------------------------------------------------------- CSV files
+
+
+def read_rows(paths: Sequence[Path], problems: list[str]) -> list[Row]:
+    """Read the rows of CSV files with the columns ``image`` and ``text``.
+
+    Args:
+        paths: UTF-8 files, with or without a byte-order mark; quoted as RFC 4180 has it.
+        problems: Gets a line ``file.csv:line: reason`` for every row that is left out.
+
+    Raises:
+        InputError: A file cannot be read, or has no such columns.
+    """
+    rows: list[Row] = []
+    for path in paths:
+        try:
+            with path.open(encoding="utf-8-sig", newline="") as file:
+                rows.extend(_rows_of(path, csv.reader(file, strict=True), problems))
+        except OSError as error:
+            raise InputError(f"{path}: {error.strerror or error}") from None
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path}: not UTF-8 ({error.reason})") from None
+        except csv.Error as error:
+            raise InputError(f"{path}: not CSV: {error}") from None
+    return rows
+
+
+def _rows_of(path: Path, reader: Any, problems: list[str]) -> Iterator[Row]:
+    header = [name.strip().lower() for name in next(reader, [])]
+    if "image" not in header or "text" not in header:
+        raise InputError(
+            f"{path}:1: no columns 'image' and 'text'", "start the file with the line image,text"
+        )
+    image_column, text_column = header.index("image"), header.index("text")
+    line = reader.line_num
+    for cells in reader:
+        origin = f"{path}:{line + 1}"  # where the row begins; quoted texts may span lines
+        line = reader.line_num
+        if not cells:
+            continue  # a blank line
+        if len(cells) != len(header):
+            problems.append(f"{origin}: {len(cells)} cells where the header has {len(header)}")
+        elif not cells[text_column].strip():
+            problems.append(f"{origin}: no text")
+        elif not cells[image_column].strip():
+            problems.append(f"{origin}: no image")
+        else:
+            image = path.parent / cells[image_column].strip()
+            yield Row(image, cells[text_column].strip(), origin)
+
+
+def usable_rows(rows: Sequence[Row], preparation: Preparation, problems: list[str]) -> list[Row]:
+    """Leave out the rows whose image cannot be read or whose text does not fit the network.
+
+    Every image is decoded once, so that no worker stumbles in the middle of a long run.
+    """
+
+    def problem(row: Row) -> str | None:
+        try:
+            image = load_image(row.image)
+        except InputError as error:
+            return str(error)
+        return preparation.misfit(preparation.pixels(image).shape[-1], row.text)
+
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        reasons = list(pool.map(problem, rows))
+    problems.extend(
+        f"{row.origin}: {reason}" for row, reason in zip(rows, reasons, strict=True) if reason
+    )
+    return [row for row, reason in zip(rows, reasons, strict=True) if reason is None]
+
+
+def split_rows(rows: Sequence[Row], share: float, seed: int) -> tuple[list[Row], list[Row], str]:
+    """Hold out a share of the rows, drawn by the seed.
+
+    Where texts rarely repeat, whole texts are held out, so that no text of the validation occurs
+    in training; else (few classes, many images of each) rows are.
+
+    Returns:
+        Training rows, validation rows, and in words what was held out.
+    """
+    texts = sorted({row.text for row in rows})
+    generator = np.random.default_rng([seed, 1])
+    if 2 * len(texts) >= len(rows):
+        held = set(generator.permutation(len(texts))[: round(share * len(texts))].tolist())
+        held_texts = {texts[index] for index in held}
+        chosen = [row.text in held_texts for row in rows]
+        what = "texts that training never shows"
+    else:
+        held = set(generator.permutation(len(rows))[: round(share * len(rows))].tolist())
+        chosen = [index in held for index in range(len(rows))]
+        what = "rows (texts repeat)"
+    training = [row for row, is_held in zip(rows, chosen, strict=True) if not is_held]
+    validation = [row for row, is_held in zip(rows, chosen, strict=True) if is_held]
+    return training, validation, what
+
+
+class RowSource:
+    """Images of CSV rows, read from disk whenever they are drawn."""
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self.rows = list(rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def draw(self, index: int) -> Sample:
+        """Load row `index`."""
+        row = self.rows[index]
+        return Sample(load_image(row.image), row.text)
+
+
+class HeldSource:
+    """Samples drawn once and held in memory: the validation set of drawn lines."""
+
+    def __init__(self, source: Source, size: int, preparation: Preparation) -> None:
+        drawn = (source.draw(index) for index in range(size))
+        self.samples = [
+            Sample(sample.image, sample.text)
+            for sample in drawn
+            if preparation.misfit(preparation.pixels(sample.image).shape[-1], sample.text) is None
+        ]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def draw(self, index: int) -> Sample:
+        """Sample `index`."""
+        return self.samples[index]
+
+
+# --------------------------------------------------------------------------- batches
+
+
+class Batch(NamedTuple):
+    """What one forward pass takes.
+
+    Attributes:
+        pixels: (B, C, H, W) float32.
+        widths: (B,) int64, columns of pixels that belong to each image.
+        tokens: (B, T) int64, BOS + text, padded with PAD: what the decoder is given.
+        targets: (B, T) int64, text + EOS, padded with PAD: what it shall say.
+        lengths: (B,) int64, characters of each text.
+    """
+
+    pixels: NDArray[np.float32]
+    widths: NDArray[np.int64]
+    tokens: NDArray[np.int64]
+    targets: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How samples become the input of one network."""
+
+    config: ModelConfig
+    vocabulary: Vocabulary
+
+    def pixels(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Pixels (C, H, W) as the network takes them."""
+        vision = self.config.vision
+        if vision.width == 0:
+            return line_pixels(image, vision.height)
+        return square_pixels(image, vision.height)
+
+    def misfit(self, width: int, text: str) -> str | None:
+        """Why the network cannot learn a text on an image of this width; None if it can."""
+        longest = self.config.decoder.max_length - 1
+        if len(text) > longest:
+            return f"text has {len(text)} characters, the decoder takes {longest}"
+        if not self.vocabulary.covers(text):
+            missing = sorted(set(text) - set(self.vocabulary.characters))
+            return f"characters outside the alphabet: {' '.join(missing)}"
+        columns = width // self.config.vision.patch
+        needed = len(text) + sum(a == b for a, b in pairwise(text))
+        if self.config.ctc and needed > columns:
+            return f"image is too narrow for its text ({columns} columns, CTC needs {needed})"
+        return None
+
+    def collate(
+        self,
+        pixels: Sequence[NDArray[np.float32]],
+        texts: Sequence[str],
+        noise: float = 0.0,
+        generator: np.random.Generator | None = None,
+    ) -> Batch:
+        """Pad images and texts to one batch.
+
+        Args:
+            pixels: (C, H, W_i) each.
+            texts: Their texts.
+            noise: Share of the decoder's input characters replaced by random ones, so that it
+                learns to trust the image more than its own past.
+            generator: Draws the noise; needed where `noise` is above 0.
+        """
+        if self.config.vision.width == 0:
+            images, widths = collate_lines(list(pixels))
+        else:
+            images = np.stack(pixels)
+            widths = np.full(len(pixels), images.shape[-1], np.int64)
+        ids = [self.vocabulary.encode(text) for text in texts]
+        lengths = np.array([len(line) for line in ids], np.int64)
+        tokens = np.full((len(ids), int(lengths.max()) + 1), PAD, np.int64)
+        targets = tokens.copy()
+        tokens[:, 0] = BOS
+        for row, line in enumerate(ids):
+            tokens[row, 1 : len(line) + 1] = line
+            targets[row, : len(line)] = line
+            targets[row, len(line)] = EOS
+        if noise and generator is not None:
+            wrong = (generator.random(tokens.shape) < noise) & (tokens >= SPECIALS)
+            drawn = generator.integers(SPECIALS, len(self.vocabulary), tokens.shape)
+            tokens = np.where(wrong, drawn, tokens)
+        return Batch(images, widths, tokens, targets, lengths)
+
+
+class Pool(NamedTuple):
+    """The batches of one pool, and how many of its samples did not fit the network."""
+
+    batches: list[Batch]
+    misfits: int
+
+
+@dataclass
+class PoolDataset(Dataset[Pool]):
+    """Pools by number.
+
+    Batches of lines are cut from the pool sorted by width, so that little is padding, at equal
+    sums of width: wide batches hold fewer lines, and every batch about as many characters.
+
+    Args:
+        source: Draws the samples.
+        size: Samples of the source; 0 where it is endless. A finite source is shuffled anew
+            every epoch.
+        preparation: What the network takes.
+        batch_size: Mean number of samples a batch.
+        noise: See :meth:`Preparation.collate`.
+        seed: Of the order and the noise.
+    """
+
+    source: Source
+    size: int
+    preparation: Preparation
+    batch_size: int
+    noise: float
+    seed: int
+    _epoch: tuple[int, NDArray[np.int64]] = field(
+        default=(-1, np.zeros(0, np.int64)), init=False, repr=False
+    )
+
+    @property
+    def batches(self) -> int:
+        """Batches of every pool."""
+        return LINE_POOL if self.preparation.config.vision.width == 0 else 1
+
+    def __getitem__(self, number: int) -> Pool:
+        """Load pool `number`."""
+        wanted = self.batches * self.batch_size
+        generator = np.random.default_rng([self.seed, 2, number])
+        pixels: list[NDArray[np.float32]] = []
+        texts: list[str] = []
+        misfits = 0
+        for position in range(number * wanted, (number + 1) * wanted):
+            sample = self.source.draw(self._index(position))
+            ready = self.preparation.pixels(sample.image)
+            if self.preparation.misfit(ready.shape[-1], sample.text) is None:
+                pixels.append(ready)
+                texts.append(sample.text)
+            else:
+                misfits += 1
+        if not pixels:
+            raise InputError("none of the drawn lines fits the network", "raise max_length")
+        groups = _cut([image.shape[-1] for image in pixels], self.batches)
+        order = generator.permutation(len(groups))
+        batches = [
+            self.preparation.collate(
+                [pixels[i] for i in groups[j]],
+                [texts[i] for i in groups[j]],
+                self.noise,
+                generator,
+            )
+            for j in order
+        ]
+        return Pool(batches, misfits)
+
+    def _index(self, position: int) -> int:
+        """Which sample of the source stands at a position."""
+        if self.size == 0:
+            return position
+        epoch, place = divmod(position, self.size)
+        if self._epoch[0] != epoch:
+            generator = np.random.default_rng([self.seed, 3, epoch])
+            self._epoch = (epoch, generator.permutation(self.size))
+        return int(self._epoch[1][place])
+
+
+def _cut(widths: Sequence[int], groups: int) -> list[list[int]]:
+    """Indices sorted by width, cut into exactly `groups` runs of about equal sums of width."""
+    order = sorted(range(len(widths)), key=lambda index: (widths[index], index))
+    if len(order) < groups:  # so few fit that some must serve twice
+        order = [order[i % len(order)] for i in range(groups)]
+    sums = np.cumsum([widths[index] for index in order])
+    ends = [int(e) for e in np.searchsorted(sums, sums[-1] * np.arange(1, groups) / groups)]
+    cuts = [0]
+    for group, end in enumerate(ends, 1):  # at least one sample each
+        cuts.append(min(max(end, cuts[-1] + 1), len(order) - (groups - group)))
+    cuts.append(len(order))
+    return [order[start:end] for start, end in pairwise(cuts)]
+
+
+# --------------------------------------------------------------------------- loaders
+
+
+def batches_from(
+    dataset: PoolDataset, start: int, workers: int, rank: int = 0, processes: int = 1
+) -> Iterator[tuple[Batch, int]]:
+    """Training batches without end, each with the misfits of the pool that it opens.
+
+    Args:
+        dataset: The pools; they are dealt to the processes in turn.
+        start: Batches that this process has had already (a resumed run).
+        workers: Loading processes; the batches are the same for any number.
+        rank: This process among `processes` that train together.
+        processes: How many train together.
+    """
+    pool, skip = divmod(start, dataset.batches)
+    numbers = count(pool * processes + rank, processes)
+    for pool_now in _pools(dataset, numbers, workers):
+        misfits = pool_now.misfits
+        for batch in pool_now.batches[skip:]:
+            yield batch, misfits
+            misfits = 0
+        skip = 0
+
+
+def _pools(dataset: PoolDataset, numbers: Iterable[int], workers: int) -> Iterator[Pool]:
+    if workers == 0:
+        yield from (dataset[number] for number in numbers)
+        return
+    method = "spawn" if sys.platform == "win32" else "forkserver"
+    with warnings.catch_warnings():
+        # It finds more workers than processors suspicious; the user chose, or has one processor.
+        warnings.filterwarnings("ignore", message="This DataLoader will create")
+        loader = DataLoader(
+            dataset,
+            batch_size=None,
+            sampler=_Numbers(numbers),
+            num_workers=workers,
+            collate_fn=_unchanged,  # arrays stay arrays: no shared memory, which containers lack
+            worker_init_fn=_start_worker,
+            multiprocessing_context=multiprocessing.get_context(method),
+        )
+    yield from loader
+
+
+class _Numbers:
+    """An endless sampler."""
+
+    def __init__(self, numbers: Iterable[int]) -> None:
+        self.numbers = numbers
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.numbers)
+
+
+def _unchanged(pool: Any) -> Any:
+    return pool
+
+
+def _start_worker(_: int) -> None:
+    """Workers use one thread each, give way to the training, and leave Ctrl-C to the trainer."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)
+    if sys.platform != "win32":
+        os.nice(5)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def validation_batches(
+    source: Source, size: int, preparation: Preparation, batch_size: int
+) -> Iterator[tuple[Batch, list[str]]]:
+    """Batches of a validation set with their texts, the same every time.
+
+    Lines are sorted by width within chunks of 16 batches.
+    """
+    chunk = batch_size * (LINE_POOL if preparation.config.vision.width == 0 else 1)
+    for start in range(0, size, chunk):
+        samples = [source.draw(index) for index in range(start, min(start + chunk, size))]
+        pixels = [preparation.pixels(sample.image) for sample in samples]
+        groups = _cut([image.shape[-1] for image in pixels], -(-len(samples) // batch_size))
+        for group in groups:
+            texts = [samples[i].text for i in group]
+            yield preparation.collate([pixels[i] for i in group], texts), texts

@@ -1,0 +1,122 @@
+"""Training with several processes, started by ``torchrun`` with the same command.
+
+Every process has the whole network and its own pools of data. Gradients are summed over processes
+after the last batch of a step, in one flat tensor: batches differ in their number of characters, so
+every loss is divided by the count of all processes beforehand, and a process that had to split a
+batch for memory is still in step with the others.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from ocrtool.errors import DeviceError
+
+
+@dataclass(frozen=True)
+class Group:
+    """The processes that train together.
+
+    Attributes:
+        rank: Number of this process; 0 logs, validates and saves.
+        size: How many there are.
+        local_rank: Number of this process on its machine; its GPU.
+    """
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process logs and saves."""
+        return self.rank == 0
+
+    def total(self, values: Sequence[float]) -> list[float]:
+        """Sums of numbers over all processes."""
+        if self.size == 1:
+            return list(values)
+        device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+        tensor = torch.tensor(values, dtype=torch.float64, device=device)
+        dist.all_reduce(tensor)
+        return [float(value) for value in tensor.tolist()]
+
+    def add_gradients(self, parameters: Iterable[Tensor]) -> None:
+        """Replace every gradient by its sum over all processes."""
+        if self.size == 1:
+            return
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        dist.all_reduce(flat)
+        parts = torch.split(flat, [gradient.numel() for gradient in gradients])
+        for gradient, part in zip(gradients, parts, strict=True):
+            gradient.copy_(part.view_as(gradient))
+
+
+@contextmanager
+def process_group(device: str) -> Iterator[Group]:
+    """Join the group that ``torchrun`` set up; a group of one where it did not."""
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        yield Group()
+        return
+    group = Group(int(os.environ["RANK"]), size, int(os.environ.get("LOCAL_RANK", "0")))
+    on_gpu = device != "cpu" and torch.cuda.is_available()
+    dist.init_process_group("nccl" if on_gpu else "gloo")
+    try:
+        yield group
+    finally:
+        dist.destroy_process_group()
+
+
+def choose_device(wanted: str, group: Group) -> torch.device:
+    """The device of this process.
+
+    Raises:
+        DeviceError: A GPU was asked for and there is none.
+    """
+    if wanted == "cpu" or (wanted == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        raise DeviceError(f"no device {wanted}: PyTorch sees no GPU", "use --device cpu")
+    index = group.local_rank if group.size > 1 or ":" not in wanted else int(wanted.split(":")[1])
+    if index >= torch.cuda.device_count():
+        raise DeviceError(f"no device cuda:{index}", f"there are {torch.cuda.device_count()} GPUs")
+    torch.cuda.set_device(index)
+    return torch.device("cuda", index)
+
+
+def choose_precision(wanted: str, device: torch.device) -> tuple[torch.dtype, str]:
+    """The type of the matrix products, and why.
+
+    Raises:
+        DeviceError: The device cannot compute in the wanted type.
+    """
+    if device.type == "cuda":
+        if wanted == "auto":
+            if torch.cuda.is_bf16_supported():
+                return torch.bfloat16, "the GPU computes in bf16"
+            return torch.float16, "the GPU has no bf16"
+    else:
+        native = _cpu_has_bf16()
+        if wanted == "auto":
+            if native:
+                return torch.bfloat16, "the processor computes in bf16"
+            return torch.float32, "the processor has no bf16"
+        if wanted == "fp16":
+            raise DeviceError("fp16 training needs a GPU", "use --precision bf16 or fp32")
+    types = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+    return types[wanted], "as asked"
+
+
+def _cpu_has_bf16() -> bool:
+    """Whether the processor multiplies in bf16 by itself; PyTorch's tests for it are not public."""
+    tests = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, name, lambda: False)() for name in tests)

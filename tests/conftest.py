@@ -1,0 +1,23 @@
+"""Models on disk that several test files share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a small line reader, as training leaves it."""
+    from small_models import save, small_engine
+
+    return save(small_engine(3), tmp_path_factory.mktemp("models") / "small")
+
+
+@pytest.fixture(scope="session")
+def exported(checkpoint: Path) -> Path:
+    """The same model as ONNX graphs."""
+    from ocrtool.export import export_model
+
+    return export_model(checkpoint, checkpoint.with_name("exported")).folder

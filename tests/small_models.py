@@ -1,0 +1,49 @@
+"""Small networks with random weights, for what needs a network but not a good one."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+
+from ocrtool.engines.base import ModelFacts
+from ocrtool.engines.torch import TorchEngine
+from ocrtool.models.config import DecoderConfig, ModelConfig, VisionConfig
+from ocrtool.models.ocr import OcrModel
+from ocrtool.training.checkpoint import Checkpoint, write_folder
+from ocrtool.vocabulary import Vocabulary
+
+ALPHABET = " .abcdefghi"
+
+
+@lru_cache
+def small_engine(
+    seed: int, *, ctc: bool = True, kv_heads: int = 1, gain: float = 6.0
+) -> TorchEngine:
+    """A line reader of a few thousand random weights, large enough that its scores differ."""
+    vocabulary = Vocabulary(tuple(ALPHABET))
+    config = ModelConfig(
+        preset="line",
+        vision=VisionConfig("line", 1, 32, 0, 4, 16, 1, 2, 32, 0.1, (4, 4, 8)),
+        decoder=DecoderConfig(16, 2, 2, kv_heads, 32, 0.1, True, 10_000.0, 32),
+        vocab_size=len(vocabulary),
+        ctc=ctc,
+        flash=True,
+    )
+    torch.manual_seed(seed)
+    model = OcrModel(config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() > 1:
+                parameter.mul_(gain)
+    raw = {"schema": 1, "config": config.to_dict(), "characters": ALPHABET}
+    return TorchEngine(ModelFacts(config, vocabulary, raw), model)
+
+
+def save(engine: TorchEngine, folder: Path) -> Path:
+    """Write the model of an engine as training does."""
+    facts = engine.facts
+    weights = engine.model.state_dict()
+    write_folder(folder, Checkpoint(facts.config, facts.vocabulary, weights).files())
+    return folder

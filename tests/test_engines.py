@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ocrtool.decoding import DecodeOptions, decode
+from ocrtool.engines import open_engine
+from ocrtool.engines.base import Cache, find_model, read_facts
+from ocrtool.engines.onnx import CUDA, OnnxEngine
+from ocrtool.engines.torch import TorchEngine
+from ocrtool.errors import DeviceError, ExitCode, MissingDependencyError, ModelError
+from ocrtool.models.cache import KVCache
+from ocrtool.options import EngineName
+from ocrtool.vocabulary import BOS
+from small_models import small_engine
+
+NO_GPU = not torch.cuda.is_available()
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10_000))
+def test_cache_is_the_twin_of_the_networks_own(seed: int) -> None:
+    config = small_engine(0).facts.config.decoder
+    rng = np.random.default_rng(seed)
+    ours, theirs = Cache.allocate(config, 3), KVCache.allocate(config, 3)
+    for _ in range(8):
+        rows = len(ours.lengths)
+        action = rng.integers(3)
+        if action == 0 and ours.longest + 4 <= config.max_length:
+            steps = int(rng.integers(1, 5))
+            shape = (config.n_layer, rows, config.n_kv_head, steps, config.d_head)
+            keys, values = rng.standard_normal((2, *shape)).astype(np.float32)
+            ours.append(keys, values)
+            theirs.append(torch.from_numpy(keys), torch.from_numpy(values))
+        elif action == 1:
+            lengths = rng.integers(0, 12, rows)
+            ours.truncate(lengths)
+            theirs.truncate(torch.from_numpy(lengths))
+        else:
+            order = rng.integers(0, rows, int(rng.integers(1, 5)))
+            ours.reorder(order)
+            theirs.reorder(torch.from_numpy(order))
+        keys, values, lengths = ours.past()
+        assert lengths.tolist() == theirs.lengths.tolist() and ours.longest == theirs.longest
+        for row, length in enumerate(lengths):
+            assert np.array_equal(keys[:, row, :, :length], theirs.keys[:, row, :, :length])
+            assert np.array_equal(values[:, row, :, :length], theirs.values[:, row, :, :length])
+
+
+def test_a_full_cache_says_so() -> None:
+    config = small_engine(0).facts.config.decoder
+    cache = Cache.allocate(config, 1)
+    new = np.zeros((config.n_layer, 1, config.n_kv_head, config.max_length + 1, config.d_head))
+    with pytest.raises(ValueError, match="do not fit"):
+        cache.append(new.astype(np.float32), new.astype(np.float32))
+
+
+def test_engines_agree_in_numbers_and_in_text(checkpoint: Path, exported: Path) -> None:
+    onnx, torch_engine = OnnxEngine(exported, "cpu"), TorchEngine.open(checkpoint, "cpu", 0)
+    rng = np.random.default_rng(0)
+    pixels = rng.standard_normal((5, 1, 32, 120)).astype(np.float32)
+    widths = np.array([120, 8, 64, 100, 4])
+    encoded = [engine.encode(pixels, widths) for engine in (onnx, torch_engine)]
+    assert encoded[0].lengths.tolist() == encoded[1].lengths.tolist() == [30, 2, 16, 25, 1]
+    for row, length in enumerate(encoded[0].lengths):
+        ctc = [images.ctc_log_probs[row, :length] for images in encoded]  # type: ignore[index]
+        assert np.allclose(*ctc, atol=1e-4)
+        keys = [images.cross_keys[:, row, :, :length] for images in encoded]
+        assert np.allclose(*keys, atol=1e-4)
+    for strategy in ("ctc", "greedy", "beam", "verify"):
+        options = DecodeOptions(strategy=strategy, beam=3)  # type: ignore[arg-type]
+        a = decode(onnx, encoded[0], options)
+        b = decode(torch_engine, encoded[1], options)
+        assert [r.ids for r in a] == [r.ids for r in b]
+
+
+def test_steps_on_ragged_rows_equal_each_row_alone(exported: Path) -> None:
+    engine = OnnxEngine(exported, "cpu", threads=1)
+    rng = np.random.default_rng(1)
+    pixels = rng.standard_normal((3, 1, 32, 80)).astype(np.float32)
+    encoded = engine.encode(pixels, np.array([80, 40, 12]))
+    tokens = rng.integers(4, 15, (3, 6))
+    tokens[:, 0] = BOS
+    cache = Cache.allocate(engine.facts.config.decoder, 3)
+    engine.step(tokens, encoded, cache)
+    kept = np.array([6, 1, 3])
+    cache.truncate(kept)
+    together = engine.step(tokens[:, :2], encoded, cache)
+    for row in range(3):
+        alone = Cache.allocate(engine.facts.config.decoder, 1)
+        sequence = np.concatenate((tokens[row, : kept[row]], tokens[row, :2]))[None]
+        scores = engine.step(sequence, encoded.select(np.array([row])), alone)
+        assert np.allclose(together[row], scores[0, -2:], atol=1e-4)
+
+
+def test_auto_takes_onnx_where_there_is_onnx(
+    checkpoint: Path, exported: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "ocrtool")
+    assert open_engine(exported, device="cpu").name == "onnx"
+    assert open_engine(checkpoint, device="cpu").name == "torch"
+    both = tmp_path / "both"
+    shutil.copytree(checkpoint, both)
+    shutil.copytree(exported, both, dirs_exist_ok=True)
+    assert open_engine(both, device="cpu").name == "onnx"
+    assert open_engine(both, EngineName.TORCH, "cpu").name == "torch"
+    assert "no ONNX files" in caplog.text and "has ONNX files" in caplog.text
+
+
+def test_missing_and_damaged_models_are_model_errors(
+    checkpoint: Path, exported: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match="no model 'nowhere'"):
+        find_model("nowhere")
+    with pytest.raises(ModelError, match="ocrtool export"):
+        open_engine(checkpoint, EngineName.ONNX)
+    with pytest.raises(ModelError, match=r"model\.safetensors"):
+        open_engine(exported, EngineName.TORCH)
+    broken = tmp_path / "broken"
+    shutil.copytree(exported, broken)
+    (broken / "decoder.onnx").write_bytes(b"nothing of the kind")
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        OnnxEngine(broken, "cpu")
+    facts = json.loads((broken / "model.json").read_text("utf-8"))
+    for change in ({"schema": 99}, {"characters": "aa"}, {"characters": "a"}, {"config": {}}):
+        (broken / "model.json").write_text(json.dumps(facts | change))
+        with pytest.raises(ModelError):
+            read_facts(broken)
+    shutil.copytree(checkpoint, broken, dirs_exist_ok=True)
+    (broken / "model.safetensors").write_bytes(b"short")
+    with pytest.raises(ModelError, match="does not fit"):
+        TorchEngine.open(broken, "cpu", 0)
+
+
+@pytest.mark.skipif(not NO_GPU, reason="there is a GPU")
+def test_a_device_that_is_not_there_is_refused(checkpoint: Path, exported: Path) -> None:
+    for model in (checkpoint, exported):
+        with pytest.raises(DeviceError, match="cannot be used") as caught:
+            open_engine(model, device="cuda")
+        assert caught.value.exit_code is ExitCode.MISSING
+        assert "--device cpu" in str(caught.value)
+        assert open_engine(model, device="auto").device == "cpu"
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(NO_GPU, reason="no GPU")
+def test_the_gpu_computes_what_the_cpu_does(exported: Path) -> None:
+    gpu, cpu = OnnxEngine(exported, "cuda"), OnnxEngine(exported, "cpu")
+    assert CUDA in gpu._encoder.get_providers()
+    pixels = np.random.default_rng(0).standard_normal((2, 1, 32, 80)).astype(np.float32)
+    found = [engine.encode(pixels, np.array([80, 40])).cross_keys for engine in (gpu, cpu)]
+    assert np.allclose(*found, atol=1e-2)
+
+
+def test_without_onnx_runtime_the_remedy_is_named(
+    exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
+    with pytest.raises(MissingDependencyError, match="ONNX Runtime cannot be loaded"):
+        OnnxEngine(exported, "cpu")

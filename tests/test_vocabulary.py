@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ocrtool.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+
+
+def test_specials_come_first_and_characters_follow_by_code_point() -> None:
+    vocabulary = Vocabulary.from_texts(["ba", "éa"])
+    assert (PAD, BOS, EOS, UNK) == (0, 1, 2, 3)
+    assert vocabulary.characters == ("a", "b", "é")
+    assert vocabulary.encode("abé") == [4, 5, 6]
+    assert len(vocabulary) == 7
+
+
+def test_unknown_characters_become_unk_and_are_shown() -> None:
+    vocabulary = Vocabulary.from_texts(["ab"])
+    assert vocabulary.encode("axb") == [4, UNK, 5]
+    assert vocabulary.decode([BOS, 4, UNK, 5, EOS, PAD]) == "a\ufffdb"
+    assert vocabulary.covers("ba") and vocabulary.covers("")
+    assert not vocabulary.covers("bax")
+
+
+@given(st.lists(TEXTS, min_size=1, max_size=5))
+def test_round_trips(texts: list[str]) -> None:
+    vocabulary = Vocabulary.from_texts(texts)
+    assert Vocabulary.from_json(vocabulary.to_json()) == vocabulary
+    for text in texts:
+        assert vocabulary.covers(text)
+        assert vocabulary.decode(vocabulary.encode(text)) == text
+
+
+def test_ambiguous_alphabets_are_refused() -> None:
+    with pytest.raises(ValueError, match="twice"):
+        Vocabulary.from_json("aba")
+    with pytest.raises(ValueError, match="single"):
+        Vocabulary(("ab",))
+    with pytest.raises(ValueError, match="string"):
+        Vocabulary.from_json(["a"])  # type: ignore[arg-type]
