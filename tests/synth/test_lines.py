@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from ocrtool.errors import InputError
-from ocrtool.synth import ALPHABET, STYLES, LineSource, bundled_fonts, canonical, find_fonts
-from ocrtool.synth import damage
+from ocrtool.synth import ALPHABET, STYLES, LineSource, bundled_fonts, canonical, damage, find_fonts
 from ocrtool.synth.fonts import index_fonts
 from ocrtool.synth.text import TextSource
 
@@ -68,7 +67,7 @@ def test_every_character_of_the_alphabet_is_drawn() -> None:
 def test_alphabet_has_no_characters_that_look_the_same() -> None:
     assert canonical(ALPHABET) == ALPHABET
     assert len(set(ALPHABET)) == len(ALPHABET)
-    assert canonical("ﬁne\u00a0Ωhm \u2010 Αθήνα") == "fine Ωhm - Aθήvα"
+    assert canonical("ﬁne\u00a0Ωhm \u2010") == "fine Ωhm -"
 
 
 def test_user_text_and_alphabet_are_obeyed(tmp_path: Path) -> None:

@@ -7,7 +7,9 @@ import unicodedata
 _ASCII = "".join(map(chr, range(0x20, 0x7F)))
 _LATIN_1 = "".join(map(chr, range(0xA1, 0x100))).replace("\u00ad", "")  # soft hyphen is invisible
 _LATIN_EXTENDED_A = "".join(
-    c for c in map(chr, range(0x100, 0x180)) if c not in "\u0149\u017f"  # deprecated: ŉ; long s
+    c
+    for c in map(chr, range(0x100, 0x180))
+    if c not in "\u0149\u017f"  # deprecated: ŉ; long s
 )
 _ROMANIAN = "ȘșȚț"
 _GREEK = "".join(c for c in map(chr, range(0x391, 0x3CA)) if unicodedata.category(c) != "Cn")

@@ -7,11 +7,14 @@ pixels, so that small and large type suffer alike.
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 
 Random = np.random.Generator
-Grey = np.ndarray  # (H, W) float32
+Grey = Any
+"""A NumPy array (H, W) float32; OpenCV's and NumPy's own types for it do not mix."""
 
 
 def field(rng: Random, shape: tuple[int, ...], cell: float) -> Grey:
@@ -35,7 +38,8 @@ def spread_ink(mask: Grey, rng: Random, em: float) -> Grey:
 def fade_ink(mask: Grey, rng: Random, em: float) -> Grey:
     """Uneven inking: coverage varies over letters, and pores open in the strokes."""
     strength = rng.uniform(0.1, 0.5)
-    faded = mask * np.clip(1 - strength * np.abs(field(rng, mask.shape, em * rng.uniform(0.5, 3))), 0, 1)
+    uneven = np.abs(field(rng, mask.shape, em * rng.uniform(0.5, 3)))
+    faded = mask * np.clip(1 - strength * uneven, 0, 1)
     if rng.random() < 0.5:
         pores = field(rng, mask.shape, max(1.0, em * rng.uniform(0.03, 0.1)))
         faded = faded * (pores < rng.uniform(0.9, 2.2))
@@ -104,7 +108,7 @@ def jpeg(image: Grey, rng: Random, low: int = 12, high: int = 90) -> Grey:
     quality = int(rng.integers(low, high))
     grey = np.clip(image, 0, 255).astype(np.uint8)
     code = cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    return cv2.imdecode(code, cv2.IMREAD_GRAYSCALE).astype(np.float32)
+    return np.asarray(cv2.imdecode(code, cv2.IMREAD_GRAYSCALE), np.float32)
 
 
 def sharpen(image: Grey, rng: Random, em: float) -> Grey:

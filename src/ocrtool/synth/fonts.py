@@ -23,8 +23,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from ocrtool.console import atomic_write
-from ocrtool.errors import InputError, MissingDependencyError
+from ocrtool.console import atomic_write, cache_directory
+from ocrtool.errors import InputError, MissingDependencyError, OutputError
 
 SUFFIXES = {".ttf", ".otf", ".ttc"}
 _INDEX_VERSION = 5
@@ -105,9 +105,7 @@ def index_fonts(
         daemon = multiprocessing.current_process().daemon  # which may have no children
         if len(missing) > 64 and workers > 1 and not daemon:
             with ProcessPoolExecutor(workers) as pool:
-                probed = list(
-                    pool.map(_probe, missing, [alphabet] * len(missing), chunksize=16)
-                )
+                probed = list(pool.map(_probe, missing, [alphabet] * len(missing), chunksize=16))
         else:
             probed = [_probe(path, alphabet) for path in missing]
         for path, font in zip(missing, probed, strict=True):
@@ -116,7 +114,7 @@ def index_fonts(
             cache_file.parent.mkdir(parents=True, exist_ok=True)
             with atomic_write(cache_file) as temporary:
                 temporary.write_text(json.dumps(cache), "utf-8")
-        except OSError:
+        except (OSError, OutputError):
             pass  # a read-only cache only costs the next start a few seconds
     fonts = [
         Font(**entry)  # type: ignore[arg-type]
@@ -130,8 +128,6 @@ def index_fonts(
 
 
 def _cache_file(alphabet: str) -> Path:
-    from ocrtool.console import cache_directory
-
     digest = hashlib.sha256(f"{_INDEX_VERSION}{alphabet}".encode()).hexdigest()[:12]
     return cache_directory() / f"fonts-{digest}.json"
 
@@ -197,4 +193,3 @@ def _reference(path: Path, letters: str) -> list[np.ndarray]:
 def _likeness(font: ImageFont.FreeTypeFont, reference: Path, letters: str) -> float:
     pairs = zip(letters, _reference(reference, letters), strict=True)
     return float(np.mean([float((_glyph(font, c) * other).sum()) for c, other in pairs]))
-

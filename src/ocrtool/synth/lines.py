@@ -52,7 +52,9 @@ STYLES: dict[str, Style] = {
     "scan": Style(0.20, neighbours=0.7),
     "bitonal": Style(0.10, neighbours=0.7, contrast=(120, 250)),
     "photo": Style(0.10, contrast=(50, 200)),
-    "typewriter": Style(0.11, mono=1.0, typewriter=0.8, plain=1.0, neighbours=0.6, contrast=(60, 220)),
+    "typewriter": Style(
+        0.11, mono=1.0, typewriter=0.8, plain=1.0, neighbours=0.6, contrast=(60, 220)
+    ),
     "receipt": Style(0.07, mono=0.5, neighbours=0.4, contrast=(50, 200)),
     "scene": Style(0.28, mono=0.02, plain=0.6, neighbours=0.12, dark=0.5, contrast=(25, 220)),
 }
@@ -196,7 +198,9 @@ class _Fonts:
         self.mono = _families([f for f in fonts if f.mono and f.likeness >= 0.5]) or self.all
         self.typewriter = _families([f for f in fonts if f.typewriter]) or self.mono
         widest = sorted(fonts, key=lambda f: (-len(f.characters), f.path))
-        self.wide = _families([f for f in widest if len(f.characters) >= 0.9 * len(widest[0].characters)])
+        self.wide = _families(
+            [f for f in widest if len(f.characters) >= 0.9 * len(widest[0].characters)]
+        )
         self._sets = {font.path: frozenset(font.characters) for font in fonts}
 
     def choose(self, rng: Random, style: Style, text: str) -> Font | None:
@@ -207,7 +211,7 @@ class _Fonts:
             pool = self.plain if rng.random() < style.plain else self.all
         need = frozenset(text)
         for attempt in range(12):
-            family = (pool if attempt < 6 else self.wide)
+            family = pool if attempt < 6 else self.wide
             members = family[int(rng.integers(len(family)))]
             font = members[int(rng.integers(len(members)))]
             if need <= self._sets[font.path]:
@@ -252,7 +256,11 @@ def _typeset(
         i = int(rng.integers(len(words)))
         j = i + 1 + int(rng.integers(min(3, len(words) - i)))
         other = fonts.sibling(rng, font, text)
-        pieces = [(" ".join(words[:i]), font), (" ".join(words[i:j]), other), (" ".join(words[j:]), font)]
+        pieces = [
+            (" ".join(words[:i]), font),
+            (" ".join(words[i:j]), other),
+            (" ".join(words[j:]), font),
+        ]
         pieces = [(piece, f) for piece, f in pieces if piece]
         runs = [
             (piece + (" " if k + 1 < len(pieces) else ""), f) for k, (piece, f) in enumerate(pieces)
@@ -271,14 +279,18 @@ def _typeset(
     x = pad + rng.random()
     y0 = y1 = float(baseline)
     if spacing or typewriter:
-        jitter = em * rng.choice([0, rng.uniform(0, 0.02), rng.uniform(0.01, 0.05)]) if typewriter else 0.0
+        jitter = (
+            em * rng.choice([0, rng.uniform(0, 0.02), rng.uniform(0.01, 0.05)])
+            if typewriter
+            else 0.0
+        )
         uneven = rng.uniform(0, 0.5) if typewriter else 0.0
         for run, f in runs:
             part = load_font(f.path, em)
             advance = part.getlength("0")
             for character in run:
                 if character != " ":
-                    dx, dy = (rng.normal(0, jitter, 2) if jitter else (0.0, 0.0))
+                    dx, dy = rng.normal(0, jitter, 2) if jitter else (0.0, 0.0)
                     fill = int(255 * (1 - uneven * rng.random() ** 2))
                     pen.text((x + dx, baseline + dy), character, fill=fill, font=part, anchor="ls")
                 x += (advance if typewriter and f.mono else part.getlength(character)) + spacing
@@ -306,10 +318,10 @@ def _typeset(
         thick = max(1, round(em * rng.uniform(0.02, 0.08)))
         top, bottom = baseline - em * rng.uniform(0.85, 1.1), baseline + em * rng.uniform(0.28, 0.5)
         left, right = x0 - em * rng.uniform(0.15, 0.5), x1 + em * rng.uniform(0.15, 0.5)
-        for part in ((left, top, right, top), (left, bottom, right, bottom),
+        for rule in ((left, top, right, top), (left, bottom, right, bottom),
                      (left, top, left, bottom), (right, top, right, bottom)):  # fmt: skip
             if rng.random() < 0.5:
-                pen.line(part, fill=255, width=thick)
+                pen.line(rule, fill=255, width=thick)
     mask = np.asarray(sheet, np.float32) * np.float32(1 / 255)
     if typewriter and rng.random() < 0.5:
         mask = damage.fade_ink(mask, rng, em)
@@ -348,10 +360,16 @@ def _bend(rng: Random, sheet: _Sheet, name: str) -> _Sheet:
     if size[0] > 4 * width + 64 or size[1] > 3 * height + 64:
         return sheet
     matrix = np.array([[1, 0, -low[0]], [0, 1, -low[1]], [0, 0, 1]]) @ matrix
-    mask = cv2.warpPerspective(sheet.mask, matrix, (int(size[0]), int(size[1])), flags=cv2.INTER_LINEAR)
+    mask = cv2.warpPerspective(
+        sheet.mask, matrix, (int(size[0]), int(size[1])), flags=cv2.INTER_LINEAR
+    )
     ends = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], np.float64)
     steps = np.linspace(0, 1, 9)[:, None]
-    outline = move(np.concatenate([ends[0] + steps * (ends[1] - ends[0]), ends[3] + steps * (ends[2] - ends[3])]))
+    outline = move(
+        np.concatenate(
+            [ends[0] + steps * (ends[1] - ends[0]), ends[3] + steps * (ends[2] - ends[3])]
+        )
+    )
     if rng.random() < (0.35 if scene else 0.25):
         waves = rng.uniform(0.3, 1.2) if scene else rng.uniform(0.3, 2.5)
         bend = em * (rng.normal(0, 0.22) if scene else rng.normal(0, 0.07))
@@ -363,7 +381,9 @@ def _bend(rng: Random, sheet: _Sheet, name: str) -> _Sheet:
         columns = np.arange(size[0], dtype=np.float32)
         map_y = np.arange(size[1], dtype=np.float32)[:, None] - sag(columns)[None, :]
         map_x = np.broadcast_to(columns[None, :], map_y.shape)
-        mask = cv2.remap(mask, np.ascontiguousarray(map_x), map_y.astype(np.float32), cv2.INTER_LINEAR)
+        mask = cv2.remap(
+            mask, np.ascontiguousarray(map_x), map_y.astype(np.float32), cv2.INTER_LINEAR
+        )
         outline[:, 1] += sag(outline[:, 0])
     (bx0, by0), (bx1, by1) = outline.min(0), outline.max(0)
     return _Sheet(mask, (float(bx0), float(by0), float(bx1), float(by1)), em)

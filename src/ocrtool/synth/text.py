@@ -34,7 +34,24 @@ _LABELS = (
     "Ref Order Item Price Discount Balance Due Bill Cashier Table Account Name Address Phone "
     "Rounding Payment Visa Card Code Description Unit Net Gross Served by Doc Reg CO GST ID"
 ).split()
-_OPERATORS = ["=", "==", "+", "-", "*", "/", "->", "=>", "<", ">", "<=", ">=", "!=", ":", "::", "&&"]
+_OPERATORS = [
+    "=",
+    "==",
+    "+",
+    "-",
+    "*",
+    "/",
+    "->",
+    "=>",
+    "<",
+    ">",
+    "<=",
+    ">=",
+    "!=",
+    ":",
+    "::",
+    "&&",
+]
 
 
 @dataclass(frozen=True)
@@ -58,7 +75,9 @@ def read_corpus(path: Path) -> Corpus:
         InputError: The file cannot be read or holds no text.
     """
     try:
-        raw = lzma.open(path).read() if path.suffix == ".xz" else path.read_bytes()
+        raw = path.read_bytes()
+        if path.suffix == ".xz":
+            raw = lzma.decompress(raw)
         lines = [line for line in canonical(raw.decode("utf-8")).split("\n") if line.strip()]
     except (OSError, UnicodeDecodeError, lzma.LZMAError) as error:
         raise InputError(f"{path}: {error}") from error
@@ -131,8 +150,8 @@ class TextSource:
 
     def form(self, rng: Random) -> str:
         """A field of a form, receipt, table or screen: numbers, dates, codes, addresses."""
-        parts = [self._field(rng) for _ in range(int(rng.choice([1, 1, 1, 2, 2, 3, 4])))]
-        gap = " " * int(rng.choice([1, 1, 2, 4, 8]))
+        parts = [self._field(rng) for _ in range(1 + int(4 * rng.random() * rng.random()))]
+        gap = _one(rng, [" ", " ", "  ", "    ", "        "])
         return gap.join(parts)
 
     def _field(self, rng: Random) -> str:
@@ -148,8 +167,8 @@ class TextSource:
                 rng.choice(["", f":{rng.integers(60):02}", " AM", " PM", " h"])
             )
         if kind == 4:
-            label = str(rng.choice(_LABELS))
-            colon = str(rng.choice([":", " :", ": ", "", "."]))
+            label = _one(rng, _LABELS)
+            colon = _one(rng, [":", " :", ": ", "", "."])
             return f"{label}{colon} {_number(rng) if rng.random() < 0.5 else _code(rng)}"
         if kind == 5:
             return _code(rng)
@@ -162,31 +181,31 @@ class TextSource:
         if kind == 9:
             return f"{self.words(rng, 2)}{'.' * int(rng.integers(3, 24))}{rng.integers(1, 400)}"
         if kind == 10:
-            return f"{rng.integers(1, 40)} {str(rng.choice(['x', 'X', '@', '×']))} {_money(rng)}"
+            return f"{rng.integers(1, 40)} {_one(rng, ['x', 'X', '@', '×'])} {_money(rng)}"
         if kind == 11:
             return f"({self.words(rng, 1)})" if rng.random() < 0.5 else f"[{rng.integers(1, 99)}]"
         if kind == 12:
-            return f"{_number(rng)}{str(rng.choice(['%', ' %', ' kg', ' km', '°C', ' mm', ' g', '″']))}"
+            return f"{_number(rng)}{_one(rng, ['%', ' %', ' kg', ' km', '°C', ' mm', ' g', '″'])}"
         if kind == 13:
-            operator = str(rng.choice(_OPERATORS))
+            operator = _one(rng, _OPERATORS)
             return f"{self.words(rng, 1)} {operator} {_number(rng)}"
         if kind == 14:
-            bullet = str(rng.choice(["•", "-", "–", "*", "1.", "2)", "a)", "§ 4", "■", "□", "№"]))
+            bullet = _one(rng, ["•", "-", "–", "*", "1.", "2)", "a)", "§ 4", "■", "□", "№"])
             return f"{bullet} {self.words(rng, 3)}"
         return self.words(rng, int(rng.integers(1, 4)))
 
     def _url(self, rng: Random) -> str:
         word = "".join(c for c in self.words(rng, 1).lower() if c.isascii() and c.isalnum()) or "a"
         other = "".join(c for c in self.words(rng, 1).lower() if c.isascii() and c.isalnum())
-        end = str(rng.choice(["com", "org", "net", "de", "fr", "co.uk", "edu", "io", "gov"]))
+        end = _one(rng, ["com", "org", "net", "de", "fr", "co.uk", "edu", "io", "gov"])
         kind = int(rng.integers(4))
         if kind == 0:
-            return f"{word}{str(rng.choice(['.', '_', '-', '']))}{other}@{word[::-1]}.{end}"
+            return f"{word}{_one(rng, ['.', '_', '-', ''])}{other}@{word[::-1]}.{end}"
         if kind == 1:
-            return f"https://www.{word}.{end}/{other}" + ("?id=%d" % rng.integers(9999))
+            return f"https://www.{word}.{end}/{other}" + f"?id={rng.integers(9999)}"
         if kind == 2:
             return f"www.{word}{other}.{end}"
-        root = str(rng.choice(["/usr/", "C:\\", "~/", "./", "../"]))
+        root = _one(rng, ["/usr/", "C:\\", "~/", "./", "../"])
         return f"{root}{word}/{other}.{end[:3]}"
 
     def label(self, text: str) -> str:
@@ -213,6 +232,10 @@ def change_case(text: str, rng: Random) -> str:
     return text.title() if kind < 0.9 else text.lower()
 
 
+def _one(rng: Random, items: Sequence[str]) -> str:
+    return items[int(rng.integers(len(items)))]
+
+
 def _choices(rng: Random, items: Sequence[str], count: int) -> list[str]:
     return [items[int(i)] for i in rng.integers(len(items), size=count)]
 
@@ -227,11 +250,11 @@ def _number(rng: Random) -> str:
     if kind == 0:
         return f"{value:,}"
     if kind == 1:
-        return f"{value:,}".replace(",", str(rng.choice([".", " ", "'", "’"])))
+        return f"{value:,}".replace(",", _one(rng, [".", " ", "'", "’"]))
     if kind == 2:
-        return f"{value / 100:.2f}".replace(".", str(rng.choice([".", ","])))
+        return f"{value / 100:.2f}".replace(".", _one(rng, [".", ","]))
     if kind == 3:
-        return f"{str(rng.choice(['-', '+', '−', '±', '<', '>', '~', '']))}{value / 1000:.3g}"
+        return f"{_one(rng, ['-', '+', '−', '±', '<', '>', '~', ''])}{value / 1000:.3g}"
     if kind == 4:
         return _digits(rng, int(rng.integers(1, 13)))
     return str(value)
@@ -241,7 +264,7 @@ def _money(rng: Random) -> str:
     value = f"{10 ** rng.uniform(0, 5):,.2f}"
     if rng.random() < 0.3:
         value = value.replace(",", "\0").replace(".", ",").replace("\0", ".")
-    sign = str(rng.choice(_CURRENCIES))
+    sign = _one(rng, _CURRENCIES)
     kind = rng.random()
     if kind < 0.4:
         return sign + value
@@ -249,43 +272,50 @@ def _money(rng: Random) -> str:
 
 
 def _date(rng: Random) -> str:
-    day, month, year = int(rng.integers(1, 29)), int(rng.integers(1, 13)), int(rng.integers(1850, 2031))
+    day, month, year = (
+        int(rng.integers(1, 29)),
+        int(rng.integers(1, 13)),
+        int(rng.integers(1850, 2031)),
+    )
     kind = int(rng.integers(7))
     if kind == 0:
-        sep = str(rng.choice(["/", "-", ".", " / "]))
+        sep = _one(rng, ["/", "-", ".", " / "])
         return f"{day:02}{sep}{month:02}{sep}{year}"
     if kind == 1:
-        return f"{day:02}{str(rng.choice(['/', '-', '.']))}{month:02}{str(rng.choice(['/', '.']))}{year % 100:02}"
+        return (
+            f"{day:02}{_one(rng, ['/', '-', '.'])}{month:02}{_one(rng, ['/', '.'])}{year % 100:02}"
+        )
     if kind == 2:
         return f"{year}-{month:02}-{day:02}"
     if kind == 3:
-        return f"{str(rng.choice(_MONTHS))} {day}, {year}"
+        return f"{_one(rng, _MONTHS)} {day}, {year}"
     if kind == 4:
-        return f"{day}{str(rng.choice(['', '.', 'th', 'er']))} {str(rng.choice(_MONTHS))} {year}"
+        return f"{day}{_one(rng, ['', '.', 'th', 'er'])} {_one(rng, _MONTHS)} {year}"
     if kind == 5:
-        return f"{str(rng.choice(_DAYS))}, {day} {str(rng.choice(_MONTHS))}"
-    return f"{str(rng.choice(_MONTHS))} {day}, '{year % 100:02}."
+        return f"{_one(rng, _DAYS)}, {day} {_one(rng, _MONTHS)}"
+    return f"{_one(rng, _MONTHS)} {day}, '{year % 100:02}."
 
 
 def _code(rng: Random) -> str:
-    pool = str(rng.choice([string.ascii_uppercase + string.digits, string.hexdigits, string.digits]))
+    pool = _one(rng, [string.ascii_uppercase + string.digits, string.hexdigits, string.digits])
     parts = [
-        "".join(_choices(rng, pool, int(rng.integers(1, 7)))) for _ in range(int(rng.integers(1, 5)))
+        "".join(_choices(rng, pool, int(rng.integers(1, 7))))
+        for _ in range(int(rng.integers(1, 5)))
     ]
-    return str(rng.choice(["-", "", "/", " ", "_", "."])).join(parts)
+    return _one(rng, ["-", "", "/", " ", "_", "."]).join(parts)
 
 
 def _phone(rng: Random) -> str:
     parts = [_digits(rng, int(rng.integers(2, 5))) for _ in range(int(rng.integers(2, 5)))]
-    head = str(rng.choice(["", "+", "(+", "Tel: ", "TEL : ", "Fax. "]))
-    text = head + str(rng.choice([" ", "-", ".", ""])).join(parts)
+    head = _one(rng, ["", "+", "(+", "Tel: ", "TEL : ", "Fax. "])
+    text = head + _one(rng, [" ", "-", ".", ""]).join(parts)
     return text + ")" if "(" in text else text
 
 
 def _address(rng: Random, texts: TextSource) -> str:
     name = texts.words(rng, 1).title()
-    street = str(rng.choice(_STREETS))
-    number = f"{rng.integers(1, 400)}{str(rng.choice(['', '', 'A', 'b', '/2', '-4']))}"
+    street = _one(rng, _STREETS)
+    number = f"{rng.integers(1, 400)}{_one(rng, ['', '', 'A', 'b', '/2', '-4'])}"
     kind = int(rng.integers(3))
     if kind == 0:
         return f"{number} {name} {street}"

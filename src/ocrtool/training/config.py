@@ -70,7 +70,7 @@ class TrainOptions:
         accumulation: Batches whose gradients make one step.
         learning_rate: Peak learning rate; ``None`` takes the preset's.
         final_learning_rate: Share of the peak that is left at the end of the cosine.
-        warmup: Steps of linear warm-up.
+        warmup: Steps of linear warm-up; it ends with a tenth of the run at the latest.
         weight_decay: AdamW's decoupled decay; norms, biases and embeddings have none.
         beta2: AdamW's second-moment decay.
         clip: Largest norm of the gradient.

@@ -275,12 +275,13 @@ class Trainer:
         return min(1.0, max(shares))
 
     def learning_rate(self, progress: float) -> float:
-        """Linear warm-up, then half a cosine down to the final share."""
+        """Linear warm-up, a tenth of the run at most, then half a cosine to the final share."""
         options = self.options
         peak = options.learning_rate or LEARNING_RATES.get(self.config.preset, 5e-4)
         floor = options.final_learning_rate
         cosine = floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress))
-        return peak * cosine * min(1.0, (self.position.step + 1) / max(1, options.warmup))
+        ramp = (self.position.step + 1) / max(1, options.warmup)
+        return peak * cosine * min(1.0, max(ramp, 10 * progress))
 
     # ------------------------------------------------------------------ run
 
@@ -315,14 +316,15 @@ class Trainer:
                     log.add(record)
                     left = _time_left(began, progress)
                     display.training(record, progress, left)
-                if position.step % options.validate_every == 0:
+                paused = time.monotonic()
+                due = position.step % options.validate_every == 0
+                if due:
                     validated = position.step
                     self._validate(log, display, interrupt)
+                if due or paused - saved_at > 60 * options.save_minutes > 0:
                     self._save()
                     saved_at = time.monotonic()
-                elif time.monotonic() - saved_at > 60 * options.save_minutes > 0:
-                    self._save()
-                    saved_at = time.monotonic()
+                    window.since += saved_at - paused  # the rate is that of training alone
             if log is not None:
                 if not interrupt.asked and validated != position.step:
                     self._validate(log, display, interrupt)
