@@ -6,7 +6,7 @@ import itertools
 import logging
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -60,12 +60,14 @@ class LineResult:
         text: The line without white space at its ends; empty for a blank image.
         confidence: Probability, 0 to 1, that the whole text is right.
         words: Its words in order, split at white space.
+        characters: Probability, 0 to 1, of each character of ``text`` that it is right.
     """
 
     source: str
     text: str
     confidence: float
     words: tuple[Word, ...]
+    characters: tuple[float, ...] = ()
 
 
 class LineReader:
@@ -177,10 +179,14 @@ class LineReader:
             logger.info("%s: the text ran away and was cut", source)
             confidence = min(confidence, RUNAWAY_CONFIDENCE)
         words = tuple(self._words(text, probabilities))
-        result = LineResult(source, text.strip(), confidence, words)
+        stripped = text.strip()
+        start = text.index(stripped)
+        characters = tuple(
+            self.calibration.character(p) for p in probabilities[start : start + len(stripped)]
+        )
         if confidence < self.options.min_confidence:
-            return replace(result, text="", words=())
-        return result
+            return LineResult(source, "", confidence, ())
+        return LineResult(source, stripped, confidence, words, characters)
 
     def _words(self, text: str, probabilities: Sequence[float]) -> Iterator[Word]:
         start = 0
