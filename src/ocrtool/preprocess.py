@@ -19,12 +19,14 @@ MIN_WIDTH = 8
 """Least width of a prepared line in pixels."""
 MIN_DEVIATION = 2.0
 """Grey levels (of 255). A flatter image is blank but for noise, which must not be blown up."""
-MIN_CONTRAST = 40.0
-"""Grey levels between ink and paper, on average, below which ink is not looked for."""
-MIN_CORE = 4
+MIN_CONTRAST = 8.0
+"""Grey levels between ink and paper, on average, below which text is not looked for."""
+MIN_BAND = 4
 """Least height in pixels of small letters that can be told from a rule."""
-MIN_ROW_INK = 0.002
-"""Share of a row that has to be ink to count: less is specks."""
+MIN_CHANGES = 3
+"""Least changes between ink and paper that a row through letters has."""
+SMOOTHED_HEIGHT = 24
+"""Height from which the changes of neighbouring rows are averaged."""
 
 
 def line_pixels(image: NDArray[np.uint8], height: int) -> NDArray[np.float32]:
@@ -100,10 +102,11 @@ def collate_lines(
 def tighten(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Cut loose space above and below the one line of text in a crop.
 
-    The rows that hold most ink, of dark or of light text, are taken for the height of small
-    letters (or of capitals, where there are only those). Around them stays room for ascenders,
+    Rows through letters change between ink and paper far more often than rows through rules,
+    shadows or empty space. The band of rows that change most is taken for the height of small
+    letters (or of capitals, where there are only those). Around it stays room for ascenders,
     descenders and accents whether or not any are seen, so that none is cut; beyond it may lie
-    ink of neighbouring lines. A crop where no such rows stand out is left as it is.
+    ink of neighbouring lines. A crop where no such band stands out is left as it is.
 
     Args:
         image: (H, W) grey or (H, W, 3) RGB, uint8.
@@ -112,37 +115,42 @@ def tighten(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         A view of some of its rows, or the image itself.
     """
     grey = to_grey(image)
-    height, width = grey.shape
-    threshold, _ = cv2.threshold(grey, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-    dark = grey <= threshold
-    if dark.all() or not dark.any() or float(grey[~dark].mean() - grey[dark].mean()) < MIN_CONTRAST:
+    height = grey.shape[0]
+    level, _ = cv2.threshold(grey, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    dark = grey <= level
+    if dark.all() or not dark.any() or grey[~dark].mean() - grey[dark].mean() < MIN_CONTRAST:
         return image
-    ink = dark if 2 * np.count_nonzero(dark) <= dark.size else ~dark
-    profile = ink.sum(axis=1)
-    core_start, core_end = _densest(profile)
-    core = core_end - core_start
-    if core < MIN_CORE or profile[core_start:core_end].sum() < 0.4 * profile.sum():
+    changes = np.count_nonzero(dark[:, 1:] != dark[:, :-1], axis=1).astype(np.float64)
+    if height >= SMOOTHED_HEIGHT:
+        changes = np.convolve(changes, np.full(3, 1 / 3), "same")
+    changes = np.maximum(0.0, changes - 0.5 * np.percentile(changes, 10))  # grain is everywhere
+    top, bottom = _band(changes)
+    band = bottom - top
+    most = changes[top:bottom].max(initial=0.0)
+    if band < MIN_BAND or most < MIN_CHANGES or changes[top:bottom].sum() < 0.5 * changes.sum():
         return image
-    start = max(0, round(core_start - 1.0 * core))
-    end = min(height, round(core_end + 0.65 * core))
-    inked = np.flatnonzero(profile[start:end] > width * MIN_ROW_INK)
-    margin = max(1, round(0.2 * core))
+    start = max(0, round(top - 1.0 * band))
+    end = min(height, round(bottom + 0.65 * band))
+    inked = np.flatnonzero(changes[start:end] > max(1.0, 0.04 * most))
+    margin = max(1, round(0.2 * band))
     end = min(end, start + int(inked[-1]) + 1 + margin)
     start = max(start, start + int(inked[0]) - margin)
     return image[start:end] if end - start <= 0.85 * height else image
 
 
-def _densest(profile: NDArray[np.int64]) -> tuple[int, int]:
-    """Return start and end of the run of dense rows that holds most ink, and lies most central.
+def _band(changes: NDArray[np.float64]) -> tuple[int, int]:
+    """Return start and end of the run of rows with most changes that lies most central.
 
     A neighbouring line may reach far into a loose crop, but the line that was meant is in the
-    middle: ink at an edge counts a third.
+    middle: a row at an edge counts a third.
     """
-    offset = np.abs(np.arange(len(profile)) - (len(profile) - 1) / 2) / (len(profile) / 2)
-    weight = profile * (1 - offset / 1.5)
-    dense = profile > 0.35 * profile[weight.argmax()]
+    offset = np.abs(np.arange(len(changes)) - (len(changes) - 1) / 2) / (len(changes) / 2)
+    weight = changes * (1 - offset / 1.5)
+    dense = changes > 0.35 * changes[weight.argmax()]
     edges = np.flatnonzero(np.diff(dense, prepend=False, append=False)).reshape(-1, 2)
-    start, end = max(edges.tolist(), key=lambda run: float(weight[run[0] : run[1]].sum()))
+    start, end = max(
+        edges.tolist(), key=lambda run: float(weight[slice(*run)].sum()), default=(0, 0)
+    )
     return start, end
 
 

@@ -153,3 +153,10 @@ def test_rates() -> None:
     assert found.cer == pytest.approx(2 / 13)
     assert found.wer == pytest.approx(2 / 5)
     assert found.exact == pytest.approx(1 / 3)
+
+
+def test_a_bundled_recipe_is_named_without_a_path() -> None:
+    options = make_options({"steps": 5}, Path("line"))
+    assert (options.network, options.synth, options.steps) == ("line", "lines", 5)
+    with pytest.raises(InputError, match="no-such-recipe"):
+        make_options({}, Path("no-such-recipe"))

@@ -47,7 +47,8 @@ def train(
             "--config",
             metavar="FILE",
             show_default=False,
-            help="JSON file with any option, the network's figures too; flags win over it.",
+            help="JSON file with any option, the network's figures too, or a bundled recipe (line);"
+            " flags win over it.",
         ),
     ] = None,
     start_from: Annotated[

@@ -48,15 +48,15 @@ class Style:
 
 
 STYLES: dict[str, Style] = {
-    "clean": Style(0.14, dark=0.15, contrast=(60, 255)),
-    "scan": Style(0.20, neighbours=0.7),
-    "bitonal": Style(0.10, neighbours=0.7, contrast=(120, 250)),
-    "photo": Style(0.10, contrast=(50, 200)),
+    "clean": Style(0.12, dark=0.15, contrast=(60, 255)),
+    "scan": Style(0.18, neighbours=0.7),
+    "bitonal": Style(0.08, neighbours=0.7, contrast=(120, 250)),
+    "photo": Style(0.09, contrast=(50, 200)),
     "typewriter": Style(
-        0.11, mono=1.0, typewriter=0.8, plain=1.0, neighbours=0.6, contrast=(60, 220)
+        0.10, mono=1.0, typewriter=0.8, plain=1.0, neighbours=0.6, contrast=(60, 220)
     ),
     "receipt": Style(0.07, mono=0.5, neighbours=0.4, contrast=(50, 200)),
-    "scene": Style(0.28, mono=0.02, plain=0.6, neighbours=0.12, dark=0.5, contrast=(25, 220)),
+    "scene": Style(0.36, mono=0.02, plain=0.6, neighbours=0.12, dark=0.5, contrast=(25, 220)),
 }
 
 
@@ -406,12 +406,21 @@ def _print(rng: Random, sheet: _Sheet, style: Style, name: str) -> np.ndarray:
     if name == "scene":
         amount = rng.choice([0, rng.uniform(0, 12), rng.uniform(5, 0.35 * contrast + 6)])
         ground = paper + amount * damage.texture(rng, mask.shape, em)
-        if rng.random() < 0.3:  # a shadow or an outline
+        if rng.random() < 0.4:  # a shadow, an edge or depth of another shade
             shift = max(1, int(em * rng.uniform(0.02, 0.1)))
-            under = np.roll(mask, (shift, int(rng.choice([-shift, shift]))), (0, 1))
-            if rng.random() < 0.5:
+            kind = rng.random()
+            if kind < 0.4:
+                under = np.roll(mask, (shift, int(rng.choice([-shift, shift]))), (0, 1))
+            elif kind < 0.75:
                 under = cv2.dilate(mask, np.ones((2 * shift + 1, 2 * shift + 1), np.uint8))
+            else:
+                under = cv2.dilate(mask, np.eye(2 * shift + 1, dtype=np.uint8))
             ground = ground + (rng.uniform(0, 255) - ground) * under * rng.uniform(0.3, 1)
+        if rng.random() < 0.1:  # hollow letters
+            edge = max(1, round(em * rng.uniform(0.015, 0.05)))
+            mask = cv2.dilate(mask, np.ones((2 * edge + 1, 2 * edge + 1), np.uint8)) - mask
+        elif rng.random() < 0.3:  # light that runs over the letters
+            ink = ink + rng.uniform(0, 0.3) * contrast * damage.field(rng, mask.shape, em * 1.5)
     elif name in ("scan", "typewriter") and rng.random() < 0.5:
         ground = paper + rng.uniform(1, 7) * damage.field(rng, mask.shape, em * rng.uniform(0.3, 4))
     image = ground + (ink - ground) * mask

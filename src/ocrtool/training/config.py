@@ -23,6 +23,8 @@ from ocrtool.models.presets import preset as network_preset
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 SYNTHETIC = ("lines",)
+RECIPES = Path(__file__).parent / "recipes"
+"""Configurations that the bundled weights were trained with; ``--config line`` names one."""
 
 _T = TypeVar("_T")
 
@@ -246,7 +248,10 @@ def make_options(flags: Mapping[str, Any], config: Path | None = None) -> TrainO
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """Read the fields of :class:`TrainOptions` that a JSON file sets."""
+    """Read the fields of :class:`TrainOptions` that a JSON file, or a bundled recipe, sets."""
+    recipe = RECIPES / f"{path.name}.json"
+    if not path.exists() and path.name == str(path) and recipe.is_file():
+        path = recipe
     try:
         content = json.loads(path.read_text("utf-8-sig"))
     except OSError as error:

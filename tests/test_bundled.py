@@ -1,0 +1,99 @@
+"""The bundled line reader, with its trained weights, on real pictures."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ocrtool.decoding import DecodeOptions
+from ocrtool.options import EngineName, ReadOptions
+from ocrtool.recognize import LineReader
+from ocrtool.synth import ALPHABET, LineSource, Style
+from ocrtool.training.metrics import rates
+
+SAMPLE = Path(__file__).parents[1] / "docs" / "images" / "sample-line.png"
+TEXT = "Printed in Zürich, 1912: 24 copies at £3.50 each."
+
+
+@pytest.fixture(scope="module")
+def lines() -> list[tuple[str, np.ndarray, str]]:
+    """Forty lines and words such as documents have, none too damaged to be read."""
+    styles = {"clean": Style(0.6), "scan": Style(0.4, contrast=(150, 250))}
+    source = LineSource(seed=40, styles=styles)
+    drawn = [source.draw(i) for i in range(40)]
+    return [(str(i), line.image, line.text) for i, line in enumerate(drawn)]
+
+
+@pytest.fixture(scope="module")
+def reader() -> LineReader:
+    return LineReader(ReadOptions(device="cpu"))
+
+
+def texts(reader: LineReader, lines: list[tuple[str, np.ndarray, str]]) -> list[str]:
+    return [result.text for result in reader.read_stream((name, im) for name, im, _ in lines)]
+
+
+def test_the_command_reads_the_sample_of_the_readme() -> None:
+    command = [sys.executable, "-m", "ocrtool", "read", str(SAMPLE)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, TEXT + "\n", "")
+
+
+def test_the_command_reads_standard_input_as_json() -> None:
+    command = [sys.executable, "-m", "ocrtool", "read", "-", "-f", "jsonl"]
+    done = subprocess.run(command, capture_output=True, input=SAMPLE.read_bytes(), check=True)
+    record = json.loads(done.stdout)
+    assert record["text"] == TEXT
+    assert [word["text"] for word in record["words"]] == TEXT.split()
+    assert 0.3 < record["confidence"] <= 1.0
+
+
+def test_drawn_lines_are_read_well(
+    reader: LineReader, lines: list[tuple[str, np.ndarray, str]]
+) -> None:
+    assert rates(texts(reader, lines), [text for _, _, text in lines]).cer < 0.06
+
+
+def test_both_engines_read_the_same(
+    reader: LineReader, lines: list[tuple[str, np.ndarray, str]]
+) -> None:
+    twin = LineReader(ReadOptions(device="cpu", engine=EngineName.TORCH))
+    assert texts(twin, lines) == texts(reader, lines)
+
+
+def test_a_line_reads_the_same_alone_as_in_a_batch(
+    reader: LineReader, lines: list[tuple[str, np.ndarray, str]]
+) -> None:
+    assert [reader.read(image).text for _, image, _ in lines] == texts(reader, lines)
+
+
+def test_verified_drafts_equal_greedy_decoding(
+    lines: list[tuple[str, np.ndarray, str]],
+) -> None:
+    options = ReadOptions(device="cpu")
+    greedy = LineReader(options, DecodeOptions(strategy="greedy"))
+    verified = LineReader(options, DecodeOptions(strategy="verify", verify="all"))
+    assert texts(verified, lines) == texts(greedy, lines)
+
+
+def test_blank_and_tiny_images_are_empty_text(reader: LineReader) -> None:
+    for shape in ((40, 300), (1, 1), (3, 200), (200, 3)):
+        assert reader.read(np.full(shape, 255, np.uint8)).text == ""
+
+
+def test_confidence_falls_with_legibility(reader: LineReader) -> None:
+    from ocrtool.inputs import load_image
+
+    image = load_image(SAMPLE)
+    noise = np.random.default_rng(0).normal(0, 90, image.shape)
+    drowned = np.clip(image + noise, 0, 255).astype(np.uint8)
+    assert reader.read(drowned).confidence < reader.read(image).confidence
+
+
+def test_it_knows_its_alphabet(reader: LineReader) -> None:
+    assert "".join(reader.engine.facts.vocabulary.characters) == ALPHABET
