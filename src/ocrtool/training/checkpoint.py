@@ -15,7 +15,6 @@ import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +24,13 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
+from ocrtool.engines.base import FACTS, SCHEMA, WEIGHTS, read_facts
 from ocrtool.errors import ModelError, OutputError, UsageError
 from ocrtool.models.config import ModelConfig
 from ocrtool.models.ocr import OcrModel
 from ocrtool.training.config import NETWORK_FIELDS, TrainOptions
 from ocrtool.vocabulary import Vocabulary
 
-SCHEMA = 1
-WEIGHTS = "model.safetensors"
-FACTS = "model.json"
 STATE = "trainer.safetensors"
 STATE_FACTS = "trainer.json"
 
@@ -136,22 +133,16 @@ def load(folder: Path) -> Checkpoint:
         ModelError: It is not there, incomplete, damaged, or of a newer ocrtool.
     """
     recover(folder)
+    facts = read_facts(folder)
     try:
-        facts = json.loads((folder / FACTS).read_text("utf-8"))
         weights = load_tensors((folder / WEIGHTS).read_bytes())
-        if facts["schema"] > SCHEMA:
-            raise ModelError(f"{folder} is of a newer ocrtool", "upgrade ocrtool")
-        return Checkpoint(
-            ModelConfig.from_dict(facts["config"]),
-            Vocabulary.from_json(facts["characters"]),
-            weights,
-            int(facts.get("step", 0)),
-            facts.get("metrics", {}),
-        )
+        step, metrics = int(facts.raw.get("step", 0)), dict(facts.raw.get("metrics", {}))
     except OSError as error:
-        raise ModelError(f"{folder}: no model there ({error.strerror or error})") from None
-    except (ValueError, KeyError, TypeError, SafetensorError, UsageError) as error:
+        reason = error.strerror or error
+        raise ModelError(f"{folder}: no weights to train on ({reason})") from None
+    except (ValueError, TypeError, SafetensorError) as error:
         raise ModelError(f"{folder}: damaged model: {error}") from None
+    return Checkpoint(facts.config, facts.vocabulary, weights, step, metrics)
 
 
 def load_state(folder: Path) -> TrainerState:
@@ -168,23 +159,6 @@ def load_state(folder: Path) -> TrainerState:
         raise ModelError(f"{folder}: nothing to resume from ({reason})") from None
     except (ValueError, SafetensorError) as error:
         raise ModelError(f"{folder}: damaged training state: {error}") from None
-
-
-def find_model(name: str) -> Path:
-    """Folder of a model: a path, or the name of a bundled one.
-
-    Raises:
-        ModelError: There is no such model with weights to train on.
-    """
-    folder = Path(name)
-    if (folder / WEIGHTS).is_file():
-        return folder
-    bundled = Path(str(files("ocrtool"))) / "weights"
-    if (bundled / name / WEIGHTS).is_file():
-        return bundled / name
-    known = sorted(path.parent.name for path in bundled.glob(f"*/{WEIGHTS}"))
-    remedy = f"bundled are: {', '.join(known)}" if known else "name a folder with model.safetensors"
-    raise ModelError(f"no model {name!r} to start from", remedy)
 
 
 def tuned_config(options: TrainOptions, start: Checkpoint, vocabulary: Vocabulary) -> ModelConfig:

@@ -30,6 +30,7 @@ import torch
 from torch import Tensor
 
 from ocrtool import console
+from ocrtool.engines.base import find_model
 from ocrtool.errors import OcrToolError, OutputError, UsageError
 from ocrtool.models.config import ModelConfig
 from ocrtool.models.decoder import DecoderBlock
@@ -147,7 +148,7 @@ def _starting_point(options: TrainOptions) -> Checkpoint | None:
     if options.resume:
         return checkpoint.load(options.out / "last")
     if options.start_from is not None:
-        return checkpoint.load(checkpoint.find_model(options.start_from))
+        return checkpoint.load(find_model(options.start_from))
     return None
 
 
