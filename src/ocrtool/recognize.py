@@ -178,14 +178,14 @@ class LineReader:
         if any(reading.runaway for reading in readings):
             logger.info("%s: the text ran away and was cut", source)
             confidence = min(confidence, RUNAWAY_CONFIDENCE)
+        if confidence < self.options.min_confidence:
+            return LineResult(source, "", confidence, ())
         words = tuple(self._words(text, probabilities))
         stripped = text.strip()
         start = text.index(stripped)
         characters = tuple(
             self.calibration.character(p) for p in probabilities[start : start + len(stripped)]
         )
-        if confidence < self.options.min_confidence:
-            return LineResult(source, "", confidence, ())
         return LineResult(source, stripped, confidence, words, characters)
 
     def _words(self, text: str, probabilities: Sequence[float]) -> Iterator[Word]:

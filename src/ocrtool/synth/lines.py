@@ -277,7 +277,6 @@ def _typeset(
     sheet = Image.new("L", (int(width) + 2 * pad + em // 2, height))
     pen = ImageDraw.Draw(sheet)
     x = pad + rng.random()
-    y0 = y1 = float(baseline)
     if spacing or typewriter:
         jitter = (
             em * rng.choice([0, rng.uniform(0, 0.02), rng.uniform(0.01, 0.05)])

@@ -24,7 +24,7 @@ from ocrtool.models.presets import preset as network_preset
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 SYNTHETIC = ("lines",)
 RECIPES = Path(__file__).parent / "recipes"
-"""Configurations that the bundled weights were trained with; ``--config line`` names one."""
+"""Configurations for the networks that are bundled; ``--config line`` names one."""
 
 _T = TypeVar("_T")
 
