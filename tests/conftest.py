@@ -12,7 +12,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a small line reader, as training leaves it."""
     from small_models import save, small_engine
 
-    return save(small_engine(3), tmp_path_factory.mktemp("models") / "small")
+    return save(small_engine(6, patch=8), tmp_path_factory.mktemp("models") / "small")
 
 
 @pytest.fixture(scope="session")

@@ -19,13 +19,13 @@ ALPHABET = " .abcdefghi"
 
 @lru_cache
 def small_engine(
-    seed: int, *, ctc: bool = True, kv_heads: int = 1, gain: float = 6.0
+    seed: int, *, ctc: bool = True, kv_heads: int = 1, gain: float = 6.0, patch: int = 4
 ) -> TorchEngine:
     """A line reader of a few thousand random weights, large enough that its scores differ."""
     vocabulary = Vocabulary(tuple(ALPHABET))
     config = ModelConfig(
         preset="line",
-        vision=VisionConfig("line", 1, 32, 0, 4, 16, 1, 2, 32, 0.1, (4, 4, 8)),
+        vision=VisionConfig("line", 1, 32, 0, patch, 16, 1, 2, 32, 0.1, (4, 4, 8)),
         decoder=DecoderConfig(16, 2, 2, kv_heads, 32, 0.1, True, 10_000.0, 32),
         vocab_size=len(vocabulary),
         ctc=ctc,

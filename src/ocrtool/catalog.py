@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ocrtool.bundled import BUNDLED, FACTS, WEIGHTS
 from ocrtool.errors import MissingDependencyError, ModelError
 from ocrtool.models.config import ModelConfig
 from ocrtool.models.presets import PRESETS
 from ocrtool.vocabulary import SPECIALS
 
-WEIGHTS = Path(__file__).parent / "weights"
 ABOUT = {
     "line": "text lines of any width: CTC proposes, the decoder verifies",
     "tiny": "square images, read by a small autoregressive decoder",
@@ -99,7 +99,7 @@ class Description:
 
 def entries() -> Iterator[Entry]:
     """List the bundled models, then the other presets that can be trained."""
-    bundled = {facts.parent.name: facts.parent for facts in WEIGHTS.glob("*/model.json")}
+    bundled = {facts.parent.name: facts.parent for facts in BUNDLED.glob(f"*/{FACTS}")}
     for name, folder in sorted(bundled.items()):
         size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
         yield Entry(name, "bundled", ABOUT.get(name, "text reader"), size)
@@ -118,16 +118,15 @@ def describe(name: str, characters: int) -> Description:
         ModelError: There is no such model.
         MissingDependencyError: A preset's network is built to be counted, which needs PyTorch.
     """
-    if name in PRESETS and not (WEIGHTS / name / "model.json").is_file():
+    if name in PRESETS and not (BUNDLED / name / FACTS).is_file():
         config = replace(PRESETS[name], vocab_size=SPECIALS + characters)
         return Description(name, "preset", _count_network(config), characters, config, {})
-    from ocrtool.engines.base import WEIGHTS as WEIGHTS_FILE
     from ocrtool.engines.base import find_model, read_facts
 
     folder = find_model(name)
     facts = read_facts(folder)
-    kind = "bundled" if folder.parent == WEIGHTS else "folder"
-    weights = folder / WEIGHTS_FILE
+    kind = "bundled" if folder.parent == BUNDLED else "folder"
+    weights = folder / WEIGHTS
     count = _count_file(weights) if weights.is_file() else _count_network(facts.config)
     metrics = facts.raw.get("metrics", {})
     size = len(facts.vocabulary.characters)

@@ -25,7 +25,7 @@ class Reading:
         ids: Token ids without BOS and EOS.
         probabilities: One a token, in 0 to 1.
         complete: Probability, in 0 to 1, that nothing was left out or stands behind.
-        columns: Image columns of each token, first and one past the last; None where only the
+        columns: CTC frames of each token, first and one past the last; None where only the
             decoder wrote it.
         runaway: Whether it was cut because it repeats itself or outgrows its width.
     """
@@ -44,7 +44,7 @@ class Reading:
 def greedy_path(log_probs: FloatArray) -> Reading:
     """Take the best label of every column, merge repeats and drop blanks.
 
-    A token's probability is the highest within its columns. ``complete`` falls with the most
+    A token's probability is the highest within its frames. ``complete`` falls with the most
     probable label that a blank column hides, the two neighbours of the gap not counted: those
     are only early or late.
 
@@ -90,8 +90,8 @@ def forward_log_probs(
 
     Args:
         log_probs: (B, N, V), natural logarithms.
-        lengths: (B,), columns of each row that are image.
-        texts: B texts as token ids; one that does not fit its columns gets minus infinity.
+        lengths: (B,), frames of each row that are image.
+        texts: B texts as token ids; one that does not fit its frames gets minus infinity.
 
     Returns:
         (B,).

@@ -95,7 +95,7 @@ def decode(engine: Engine, encoded: Encoded, options: DecodeOptions) -> list[Rea
         return [row.reading() for row in generate(engine, encoded, limits)]
     drafts = [
         greedy_path(log_probs[:length])
-        for log_probs, length in zip(encoded.ctc_log_probs, encoded.lengths.tolist(), strict=True)
+        for log_probs, length in zip(encoded.ctc_log_probs, encoded.frames.tolist(), strict=True)
     ]
     if options.strategy == "ctc":
         return drafts
@@ -134,7 +134,7 @@ def _verify_unsure(
         texts = [drafts[unsure[place]].ids for place in contested]
         texts += [rows[place].ids for place in contested]
         where = np.array(contested * 2, np.int64)
-        ctc = forward_log_probs(images.ctc_log_probs[where], images.lengths[where], texts)
+        ctc = forward_log_probs(images.ctc_log_probs[where], images.frames[where], texts)
         ctc = np.maximum(ctc, NEVER)
         for k, place in enumerate(contested):
             draft, row = drafts[unsure[place]], rows[place]
@@ -147,11 +147,11 @@ def _verify_unsure(
 
 
 def width_limits(engine: Engine, encoded: Encoded) -> list[int]:
-    """Return the most tokens of each row: one a column of a line, and what the decoder takes."""
+    """Return the most tokens of each row: one a frame of a line, and what the decoder takes."""
     longest = engine.facts.config.decoder.max_length - 1
     if engine.facts.config.vision.kind != "line":
         return [longest] * len(encoded.lengths)
-    return [min(longest, columns + SPARE_TOKENS) for columns in encoded.lengths.tolist()]
+    return [min(longest, frames + SPARE_TOKENS) for frames in encoded.frames.tolist()]
 
 
 # ------------------------------------------------------------------- greedy, with or without draft
@@ -413,7 +413,7 @@ def _pick(encoded: Encoded, i: int, texts: list[Row], options: DecodeOptions) ->
     scores = np.array([text.log_prob for text in texts])
     draft: Reading | None = None
     if encoded.ctc_log_probs is not None:
-        length = int(encoded.lengths[i])
+        length = int(encoded.frames[i])
         draft = greedy_path(encoded.ctc_log_probs[i, :length])
         if options.ctc_weight and len(texts) > 1:
             log_probs = np.repeat(encoded.ctc_log_probs[i : i + 1], len(texts), axis=0)

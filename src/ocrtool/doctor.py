@@ -24,14 +24,12 @@ from pathlib import Path
 from typing import Any
 
 import ocrtool
+from ocrtool.bundled import BUNDLED
 from ocrtool.console import cache_directory
 from ocrtool.errors import ExitCode
 
-WEIGHTS = Path(__file__).parent / "weights"
-"""The bundled weights, one folder a model."""
-
 WEIGHTS_TABLE = "SHA256SUMS"
-"""The table in :data:`WEIGHTS`, made there with
+"""The table in ``BUNDLED``, made there with
 ``sha256sum */*.onnx */*.safetensors */*.json > SHA256SUMS``.
 """
 
@@ -225,7 +223,7 @@ def examine() -> Report:
     runtimes = installed_runtimes(dist.metadata["Name"] for dist in metadata.distributions())
     gpus = tuple(list_gpus())
     providers = tuple(try_providers())
-    weights = tuple(check_weights(WEIGHTS))
+    weights = tuple(check_weights(BUNDLED))
     cache = check_cache(cache_directory())
     packages = {name: _version(name) for name in PACKAGES}
     return Report(

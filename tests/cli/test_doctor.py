@@ -99,7 +99,7 @@ def test_weights_are_held_against_the_table(tmp_path: Path) -> None:
 
 
 def test_bundled_weights_are_as_listed() -> None:
-    assert {weight.status for weight in doctor.check_weights(doctor.WEIGHTS)} == {"ok"}
+    assert {weight.status for weight in doctor.check_weights(doctor.BUNDLED)} == {"ok"}
 
 
 def test_cache_that_does_not_exist_yet(tmp_path: Path) -> None:

@@ -18,8 +18,16 @@ Build = Callable[..., OcrModel]
 
 
 def small_line(**changes: Any) -> ModelConfig:
-    """Return the line preset at a size for tests, with changes to its decoder."""
-    vision = replace(LINE.vision, d_model=24, n_layer=2, n_head=2, d_ff=48, stem=(4, 6, 8))
+    """Return the line preset at a size for tests, with changes to its columns and its decoder."""
+    vision = replace(
+        LINE.vision,
+        patch=changes.pop("patch", 8),
+        d_model=24,
+        n_layer=2,
+        n_head=2,
+        d_ff=48,
+        stem=(4, 6, 8),
+    )
     decoder = replace(LINE.decoder, d_model=32, n_head=4, n_kv_head=4, d_ff=40, max_length=24)
     flash = changes.pop("flash", True)
     decoder = replace(decoder, **changes)

@@ -55,7 +55,7 @@ def test_a_missing_key_is_named() -> None:
         (TINY, "decoder", {"max_length": 0}),
         (LINE, "vision", {"height": 36}),
         (LINE, "vision", {"width": 320}),
-        (LINE, "vision", {"patch": 8}),
+        (LINE, "vision", {"patch": 6}),
         (LINE, "vision", {"stem": (24, 64)}),
         (LINE, "vision", {"n_head": 192}),
     ],

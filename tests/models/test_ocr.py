@@ -57,17 +57,18 @@ def test_line_is_small_and_cheap() -> None:
     with torch.no_grad(), counter:
         tokens, lengths = model.vision(torch.zeros(1, 1, 32, 320))
         model.ctc(tokens)
-    assert lengths.tolist() == [80]
+    assert lengths.tolist() == [40]
     assert counter.get_total_flops() < 0.6e9
 
 
-@pytest.mark.parametrize("height", [32, 40, 48])
-def test_a_line_gives_one_token_for_four_pixels(height: int) -> None:
-    vision = replace(LINE.vision, height=height, n_layer=1)
+@pytest.mark.parametrize(("height", "patch"), [(32, 8), (40, 8), (48, 8), (32, 4)])
+def test_a_line_gives_a_token_a_column_and_a_frame_for_four_pixels(height: int, patch: int) -> None:
+    vision = replace(LINE.vision, height=height, n_layer=1, patch=patch)
     model = OcrModel(replace(LINE, vision=vision, vocab_size=9)).eval()
     with torch.no_grad():
         encoding = model.encode(torch.zeros(2, 1, height, 40), torch.tensor([40, 8]))
-    assert encoding.lengths.tolist() == [10, 2]
+    assert encoding.lengths.tolist() == [40 // patch, 8 // patch]
+    assert encoding.frames.tolist() == [10, 2]
     assert encoding.ctc_logits is not None
     assert encoding.ctc_logits.shape == (2, 10, 9)
 
@@ -127,9 +128,10 @@ def test_grouped_queries_equal_full_heads_with_repeated_weights(build: Build) ->
     torch.testing.assert_close(grouped(images, tokens).logits, full(images, tokens).logits)
 
 
-def test_a_batch_never_changes_a_row(build: Build) -> None:
+@pytest.mark.parametrize("patch", [4, 8])
+def test_a_batch_never_changes_a_row(build: Build, patch: int) -> None:
     """Rows of different widths, whatever lies beyond their ends, as each alone."""
-    model = build()
+    model = build(patch=patch)
     sizes = [48, 8, 20, 36, 64]
     images = 5 * torch.randn(len(sizes), 1, 32, 80)  # noise, not zeros, in the padding
     tokens = torch.randint(4, 20, (len(sizes), 6))
@@ -138,21 +140,24 @@ def test_a_batch_never_changes_a_row(build: Build) -> None:
     output = model(images, tokens, widths)
     for row, width in enumerate(sizes):
         image = images[row : row + 1, :, :, :width]
-        count = width // 4
+        count = -(-width // patch)
+        frames = count * patch // 4
         for alone in (model.encode(image), model.encode(image, torch.tensor([width]))):
             assert alone.lengths.tolist() == [count] == [encoding.lengths[row].item()]
+            assert alone.frames.tolist() == [frames] == [encoding.frames[row].item()]
+            assert alone.ctc_logits is not None and encoding.ctc_logits is not None
             for one, batched in (
-                (alone.memory, encoding.memory),
-                (alone.ctc_logits, encoding.ctc_logits),
+                (alone.memory[0], encoding.memory[row, :count]),
+                (alone.ctc_logits[0], encoding.ctc_logits[row, :frames]),
             ):
-                torch.testing.assert_close(one[0], batched[row, :count], rtol=1e-4, atol=1e-4)
+                torch.testing.assert_close(one, batched, rtol=1e-4, atol=1e-4)
         single = model(image, tokens[row : row + 1]).logits
         torch.testing.assert_close(single[0], output.logits[row], rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("width", [9, 10, 11])
-def test_widths_that_are_no_multiple_of_four(build: Build, width: int) -> None:
-    model = build()
+@pytest.mark.parametrize(("patch", "width"), [(4, 9), (4, 10), (4, 11), (8, 17), (8, 20), (8, 23)])
+def test_widths_that_are_no_whole_columns(build: Build, patch: int, width: int) -> None:
+    model = build(patch=patch)
     images = torch.randn(1, 1, 32, 24)
     padded = model.encode(images, torch.tensor([width]))
     alone = model.encode(images[:, :, :, :width])
@@ -166,7 +171,7 @@ def test_square_images_are_read_alone_as_in_a_batch() -> None:
     images, tokens = torch.randn(3, 3, 32, 48), torch.randint(4, 9, (3, 5))
     with torch.no_grad():
         together = model(images, tokens)
-        assert together.lengths.tolist() == [6, 6, 6]
+        assert together.frames.tolist() == [6, 6, 6]
         for row in range(3):
             alone = model(images[row : row + 1], tokens[row : row + 1]).logits
             torch.testing.assert_close(alone[0], together.logits[row], rtol=1e-4, atol=1e-4)

@@ -36,7 +36,8 @@ def open_engine(
         MissingDependencyError: The engine is not installed.
         DeviceError: The device that is asked for cannot be used.
     """
-    from ocrtool.engines.base import DECODER, ENCODER, WEIGHTS, find_model
+    from ocrtool.bundled import DECODER, ENCODER, WEIGHTS
+    from ocrtool.engines.base import find_model
 
     folder = find_model(DEFAULT_MODEL if model is None else model)
     has_onnx = (folder / ENCODER).is_file() and (folder / DECODER).is_file()

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ocrtool.bundled import BUNDLED, FACTS
 from ocrtool.errors import ModelError, UsageError
 from ocrtool.models.config import DecoderConfig, ModelConfig
 from ocrtool.vocabulary import Vocabulary
@@ -24,10 +24,6 @@ IntArray = NDArray[np.int64]
 
 SCHEMA = 1
 """Newest layout of ``model.json`` that is understood."""
-FACTS = "model.json"
-WEIGHTS = "model.safetensors"
-ENCODER = "encoder.onnx"
-DECODER = "decoder.onnx"
 
 
 @dataclass(frozen=True)
@@ -78,10 +74,9 @@ def find_model(model: str | Path) -> Path:
     folder = Path(model)
     if (folder / FACTS).is_file():
         return folder
-    bundled = Path(str(files("ocrtool"))) / "weights"
-    if (bundled / model / FACTS).is_file():
-        return bundled / model
-    known = ", ".join(sorted(path.parent.name for path in bundled.glob(f"*/{FACTS}")))
+    if (BUNDLED / model / FACTS).is_file():
+        return BUNDLED / model
+    known = ", ".join(sorted(path.parent.name for path in BUNDLED.glob(f"*/{FACTS}")))
     raise ModelError(
         f"no model {str(model)!r}",
         f"name a folder with {FACTS}" + (f", or a bundled model: {known}" if known else ""),
@@ -95,13 +90,24 @@ class Encoded(NamedTuple):
         cross_keys: (L, B, G, N, D) float32, keys of the image tokens.
         cross_values: (L, B, G, N, D) float32.
         lengths: (B,) int64, image tokens of each row that are image.
-        ctc_log_probs: (B, N, V) float32, natural logarithms; None without a CTC head.
+        ctc_log_probs: (B, N * frames, V) float32, natural logarithms; None without a CTC head.
     """
 
     cross_keys: FloatArray
     cross_values: FloatArray
     lengths: IntArray
     ctc_log_probs: FloatArray | None
+
+    @property
+    def frames(self) -> IntArray:
+        """(B,) int64, CTC frames of each row; its tokens where there is no CTC head."""
+        return self.lengths * self._frames_a_token
+
+    @property
+    def _frames_a_token(self) -> int:
+        if self.ctc_log_probs is None:
+            return 1
+        return int(self.ctc_log_probs.shape[1]) // int(self.cross_keys.shape[3])
 
     def select(self, rows: IntArray) -> Encoded:
         """Return the given rows, in that order, cut to the longest of them; rows may repeat."""
@@ -112,7 +118,7 @@ class Encoded(NamedTuple):
             self.cross_keys[:, rows, :, :longest],
             self.cross_values[:, rows, :, :longest],
             lengths,
-            None if log_probs is None else log_probs[rows, :longest],
+            None if log_probs is None else log_probs[rows, : longest * self._frames_a_token],
         )
 
 

@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from ocrtool.bundled import DECODER, ENCODER
 from ocrtool.engines.base import (
-    DECODER,
-    ENCODER,
     Cache,
     Encoded,
     FloatArray,

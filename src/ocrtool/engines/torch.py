@@ -9,8 +9,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from ocrtool.bundled import WEIGHTS
 from ocrtool.engines.base import (
-    WEIGHTS,
     Cache,
     Encoded,
     FloatArray,

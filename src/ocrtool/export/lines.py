@@ -1,7 +1,7 @@
 """A checkpoint to two ONNX graphs: the encoder, once an image, and the decoder, once a step.
 
 ``encoder.onnx``: images (B, C, H, W) float32, widths (B,) int64 -> cross_keys and cross_values
-(L, B, G, N, D), lengths (B,), ctc_log_probs (B, N, V) where there is a CTC head.
+(L, B, G, N, D), lengths (B,), ctc_log_probs (B, N * frames, V) where there is a CTC head.
 ``decoder.onnx``: tokens (B, T) int64, cross_keys, cross_values, lengths, past_keys and past_values
 (L, B, G, P, D), past_lengths (B,) -> logits (B, T, V), new_keys and new_values (L, B, G, T, D).
 All of B, W (lines), N, T and P are free. The decoder's rows may have pasts of different lengths,
@@ -25,7 +25,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ocrtool.engines.base import DECODER, ENCODER, FACTS, Cache, Engine, read_facts
+from ocrtool.bundled import DECODER, ENCODER, FACTS
+from ocrtool.engines.base import Cache, Engine, read_facts
 from ocrtool.engines.onnx import OnnxEngine
 from ocrtool.engines.torch import TorchEngine
 from ocrtool.errors import ModelError
@@ -144,7 +145,8 @@ def parity(reference: Engine, candidate: Engine) -> float:
         encoded = [engine.encode(pixels, widths) for engine in (reference, candidate)]
         valid = np.arange(encoded[0].cross_keys.shape[3]) < encoded[0].lengths[:, None]
         if encoded[0].ctc_log_probs is not None and encoded[1].ctc_log_probs is not None:
-            ctc = np.abs(encoded[0].ctc_log_probs - encoded[1].ctc_log_probs)[valid]
+            ctc = np.abs(encoded[0].ctc_log_probs - encoded[1].ctc_log_probs)
+            ctc = ctc[np.repeat(valid, config.vision.frames, axis=1)]
             worst = max(worst, float(ctc.max()))
         tokens = rng.integers(SPECIALS, config.vocab_size, (batch, past + 3))
         tokens[:, 0] = BOS

@@ -12,8 +12,10 @@ from ocrtool.errors import UsageError
 
 VisionKind = Literal["vit", "line"]
 
-LINE_STRIDE = 4
-"""Pixels in one column of the ``line`` encoder."""
+FRAME = 4
+"""Pixels of a line in one frame of the CTC head."""
+LINE_COLUMNS = (4, 8)
+"""Pixels that one column of the ``line`` encoder may hold."""
 LINE_HEIGHT_STRIDE = 8
 """Factor by which the ``line`` stem shrinks the height."""
 
@@ -26,7 +28,7 @@ class VisionConfig:
 
     Attributes:
         kind: ``vit`` cuts a fixed-size image into square patches; ``line`` reads a text line of
-            any width as 4-pixel columns.
+            any width as columns of 4 or 8 pixels.
         channels: image channels (3 for ``vit`` presets, 1 grey for ``line`` presets).
         height: image height in pixels.
         width: image width in pixels; 0 means any (``line`` only).
@@ -71,9 +73,9 @@ class VisionConfig:
                 raise UsageError("vision.stem is for kind 'line'", "leave it empty for 'vit'")
             return
         _even_head("vision", self.d_model // self.n_head)
-        if self.patch != LINE_STRIDE:
+        if self.patch not in LINE_COLUMNS:
             raise UsageError(
-                f"vision.patch is {self.patch}", f"the line stem makes {LINE_STRIDE}-pixel columns"
+                f"vision.patch is {self.patch}", "the line stem makes columns of 4 or 8 pixels"
             )
         if self.height % LINE_HEIGHT_STRIDE:
             raise UsageError(
@@ -86,6 +88,11 @@ class VisionConfig:
             raise UsageError(
                 f"vision.stem is {list(self.stem)}", "give three channel counts, such as 24,64,128"
             )
+
+    @property
+    def frames(self) -> int:
+        """CTC frames in one token: wide columns hold more than one letter."""
+        return self.patch // FRAME
 
 
 @dataclass(frozen=True)

@@ -24,12 +24,19 @@ class Encoding(NamedTuple):
     Attributes:
         memory: (B, N, d_model of the decoder), the projected image tokens.
         lengths: (B,) int64, valid tokens of each row.
-        ctc_logits: (B, N, V), or None without a CTC head.
+        ctc_logits: (B, N * frames, V), or None without a CTC head.
     """
 
     memory: Tensor
     lengths: Tensor
     ctc_logits: Tensor | None
+
+    @property
+    def frames(self) -> Tensor:
+        """(B,) int64, valid CTC frames of each row."""
+        if self.ctc_logits is None:
+            return self.lengths
+        return self.lengths * (self.ctc_logits.shape[1] // self.memory.shape[1])
 
 
 class Output(NamedTuple):
@@ -37,13 +44,13 @@ class Output(NamedTuple):
 
     Attributes:
         logits: (B, T, V), scores of the token after each input token.
-        ctc_logits: (B, N, V), or None without a CTC head.
-        lengths: (B,) int64, valid image tokens of each row.
+        ctc_logits: (B, N * frames, V), or None without a CTC head.
+        frames: (B,) int64, valid CTC frames of each row.
     """
 
     logits: Tensor
     ctc_logits: Tensor | None
-    lengths: Tensor
+    frames: Tensor
 
 
 class OcrModel(nn.Module):
@@ -69,7 +76,8 @@ class OcrModel(nn.Module):
         self.vision = vision(config.vision, flash=config.flash)
         self.projector = nn.Linear(config.vision.d_model, config.decoder.d_model)
         self.decoder = TextDecoder(config.decoder, config.vocab_size, flash=config.flash)
-        self.ctc = nn.Linear(config.vision.d_model, config.vocab_size) if config.ctc else None
+        scores = config.vision.frames * config.vocab_size
+        self.ctc = nn.Linear(config.vision.d_model, scores) if config.ctc else None
         initialize(self)
 
     def encode(self, images: Tensor, widths: Tensor | None = None) -> Encoding:
@@ -80,7 +88,9 @@ class OcrModel(nn.Module):
             widths: (B,) int64, pixels of each row that are image; None when all fill W.
         """
         tokens, lengths = self.vision(images, widths)
-        ctc_logits = None if self.ctc is None else self.ctc(tokens)
+        ctc_logits = None
+        if self.ctc is not None:  # the frames of a column lie one behind the other
+            ctc_logits = self.ctc(tokens).reshape(tokens.shape[0], -1, self.config.vocab_size)
         return Encoding(self.projector(tokens), lengths, ctc_logits)
 
     def cross(self, encoding: Encoding) -> CrossCache:
@@ -115,7 +125,7 @@ class OcrModel(nn.Module):
         """Teacher forcing: score the token after each of ``tokens`` (B, T), given the images."""
         encoding = self.encode(images, widths)
         logits, _, _ = self.decoder(tokens, self.cross(encoding))
-        return Output(logits, encoding.ctc_logits, encoding.lengths)
+        return Output(logits, encoding.ctc_logits, encoding.frames)
 
     def num_parameters(self) -> int:
         """Return the count of trainable numbers."""

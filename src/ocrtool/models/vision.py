@@ -77,7 +77,7 @@ class VisionTransformer(nn.Module):
 
 
 class LineStem(nn.Module):
-    """Convolutions from pixels to 4-pixel columns; every map is kept as (B, H, W, C).
+    """Convolutions from pixels to columns of 4 or 8 pixels; every map is kept as (B, H, W, C).
 
     Normalisation is over the channels of one position, never over a batch or a width, and maps
     are zeroed beyond each row's own end after every convolution. So a row gives the same columns
@@ -93,12 +93,12 @@ class LineStem(nn.Module):
         self.conv2 = nn.Conv2d(first, second, 3, (2, 2), 1, bias=False)
         self.norm2 = nn.LayerNorm(second)
         self.residual = nn.Conv2d(second, second, 3, 1, 1)
-        self.conv3 = nn.Conv2d(second, third, 3, (2, 1), 1, bias=False)
+        self.conv3 = nn.Conv2d(second, third, 3, (2, config.frames), 1, bias=False)
         self.norm3 = nn.LayerNorm(third)
         self.project = nn.Linear(third * (config.height // LINE_HEIGHT_STRIDE), config.d_model)
 
     def forward(self, images: Tensor, widths: Tensor | None) -> Tensor:
-        """Return columns (B, ceil(W / 4), d_model); see ``LineEncoder.forward``."""
+        """Return columns (B, ceil(W / patch), d_model); see ``LineEncoder.forward``."""
         # The round trip gives a single channel the stride that marks the channels-last layout.
         rows, channels, height, _ = images.shape
         x = images.permute(0, 2, 3, 1).flatten(2).reshape(rows, height, -1, channels)
@@ -137,6 +137,7 @@ class LineEncoder(nn.Module):
         """Build the encoder that ``config`` (kind ``line``) describes."""
         super().__init__()
         self.d_head = config.d_model // config.n_head
+        self.patch = config.patch
         self.stem = LineStem(config)
         self.dropout = Dropout(config.dropout)
         self.blocks = nn.ModuleList(VisionBlock(config, flash=flash) for _ in range(config.n_layer))
@@ -151,8 +152,8 @@ class LineEncoder(nn.Module):
                 no influence. None when every row fills W.
 
         Returns:
-            Tokens (B, ceil(W / 4), d_model), left to right, and lengths (B,) int64, the tokens of
-            each row that are image.
+            Tokens (B, ceil(W / patch), d_model), left to right, and lengths (B,) int64, the tokens
+            of each row that are image.
         """
         x = self.stem(images, widths)
         positions = torch.arange(x.shape[1], device=x.device)
@@ -161,7 +162,7 @@ class LineEncoder(nn.Module):
             lengths = torch.full((x.shape[0],), x.shape[1], dtype=torch.int64, device=x.device)
             mask = None
         else:
-            lengths = (widths + 3) // 4
+            lengths = (widths + self.patch - 1) // self.patch
             mask = additive_mask((positions < lengths[:, None])[:, None, None], x.dtype)
         x = self.dropout(x)
         for block in self.blocks:

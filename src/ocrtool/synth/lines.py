@@ -18,8 +18,9 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ocrtool.synth import damage
+from ocrtool.synth import bending, damage, signs
 from ocrtool.synth.alphabet import ALPHABET
+from ocrtool.synth.bending import PAGE, PHOTO, SIGN, Pose, Sheet
 from ocrtool.synth.fonts import Font, bundled_fonts, index_fonts, load_font
 from ocrtool.synth.text import TextSource, change_case
 
@@ -45,28 +46,30 @@ class Style:
     neighbours: float = 0.5  # lines above and below reach into the crop
     dark: float = 0.04  # light ink on dark ground
     contrast: tuple[float, float] = (90, 250)  # grey levels between ink and ground
+    cut: float = 0.0  # crops that cut into the letters
+    pose: Pose = PAGE
 
 
 STYLES: dict[str, Style] = {
     "clean": Style(0.12, dark=0.15, contrast=(60, 255)),
     "scan": Style(0.18, neighbours=0.7),
     "bitonal": Style(0.08, neighbours=0.7, contrast=(120, 250)),
-    "photo": Style(0.09, contrast=(50, 200)),
+    "photo": Style(0.09, contrast=(50, 200), pose=PHOTO),
     "typewriter": Style(
         0.10, mono=1.0, typewriter=0.8, plain=1.0, neighbours=0.6, contrast=(60, 220)
     ),
-    "receipt": Style(0.07, mono=0.5, neighbours=0.4, contrast=(50, 200)),
-    "scene": Style(0.36, mono=0.02, plain=0.6, neighbours=0.12, dark=0.5, contrast=(25, 220)),
+    "receipt": Style(0.07, mono=0.5, neighbours=0.4, contrast=(50, 200), pose=PHOTO),
+    "scene": Style(  # two lines of three: words are quick to learn from, and need it most
+        1.3,
+        mono=0.02,
+        plain=0.5,
+        neighbours=0.15,
+        dark=0.5,
+        contrast=(25, 220),
+        cut=0.2,
+        pose=SIGN,
+    ),
 }
-
-
-@dataclass(frozen=True)
-class _Sheet:
-    """Type on a sheet: coverage 0-1, the box of the line's ink and its type size."""
-
-    mask: np.ndarray  # (H, W) float32
-    box: tuple[float, float, float, float]  # x0, y0, x1, y1 pixels of the mask, origin top left
-    em: float
 
 
 class LineSource:
@@ -138,10 +141,10 @@ class LineSource:
         sheet = _typeset(rng, text, font, em, neighbours, self._fonts, name)
         if sheet is None:
             return None
-        sheet = _bend(rng, sheet, name)
+        sheet = bending.bend(rng, sheet, style.pose)
         if name != "clean" and rng.random() < 0.5:
-            sheet = _Sheet(damage.spread_ink(sheet.mask, rng, em), sheet.box, sheet.em)
-        image = _crop(rng, _print(rng, sheet, style, name), sheet, name)
+            sheet = Sheet(damage.spread_ink(sheet.mask, rng, em), sheet.box, sheet.em)
+        image = _crop(rng, _print(rng, sheet, style, name), sheet, style)
         if image is None:
             return None
         image = _suffer(rng, image, sheet.em, name)
@@ -187,6 +190,17 @@ class LineSource:
         if font.caps or text.isupper():
             line = line.upper()
         return "".join(c for c in line if c in font.characters)
+
+
+def _sizes(rng: Random, text: str, em: int) -> dict[int, int]:
+    """Type sizes of letters that are not set in the line's own: big initials, dancing letters."""
+    kind = rng.random()
+    if kind < 0.06:  # words start with a larger letter
+        size = int(em * rng.uniform(1.15, 1.6))
+        return {i: size for i in range(len(text)) if i == 0 or text[i - 1] == " "}
+    if kind < 0.10:
+        return {i: int(em * rng.uniform(0.85, 1.2)) for i in range(len(text))}
+    return {}
 
 
 class _Fonts:
@@ -243,7 +257,7 @@ def _typeset(
     neighbours: list[str] | None,
     fonts: _Fonts,
     name: str,
-) -> _Sheet | None:
+) -> Sheet | None:
     """Set a line, and perhaps the lines above and below it, in type."""
     face = load_font(font.path, em)
     typewriter = name == "typewriter"
@@ -265,11 +279,15 @@ def _typeset(
         runs = [
             (piece + (" " if k + 1 < len(pieces) else ""), f) for k, (piece, f) in enumerate(pieces)
         ]
+    sizes = _sizes(rng, text, em) if name == "scene" else {}
     width = sum(load_font(f.path, em).getlength(run) + spacing * len(run) for run, f in runs)
+    width += sum(1.2 * (size - em) for size in sizes.values())
     if width > 60 * em or width < 1:
         return None
     ascent, descent = face.getmetrics()
     ascent, descent = min(ascent, int(1.4 * em)), min(descent, int(0.7 * em))
+    if sizes:
+        ascent = ascent * max(*sizes.values(), em) // em
     pad = int(0.7 * em)
     leading = em * rng.uniform(1.0, 1.45)
     height = int(ascent + descent + 2 * pad + (2 * leading if neighbours else 0))
@@ -277,7 +295,12 @@ def _typeset(
     sheet = Image.new("L", (int(width) + 2 * pad + em // 2, height))
     pen = ImageDraw.Draw(sheet)
     x = pad + rng.random()
-    if spacing or typewriter:
+    if sizes:
+        for i, character in enumerate(text):
+            part = load_font(font.path, sizes.get(i, em))
+            pen.text((x, baseline), character, fill=255, font=part, anchor="ls")
+            x += part.getlength(character) + spacing
+    elif spacing or typewriter:
         jitter = (
             em * rng.choice([0, rng.uniform(0, 0.02), rng.uniform(0.01, 0.05)])
             if typewriter
@@ -309,6 +332,16 @@ def _typeset(
             if line and rng.random() < 0.85:
                 shift = rng.uniform(-2, 2) * em if rng.random() < 0.4 else 0
                 pen.text((pad + shift, baseline + offset), line, fill=255, font=face, anchor="ls")
+    if name == "scene" and rng.random() < 0.15:  # the words before and behind
+        beside = load_font(
+            font.path, em if rng.random() < 0.5 else max(8, int(em * rng.uniform(0.5, 1.5)))
+        )
+        for place, anchor in (
+            (x0 - em * rng.uniform(0.15, 0.5), "rs"),
+            (x1 + em * rng.uniform(0.15, 0.5), "ls"),
+        ):
+            if neighbours and rng.random() < 0.7:
+                pen.text((place, baseline), neighbours[0], fill=255, font=beside, anchor=anchor)
     if rng.random() < 0.05:  # underlined
         y = baseline + em * rng.uniform(0.08, 0.2)
         part_x0 = x0 if rng.random() < 0.6 else rng.uniform(x0, x1)
@@ -324,71 +357,10 @@ def _typeset(
     mask = np.asarray(sheet, np.float32) * np.float32(1 / 255)
     if typewriter and rng.random() < 0.5:
         mask = damage.fade_ink(mask, rng, em)
-    return _Sheet(mask, (x0, y0, x1, y1), em)
+    return Sheet(mask, (x0, y0, x1, y1), em)
 
 
-def _bend(rng: Random, sheet: _Sheet, name: str) -> _Sheet:
-    """Turn, slant, stretch, put in perspective and curve the sheet, and its box with it."""
-    scene, photo = name == "scene", name in ("photo", "receipt")
-    if rng.random() < (0.1 if scene else 0.35 if photo else 0.5):
-        return sheet
-    x0, y0, x1, y1 = sheet.box
-    height, width = sheet.mask.shape
-    em, length = sheet.em, max(1.0, x1 - x0)
-    limit = np.arctan(0.55 * em / length)  # the line must not leave its own crop
-    degrees = 7.0 if scene else 2.5 if photo else 1.2
-    angle = np.clip(np.radians(rng.normal(0, degrees / 2)), -1.6 * limit, 1.6 * limit)
-    stretch = np.exp(rng.normal(0, 0.14 if scene else 0.08))
-    slant = rng.normal(0, 0.1 if scene else 0.03)
-    matrix = np.array([[stretch, -slant, 0], [0, 1, 0], [0, 0, 1]], np.float64)
-    cos, sin = np.cos(angle), np.sin(angle)
-    matrix = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]]) @ matrix
-    if scene or (photo and rng.random() < 0.5):
-        matrix[2, 0] = rng.normal(0, 0.12 if scene else 0.04) / length
-        matrix[2, 1] = rng.normal(0, 0.10 if scene else 0.03) / height
-    centre = np.array([[1, 0, -(x0 + x1) / 2], [0, 1, -(y0 + y1) / 2], [0, 0, 1]])
-    matrix = matrix @ centre
-
-    def move(points: np.ndarray) -> np.ndarray:
-        moved = np.c_[points, np.ones(len(points))] @ matrix.T
-        return np.asarray(moved[:, :2] / np.maximum(moved[:, 2:], 0.3))
-
-    corners = move(np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64))
-    low, high = corners.min(0), corners.max(0)
-    size = np.ceil(high - low).astype(int)
-    if size[0] > 4 * width + 64 or size[1] > 3 * height + 64:
-        return sheet
-    matrix = np.array([[1, 0, -low[0]], [0, 1, -low[1]], [0, 0, 1]]) @ matrix
-    mask = cv2.warpPerspective(
-        sheet.mask, matrix, (int(size[0]), int(size[1])), flags=cv2.INTER_LINEAR
-    )
-    ends = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], np.float64)
-    steps = np.linspace(0, 1, 9)[:, None]
-    outline = move(
-        np.concatenate(
-            [ends[0] + steps * (ends[1] - ends[0]), ends[3] + steps * (ends[2] - ends[3])]
-        )
-    )
-    if rng.random() < (0.35 if scene else 0.25):
-        waves = rng.uniform(0.3, 1.2) if scene else rng.uniform(0.3, 2.5)
-        bend = em * (rng.normal(0, 0.22) if scene else rng.normal(0, 0.07))
-        phase = rng.uniform(0, 2 * np.pi)
-
-        def sag(x: np.ndarray) -> np.ndarray:
-            return np.asarray(bend * np.sin(x * (2 * np.pi * waves / max(1.0, size[0])) + phase))
-
-        columns = np.arange(size[0], dtype=np.float32)
-        map_y = np.arange(size[1], dtype=np.float32)[:, None] - sag(columns)[None, :]
-        map_x = np.broadcast_to(columns[None, :], map_y.shape)
-        mask = cv2.remap(
-            mask, np.ascontiguousarray(map_x), map_y.astype(np.float32), cv2.INTER_LINEAR
-        )
-        outline[:, 1] += sag(outline[:, 0])
-    (bx0, by0), (bx1, by1) = outline.min(0), outline.max(0)
-    return _Sheet(mask, (float(bx0), float(by0), float(bx1), float(by1)), em)
-
-
-def _print(rng: Random, sheet: _Sheet, style: Style, name: str) -> np.ndarray:
+def _print(rng: Random, sheet: Sheet, style: Style, name: str) -> np.ndarray:
     """Ink on paper, or paint on a wall: coverage becomes grey levels 0-255."""
     mask, em = sheet.mask, sheet.em
     contrast = rng.uniform(*style.contrast)
@@ -403,24 +375,9 @@ def _print(rng: Random, sheet: _Sheet, style: Style, name: str) -> np.ndarray:
         mask = damage.dots(mask, rng, em)
     ground: np.ndarray | float = paper
     if name == "scene":
-        amount = rng.choice([0, rng.uniform(0, 12), rng.uniform(5, 0.35 * contrast + 6)])
-        ground = paper + amount * damage.texture(rng, mask.shape, em)
-        if rng.random() < 0.4:  # a shadow, an edge or depth of another shade
-            shift = max(1, int(em * rng.uniform(0.02, 0.1)))
-            kind = rng.random()
-            if kind < 0.4:
-                under = np.roll(mask, (shift, int(rng.choice([-shift, shift]))), (0, 1))
-            elif kind < 0.75:
-                under = cv2.dilate(mask, np.ones((2 * shift + 1, 2 * shift + 1), np.uint8))
-            else:
-                under = cv2.dilate(mask, np.eye(2 * shift + 1, dtype=np.uint8))
-            ground = ground + (rng.uniform(0, 255) - ground) * under * rng.uniform(0.3, 1)
-        if rng.random() < 0.1:  # hollow letters
-            edge = max(1, round(em * rng.uniform(0.015, 0.05)))
-            mask = cv2.dilate(mask, np.ones((2 * edge + 1, 2 * edge + 1), np.uint8)) - mask
-        elif rng.random() < 0.3:  # light that runs over the letters
-            ink = ink + rng.uniform(0, 0.3) * contrast * damage.field(rng, mask.shape, em * 1.5)
-    elif name in ("scan", "typewriter") and rng.random() < 0.5:
+        image = signs.paint(rng, sheet, paper, ink)
+        return 255 - image if rng.random() < style.dark else image
+    if name in ("scan", "typewriter") and rng.random() < 0.5:
         ground = paper + rng.uniform(1, 7) * damage.field(rng, mask.shape, em * rng.uniform(0.3, 4))
     image = ground + (ink - ground) * mask
     if name in ("scan", "typewriter", "photo") and rng.random() < 0.2:
@@ -430,7 +387,7 @@ def _print(rng: Random, sheet: _Sheet, style: Style, name: str) -> np.ndarray:
     return np.asarray(image, np.float32)
 
 
-def _crop(rng: Random, image: np.ndarray, sheet: _Sheet, name: str) -> np.ndarray | None:
+def _crop(rng: Random, image: np.ndarray, sheet: Sheet, style: Style) -> np.ndarray | None:
     """Cut the line out as detectors and annotators do: seldom exactly."""
     x0, y0, x1, y1 = sheet.box
     em = sheet.em
@@ -441,8 +398,11 @@ def _crop(rng: Random, image: np.ndarray, sheet: _Sheet, name: str) -> np.ndarra
         margins = rng.uniform(0.0, 0.3, 4) * em
     else:
         margins = rng.uniform(0.1, 0.65, 4) * em
+    if rng.random() < style.cut:
+        margins = np.minimum(margins, rng.uniform(-0.12, 0.1, 4) * em)
     top, bottom = y0 - margins[0], y1 + margins[1]
-    left, right = x0 - max(margins[2], -0.02 * em), x1 + max(margins[3], -0.02 * em)
+    least = -0.06 * em if style.cut else -0.02 * em
+    left, right = x0 - max(margins[2], least), x1 + max(margins[3], least)
     if rng.random() < 0.15:
         right += rng.uniform(0, 3) * em
     if rng.random() < 0.08:

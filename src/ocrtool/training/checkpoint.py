@@ -24,7 +24,8 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from ocrtool.engines.base import FACTS, SCHEMA, WEIGHTS, read_facts
+from ocrtool.bundled import FACTS, WEIGHTS
+from ocrtool.engines.base import SCHEMA, read_facts
 from ocrtool.errors import ModelError, OutputError, UsageError
 from ocrtool.models.config import ModelConfig
 from ocrtool.models.ocr import OcrModel
@@ -214,8 +215,12 @@ def transfer(start: Checkpoint, model: OcrModel, vocabulary: Vocabulary) -> int:
     state = model.state_dict()
     try:
         for name, tensor in state.items():
-            if name in by_character:
-                tensor[new] = start.weights[name][old].to(tensor.dtype)
+            if name in by_character:  # a CTC head has the alphabet once for each frame
+                trained = start.weights[name]
+                frames = trained.shape[0] // len(start.vocabulary)
+                grown = tensor.view(frames, len(vocabulary), *tensor.shape[1:])
+                known = trained.view(frames, len(start.vocabulary), *trained.shape[1:])
+                grown[:, new] = known[:, old].to(tensor.dtype)
             else:
                 tensor.copy_(start.weights[name])
     except (KeyError, RuntimeError, IndexError) as error:

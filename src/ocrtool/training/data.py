@@ -28,7 +28,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ocrtool.errors import InputError
 from ocrtool.inputs import load_image
-from ocrtool.models.config import ModelConfig
+from ocrtool.models.config import FRAME, ModelConfig
 from ocrtool.preprocess import collate_lines, line_pixels, square_pixels
 from ocrtool.vocabulary import BOS, EOS, PAD, SPECIALS, Vocabulary
 
@@ -238,10 +238,10 @@ class Preparation:
         if not self.vocabulary.covers(text):
             missing = sorted(set(text) - set(self.vocabulary.characters))
             return f"characters outside the alphabet: {' '.join(missing)}"
-        columns = width // self.config.vision.patch
+        frames = width // FRAME
         needed = len(text) + sum(a == b for a, b in pairwise(text))
-        if self.config.ctc and needed > columns:
-            return f"image is too narrow for its text ({columns} columns, CTC needs {needed})"
+        if self.config.ctc and needed > frames:
+            return f"image is too narrow for its text ({frames} frames, CTC needs {needed})"
         return None
 
     def collate(

@@ -69,7 +69,7 @@ def sums_of(output: Output, batch: Tensors, label_smoothing: float = 0.0) -> Sum
     ctc = F.ctc_loss(
         output.ctc_logits.float().log_softmax(-1).transpose(0, 1),
         batch.targets,  # EOS lies behind each length
-        output.lengths,
+        output.frames,
         batch.lengths,
         blank=BLANK,
         reduction="sum",
@@ -141,14 +141,14 @@ def validate(
         with torch.autocast(device.type, precision, enabled=precision != torch.float32):
             encoding = model.encode(tensors.pixels, tensors.widths)
             logits, _, _ = model.decoder(tensors.tokens, model.cross(encoding))
-            sums = sums_of(Output(logits, encoding.ctc_logits, encoding.lengths), tensors)
+            sums = sums_of(Output(logits, encoding.ctc_logits, encoding.frames), tensors)
         decoder += float(sums.decoder)
         ctc += float(sums.ctc)
         correct += float(sums.correct)
         characters += int(batch.lengths.sum())
         tokens += int(batch.lengths.sum()) + len(texts)
         if encoding.ctc_logits is not None:
-            readings += ctc_readings(encoding.ctc_logits, encoding.lengths, preparation.vocabulary)
+            readings += ctc_readings(encoding.ctc_logits, encoding.frames, preparation.vocabulary)
         elif len(readings) < DECODED:
             with torch.autocast(device.type, precision, enabled=precision != torch.float32):
                 readings += greedy_readings(model, encoding, preparation.vocabulary)
@@ -170,18 +170,18 @@ def validate(
     )
 
 
-def ctc_readings(logits: Tensor, lengths: Tensor, vocabulary: Vocabulary) -> list[str]:
-    """Greedy CTC: the best id of every column, repeats merged, blanks dropped.
+def ctc_readings(logits: Tensor, frames: Tensor, vocabulary: Vocabulary) -> list[str]:
+    """Greedy CTC: the best id of every frame, repeats merged, blanks dropped.
 
     Args:
         logits: (B, N, V).
-        lengths: (B,) columns of each row.
+        frames: (B,) frames of each row.
         vocabulary: Of the ids.
     """
     best = logits.argmax(-1).tolist()
     return [
         vocabulary.decode(key for key, _ in itertools.groupby(row[:length]))
-        for row, length in zip(best, lengths.tolist(), strict=True)
+        for row, length in zip(best, frames.tolist(), strict=True)
     ]
 
 

@@ -1,0 +1,14 @@
+"""Where the models that ship with the package are, and the files of a model folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+BUNDLED = Path(__file__).parent / "weights"
+"""One folder a model."""
+FACTS = "model.json"
+"""Geometry, alphabet and calibration."""
+WEIGHTS = "model.safetensors"
+"""What training starts from and PyTorch runs."""
+ENCODER = "encoder.onnx"
+DECODER = "decoder.onnx"
