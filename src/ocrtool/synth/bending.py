@@ -39,7 +39,8 @@ class Pose:
         steep: Share that is turned much further, whatever its length.
         arc: Share that is set on a circle.
         stretch: Spread of the logarithm of the width.
-        slant: Spread of the shear.
+        slant: Spread of the shear of letters.
+        rise: Spread of the shear of the baseline, as of a wall seen from a side.
         depth: Spread of the perspective over the line's length and over the sheet's height.
         tilted: Share that is seen in perspective.
         wave: Share that is bent in waves.
@@ -53,6 +54,7 @@ class Pose:
     arc: float = 0.0
     stretch: float = 0.08
     slant: float = 0.03
+    rise: float = 0.0
     depth: tuple[float, float] = (0.04, 0.03)
     tilted: float = 0.0
     wave: float = 0.25
@@ -67,8 +69,9 @@ SIGN = Pose(
     degrees=3.5,
     steep=0.15,
     arc=0.14,
-    stretch=0.18,
+    stretch=0.22,
     slant=0.12,
+    rise=0.16,
     depth=(0.14, 0.11),
     tilted=1.0,
     wave=0.3,
@@ -145,9 +148,10 @@ def _turn(
         limit = 1.6 * np.arctan(0.55 * em / length)  # the line must not leave its own crop
         angle = np.clip(np.radians(rng.normal(0, pose.degrees)), -limit, limit)
     stretch, slant = np.exp(rng.normal(0, pose.stretch)), rng.normal(0, pose.slant)
+    rise = rng.normal(0, pose.rise) * min(1.0, 5 * em / length)
     cos, sin = np.cos(angle), np.sin(angle)
     matrix = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]]) @ np.array(
-        [[stretch, -slant, 0], [0, 1, 0], [0, 0, 1]]
+        [[stretch, -slant, 0], [rise * stretch, 1, 0], [0, 0, 1]]
     )
     if rng.random() < pose.tilted:
         matrix[2, 0] = rng.normal(0, pose.depth[0]) / length

@@ -158,9 +158,11 @@ class LineSource:
         if name == "scene":
             if kind < 0.85:
                 text = texts.words(rng, 1 if rng.random() < 0.85 else int(rng.integers(2, 5)))
+                if rng.random() < 0.5:  # names and things, not the and of
+                    text = max(text, texts.words(rng, 1), key=len)
             else:
                 text = texts.form(rng)
-            if rng.random() < 0.5:
+            if rng.random() < 0.7:
                 text = change_case(text, rng)
         elif name == "receipt":
             text = texts.form(rng) if kind < 0.75 else texts.prose(rng, 3, 36)
