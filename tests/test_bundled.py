@@ -9,11 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw, ImageFont
 
 from ocrtool.decoding import DecodeOptions
+from ocrtool.inputs import load_image
 from ocrtool.options import EngineName, ReadOptions
 from ocrtool.recognize import LineReader
 from ocrtool.synth import ALPHABET, LineSource, Style
+from ocrtool.synth.fonts import bundled_fonts
 from ocrtool.training.metrics import rates
 
 SAMPLE = Path(__file__).parents[1] / "docs" / "images" / "sample-line.png"
@@ -97,3 +100,21 @@ def test_confidence_falls_with_legibility(reader: LineReader) -> None:
 
 def test_it_knows_its_alphabet(reader: LineReader) -> None:
     assert "".join(reader.engine.facts.vocabulary.characters) == ALPHABET
+
+
+@pytest.mark.parametrize("turns", [1, 3])
+def test_a_line_that_runs_up_or_down_is_read(reader: LineReader, turns: int) -> None:
+    sample = load_image(SAMPLE)
+    assert reader.read(np.rot90(sample, turns)).text == reader.read(sample).text == TEXT
+
+
+@pytest.mark.parametrize("letter", ["8", "R", "k"])
+def test_a_tall_letter_is_no_line_that_runs_up_or_down(reader: LineReader, letter: str) -> None:
+    page = Image.new("L", (40, 70), 255)
+    font = ImageFont.truetype(bundled_fonts()[0], 48)
+    ImageDraw.Draw(page).text((20, 52), letter, fill=0, font=font, anchor="ms")
+    assert reader.read(np.asarray(page)).text == letter
+
+
+def test_a_blank_tall_picture_stays_blank(reader: LineReader) -> None:
+    assert reader.read(np.full((300, 40), 255, np.uint8)).text == ""

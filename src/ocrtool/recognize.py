@@ -32,6 +32,12 @@ CPU_BATCH_WIDTH = 5_000
 GPU_BATCH_WIDTH = 100_000
 LONGEST_ASPECT = 120
 """Width, in heights, beyond which a line is cut at gaps and read in pieces."""
+TALL = 1.5
+"""Height, in widths, from which a picture may show a line that runs up or down."""
+TURNED_LETTERS = 3
+"""Letters that a line that runs up or down must have: one letter alone is tall, too."""
+BLANK_SURENESS = 0.7
+"""How sure each letter of a turned picture must be where the upright one shows nothing."""
 RUNAWAY_CONFIDENCE = 0.1
 """Most that a text may have that repeats itself or outgrows its width."""
 
@@ -130,14 +136,19 @@ class LineReader:
         stream = iter(images)
         while window := list(itertools.islice(stream, WINDOW)):
             pieces: list[NDArray[np.float32]] = []
-            shares: list[tuple[int, list[str]]] = []
+            shares: list[tuple[str, int, list[str]]] = []
             for source, image in window:
-                parts, joints = self._prepare(source, image)
-                pieces += parts
-                shares.append((len(parts), joints))
+                for turned in _turns(image):
+                    parts, joints = self._prepare(source, turned)
+                    pieces += parts
+                    shares.append((source, len(parts), joints))
             readings = iter(self._read_pieces(pieces))
-            for (source, _), (count, joints) in zip(window, shares, strict=True):
-                yield self._result(source, list(itertools.islice(readings, count)), joints)
+            results = (
+                self._result(source, list(itertools.islice(readings, count)), joints)
+                for source, count, joints in shares
+            )
+            for _, image in window:
+                yield self._checked(_surest(list(itertools.islice(results, len(_turns(image))))))
 
     def _prepare(self, source: str, image: Image) -> tuple[list[NDArray[np.float32]], list[str]]:
         """Return the pixels of an image, in pieces where it is very long, and their joints."""
@@ -178,8 +189,6 @@ class LineReader:
         if any(reading.runaway for reading in readings):
             logger.info("%s: the text ran away and was cut", source)
             confidence = min(confidence, RUNAWAY_CONFIDENCE)
-        if confidence < self.options.min_confidence:
-            return LineResult(source, "", confidence, ())
         words = tuple(self._words(text, probabilities))
         stripped = text.strip()
         start = text.index(stripped)
@@ -188,6 +197,12 @@ class LineReader:
         )
         return LineResult(source, stripped, confidence, words, characters)
 
+    def _checked(self, result: LineResult) -> LineResult:
+        """Withhold a text that is not sure enough."""
+        if result.confidence < self.options.min_confidence:
+            return LineResult(result.source, "", result.confidence, ())
+        return result
+
     def _words(self, text: str, probabilities: Sequence[float]) -> Iterator[Word]:
         start = 0
         for word in text.split():
@@ -195,6 +210,26 @@ class LineReader:
             end = start + len(word)
             yield Word(word, self.calibration.word(math.prod(probabilities[start:end])))
             start = end
+
+
+def _turns(image: Image) -> list[Image]:
+    """Return an image, and if it is tall, how it looks turned to either side."""
+    height, width = image.shape[:2]
+    if height < TALL * width:
+        return [image]
+    return [image, np.rot90(image), np.rot90(image, -1)]
+
+
+def _surest(results: Sequence[LineResult]) -> LineResult:
+    """Return the surest reading of an image and its turned copies; the first is the upright one."""
+    upright, *turned = results
+    turned = [result for result in turned if len(result.text) >= TURNED_LETTERS]
+    return max((upright, *turned), key=_sureness_a_letter)
+
+
+def _sureness_a_letter(result: LineResult) -> float:
+    # Short texts have high confidences: compare letters, not lines.
+    return result.confidence ** (1 / len(result.text)) if result.text else BLANK_SURENESS
 
 
 def batches(widths: Sequence[int], most: int) -> Iterator[list[int]]:
