@@ -118,3 +118,19 @@ def test_a_tall_letter_is_no_line_that_runs_up_or_down(reader: LineReader, lette
 
 def test_a_blank_tall_picture_stays_blank(reader: LineReader) -> None:
     assert reader.read(np.full((300, 40), 255, np.uint8)).text == ""
+
+
+def test_words_are_where_they_are_drawn(reader: LineReader) -> None:
+    text, em = "The quick brown fox jumps over 12,500 lazy dogs", 40
+    font = ImageFont.truetype(bundled_fonts()[0], em)
+    page = Image.new("L", (int(font.getlength(text)) + 20, 60), 255)
+    ImageDraw.Draw(page).text((10, 44), text, fill=0, font=font, anchor="ls")
+    words = reader.read(np.asarray(page)).words
+    assert [word.text for word in words] == text.split()
+    place = 0
+    for word in words:
+        left = 10 + font.getlength(text[:place])
+        right = left + font.getlength(word.text)
+        assert abs(word.start * page.width - left) < 0.4 * em
+        assert abs(word.end * page.width - right) < 0.4 * em
+        place += len(word.text) + 1

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ocrtool.ctc import forward_log_probs, greedy_path
+from ocrtool.ctc import Reading, carry_columns, forward_log_probs, greedy_path
 from ocrtool.vocabulary import BLANK
 
 
@@ -73,3 +73,22 @@ def test_forward_of_all_texts_sums_to_one() -> None:
     rows = np.repeat(log_probs, len(texts), axis=0)
     found = forward_log_probs(rows, np.full(len(texts), 3), texts)
     assert np.exp(found).sum() == pytest.approx(1.0, abs=1e-5)
+
+
+def test_a_text_like_the_draft_stands_where_the_draft_does() -> None:
+    draft = Reading((4, 5, 6), (0.9,) * 3, 1.0, ((1, 2), (4, 5), (7, 9)))
+    assert carry_columns(draft, (4, 5, 6)) == draft.columns
+    assert carry_columns(draft, (4, 6)) == ((1, 2), (7, 9))
+    assert carry_columns(draft, (4, 7, 6)) == ((1, 2), (2, 7), (7, 9))
+    assert carry_columns(draft, (4, 7, 8, 6)) == ((1, 2), (2, 4), (4, 7), (7, 9))
+    assert carry_columns(draft, (7, 4, 5, 6)) == ((0, 1), *draft.columns)
+    assert carry_columns(draft, (4, 5, 6, 7))[-1] == (9, 9)
+    assert carry_columns(Reading((), (), 1.0, ()), (4, 5)) == ((0, 0), (0, 0))
+
+
+@given(st.lists(st.integers(4, 7), max_size=12), st.lists(st.integers(4, 7), max_size=12))
+def test_carried_columns_run_from_left_to_right(drafted: list[int], text: list[int]) -> None:
+    columns = tuple((3 * i + 1, 3 * i + 3) for i in range(len(drafted)))
+    draft = Reading(tuple(drafted), (0.9,) * len(drafted), 1.0, columns)
+    edges = [edge for column in carry_columns(draft, text) for edge in column]
+    assert len(edges) == 2 * len(text) and edges == sorted(edges)

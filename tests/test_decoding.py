@@ -269,7 +269,8 @@ def test_agreement_of_both_heads_is_the_mean_of_their_odds() -> None:
     both = row.reading(draft)
     assert both.columns == draft.columns
     assert both.probabilities == pytest.approx((0.5**0.5, 0.5**0.5))
-    assert row.reading(replace(draft, ids=(4, 6))).columns is None
+    assert row.reading(replace(draft, ids=(4, 6))).columns is not None
+    assert row.reading().columns is None
 
 
 def test_options_are_checked() -> None:

@@ -15,13 +15,16 @@ from ocrtool.ctc import Reading
 from ocrtool.decoding import DecodeOptions
 from ocrtool.errors import InputError, ModelError
 from ocrtool.options import EngineName, ReadOptions
-from ocrtool.recognize import WINDOW, LineReader, batches
+from ocrtool.recognize import WINDOW, LineReader, _Place, batches
 from small_models import save, small_engine
 
 
 @pytest.fixture(scope="module")
 def reader(checkpoint: Path) -> LineReader:
     return LineReader(ReadOptions(model=str(checkpoint), device="cpu"))
+
+
+WHOLE = _Place("", 0.0, 1.0, 0)
 
 
 def lines(count: int, seed: int = 0) -> list[tuple[str, np.ndarray]]:
@@ -76,14 +79,15 @@ def test_batches_hold_every_line_once_within_the_budget(widths: list[int], most:
 def test_words_and_confidences(reader: LineReader) -> None:
     ids = reader.engine.facts.vocabulary.encode(" ab  c ")
     probabilities = (0.1, 0.9, 0.8, 1.0, 1.0, 0.5, 0.2)
-    result = reader._result("x", [Reading(tuple(ids), probabilities, 0.9)], [])
+    result = reader._result("x", [Reading(tuple(ids), probabilities, 0.9)], [WHOLE])
     assert result.text == "ab  c"
     assert [(word.text, pytest.approx(word.confidence)) for word in result.words] == [
         ("ab", 0.72),
         ("c", 0.5),
     ]
+    assert result.words[0].start < result.words[0].end < result.words[1].start
     assert result.confidence == pytest.approx(0.1 * 0.72 * 0.5 * 0.2 * 0.9, rel=1e-3)
-    cut = reader._result("x", [Reading((5,), (1.0,), 1.0, runaway=True)], [])
+    cut = reader._result("x", [Reading((5,), (1.0,), 1.0, runaway=True)], [WHOLE])
     assert cut.confidence <= 0.1
 
 
@@ -126,8 +130,9 @@ def test_paths_bytes_and_pixels_read_the_same(checkpoint: Path, tmp_path: Path) 
 def test_extremely_long_lines_are_read_in_pieces(reader: LineReader) -> None:
     rng = np.random.default_rng(0)
     long = rng.integers(0, 256, (8, 3_000), dtype=np.uint8)
-    parts, joints = reader._prepare("long", long)
-    assert len(parts) == 4 and len(joints) == 3
+    parts, places = reader._prepare("long", long)
+    assert len(parts) == len(places) == 4
+    assert [place.start for place in places[1:]] == [place.end for place in places[:-1]]
     assert sum(part.shape[2] for part in parts) == pytest.approx(12_000, abs=20)
     assert reader.read(long).source == ""
 

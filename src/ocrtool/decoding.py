@@ -17,7 +17,7 @@ from typing import Literal
 
 import numpy as np
 
-from ocrtool.ctc import Reading, forward_log_probs, greedy_path
+from ocrtool.ctc import Reading, carry_columns, forward_log_probs, greedy_path
 from ocrtool.engines.base import Cache, Encoded, Engine, FloatArray, IntArray
 from ocrtool.errors import UsageError
 from ocrtool.vocabulary import BOS, EOS, PAD
@@ -258,6 +258,8 @@ class Row:
             probabilities = np.sqrt(probabilities * np.array(draft.probabilities))
             columns = draft.columns
             complete = float(np.sqrt(complete * draft.complete))
+        elif draft is not None:
+            columns = carry_columns(draft, self.ids)
         return Reading(self.ids, tuple(probabilities.tolist()), complete, columns, self.runaway)
 
 

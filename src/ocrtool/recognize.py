@@ -20,6 +20,7 @@ from ocrtool.engines import open_engine
 from ocrtool.engines.base import Engine
 from ocrtool.errors import InputError, ModelError
 from ocrtool.inputs import load_image
+from ocrtool.models.config import FRAME
 from ocrtool.options import ReadOptions
 from ocrtool.preprocess import collate_lines, cut_long, line_pixels, square_pixels
 
@@ -51,10 +52,14 @@ class Word:
     Attributes:
         text: Its characters, without white space.
         confidence: Probability, 0 to 1, that all of them are right.
+        start: Where it starts along the line: 0 is the left edge of the image, 1 the right.
+        end: Where it ends.
     """
 
     text: str
     confidence: float
+    start: float = 0.0
+    end: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,34 @@ class LineResult:
     confidence: float
     words: tuple[Word, ...]
     characters: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a piece of an image stands in it.
+
+    Attributes:
+        joint: What joins its text to that of the piece before.
+        start: Its left edge, in widths of the image.
+        end: Its right edge.
+        frames: CTC frames that it fills.
+    """
+
+    joint: str
+    start: float
+    end: float
+    frames: int
+
+    def spans(self, reading: Reading) -> list[tuple[float, float]]:
+        """Return start and end of each token, in widths of the image."""
+        columns, frames = reading.columns, self.frames
+        if columns is None:  # no CTC head: letters are about equally wide
+            columns, frames = tuple((i, i + 1) for i in range(len(reading.ids))), len(reading.ids)
+        width = self.end - self.start
+        return [
+            (self.start + width * min(1.0, a / frames), self.start + width * min(1.0, b / frames))
+            for a, b in columns
+        ]
 
 
 class LineReader:
@@ -136,28 +169,33 @@ class LineReader:
         stream = iter(images)
         while window := list(itertools.islice(stream, WINDOW)):
             pieces: list[NDArray[np.float32]] = []
-            shares: list[tuple[str, int, list[str]]] = []
+            shares: list[tuple[str, list[_Place]]] = []
             for source, image in window:
                 for turned in _turns(image):
-                    parts, joints = self._prepare(source, turned)
+                    parts, places = self._prepare(source, turned)
                     pieces += parts
-                    shares.append((source, len(parts), joints))
+                    shares.append((source, places))
             readings = iter(self._read_pieces(pieces))
             results = (
-                self._result(source, list(itertools.islice(readings, count)), joints)
-                for source, count, joints in shares
+                self._result(source, list(itertools.islice(readings, len(places))), places)
+                for source, places in shares
             )
             for _, image in window:
                 yield self._checked(_surest(list(itertools.islice(results, len(_turns(image))))))
 
-    def _prepare(self, source: str, image: Image) -> tuple[list[NDArray[np.float32]], list[str]]:
-        """Return the pixels of an image, in pieces where it is very long, and their joints."""
+    def _prepare(self, source: str, image: Image) -> tuple[list[NDArray[np.float32]], list[_Place]]:
+        """Return the pixels of an image, in pieces where it is very long, and their places."""
         vision = self.engine.facts.config.vision
         try:
             if vision.kind != "line":
-                return [square_pixels(image, vision.height)], []
+                return [square_pixels(image, vision.height)], [_Place("", 0.0, 1.0, 0)]
             parts, joints = cut_long(image, LONGEST_ASPECT)
-            return [line_pixels(part, vision.height) for part in parts], joints
+            pixels = [line_pixels(part, vision.height) for part in parts]
+            ends = np.cumsum([part.shape[1] for part in parts]) / image.shape[1]
+            frames = [piece.shape[2] // FRAME for piece in pixels]
+            edges = [0.0, *ends.tolist()]
+            places = zip(("", *joints), edges[:-1], edges[1:], frames, strict=True)
+            return pixels, [_Place(*place) for place in places]
         except ValueError as error:
             raise InputError(f"{source or 'image'}: {error}") from None
 
@@ -176,20 +214,22 @@ class LineReader:
         return [reading for reading in readings if reading is not None]
 
     def _result(
-        self, source: str, readings: Sequence[Reading], joints: Sequence[str]
+        self, source: str, readings: Sequence[Reading], places: Sequence[_Place]
     ) -> LineResult:
         """Join the pieces of one image to its text and weigh it."""
         text = ""
         probabilities: list[float] = []
-        for reading, joint in zip(readings, ("", *joints), strict=True):
-            text += joint + self.engine.facts.vocabulary.decode(reading.ids)
-            probabilities += [1.0] * len(joint) + list(reading.probabilities)
+        spans: list[tuple[float, float]] = []
+        for reading, place in zip(readings, places, strict=True):
+            text += place.joint + self.engine.facts.vocabulary.decode(reading.ids)
+            probabilities += [1.0] * len(place.joint) + list(reading.probabilities)
+            spans += [(place.start, place.start)] * len(place.joint) + place.spans(reading)
         complete = math.prod(reading.complete for reading in readings)
         confidence = self.calibration.line(math.prod(probabilities) * complete)
         if any(reading.runaway for reading in readings):
             logger.info("%s: the text ran away and was cut", source)
             confidence = min(confidence, RUNAWAY_CONFIDENCE)
-        words = tuple(self._words(text, probabilities))
+        words = tuple(self._words(text, probabilities, spans))
         stripped = text.strip()
         start = text.index(stripped)
         characters = tuple(
@@ -203,19 +243,26 @@ class LineReader:
             return LineResult(result.source, "", result.confidence, ())
         return result
 
-    def _words(self, text: str, probabilities: Sequence[float]) -> Iterator[Word]:
+    def _words(
+        self, text: str, probabilities: Sequence[float], spans: Sequence[tuple[float, float]]
+    ) -> Iterator[Word]:
+        # CTC marks a letter near its middle; half a letter more on either side is the word's box.
+        middles = [(a + b) / 2 for a, b in spans]
+        half = 0.5 * (middles[-1] - middles[0]) / (len(middles) - 1) if len(middles) > 1 else 0.5
         start = 0
         for word in text.split():
             start = text.index(word, start)
             end = start + len(word)
-            yield Word(word, self.calibration.word(math.prod(probabilities[start:end])))
+            confidence = self.calibration.word(math.prod(probabilities[start:end]))
+            left = max(middles[start] - half, middles[start - 1] if start else 0.0)
+            right = min(middles[end - 1] + half, middles[end] if end < len(text) else 1.0)
+            yield Word(word, confidence, left, right)
             start = end
 
 
 def _turns(image: Image) -> list[Image]:
     """Return an image, and if it is tall, how it looks turned to either side."""
-    height, width = image.shape[:2]
-    if height < TALL * width:
+    if image.ndim < 2 or image.shape[0] < TALL * image.shape[1]:
         return [image]
     return [image, np.rot90(image), np.rot90(image, -1)]
 
