@@ -1,0 +1,166 @@
+"""The tree that every stage hands on: Document > Page > Block > Line > Word.
+
+Geometry is in pixels of the page's image as it was given, origin top left, x to the right and y
+down. Confidences are probabilities, 0 to 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+BlockKind = Literal[
+    "heading",
+    "paragraph",
+    "list",
+    "table",
+    "formula",
+    "figure",
+    "caption",
+    "footnote",
+    "header",
+    "footer",
+    "code",
+]
+
+Point = tuple[float, float]
+Quad = tuple[Point, Point, Point, Point]
+"""Corners in reading direction: where the first letter's head is, the last letter's head, the last
+letter's foot, the first letter's foot. An upright line starts top left and runs clockwise."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """An upright rectangle; ``x1`` and ``y1`` are one past the last pixel."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word of a line.
+
+    Attributes:
+        text: Its characters, no white space.
+        confidence: Probability that all of them are right.
+        quad: Where it stands.
+    """
+
+    text: str
+    confidence: float
+    quad: Quad
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of text.
+
+    Attributes:
+        text: Its text, without white space at the ends.
+        confidence: Probability that all of it is right.
+        quad: Where it stands.
+        words: Its words in reading order.
+    """
+
+    text: str
+    confidence: float
+    quad: Quad
+    words: tuple[Word, ...] = ()
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a table; rows and columns count from 0.
+
+    Attributes:
+        row: First row.
+        column: First column.
+        row_span: Rows it takes.
+        column_span: Columns it takes.
+        lines: Its lines, in reading order.
+        header: Whether it names its column or row.
+    """
+
+    row: int
+    column: int
+    row_span: int = 1
+    column_span: int = 1
+    lines: tuple[Line, ...] = ()
+    header: bool = False
+
+
+@dataclass(frozen=True)
+class Block:
+    r"""A part of a page that is read in one go.
+
+    Attributes:
+        kind: What it is.
+        box: Where it stands.
+        lines: Its lines in reading order; of a table, all lines row by row.
+        text: Its text as it reads: lines joined to paragraphs, rows and indentation kept where
+            they carry meaning (tables, code, receipts); ``\n`` between rows.
+        level: 1 for the highest heading; 0 where it is none.
+        cells: Of a table.
+        latex: Of a formula, where it has been read.
+    """
+
+    kind: BlockKind
+    box: Box
+    lines: tuple[Line, ...] = ()
+    text: str = ""
+    level: int = 0
+    cells: tuple[Cell, ...] = ()
+    latex: str = ""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page or picture.
+
+    Attributes:
+        number: From 1.
+        width: Pixels of its image.
+        height: Pixels of its image.
+        blocks: In reading order.
+        turned: Degrees, counter-clockwise, by which the image had to be turned to read upright:
+            0, 90, 180 or 270; boxes are those of the image as given.
+        dpi: Pixels an inch, where it is known; else 0.
+    """
+
+    number: int
+    width: int
+    height: int
+    blocks: tuple[Block, ...] = ()
+    turned: int = 0
+    dpi: float = 0.0
+
+    @property
+    def text(self) -> str:
+        """The text of its blocks, a blank line between them."""
+        return "\n\n".join(block.text for block in self.blocks if block.text)
+
+    @property
+    def confidence(self) -> float:
+        """Mean confidence of its words; 1 where there are none."""
+        marks = [word.confidence for block in self.blocks for line in block.lines
+                 for word in line.words]  # fmt: skip
+        return sum(marks) / len(marks) if marks else 1.0
+
+
+@dataclass(frozen=True)
+class Document:
+    """What was read from one input.
+
+    Attributes:
+        source: Name of the input: a path, or ``-``.
+        pages: Its pages, in order.
+        facts: Title, author and the like, where they are known.
+    """
+
+    source: str
+    pages: tuple[Page, ...]
+    facts: Mapping[str, str] = field(default_factory=dict)

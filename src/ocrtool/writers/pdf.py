@@ -1,0 +1,102 @@
+"""A searchable PDF: the pictures as they are, under their text, which is there but not seen."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+
+from ocrtool.document import Line, Page, Quad
+from ocrtool.errors import InputError
+from ocrtool.pdf import POINTS, PdfMaker, Run
+from ocrtool.writers.geometry import direction, height, words_of
+from ocrtool.writers.sheet import Picture, Sheet
+
+LONG_SIDE = 842.0
+"""Points of a page's longer side where its dots an inch are not known: that of A4."""
+LEAST_GAP = 0.1
+"""Width of the space between words that touch or overlap, in heights of the line."""
+
+logger = logging.getLogger(__name__)
+
+
+class SearchablePdf:
+    """Writes a PDF; see :class:`ocrtool.writers.sheet.PageWriter`.
+
+    Args:
+        write: Takes the content of the file, all of it at the end.
+    """
+
+    def __init__(self, write: Callable[[bytes], object]) -> None:
+        self._write = write
+        self._maker: PdfMaker | None = None
+
+    def add(self, sheet: Sheet) -> None:
+        """Write the next page.
+
+        Raises:
+            ValueError: The sheet has no picture.
+            OutputError: There is no room for temporary files.
+        """
+        picture, page = sheet.picture, sheet.page
+        if picture is None:
+            raise ValueError("a searchable PDF shows the pictures of its pages")
+        if self._maker is None:
+            self._maker = PdfMaker()
+            self._maker.set_facts(sheet.facts)
+        self._begin_page(self._maker, picture, page)
+        self._maker.add_text(page_runs(page), page.width, page.height)
+
+    def _begin_page(self, maker: PdfMaker, picture: Picture, page: Page) -> None:
+        if picture.pdf is not None:
+            try:
+                maker.add_page(picture.pdf, page.number - 1)
+                return
+            except InputError as error:  # it could be drawn all the same
+                logger.info("%s; its picture is taken", error)
+        scale = POINTS / page.dpi if page.dpi else LONG_SIDE / max(page.width, page.height)
+        size = page.width * scale, page.height * scale
+        maker.add_image(picture.file, picture.pixels, size)
+
+    def finish(self) -> None:
+        """Complete the file and write it.
+
+        Raises:
+            OutputError: There are no pages, or there is no room for temporary files.
+        """
+        (self._maker or PdfMaker()).finish(self._write)
+
+
+def page_runs(page: Page) -> Iterator[Run]:
+    """Return a page's words in reading order, with the spaces between them."""
+    for block in page.blocks:
+        for line in block.lines:
+            yield from line_runs(line)
+
+
+def line_runs(line: Line) -> Iterator[Run]:
+    """Return a line's words, and the spaces that fill the gaps up to the next.
+
+    All stand on the foot of the line and are as high as it is, so that readers of the PDF see
+    one line; each is as wide as its word.
+    """
+    x, y = direction(line.quad)
+    origin_x, origin_y = line.quad[3]
+
+    def extent(quad: Quad) -> tuple[float, float]:
+        places = [(px - origin_x) * x + (py - origin_y) * y for px, py in quad]
+        return min(places), max(places)
+
+    def run(text: str, start: float, width: float) -> Run:
+        foot = origin_x + start * x, origin_y + start * y
+        return Run(text, foot, (x, y), width, size)
+
+    size = height(line.quad)
+    end: float | None = None
+    for word in words_of(line):
+        if not word.text:
+            continue
+        start, word_end = extent(word.quad)
+        if end is not None:
+            yield run(" ", end, max(start - end, LEAST_GAP * size))
+        yield run(word.text, start, max(word_end - start, 1.0))
+        end = word_end
