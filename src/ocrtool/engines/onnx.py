@@ -50,7 +50,7 @@ class OnnxEngine:
 
     def __init__(self, folder: Path, device: str = "auto", threads: int = 0) -> None:
         self.facts: ModelFacts = read_facts(folder)
-        runtime = _import_runtime()
+        runtime = import_runtime()
         if device == "auto":
             try:
                 self._open(runtime, folder, "cuda:0", threads)
@@ -62,9 +62,9 @@ class OnnxEngine:
 
     def _open(self, runtime: Any, folder: Path, device: str, threads: int) -> None:
         if device != "cpu":
-            _require_cuda(runtime, device)
-        self._encoder = _session(runtime, folder / ENCODER, device, threads)
-        self._decoder = _session(runtime, folder / DECODER, device, threads)
+            require_cuda(runtime, device)
+        self._encoder = open_session(runtime, folder / ENCODER, device, threads)
+        self._decoder = open_session(runtime, folder / DECODER, device, threads)
         self.device = device
         self._encoder_inputs = {value.name for value in self._encoder.get_inputs()}
 
@@ -97,7 +97,12 @@ class OnnxEngine:
         return scores
 
 
-def _import_runtime() -> Any:
+def import_runtime() -> Any:
+    """Import ONNX Runtime.
+
+    Raises:
+        MissingDependencyError: It is missing or damaged.
+    """
     try:
         import onnxruntime
     except ImportError as error:
@@ -113,7 +118,7 @@ def _import_runtime() -> Any:
     return onnxruntime
 
 
-def _require_cuda(runtime: Any, device: str) -> None:
+def require_cuda(runtime: Any, device: str) -> None:
     """Refuse a GPU that cannot be there, before ONNX Runtime loads and complains.
 
     The CUDA libraries that come as pip packages are loaded, too: the system's loader does not
@@ -136,7 +141,7 @@ def _require_cuda(runtime: Any, device: str) -> None:
             runtime.preload_dlls()
 
 
-def _session(runtime: Any, path: Path, device: str, threads: int) -> Any:
+def open_session(runtime: Any, path: Path, device: str, threads: int) -> Any:
     """Open one graph and make sure that it runs where it shall."""
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads

@@ -230,7 +230,7 @@ def _export(
     if program is None:
         raise ModelError("PyTorch exported nothing", "export with another version of PyTorch")
     graph = program.model_proto
-    _strip(graph)
+    strip(graph)
     branching = sorted({node.op_type for node in graph.graph.node} & LOOPS)
     if branching:
         raise ModelError(
@@ -239,7 +239,7 @@ def _export(
     return graph
 
 
-def _strip(graph: Any) -> None:
+def strip(graph: Any) -> None:
     """Drop what the exporter notes for debugging: traces of source files and the like."""
     del graph.metadata_props[:], graph.graph.metadata_props[:], graph.functions[:]
     graph.doc_string = graph.graph.doc_string = ""

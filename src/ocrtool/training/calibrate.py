@@ -2,8 +2,9 @@
 
 Usage: python -m ocrtool.training.calibrate MODEL --fit labels.csv [--check other.csv]
 
-Writes the curves of characters and words into the model's ``model.json``, and prints the expected calibration error (ECE)
-of characters, words and lines before and after, on the set that was fitted and on the others.
+Writes the curves of characters and words into the model's ``model.json``, and prints the expected
+calibration error (ECE) of characters, words and lines before and after, on the set that was fitted
+and on the others.
 """
 
 from __future__ import annotations

@@ -1,0 +1,336 @@
+"""Finding the text of a page: choice of scale, tiles, the network, and what comes of its maps."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ocrtool.bundled import DETECTOR, FACTS, WEIGHTS
+from ocrtool.document import Box
+from ocrtool.engines.base import find_model
+from ocrtool.engines.onnx import import_runtime, open_session, require_cuda
+from ocrtool.errors import DeviceError, MissingDependencyError, ModelError, UsageError
+from ocrtool.layout.found import FoundLine, Layout, Region
+from ocrtool.layout.postprocess import (
+    KERNEL_STRIDE,
+    REGION_KINDS,
+    STRIDE,
+    Maps,
+    find_lines,
+    find_regions,
+)
+from ocrtool.options import EngineName
+from ocrtool.preprocess import to_grey
+
+if TYPE_CHECKING:
+    from ocrtool.models.detector import DetectorNet
+
+
+STEP = 32
+"""Sides of what the network sees are multiples of this."""
+
+MAX_LOOKS = 3
+FIRST_LOOK = 960
+"""Longer side, in pixels, of the first look at an image."""
+COMFORT = (13.0, 40.0)
+"""Heights of lines, in pixels of the network, at which a first look is good enough."""
+WORKING_HEIGHT = 22.0
+"""What small type is scaled to where it is not."""
+SMALL_SHARE = 0.25
+"""The share of all text, by length, that may be smaller than the "small type" of a page."""
+SEEN = (9.0, 72.0)
+"""Heights at which the network finds lines at all; others are left to another look."""
+MAX_ENLARGING = 3.0
+MAX_PIXELS = 8_000_000
+"""Of the image at the working scale."""
+TILE_PIXELS = 1_000_000
+"""Of what the network sees at once: memory, not speed."""
+MARGIN = 64
+"""Pixels at the inner edges of tiles that are seen twice and used from the other tile."""
+LEAST_DEVIATION = 24.0
+"""Grey levels; the contrast of flatter images is not raised as if they were pages."""
+SAME = 0.5
+"""Share of a line that another covers where both are the same."""
+
+logger = logging.getLogger(__name__)
+
+Network = Callable[[NDArray[np.float32]], tuple[NDArray[np.float32], ...]]
+"""(1, 1, H, W) to kernel probabilities, geometry and region probabilities, with a batch axis."""
+
+
+class Detector:
+    """Finds lines of text and regions; keeps its model loaded.
+
+    Args:
+        model: Name of a bundled model or path of a model folder.
+        engine: ``auto`` takes ONNX Runtime where the folder holds a graph, else PyTorch.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        threads: CPU threads; 0 leaves the choice to the engine.
+
+    Raises:
+        ModelError: There is no such model, or it is damaged.
+        MissingDependencyError: The engine is not installed.
+        DeviceError: The device that is asked for cannot be used.
+    """
+
+    def __init__(
+        self,
+        model: str | Path = "detector",
+        engine: EngineName = EngineName.AUTO,
+        device: str = "auto",
+        threads: int = 0,
+    ) -> None:
+        folder = find_model(model)
+        if engine is EngineName.AUTO:
+            has_graph = (folder / DETECTOR).is_file()
+            engine = EngineName.ONNX if has_graph else EngineName.TORCH
+        if engine is EngineName.ONNX:
+            self._network, self.device = _open_onnx(folder, device, threads)
+        else:
+            self._network, self.device = _open_torch(folder, device, threads)
+
+    def find(self, image: NDArray[np.uint8]) -> Layout:
+        """Find the text of an image, whatever its size.
+
+        A first look at a reduced image tells how high the type is; unless that is a comfortable
+        size already, a second one sees it at a better scale. Lines that are far too large or too
+        small for that scale are kept from the first look.
+
+        Args:
+            image: (H, W) grey or (H, W, 3) RGB, uint8.
+
+        Returns:
+            Lines and regions in pixels of the image, in no particular order. Corners of lines at
+            the edge may lie a little outside.
+
+        Raises:
+            ValueError: The array is not such an image, or has no pixels.
+        """
+        grey = to_grey(image)
+        scale = min(1.0, FIRST_LOOK / max(grey.shape))
+        looks: list[tuple[float, list[FoundLine]]] = []
+        while True:
+            small = _scaled(grey, scale)
+            maps = self.maps(small)
+            ratio = (grey.shape[1] / small.shape[1], grey.shape[0] / small.shape[0])
+            lines = find_lines(maps, ratio)
+            looks.append((scale, lines))
+            better = working_scale(lines, scale, grey.shape)
+            logger.debug("%d lines at scale %.2f, next scale %.2f", len(lines), scale, better)
+            blank = len(looks) > 1 and not any(found for _, found in looks)
+            if blank or len(looks) == MAX_LOOKS or abs(np.log2(better / scale)) < 0.25:
+                break
+            scale = better
+        regions = (_within(region, grey.shape) for region in find_regions(maps, ratio))
+        return Layout(tuple(merge_looks(looks)), tuple(regions))
+
+    def maps(self, grey: NDArray[np.uint8]) -> Maps:
+        """Run the network over an image (H, W), in tiles where it is large.
+
+        Returns:
+            Maps of the image, its sides rounded up to multiples of 32.
+        """
+        pixels = _padded(standardize(grey))
+        height, width = pixels.shape
+        kernel = np.empty((height // KERNEL_STRIDE, width // KERNEL_STRIDE), np.float32)
+        geometry = np.empty((3, height // STRIDE, width // STRIDE), np.float32)
+        regions = np.empty((len(REGION_KINDS), height // STRIDE, width // STRIDE), np.float32)
+        for y0, y1, x0, x1 in _tiles(height, width):
+            top, left = max(0, y0 - MARGIN), max(0, x0 - MARGIN)
+            tile = pixels[top : y1 + MARGIN, left : x1 + MARGIN]
+            seen = self._network(np.ascontiguousarray(tile)[None, None])
+            for whole, part, stride in (
+                (kernel, seen[0][0, 0], KERNEL_STRIDE),
+                (geometry, seen[1][0], STRIDE),
+                (regions, seen[2][0], STRIDE),
+            ):
+                to = (slice(y0 // stride, y1 // stride), slice(x0 // stride, x1 // stride))
+                a, b = (y0 - top) // stride, (x0 - left) // stride
+                rows, columns = whole[(..., *to)].shape[-2:]
+                whole[(..., *to)] = part[..., a : a + rows, b : b + columns]
+        return Maps(kernel, geometry, regions)
+
+
+def standardize(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Shift and scale grey values (H, W) to mean 0 and about deviation 1, float32."""
+    mean, deviation = cv2.meanStdDev(grey)
+    pixels = grey.astype(np.float32)
+    pixels -= np.float32(mean[0, 0])
+    pixels *= np.float32(1.0 / max(float(deviation[0, 0]), LEAST_DEVIATION))
+    return pixels
+
+
+def working_scale(lines: list[FoundLine], scale: float, shape: tuple[int, ...]) -> float:
+    """Choose the scale at which an image is best seen next.
+
+    Args:
+        lines: What was found at ``scale``, in pixels of the image.
+        scale: Of the look that found them.
+        shape: Height and width of the image.
+
+    Returns:
+        A scale; ``scale`` itself where it is good enough.
+    """
+    most = min(MAX_ENLARGING, float(np.sqrt(MAX_PIXELS / (shape[0] * shape[1]))))
+    if not lines:
+        # Type too small to be seen would be the reason; in small images there is none.
+        return max(scale, min(most, 1.0, 2.5 * scale))
+    quads = np.array([line.quad for line in lines])
+    heights = np.linalg.norm(quads[:, 3] - quads[:, 0], axis=1)
+    lengths = np.linalg.norm(quads[:, 1] - quads[:, 0], axis=1)
+    letters = lengths / heights
+    order = np.argsort(heights)
+    share = np.cumsum(letters[order]) / letters.sum()
+    small = float(heights[order][np.searchsorted(share, SMALL_SHARE)])
+    if COMFORT[0] <= small * scale <= COMFORT[1]:
+        return scale
+    return min(most, WORKING_HEIGHT / small)
+
+
+def merge_looks(looks: list[tuple[float, list[FoundLine]]]) -> list[FoundLine]:
+    """Join what was found at several scales; the last look counts where it can see a line."""
+    scale, lines = looks[-1]
+    for other, found in looks[-2::-1]:
+        kept = []
+        for line in found:
+            high = float(np.hypot(*np.subtract(line.quad[3], line.quad[0])))
+            seen_here = SEEN[0] <= high * scale <= SEEN[1]
+            seen_there = SEEN[0] <= high * other <= SEEN[1]
+            if seen_there and not seen_here:
+                kept.append(line)
+        lines = kept + [line for line in lines if not any(_covered(line, k) for k in kept)]
+    return lines
+
+
+def _covered(line: FoundLine, by: FoundLine) -> bool:
+    a, b = np.array(line.quad, np.float32), np.array(by.quad, np.float32)
+    if (a.min(axis=0) > b.max(axis=0)).any() or (b.min(axis=0) > a.max(axis=0)).any():
+        return False
+    common = float(cv2.intersectConvexConvex(a, b)[0])
+    return common > SAME * min(cv2.contourArea(a), cv2.contourArea(b))
+
+
+def _scaled(grey: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
+    if scale == 1.0:
+        return grey
+    size = (max(1, round(grey.shape[1] * scale)), max(1, round(grey.shape[0] * scale)))
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(grey, size, interpolation=method), np.uint8)
+
+
+def _padded(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Repeat the last row and column until both sides are multiples of 32."""
+    height, width = pixels.shape
+    return np.pad(pixels, ((0, -height % STEP), (0, -width % STEP)), mode="edge")
+
+
+def _tiles(height: int, width: int) -> list[tuple[int, int, int, int]]:
+    """Cut an image into parts y0, y1, x0, x1 that the network sees with a margin around them.
+
+    The fewest that fit the budget; they start at multiples of 32, where the network's own grid
+    has its points, so that a tile sees what it would see in the whole image.
+    """
+    most = max(height, width) // STEP
+    rows, columns = min(
+        ((r, c) for r in range(1, most + 1) for c in range(1, most + 1)
+         if _seen(height, r) * _seen(width, c) <= TILE_PIXELS),
+        key=lambda grid: (grid[0] * grid[1], max(height / grid[0], width / grid[1])),
+    )  # fmt: skip
+    return [
+        (y0, y1, x0, x1) for y0, y1 in _parts(height, rows) for x0, x1 in _parts(width, columns)
+    ]
+
+
+def _seen(length: int, count: int) -> int:
+    """Pixels that the largest of so many parts shows, margins included."""
+    return length if count == 1 else -(-length // (count * STEP)) * STEP + 2 * MARGIN
+
+
+def _parts(length: int, count: int) -> list[tuple[int, int]]:
+    size = -(-length // (count * STEP)) * STEP
+    return [(start, min(start + size, length)) for start in range(0, length, size)]
+
+
+def _within(region: Region, shape: tuple[int, ...]) -> Region:
+    """The region without what the padding added to it."""
+    box = region.box
+    box = Box(box.x0, box.y0, min(box.x1, shape[1]), min(box.y1, shape[0]))
+    return Region(region.kind, box, region.confidence)
+
+
+def _open_onnx(folder: Path, device: str, threads: int) -> tuple[Network, str]:
+    runtime = import_runtime()
+    wanted = "cuda:0" if device in ("auto", "cuda") else device
+    try:
+        if wanted != "cpu":
+            require_cuda(runtime, wanted)
+        session = open_session(runtime, folder / DETECTOR, wanted, threads)
+    except DeviceError as error:
+        if device != "auto":
+            raise
+        logger.info("finding text on the CPU: %s", error.message)
+        wanted = "cpu"
+        session = open_session(runtime, folder / DETECTOR, wanted, threads)
+    return (lambda pixels: tuple(session.run(None, {"images": pixels}))), wanted
+
+
+def _open_torch(folder: Path, device: str, threads: int) -> tuple[Network, str]:
+    net = load_network(folder)
+    import torch
+
+    if device == "auto":
+        device = "cuda:0" if torch.cuda.is_available() else "cpu"
+    if device != "cpu" and not torch.cuda.is_available():
+        raise DeviceError(f"no device {device}: PyTorch sees no GPU", "use --device cpu")
+    if threads:
+        torch.set_num_threads(threads)
+    return torch_network(net.fold().to(device)), device
+
+
+def load_network(folder: Path) -> DetectorNet:
+    """Read the PyTorch detector of a model folder, ready for inference.
+
+    Raises:
+        ModelError: It is missing or damaged.
+        MissingDependencyError: PyTorch is not installed.
+    """
+    try:
+        from safetensors import SafetensorError
+        from safetensors.torch import load
+
+        from ocrtool.models.detector import DetectorConfig, DetectorNet
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(
+            f"the PyTorch engine needs {error.name}", "pip install 'ocrtool[torch]'"
+        ) from None
+    try:
+        facts = json.loads((folder / FACTS).read_text("utf-8"))
+        net = DetectorNet(DetectorConfig.from_dict(facts["config"]))
+        net.load_state_dict(load((folder / WEIGHTS).read_bytes()))
+    except OSError as error:
+        raise ModelError(f"{folder}: no detector there ({error.strerror or error})") from None
+    except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError, UsageError) as error:
+        raise ModelError(f"{folder}: damaged detector: {error}") from None
+    return net.eval()
+
+
+def torch_network(net: DetectorNet) -> Network:
+    """Wrap a PyTorch detector, on whatever device it is, as what ``Detector`` runs."""
+    import torch
+
+    place = next(net.parameters()).device
+
+    @torch.inference_mode()
+    def run(pixels: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
+        seen = net(torch.from_numpy(pixels).to(place))
+        maps = (seen.kernel.sigmoid(), seen.geometry, seen.regions.sigmoid())
+        return tuple(part.float().cpu().numpy() for part in maps)
+
+    return run

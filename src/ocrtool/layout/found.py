@@ -1,0 +1,51 @@
+"""What finding text returns: the lines and regions of a page, in pixels, origin top left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ocrtool.document import Box, Quad
+
+RegionKind = Literal["table", "formula", "figure", "rule"]
+
+
+@dataclass(frozen=True)
+class FoundLine:
+    """A line of text that has been found, not yet read.
+
+    Attributes:
+        quad: Its corners in reading direction, tight round the ink; see ``document.Quad``.
+        confidence: 0 to 1, that it is text.
+    """
+
+    quad: Quad
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Region:
+    """A part of the page that is more than lines of text.
+
+    Attributes:
+        kind: What it is; a rule is a drawn line that separates parts.
+        box: Where it is.
+        confidence: 0 to 1.
+    """
+
+    kind: RegionKind
+    box: Box
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a page holds.
+
+    Attributes:
+        lines: In no particular order.
+        regions: In no particular order.
+    """
+
+    lines: tuple[FoundLine, ...]
+    regions: tuple[Region, ...] = ()

@@ -1,0 +1,74 @@
+"""Which way up a page lies: a vote of its lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ocrtool.document import Quad
+from ocrtool.layout.found import FoundLine
+
+Turn = Literal[0, 90, 180, 270]
+"""Degrees, counter-clockwise, by which an image has to be turned to read upright."""
+
+_ROTATIONS = {
+    90: cv2.ROTATE_90_COUNTERCLOCKWISE,
+    180: cv2.ROTATE_180,
+    270: cv2.ROTATE_90_CLOCKWISE,
+}
+
+
+def page_turn(lines: Sequence[FoundLine]) -> Turn:
+    """Return the turn that most of the text asks for; 0 for a page without lines.
+
+    A line votes with the number of letters that it has room for: a page number does not outvote
+    a paragraph.
+    """
+    if not lines:
+        return 0
+    quads = np.array([line.quad for line in lines], np.float64)
+    along = quads[:, 1] - quads[:, 0] + quads[:, 2] - quads[:, 3]
+    length = np.hypot(*along.T)
+    height = np.linalg.norm(quads[:, 3] - quads[:, 0] + quads[:, 2] - quads[:, 1], axis=1)
+    letters = length / np.maximum(height, 1e-6)
+    weight = letters * np.array([line.confidence for line in lines])
+    # Reading down the page (y grows downwards) is what one turn counter-clockwise puts right.
+    quarter = np.rint(np.arctan2(along[:, 1], along[:, 0]) / (np.pi / 2)).astype(int) % 4
+    votes = np.bincount(quarter, weight, 4)
+    return cast(Turn, int(votes.argmax()) * 90)
+
+
+def turn_image(image: NDArray[np.uint8], turn: Turn) -> NDArray[np.uint8]:
+    """Turn an image (H, W) or (H, W, 3) counter-clockwise."""
+    return image if turn == 0 else np.asarray(cv2.rotate(image, _ROTATIONS[turn]), np.uint8)
+
+
+def turn_points(
+    points: NDArray[np.floating], turn: Turn, width: float, height: float
+) -> NDArray[np.floating]:
+    """Return where points (..., 2) come to lie when their image is turned.
+
+    Args:
+        points: x and y in pixels of the image as it is.
+        turn: Degrees, counter-clockwise.
+        width: Of the image as it is.
+        height: Likewise.
+    """
+    x, y = points[..., 0], points[..., 1]
+    if turn == 90:
+        x, y = y, width - x
+    elif turn == 180:
+        x, y = width - x, height - y
+    elif turn == 270:
+        x, y = height - y, x
+    return np.stack((x, y), axis=-1)
+
+
+def turn_quad(quad: Quad, turn: Turn, width: float, height: float) -> Quad:
+    """Return where a quad comes to lie when its image is turned; see ``turn_points``."""
+    turned = turn_points(np.array(quad), turn, width, height)
+    return cast(Quad, tuple(map(tuple, turned.tolist())))

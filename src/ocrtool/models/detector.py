@@ -1,0 +1,217 @@
+"""The text detector: a small residual network with a feature pyramid, and four kinds of maps.
+
+A line of text is found by its kernel: the middle band of the line, word gaps included, that does
+not touch the kernels of its neighbours even where the lines themselves do (as in PSENet, Wang et
+al., 2019, and DB, Liao et al., 2020). What the kernel leaves out is told by two more maps instead
+of being guessed from the shape: the height of the line (as in ParseNet, Kodym and Hradiš, 2021) and
+the direction that it is read in. So small type keeps exact boxes, and lines may stand on their
+heads.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from ocrtool.errors import UsageError
+
+STRIDE = 32
+"""Heights and widths of images are multiples of this."""
+REGIONS = 4
+"""Region maps: table, formula, figure, rule (``layout.postprocess.REGION_KINDS``)."""
+TEXT_PRIOR = -2.0
+"""First bias of the kernel's logit: about one pixel in eight is text."""
+GEOMETRY_PRIOR = (1.0, 0.0, 0.5)
+"""Text is first taken to run to the right and to be 23 pixels high."""
+REGION_PRIOR = -4.0
+
+
+@dataclass(frozen=True)
+class DetectorConfig:
+    """Geometry of the detector.
+
+    Attributes:
+        stem: Channels at stride 2.
+        widths: Channels at strides 4, 8, 16 and 32.
+        blocks: Residual blocks at each of them.
+        neck: Channels of the feature pyramid.
+    """
+
+    stem: int = 16
+    widths: tuple[int, ...] = (32, 48, 96, 192)
+    blocks: tuple[int, ...] = (1, 1, 2, 2)
+    neck: int = 32
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no network.
+
+        Raises:
+            UsageError: A number is missing or not above zero.
+        """
+        if len(self.widths) != 4 or len(self.blocks) != 4:
+            raise UsageError("a detector has four stages", "give four widths and four blocks")
+        if min(self.stem, self.neck, *self.widths) < 1 or min(self.blocks) < 0:
+            raise UsageError("channels of a detector are above zero")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values; ``from_dict`` reads them back."""
+        return {
+            **dataclasses.asdict(self),
+            "widths": list(self.widths),
+            "blocks": list(self.blocks),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> DetectorConfig:
+        """Read what ``to_dict`` wrote.
+
+        Raises:
+            UsageError: A key is unknown or a value makes no sense.
+        """
+        try:
+            lists = {name: tuple(values[name]) for name in ("widths", "blocks") if name in values}
+            return cls(**{**values, **lists})
+        except TypeError as error:
+            raise UsageError(f"not the geometry of a detector: {error}") from None
+
+
+class DetectorMaps(NamedTuple):
+    """What the network sees, before any sigmoid.
+
+    Attributes:
+        kernel: (B, 1, H/2, W/2) logits: the middle bands of lines.
+        geometry: (B, 3, H/4, W/4): x and y of the reading direction (y down, of about unit
+            length) and the base-2 logarithm of the line's height in units of 16 pixels. They
+            mean something where there is text.
+        regions: (B, 4, H/4, W/4) logits: table, formula, figure, rule; they may overlap.
+    """
+
+    kernel: Tensor
+    geometry: Tensor
+    regions: Tensor
+
+
+class ConvNorm(nn.Module):
+    """A 3x3 convolution and batch normalisation, which folds into it when training is over."""
+
+    def __init__(self, channels: int, out: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv: nn.Conv2d = nn.Conv2d(channels, out, 3, stride, 1, bias=False)
+        self.norm: nn.Module = nn.BatchNorm2d(out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W) to (B, out, H / stride, W / stride)."""
+        return cast(Tensor, self.norm(self.conv(x)))
+
+    def fold(self) -> None:
+        """Write the normalisation into the convolution."""
+        if isinstance(self.norm, nn.BatchNorm2d):
+            self.conv = fuse_conv_bn_eval(self.conv, self.norm)
+            self.norm = nn.Identity()
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions beside a shortcut (He et al., 2016)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = ConvNorm(channels, channels)
+        self.second = ConvNorm(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W) to the same shape."""
+        return F.relu(x + self.second(F.relu(self.first(x))))
+
+
+class Stage(nn.Module):
+    """A strided convolution, then residual blocks."""
+
+    def __init__(self, channels: int, out: int, blocks: int) -> None:
+        super().__init__()
+        self.down = ConvNorm(channels, out, 2)
+        self.blocks = nn.ModuleList(ResidualBlock(out) for _ in range(blocks))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W) to (B, out, H/2, W/2)."""
+        x = F.relu(self.down(x))
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
+class DetectorNet(nn.Module):
+    """Grey images to maps of text and regions."""
+
+    def __init__(self, config: DetectorConfig) -> None:
+        """Build the network that ``config`` describes, with fresh weights."""
+        super().__init__()
+        self.config = config
+        neck = config.neck
+        self.stem = ConvNorm(1, config.stem, 2)
+        sizes = (config.stem, *config.widths)
+        self.stages = nn.ModuleList(
+            Stage(a, b, n) for a, b, n in zip(sizes, sizes[1:], config.blocks, strict=False)
+        )
+        self.laterals = nn.ModuleList(nn.Conv2d(width, neck, 1) for width in config.widths)
+        self.smooth = ConvNorm(neck, neck)
+        self.merge = ConvNorm(neck, neck)
+        self.text = nn.Conv2d(neck, 4, 3, 1, 1)
+        self.geometry = nn.Conv2d(neck, 3, 1)
+        self.regions = nn.Conv2d(neck, REGIONS, 1)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        for head, prior in (
+            (self.text, (TEXT_PRIOR,) * 4),
+            (self.geometry, GEOMETRY_PRIOR),
+            (self.regions, (REGION_PRIOR,) * REGIONS),
+        ):
+            nn.init.normal_(head.weight, std=0.01)
+            cast(Tensor, head.bias).data = torch.tensor(prior)
+
+    def forward(self, images: Tensor) -> DetectorMaps:
+        """Look at images.
+
+        Args:
+            images: (B, 1, H, W), standardised as ``layout.detector.standardize`` does it; H and W
+                multiples of 32.
+        """
+        x = F.relu(self.stem(images))
+        levels = []
+        for stage in self.stages:
+            x = stage(x)
+            levels.append(x)
+        fine, middle, coarse, coarsest = (
+            lateral(level) for lateral, level in zip(self.laterals, levels, strict=True)
+        )
+        x = coarse + _double(coarsest)
+        x = F.relu(self.smooth(middle + _double(x)))
+        x = F.relu(self.merge(fine + _double(x)))
+        # Four channels become the four pixels of each place: the kernels of small type need them.
+        kernel = F.pixel_shuffle(self.text(x), 2)
+        return DetectorMaps(kernel, self.geometry(x), self.regions(x))
+
+    def fold(self) -> DetectorNet:
+        """Fold all normalisations into the convolutions; for inference only."""
+        self.eval()
+        for module in self.modules():
+            if isinstance(module, ConvNorm):
+                module.fold()
+        return self
+
+    def num_parameters(self) -> int:
+        """Return the count of trainable numbers."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+
+def _double(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2.0, mode="nearest")

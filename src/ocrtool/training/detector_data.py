@@ -1,0 +1,175 @@
+"""Crops of drawn pages as the detector learns them, drawn by any number of processes."""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from ocrtool.layout.detector import standardize
+from ocrtool.synth.pages import PageSource
+from ocrtool.training.detector_targets import DrawnLine, DrawnRegion, Targets, make_targets
+
+TURNED = 0.2
+"""Share of pages that lie on a side or on their head."""
+INVERTED = 0.06
+"""Share of crops whose light and dark are exchanged, beside the pages that are dark as drawn."""
+
+
+class DrawnPage(Protocol):
+    """A drawn page or a part of one."""
+
+    @property
+    def image(self) -> Any:
+        """(H, W) uint8."""
+
+    @property
+    def lines(self) -> Sequence[DrawnLine]:
+        """Its lines."""
+
+    @property
+    def regions(self) -> Sequence[DrawnRegion]:
+        """Its regions."""
+
+
+class Pages(Protocol):
+    """Where pages come from; pure, so that any process may draw any index."""
+
+    def draw_crop(self, index: int, size: int) -> DrawnPage:
+        """Return a square part of a page, ``size`` pixels a side."""
+
+
+@dataclass(frozen=True)
+class SharedPages:
+    """A ``PageSource`` that each process opens for itself when it first draws.
+
+    Attributes:
+        fonts: Font files.
+        texts: Text files.
+        seed: Of everything drawn.
+    """
+
+    fonts: tuple[Path, ...]
+    texts: tuple[Path, ...]
+    seed: int
+
+    def draw_crop(self, index: int, size: int) -> DrawnPage:
+        """See ``PageSource.draw_crop``."""
+        return _opened(self).draw_crop(index, size)
+
+
+@lru_cache(maxsize=2)
+def _opened(pages: SharedPages) -> PageSource:
+    return PageSource(pages.fonts, pages.texts, pages.seed, turned=TURNED)
+
+
+class Batch(NamedTuple):
+    """Crops and what is to be seen on them; ``Targets`` says the shapes, B in front.
+
+    Attributes:
+        pixels: (B, 1, H, W) float32, standardised.
+    """
+
+    pixels: Any
+    kernel: Any
+    weight: Any
+    geometry: Any
+    inside: Any
+    regions: Any
+
+    def to(self, device: torch.device) -> Batch:
+        """The same as float tensors on a device."""
+        arrays = (torch.from_numpy(array).to(device, non_blocking=True) for array in self)
+        return Batch(*(tensor.float() for tensor in arrays))
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A crop as it is learned: ``image`` (H, W) uint8 and what is on it."""
+
+    image: Any
+    lines: Sequence[DrawnLine]
+    regions: Sequence[DrawnRegion]
+
+    def targets(self) -> Targets:
+        """The maps to learn."""
+        return make_targets(self.image.shape, self.lines, self.regions)
+
+
+def draw_crop(pages: Pages, index: int, size: int, seed: int) -> Crop:
+    """Draw a crop by its number and exchange its light and dark now and then."""
+    page = pages.draw_crop(index, size)
+    rng = np.random.default_rng((seed, 11, index))
+    image = 255 - page.image if rng.random() < INVERTED else page.image
+    return Crop(np.ascontiguousarray(image), page.lines, page.regions)
+
+
+@dataclass(frozen=True)
+class CropDataset(Dataset[Batch]):
+    """Batches by number."""
+
+    pages: Pages
+    batch_size: int
+    crop: int
+    seed: int
+
+    def __getitem__(self, number: int) -> Batch:
+        """Draw batch ``number``."""
+        crops = [
+            draw_crop(self.pages, number * self.batch_size + i, self.crop, self.seed)
+            for i in range(self.batch_size)
+        ]
+        return collate(crops)
+
+
+def collate(crops: Sequence[Crop]) -> Batch:
+    """Stack crops of one size and their targets."""
+    pixels = np.stack([standardize(crop.image)[None] for crop in crops])
+    maps = (np.stack(parts) for parts in zip(*(crop.targets() for crop in crops), strict=True))
+    return Batch(pixels, *maps)
+
+
+def batches_from(dataset: CropDataset, start: int, workers: int) -> Iterator[Batch]:
+    """Batches without end from number ``start`` on, the same for any number of workers."""
+    if workers == 0:
+        yield from (dataset[number] for number in itertools.count(start))
+        return
+    method = "spawn" if sys.platform == "win32" else "forkserver"
+    with warnings.catch_warnings():
+        # It finds more workers than processors suspicious; the user chose.
+        warnings.filterwarnings("ignore", message="This DataLoader will create")
+        loader = DataLoader(
+            dataset,
+            batch_size=None,
+            sampler=itertools.count(start),
+            num_workers=workers,
+            collate_fn=_unchanged,  # arrays stay arrays: no shared memory, which containers lack
+            worker_init_fn=_start_worker,
+            multiprocessing_context=multiprocessing.get_context(method),
+        )
+    yield from loader
+
+
+def _unchanged(batch: Any) -> Any:
+    return batch
+
+
+def _start_worker(_: int) -> None:
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)
+    if sys.platform != "win32":
+        os.nice(5)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
