@@ -1,0 +1,387 @@
+"""Drawn pages with the exact place of every line and region: what a text detector learns from.
+
+`PageSource.draw(index)` depends on nothing but the seed and the index, as `LineSource.draw` does.
+Images are grey. Coordinates are pixels of the image, origin top left, x to the right and y down; a
+pixel covers the square from its own coordinates to the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ocrtool.layout.found import RegionKind
+from ocrtool.synth import documents, forms, screens
+from ocrtool.synth.exposure import EXPOSURES, View, aim, expose, shifted
+from ocrtool.synth.press import Press
+from ocrtool.synth.scenes import SAMPLES, draw_scene
+from ocrtool.synth.story import Canvas, SetLine
+
+Random = np.random.Generator
+
+CROPS = 4
+"""Crops that are taken of a page before the next page is set."""
+_FAINTEST = 12
+"""Grey levels within a line's box below which there is nothing to find."""
+_STRAIGHT = 0.02
+"""Heights that a line may sag and still be a quadrilateral."""
+
+
+@dataclass(frozen=True)
+class DrawnLine:
+    """A line of text.
+
+    Attributes:
+        quad: (4, 2) float32, corners in reading direction: the first letter's head, the last
+            letter's head, the last letter's foot, the first letter's foot. From left to right it
+            is tight round the ink; from head to foot it reaches from the ascenders (or capitals)
+            to the descenders of the line's type, whatever letters the line has.
+        text: What the whole line says, also where only a part of it is in the image.
+        block: Number of its paragraph, cell group or sign.
+        outline: (N, 2) float32, a closer polygon where the line is curved: its upper edge in
+            reading direction, then its lower edge back; the quad itself where it is straight.
+    """
+
+    quad: np.ndarray
+    text: str
+    block: int
+    outline: np.ndarray
+
+    @property
+    def height(self) -> float:
+        """Pixels from head to foot, the mean of both ends."""
+        sides = self.quad[[0, 1]] - self.quad[[3, 2]]
+        return float(np.linalg.norm(sides, axis=1).mean())
+
+
+@dataclass(frozen=True)
+class DrawnRegion:
+    """A table, formula, figure or rule; `polygon` (N, 2) float32 in pixels."""
+
+    kind: RegionKind
+    polygon: np.ndarray
+
+
+@dataclass(frozen=True)
+class DrawnPage:
+    """A picture and what is in it.
+
+    Attributes:
+        image: (H, W) uint8 grey.
+        lines: In reading order. In crops, lines that the edge cuts keep their whole quads. Lines
+            that damage has wiped out are left out.
+        regions: In no order.
+        upright: Degrees counter-clockwise by which the image must be turned to read upright: 0,
+            90, 180 or 270.
+        kind: Key of ``KINDS``.
+    """
+
+    image: np.ndarray
+    lines: tuple[DrawnLine, ...]
+    regions: tuple[DrawnRegion, ...]
+    upright: int
+    kind: str
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of page.
+
+    Attributes:
+        weight: How often it comes, relative to the others.
+        make: Sets it; None for scenes, which are painted.
+        exposures: How its pictures are made, and how often.
+        sheet: Whether whole pages are drawn at the sizes of ``PageSource``; else their type is.
+    """
+
+    weight: float
+    make: Callable[[Random, Press], Canvas] | None
+    exposures: Mapping[str, float] = field(default_factory=dict)
+    sheet: bool = True
+
+
+_BOOK = {"scan": 0.35, "bitonal": 0.3, "photo": 0.25, "clean": 0.1}
+_OFFICE = {"scan": 0.3, "bitonal": 0.25, "photo": 0.25, "clean": 0.2}
+_SCREEN = {"screen": 0.85, "photo": 0.15}
+
+KINDS: dict[str, Kind] = {
+    "book": Kind(1.2, documents.book, _BOOK),
+    "old_book": Kind(0.8, documents.old_book, {"scan": 0.5, "bitonal": 0.3, "photo": 0.2}),
+    "paper": Kind(1.0, documents.paper, _OFFICE),
+    "newspaper": Kind(1.0, documents.newspaper, {"scan": 0.45, "bitonal": 0.35, "photo": 0.2}),
+    "letter": Kind(0.6, documents.letter, _OFFICE),
+    "typescript": Kind(0.9, documents.typescript, {"scan": 0.5, "bitonal": 0.35, "photo": 0.15}),
+    "form": Kind(0.7, forms.form, _OFFICE),
+    "invoice": Kind(0.5, forms.invoice, _OFFICE),
+    "tables": Kind(0.8, forms.tables, _OFFICE),
+    "receipt": Kind(0.9, forms.receipt, {"thermal": 1.0}),
+    "title": Kind(0.4, forms.title_page, _BOOK),
+    "index": Kind(0.5, forms.index, _OFFICE),
+    "code": Kind(0.4, screens.code, {"screen": 0.7, "photo": 0.2, "clean": 0.1}, sheet=False),
+    "terminal": Kind(0.35, screens.terminal, _SCREEN, sheet=False),
+    "slide": Kind(0.4, screens.slide, {"screen": 0.6, "clean": 0.15, "photo": 0.25}, sheet=False),
+    "window": Kind(0.8, screens.window, _SCREEN, sheet=False),
+    "poster": Kind(0.5, forms.poster, {"photo": 0.5, "clean": 0.3, "scan": 0.2}),
+    "snippet": Kind(
+        0.7, forms.snippet, {"screen": 0.4, "clean": 0.3, "scan": 0.2, "bitonal": 0.1}, sheet=False
+    ),
+    "blank": Kind(0.5, forms.blank, {"scan": 0.4, "photo": 0.4, "bitonal": 0.2}),
+    "scene": Kind(2.0, None),
+}
+"""Kinds of pages and their weights; every dictionary of exposures has keys of ``EXPOSURES``."""
+
+
+class PageSource:
+    """An endless, seeded supply of pages."""
+
+    def __init__(
+        self,
+        fonts: Sequence[Path] = (),
+        texts: Sequence[Path] = (),
+        seed: int = 0,
+        kinds: Mapping[str, Kind] | None = None,
+        size: tuple[int, int] = (900, 1700),
+        turned: float = 0.0,
+    ) -> None:
+        """Index the fonts and read the texts (the bundled ones where none are given).
+
+        Args:
+            fonts: Font files.
+            texts: UTF-8 text files, `.xz` too.
+            seed: Of everything drawn.
+            kinds: Kinds of pages and their weights; ``KINDS`` where not given.
+            size: Least and greatest long side of whole pages, pixels.
+            turned: Share of the images that are turned by 90, 180 or 270 degrees.
+
+        Raises:
+            InputError: No font is usable, or a text cannot be read.
+        """
+        self.seed = seed
+        self.kinds = dict(kinds or KINDS)
+        self.size = size
+        self.turned = turned
+        self._press = Press(fonts, texts)
+        self._canvas = lru_cache(maxsize=2)(self._make)
+
+    def draw(self, index: int) -> DrawnPage:
+        """Draw page number `index`, whole: always the same for the same seed."""
+        rng = np.random.default_rng((self.seed, index, 1))
+        name, canvas = self._make(index)
+        side = float(np.exp(rng.uniform(*np.log(self.size))))
+        if canvas is None:
+            wide = rng.random() < 0.6
+            shape = (round(0.7 * side), round(side)) if wide else (round(side), round(0.75 * side))
+            return self._turn(rng, self._scene(rng, shape))
+        kind, em = self.kinds[name], _em(canvas)
+        style = _exposure(rng, kind)
+        scale = side / max(canvas.width, canvas.height)
+        if not kind.sheet:
+            scale = float(np.exp(rng.uniform(np.log(11), np.log(30)))) / em
+            scale = min(scale, self.size[1] / max(canvas.width, canvas.height))
+        middle = (canvas.width / 2, canvas.height / 2)
+        view = aim(rng, EXPOSURES[style], (canvas.width, canvas.height), scale, middle)
+        low, high = _bounds(view)
+        room = np.zeros(4)
+        if rng.random() < EXPOSURES[style].desk:
+            room = rng.uniform(0, 0.12, 4) * float((high - low).max())
+        elif EXPOSURES[style].degrees and kind.sheet:  # the edges of a turned sheet are cut off
+            room = rng.uniform(-0.015, 0, 4) * float((high - low).min())
+        view = shifted(view, room[:2] - low)
+        width, height = np.ceil(high - low + room[:2] + room[2:])
+        shape = max(16, int(height)), max(16, int(width))
+        return self._turn(rng, self._expose(rng, name, canvas, view, shape, style, em * scale))
+
+    def draw_crop(self, index: int, size: int = 640) -> DrawnPage:
+        """Draw a square part of a page, `size` pixels a side, at a scale that suits its type.
+
+        Neighbouring indices, ``CROPS`` of them, are parts of the same page; each is a function
+        of the seed, its index and the size alone.
+        """
+        rng = np.random.default_rng((self.seed, index, 2))
+        shape = (size, size)
+        name, canvas = self._canvas(index // CROPS)
+        if canvas is None:
+            return self._turn(rng, self._scene(rng, shape))
+        em = _em(canvas)
+        style = _exposure(rng, self.kinds[name])
+        low, high = (9, 44) if rng.random() < 0.9 else (44, 100)
+        scale = float(np.exp(rng.uniform(np.log(low), np.log(high)))) / em
+        focus = (rng.uniform(0, canvas.width), rng.uniform(0, canvas.height))
+        if canvas.lines and rng.random() < 0.75:
+            corners = _corners(canvas.lines[int(rng.integers(len(canvas.lines)))])
+            focus = tuple(corners.mean(0))
+        elif canvas.regions and rng.random() < 0.6:
+            x0, y0, x1, y1 = canvas.regions[int(rng.integers(len(canvas.regions)))][1]
+            focus = ((x0 + x1) / 2, (y0 + y1) / 2)
+        view = aim(rng, EXPOSURES[style], (canvas.width, canvas.height), scale, focus)
+        place = rng.uniform(0.15, 0.85, 2) * size
+        first, last = (corner + place for corner in _bounds(view))
+        margin = rng.uniform(0, 0.12) * size if rng.random() < 0.5 else 0.0
+        for axis in range(2):  # keep to the sheet where it is larger than the picture
+            if last[axis] - first[axis] > size - 2 * margin:
+                place[axis] -= max(0.0, first[axis] - margin)
+                place[axis] += max(0.0, size - margin - last[axis])
+            else:
+                room = size - (last[axis] - first[axis])
+                place[axis] += rng.uniform(0, 1) * room - first[axis]
+        view = shifted(view, place)
+        return self._turn(rng, self._expose(rng, name, canvas, view, shape, style, em * scale))
+
+    def _make(self, number: int) -> tuple[str, Canvas | None]:
+        """Set page number `number`; None for a scene."""
+        rng = np.random.default_rng((self.seed, number, 0))
+        weights = np.array([kind.weight for kind in self.kinds.values()])
+        name = list(self.kinds)[int(rng.choice(len(weights), p=weights / weights.sum()))]
+        make = self.kinds[name].make
+        return name, make(rng, self._press) if make else None
+
+    def _scene(self, rng: Random, shape: tuple[int, int]) -> DrawnPage:
+        image, found = draw_scene(rng, self._press, shape)
+        lines = (_line(line.outline, line.text, line.board) for line in found)
+        return DrawnPage(image, tuple(lines), (), 0, "scene")
+
+    def _expose(
+        self,
+        rng: Random,
+        name: str,
+        canvas: Canvas,
+        view: View,
+        shape: tuple[int, int],
+        style: str,
+        em: float,
+    ) -> DrawnPage:
+        places = [_corners(line) for line in canvas.lines] + [
+            np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)])
+            for _, (x0, y0, x1, y1) in canvas.regions
+        ]
+        samples = SAMPLES if view.sag.size else 2
+        flat = [_edges(corners, samples) for corners in places] or [np.empty((0, 2))]
+        outlines = view.forward(np.concatenate(flat)).reshape(-1, 2 * samples, 2)
+        count = len(canvas.lines)
+        lines = [
+            _line(outline, line.text, line.block)
+            for line, outline in zip(canvas.lines, outlines[:count], strict=True)
+            if _touches(outline, shape)
+        ]
+        regions = [
+            DrawnRegion(kind, polygon.astype(np.float32))
+            for (kind, _), polygon in zip(canvas.regions, outlines[count:], strict=True)
+            if _touches(polygon, shape)
+        ]
+        image = expose(rng, canvas, view, shape, style, em)
+        lines = [line for line in lines if _shows(image, line.outline)]
+        return DrawnPage(image, tuple(lines), tuple(regions), 0, name)
+
+    def _turn(self, rng: Random, page: DrawnPage) -> DrawnPage:
+        """Turn some of the pages by quarters."""
+        if rng.random() >= self.turned:
+            return page
+        quarters = int(rng.integers(1, 4))
+
+        def move(points: np.ndarray) -> np.ndarray:
+            height, width = page.image.shape
+            for _ in range(quarters):
+                points = np.stack([points[:, 1], width - points[:, 0]], 1)
+                height, width = width, height
+            return points
+
+        return replace(
+            page,
+            image=np.ascontiguousarray(np.rot90(page.image, quarters)),
+            lines=tuple(
+                replace(line, quad=move(line.quad), outline=move(line.outline))
+                for line in page.lines
+            ),
+            regions=tuple(replace(r, polygon=move(r.polygon)) for r in page.regions),
+            upright=360 - 90 * quarters,
+        )
+
+
+def _exposure(rng: Random, kind: Kind) -> str:
+    shares = np.array(list(kind.exposures.values()))
+    return list(kind.exposures)[int(rng.choice(len(shares), p=shares / shares.sum()))]
+
+
+def _em(canvas: Canvas) -> float:
+    """The size of most of the type, in points."""
+    sizes = [line.size for line in canvas.lines for _ in range(min(60, len(line.text)))]
+    return float(np.median(sizes)) if sizes else 10.0
+
+
+def _bounds(view: View) -> tuple[np.ndarray, np.ndarray]:
+    """The least upright box round the sheet in pixels: its first and its last corner."""
+    width, height = view.size
+    sheet = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float64)
+    points = view.forward(_edges(sheet, SAMPLES))
+    return points.min(0), points.max(0)
+
+
+def _corners(line: SetLine) -> np.ndarray:
+    """(4, 2) corners of a set line in reading direction, points."""
+    x0, y0, x1, y1 = line.box
+    corners = np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)])
+    for _ in range(line.quarter % 4):  # counter-clockwise, with y down
+        away = corners - line.pivot
+        corners = np.stack([away[:, 1], -away[:, 0]], 1) + line.pivot
+    return corners
+
+
+def _edges(corners: np.ndarray, samples: int) -> np.ndarray:
+    """Points along the upper edge of a quadrilateral and back along the lower: (2 * samples, 2)."""
+    t = np.linspace(0, 1, samples)[:, None]
+    upper = corners[0] + t * (corners[1] - corners[0])
+    lower = corners[2] + t * (corners[3] - corners[2])
+    return np.concatenate([upper, lower])
+
+
+def _line(outline: np.ndarray, text: str, block: int) -> DrawnLine:
+    """A line of an outline: its corners where it is straight, the box round it where not."""
+    half = len(outline) // 2
+    corners = outline[[0, half - 1, half, 2 * half - 1]]
+    straight = _edges(corners, half)
+    height = float(np.linalg.norm(corners[[0, 1]] - corners[[3, 2]], axis=1).mean())
+    if np.abs(straight - outline).max() <= max(0.75, _STRAIGHT * height):
+        quad = corners.astype(np.float32)
+        return DrawnLine(quad, text, block, quad)
+    along = corners[1] - corners[0] + corners[2] - corners[3]
+    u = along / max(1e-6, float(np.linalg.norm(along)))
+    turn = np.array([u, (-u[1], u[0])])  # rows: along the line, down the letters
+    flat = outline @ turn.T
+    (x0, y0), (x1, y1) = flat.min(0), flat.max(0)
+    quad = np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)]) @ turn
+    return DrawnLine(quad.astype(np.float32), text, block, outline.astype(np.float32))
+
+
+def _touches(polygon: np.ndarray, shape: tuple[int, int]) -> bool:
+    """Whether an outline's box shares more than a pixel's edge with the image."""
+    (x0, y0), (x1, y1) = polygon.min(0), polygon.max(0)
+    return bool(x1 > 1 and y1 > 1 and x0 < shape[1] - 1 and y0 < shape[0] - 1)
+
+
+def _shows(image: np.ndarray, outline: np.ndarray) -> bool:
+    """Whether thresholds and faint ink have left anything of a line."""
+    (x0, y0), (x1, y1) = outline.min(0), outline.max(0)
+    patch = image[max(0, int(y0)) : int(y1) + 1, max(0, int(x0)) : int(x1) + 1]
+    if not patch.size:
+        return False
+    dark, light = np.percentile(patch, (3, 97))
+    return bool(light - dark >= _FAINTEST)
+
+
+def overlay(page: DrawnPage) -> np.ndarray:
+    """The page with its lines (red, their first edge green) and regions (blue) drawn: RGB uint8."""
+    image = cv2.cvtColor(page.image, cv2.COLOR_GRAY2RGB)
+    shapes: Iterable[tuple[np.ndarray, tuple[int, int, int]]] = [
+        *((region.polygon, (40, 90, 255)) for region in page.regions),
+        *((line.outline, (230, 30, 30)) for line in page.lines),
+        *((line.quad[[0, 3]], (0, 200, 0)) for line in page.lines),
+    ]
+    for points, colour in shapes:
+        fixed = np.round((points - 0.5) * 16).astype(np.int32)
+        cv2.polylines(image, [fixed], True, colour, 1, cv2.LINE_AA, 4)
+    return image
