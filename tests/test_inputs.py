@@ -4,11 +4,13 @@ import io
 from pathlib import Path
 
 import numpy as np
+import pymupdf
 import pytest
 from PIL import Image
 
 from ocrtool.errors import InputError
-from ocrtool.inputs import load_image
+from ocrtool.inputs import load_image, open_pages
+from ocrtool.selection import PageSelection
 
 
 def gradient() -> np.ndarray:
@@ -118,3 +120,55 @@ def test_decompression_bombs_are_refused_with_advice(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 4_000)
     with pytest.raises(InputError, match="scale it down"):
         load_image(content)
+
+
+def test_every_page_of_a_tiff_is_a_page(tmp_path: Path) -> None:
+    pages = [Image.new("L", (30 + 10 * i, 20), 40 * i) for i in range(4)]
+    path = tmp_path / "pages.tif"
+    pages[0].save(path, save_all=True, append_images=pages[1:], dpi=(300, 300))
+    found = list(open_pages(path))
+    assert [page.number for page in found] == [1, 2, 3, 4]
+    assert [page.picture.pixels.shape for page in found] == [(20, 30 + 10 * i, 3) for i in range(4)]
+    assert [int(page.picture.pixels[0, 0, 0]) for page in found] == [0, 40, 80, 120]
+    assert all(page.dpi == 300 and page.picture.file is None for page in found)
+    chosen = open_pages(path.read_bytes(), PageSelection.parse("2,4-end"))
+    assert [page.number for page in chosen] == [2, 4]
+    with pytest.raises(InputError, match="has 4 pages"):
+        list(open_pages(path, PageSelection.parse("9")))
+
+
+def test_an_image_keeps_its_file_and_a_moving_one_is_its_first_frame(tmp_path: Path) -> None:
+    still, moving = tmp_path / "still.png", tmp_path / "moving.gif"
+    Image.new("L", (30, 20), 9).save(still)
+    Image.new("L", (30, 20), 9).save(
+        moving, save_all=True, append_images=[Image.new("L", (30, 20), 200)]
+    )
+    for path in (still, moving):
+        (page,) = open_pages(path)
+        assert page.picture.file == path.read_bytes()
+        assert page.dpi == 0 and int(page.picture.pixels.max()) == 9
+
+
+def test_pages_of_a_pdf_are_drawn(tmp_path: Path) -> None:
+    path = tmp_path / "two.pdf"
+    with pymupdf.open() as document:
+        for number in range(2):
+            document.new_page(width=144, height=72).insert_text((20, 40), f"page {number}")
+        document.set_metadata({"title": "Two"})
+        document.save(path)
+    for source in (path, path.read_bytes()):
+        found = list(open_pages(source, dpi=144))
+        assert [page.number for page in found] == [1, 2]
+        assert all(page.picture.pixels.shape == (144, 288, 3) for page in found)
+        assert all(page.picture.pixels.min() < 60 for page in found)
+        assert found[0].dpi == 144 and found[0].facts == {"title": "Two"}
+
+
+def test_what_is_no_page_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "text.png").write_text("no image")
+    (tmp_path / "broken.pdf").write_bytes(b"%PDF-1.7 and nothing else")
+    for name in ("text.png", "broken.pdf", "gone.png", "."):
+        with pytest.raises(InputError):
+            list(open_pages(tmp_path / name))
+    with pytest.raises(InputError, match="is empty"):
+        list(open_pages(b""))

@@ -1,10 +1,12 @@
-"""Image files to arrays: every format and mode that Pillow reads, turned as the camera meant."""
+"""Files to pixels: every image that Pillow reads, turned as the camera meant, and pages of PDFs."""
 
 from __future__ import annotations
 
 import io
 import threading
 import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,8 +15,106 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ocrtool.errors import InputError
+from ocrtool.picture import Picture
+from ocrtool.selection import PageSelection
+
+PDF_START = b"%PDF-"
+PDF_HEAD = 1024
+"""Bytes at the start of a file within which a PDF says that it is one."""
+PDF_DPI = 200.0
+"""Pixels an inch at which pages of PDFs are drawn: eight-point type is 22 pixels high."""
 
 _WARNINGS_LOCK = threading.Lock()  # catch_warnings changes state of the whole process
+
+
+@dataclass(frozen=True, eq=False)
+class PageImage:
+    """A page as it is read.
+
+    Attributes:
+        number: From 1.
+        picture: Its pixels, and what they came from.
+        dpi: Pixels an inch, where it is known; else 0.
+        facts: Title, author and the like of its document.
+    """
+
+    number: int
+    picture: Picture
+    dpi: float = 0.0
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+def open_pages(
+    source: Path | bytes,
+    selection: PageSelection | None = None,
+    dpi: float = PDF_DPI,
+    password: str | None = None,
+) -> Iterator[PageImage]:
+    """Open an image, a TIFF of several pages, or a PDF, one page at a time.
+
+    Of images that move, the first frame is the page.
+
+    Args:
+        source: A path, or the content of a file.
+        selection: Pages that are wanted.
+        dpi: Pixels an inch at which pages of a PDF are drawn.
+        password: Of an encrypted PDF.
+
+    Yields:
+        The wanted pages in order. A PDF's picture is open until the next page is asked for.
+
+    Raises:
+        InputError: It is missing, empty, damaged, too large, or has none of the wanted pages.
+        EncryptedError: It is a PDF that needs a password, or another one.
+    """
+    selection = selection or PageSelection()
+    name, content = str(source) if isinstance(source, Path) else "input", _content(source)
+    if PDF_START in content[:PDF_HEAD]:
+        # PyMuPDF reads a path piece by piece: the content of a large file is let go.
+        del content
+        yield from _pdf_pages(source, name, selection, dpi, password)
+        return
+    count = _frame_count(content, name)
+    wanted = _wanted(selection, count, name)
+    for number in wanted:
+        pixels, found = _decode_frame(io.BytesIO(content), name, number - 1)
+        yield PageImage(number, Picture(pixels, content if count == 1 else None), found)
+
+
+def _content(source: Path | bytes) -> bytes:
+    if isinstance(source, bytes):
+        return source
+    try:
+        return source.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{source}: no such file") from None
+    except IsADirectoryError:
+        raise InputError(f"{source}: is a folder, not an image") from None
+    except OSError as error:
+        raise InputError(f"{source}: cannot be opened ({error.strerror or error})") from None
+
+
+def _wanted(selection: PageSelection, count: int, name: str) -> list[int]:
+    wanted = selection.of(count)
+    if not wanted:
+        pages = "1 page" if count == 1 else f"{count} pages"
+        raise InputError(f"{name}: has {pages}, none of them asked for", "see --pages")
+    return wanted
+
+
+def _pdf_pages(
+    source: Path | bytes,
+    name: str,
+    selection: PageSelection,
+    dpi: float,
+    password: str | None,
+) -> Iterator[PageImage]:
+    from ocrtool.pdf import PdfFile
+
+    with PdfFile(source, password) as file:
+        for number in _wanted(selection, len(file), name):
+            pixels = file.rasterise(number - 1, dpi)
+            yield PageImage(number, Picture(pixels, pdf=file), dpi, file.facts)
 
 
 def load_image(source: Path | BinaryIO | bytes) -> NDArray[np.uint8]:
@@ -48,7 +148,21 @@ def load_image(source: Path | BinaryIO | bytes) -> NDArray[np.uint8]:
     return _decode(io.BytesIO(source.read()), name)
 
 
+def _frame_count(content: bytes, name: str) -> int:
+    """Return how many pages an image file has; 1 where it is broken, which decoding finds out."""
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            return int(getattr(image, "n_frames", 1)) if image.format == "TIFF" else 1
+    except Exception:
+        return 1
+
+
 def _decode(file: BinaryIO, name: str) -> NDArray[np.uint8]:
+    return _decode_frame(file, name, 0)[0]
+
+
+def _decode_frame(file: BinaryIO, name: str, frame: int) -> tuple[NDArray[np.uint8], float]:
+    """Return the pixels of a frame, and its dots an inch where they are known."""
     if not file.read(1):
         raise InputError(f"{name}: is empty")
     file.seek(0)
@@ -58,7 +172,9 @@ def _decode(file: BinaryIO, name: str) -> NDArray[np.uint8]:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(file)
         with image:
-            return _to_rgb(_upright(image))
+            if frame:
+                image.seek(frame)
+            return _to_rgb(_upright(image)), _dpi(image)
     except UnidentifiedImageError:
         raise InputError(f"{name}: not an image in a known format") from None
     except Image.DecompressionBombError:
@@ -73,6 +189,14 @@ def _decode(file: BinaryIO, name: str) -> NDArray[np.uint8]:
     except Exception as error:  # a damaged file makes Pillow's readers raise nearly anything
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{name}: truncated or damaged image ({reason})") from None
+
+
+def _dpi(image: Image.Image) -> float:
+    try:
+        across, down = image.info.get("dpi", (0, 0))
+        return float(across) if 0 < across == down else 0.0
+    except Exception:  # whatever a broken file says
+        return 0.0
 
 
 def _upright(image: Image.Image) -> Image.Image:
