@@ -48,7 +48,7 @@ def test_the_command_reads_the_sample_of_the_readme() -> None:
 
 
 def test_the_command_reads_standard_input_as_json() -> None:
-    command = [sys.executable, "-m", "ocrtool", "read", "-", "-f", "jsonl"]
+    command = [sys.executable, "-m", "ocrtool", "read", "-", "--layout", "line", "-f", "jsonl"]
     done = subprocess.run(command, capture_output=True, input=SAMPLE.read_bytes(), check=True)
     record = json.loads(done.stdout)
     assert record["text"] == TEXT

@@ -4,11 +4,11 @@ The command line is ``ocrtool``; from Python the same reader is one call::
 
     import ocrtool
 
-    line = ocrtool.read("line.png")
-    print(line.text, line.confidence)
+    page = ocrtool.read_page("photo.jpg")  # a page, photo or screenshot
+    line = ocrtool.read("line.png")  # the picture of one line
+    print(page.text, line.text, line.confidence)
 
-Nothing heavy is imported here: :func:`read` is looked up in :mod:`ocrtool.recognize` when it is
-first used.
+Nothing heavy is imported here: the functions are looked up when they are first used.
 """
 
 from __future__ import annotations
@@ -16,22 +16,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ocrtool.pages import read_page as read_page
     from ocrtool.recognize import read as read
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "read"]
+__all__ = ["__version__", "read", "read_page"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import :func:`read` on first use, so that ``import ocrtool`` stays light (PEP 562)."""
+    """Import a function on first use, so that ``import ocrtool`` stays light (PEP 562)."""
     if name == "read":
         from ocrtool.recognize import read
 
         return read
+    if name == "read_page":
+        from ocrtool.pages import read_page
+
+        return read_page
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    """List the public names, the lazy one included."""
+    """List the public names, the lazy ones included."""
     return sorted({*globals(), *__all__})

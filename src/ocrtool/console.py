@@ -85,14 +85,16 @@ class Data:
         self._file = FileIO(descriptor, "wb")
         self._name = name
 
-    def write(self, text: str) -> None:
-        """Write ``text`` through to the descriptor.
+    def write(self, content: str | bytes) -> None:
+        """Write text, or bytes as they are, through to the descriptor.
 
         Raises:
             ReaderGone: The other end of the pipe is closed.
             OutputError: The stream takes no more, as on a full disk.
         """
-        rest = memoryview(text.encode("utf-8", errors="backslashreplace"))
+        if isinstance(content, str):
+            content = content.encode("utf-8", errors="backslashreplace")
+        rest = memoryview(content)
         try:
             while rest:
                 rest = rest[self._file.write(rest) :]
@@ -101,6 +103,11 @@ class Data:
             if error.errno == errno.EPIPE or (os.name == "nt" and error.errno == errno.EINVAL):
                 raise ReaderGone from error
             raise OutputError(f"cannot write {self._name}: {error.strerror}") from error
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether it is a terminal."""
+        return self._file.isatty()
 
     def close(self) -> None:
         """Close the descriptor."""
@@ -324,20 +331,25 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def output(target: str | None, overwrite: bool = False) -> Iterator[Callable[[str], None]]:
+def output(
+    target: str | None, overwrite: bool = False, binary: bool = False
+) -> Iterator[Callable[[str | bytes], None]]:
     """Open where results go: standard output, or a file that appears when it is complete.
 
     Args:
         target: Path of a file; ``-`` or ``None`` is standard output.
         overwrite: Whether a file that exists may be replaced.
+        binary: Whether bytes are written, which no terminal shall get.
 
     Yields:
-        A function that writes text.
+        A function that writes text, or bytes as they are.
 
     Raises:
-        OutputError: The file exists, or cannot be written.
+        OutputError: The file exists, cannot be written, or is a terminal that would get bytes.
     """
     if target is None or target == "-":
+        if binary and data().is_terminal:
+            raise OutputError("a terminal shows no binary files", "name a file with -o")
         yield data().write
         return
     path = Path(target)

@@ -16,8 +16,17 @@ from ocrtool.errors import UsageError
 class Layout(StrEnum):
     """What an input image holds."""
 
+    PAGE = "page"
+    """Anything: a page, a photo, a screenshot; its text is looked for."""
     LINE = "line"
     """One line of text, nothing else."""
+
+
+class HyphenChoice(StrEnum):
+    """What becomes of words that are split at the ends of lines."""
+
+    KEEP = "keep"
+    JOIN = "join"
 
 
 class EngineName(StrEnum):
@@ -48,7 +57,6 @@ class ReadOptions:
     """How :class:`ocrtool.recognize.LineReader` reads.
 
     Args:
-        layout: What an image holds.
         model: Name of a bundled model or path of a model folder; ``None`` takes the bundled reader.
         engine: What runs the network.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``. ``auto`` takes a usable GPU, else the
@@ -60,7 +68,6 @@ class ReadOptions:
         UsageError: A value is out of its range.
     """
 
-    layout: Layout = Layout.LINE
     model: str | None = None
     engine: EngineName = EngineName.AUTO
     device: str = "auto"

@@ -18,7 +18,9 @@ IMAGE_SUFFIXES = frozenset({
 """What a folder is searched for. A file that is named outright may have any name."""
 
 
-def expand(inputs: Sequence[str], recursive: bool = False) -> Iterator[str | InputError]:
+def expand(
+    inputs: Sequence[str], recursive: bool = False, documents: bool = False
+) -> Iterator[str | InputError]:
     """List the images that ``inputs`` stand for, in order.
 
     A folder stands for its images sorted by name; a pattern that the shell left alone (as shells
@@ -28,6 +30,7 @@ def expand(inputs: Sequence[str], recursive: bool = False) -> Iterator[str | Inp
     Args:
         inputs: Files, folders, patterns, or ``-``.
         recursive: Whether folders are searched to any depth.
+        documents: Whether PDFs are searched for, too.
 
     Yields:
         The path of an image or ``-``; an :class:`~ocrtool.errors.InputError` in the place of a
@@ -43,7 +46,7 @@ def expand(inputs: Sequence[str], recursive: bool = False) -> Iterator[str | Inp
         if given == STDIN:
             yield given
         elif path.is_dir():
-            yield from _folder(path, recursive)
+            yield from _folder(path, recursive, documents)
         elif glob.has_magic(given) and not path.exists():
             matches = sorted(glob.glob(given, recursive=True))  # noqa: PTH207 - absolute, too
             files = [match for match in matches if Path(match).is_file()]
@@ -54,13 +57,12 @@ def expand(inputs: Sequence[str], recursive: bool = False) -> Iterator[str | Inp
             yield given
 
 
-def _folder(folder: Path, recursive: bool) -> Iterator[str | InputError]:
+def _folder(folder: Path, recursive: bool, documents: bool) -> Iterator[str | InputError]:
     entries = folder.rglob("*") if recursive else folder.iterdir()
+    suffixes = IMAGE_SUFFIXES | ({".pdf"} if documents else set())
     try:
         images = sorted(
-            str(entry)
-            for entry in entries
-            if entry.suffix.lower() in IMAGE_SUFFIXES and entry.is_file()
+            str(entry) for entry in entries if entry.suffix.lower() in suffixes and entry.is_file()
         )
     except OSError as error:
         yield InputError(f"cannot list {folder}: {error.strerror}")

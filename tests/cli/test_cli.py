@@ -17,7 +17,15 @@ from ocrtool.training import TrainOptions
 @pytest.fixture
 def read(run_cli, model_that_reads_a: Path):
     return lambda *arguments, **options: run_cli(
-        "read", "--model", model_that_reads_a, "--engine", "torch", *arguments, **options
+        "read",
+        "--layout",
+        "line",
+        "--model",
+        model_that_reads_a,
+        "--engine",
+        "torch",
+        *arguments,
+        **options,
     )
 
 

@@ -95,7 +95,11 @@ def test_traceback_only_with_verbose(capsys, monkeypatch: pytest.MonkeyPatch) ->
     [
         (["bogus"], 2, "No such command 'bogus'"),
         (["read", "--nope", "x"], 2, "No such option: --nope"),
-        (["read", "x.png", "--layout", "page"], 2, "'page'"),
+        (["read", "x.png", "--layout", "book"], 2, "'book'"),
+        (["read", "x.png", "--pages", "5-3"], 2, "runs backwards"),
+        (["read", "x.png", "-f", "txt", "-f", "md"], 2, "one format"),
+        (["read", "x.png", "y.png", "-f", "json"], 2, "one document"),
+        (["read", "x.png", "--layout", "line", "-f", "pdf"], 2, "single lines"),
         (["read", "x.png", "--device", "tpu"], 2, "unknown device 'tpu'; use auto, cpu"),
         (["read", "x.png", "--min-confidence", "2"], 2, "--min-confidence must lie in 0 to 1"),
         (["read", "x.png", "-q", "-v"], 2, "contradict"),

@@ -12,8 +12,9 @@ import typer
 from ocrtool import console
 from ocrtool.commands.shared import ColorChoice, Device, NoProgress, Quiet, Verbose, talk
 from ocrtool.console import Color
-from ocrtool.errors import ExitCode, InputError
-from ocrtool.options import EngineName, Layout, ReadOptions, TextFormat
+from ocrtool.errors import ExitCode, InputError, UsageError
+from ocrtool.options import EngineName, HyphenChoice, Layout, ReadOptions, TextFormat
+from ocrtool.writers import PageFormat
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,23 +28,51 @@ def read(
         typer.Argument(metavar="INPUT", help="Images, folders, patterns, or - for standard input."),
     ],
     layout: Annotated[
-        Layout, typer.Option("--layout", help="What an image holds: line is one line of text.")
-    ] = Layout.LINE,
-    form: Annotated[
-        TextFormat | None,
+        Layout,
+        typer.Option("--layout", help="What an image holds: a page of any kind, or one line."),
+    ] = Layout.PAGE,
+    forms: Annotated[
+        list[PageFormat] | None,
         typer.Option(
             "--format",
             "-f",
             show_default=False,
-            help="Output format; without it the suffix of OUT decides, else txt.",
+            help="Output format, repeatable; without it the suffix of OUT decides, else txt.",
         ),
     ] = None,
     out: Annotated[
-        str, typer.Option("--output", "-o", metavar="OUT", help="File to write; - is stdout.")
+        str,
+        typer.Option(
+            "--output", "-o", metavar="OUT", help="File, or FOLDER/ for a file each; - is stdout."
+        ),
     ] = "-",
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", show_default=False, help="Replace OUT if it exists.")
+        bool, typer.Option("--overwrite", show_default=False, help="Replace what exists.")
     ] = False,
+    pages: Annotated[
+        str | None,
+        typer.Option(
+            "--pages",
+            metavar="1,3-5,8-end",
+            show_default=False,
+            help="Pages of PDFs and TIFFs; default all.",
+        ),
+    ] = None,
+    hyphens: Annotated[
+        HyphenChoice,
+        typer.Option(
+            "--hyphens", help="Words split at line ends: left as they are, or put together."
+        ),
+    ] = HyphenChoice.KEEP,
+    overlay: Annotated[
+        Path | None,
+        typer.Option(
+            "--overlay",
+            metavar="PNG",
+            show_default=False,
+            help="Also draw what was found on the picture; further pages go to NAME-2.png.",
+        ),
+    ] = None,
     recursive: Annotated[
         bool,
         typer.Option("--recursive", "-r", show_default=False, help="Search folders to any depth."),
@@ -54,7 +83,7 @@ def read(
             "--min-confidence",
             envvar="OCRTOOL_MIN_CONFIDENCE",
             metavar="0..1",
-            help="Withhold text read with less confidence than this.",
+            help="Mark words read with less confidence than this; of lines, withhold them.",
         ),
     ] = 0.0,
     model: Annotated[
@@ -87,22 +116,21 @@ def read(
     color: ColorChoice = Color.AUTO,
     no_progress: NoProgress = False,
 ) -> int:
-    """Read the text of images.
+    """Read the text of images and PDFs.
 
     \b
     Examples:
-      ocrtool read line.png
-      ocrtool read *.png -f jsonl -o lines.jsonl
-      ocrtool read scans/ --recursive --min-confidence 0.8
-      curl -s https://example.org/line.png | ocrtool read - -f json
+      ocrtool read photo.jpg
+      ocrtool read scan.pdf -o scan.md
+      ocrtool read scans/ -f txt -f pdf -o text/
+      ocrtool read lines/*.png --layout line -f jsonl -o lines.jsonl
+      curl -s https://example.org/photo.png | ocrtool read - -f json
 
-    With txt each image is a line, in the order of the inputs; json is one array; jsonl is one
-    object a line. An image that cannot be read is reported and left out; the others are read, and
-    the exit code is 1 (4 if it is the only one).
+    What cannot be read is reported and left out; the others are read, and the exit code is 1 (that
+    of its own failure if it is the only one).
     """
     console.begin(talk(verbose, quiet, color, no_progress))
     options = ReadOptions(
-        layout=layout,
         model=model,
         engine=engine,
         device=device,
@@ -111,17 +139,47 @@ def read(
     )
     from ocrtool.sources import expand
 
-    sources = list(expand(inputs, recursive))
+    if layout is Layout.LINE:
+        for name, given in (("--pages", pages), ("--overlay", overlay)):
+            if given is not None:
+                raise UsageError(f"{name} is of no use for single lines", "leave out --layout line")
+        sources = list(expand(inputs, recursive))
+        return _read_lines(sources, options, forms or [], out, overwrite)
+    from ocrtool.reading import PageJob, read_pages
+    from ocrtool.selection import PageSelection
+
+    job = PageJob(
+        sources=tuple(expand(inputs, recursive, documents=True)),
+        forms=tuple(forms or ()),
+        out=out,
+        overwrite=overwrite,
+        selection=PageSelection.parse(pages) if pages is not None else PageSelection(),
+        hyphens=hyphens.value,
+        overlay=overlay,
+    )
+    return read_pages(job, options)
+
+
+def _read_lines(
+    sources: list[str | InputError],
+    options: ReadOptions,
+    forms: list[PageFormat],
+    out: str,
+    overwrite: bool,
+) -> int:
+    """Read images of single lines."""
+    from ocrtool.writers import WRITERS
+
+    form = _line_format(forms, out)
     failures: list[str] = []
     with console.output(out, overwrite) as write, console.progress("Reading", len(sources)) as step:
         # After the output was opened: what cannot be written need not be read.
         from ocrtool.recognize import LineReader
-        from ocrtool.writers import WRITERS
 
         reader = LineReader(options)
         images = _images(sources, failures, step)
-        results = _counted(reader.read_stream(images), min_confidence, step)
-        WRITERS[form or _format_of(out)](results, write)
+        results = _counted(reader.read_stream(images), options.min_confidence, step)
+        WRITERS[form](results, write)
         if len(failures) == len(sources) == 1:
             # Raised inside the block, so that no output file appears.
             raise InputError(failures[0])
@@ -167,6 +225,13 @@ def _counted(
         console.say(f"{withheld} withheld, their confidence being below {minimum:g}")
 
 
-def _format_of(out: str) -> TextFormat:
+def _line_format(forms: list[PageFormat], out: str) -> TextFormat:
+    known = {form.value for form in TextFormat}
+    if len(forms) > 1 or any(form.value not in known for form in forms):
+        raise UsageError(
+            "single lines are written in one of txt, json, jsonl", "leave out --layout line"
+        )
+    if forms:
+        return TextFormat(forms[0].value)
     suffix = Path(out).suffix.lower().lstrip(".")
-    return TextFormat(suffix) if suffix in set(TextFormat) else TextFormat.TXT
+    return TextFormat(suffix) if suffix in known else TextFormat.TXT

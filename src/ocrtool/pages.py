@@ -1,0 +1,198 @@
+"""Whole pages to documents: find the lines, read them, put them in order."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ocrtool.assemble import AssembleOptions, ReadLine, ReadWord, assemble
+from ocrtool.document import Block, Box, Cell, Line, Page, Quad, Word
+from ocrtool.inputs import load_image
+from ocrtool.layout.crops import MARGIN, cut_line
+from ocrtool.layout.detector import Detector
+from ocrtool.layout.found import FoundLine, Layout, Region
+from ocrtool.layout.orientation import Turn, page_turn, turn_points, turn_quad
+from ocrtool.options import ReadOptions
+from ocrtool.recognize import LineReader, LineResult
+
+logger = logging.getLogger(__name__)
+
+BACK: dict[Turn, Turn] = {0: 0, 90: 270, 180: 180, 270: 90}
+"""The turn that undoes another."""
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """What reading a page took, by stage."""
+
+    find: float
+    cut: float
+    read: float
+    assemble: float
+
+    def __str__(self) -> str:
+        parts = (("found", self.find), ("cut", self.cut), ("read", self.read))
+        told = ", ".join(f"{name} {1000 * value:.0f} ms" for name, value in parts)
+        return f"{told}, assembled {1000 * self.assemble:.0f} ms"
+
+
+class PageReader:
+    """Reads pages; keeps its models loaded.
+
+    Args:
+        options: Model of the lines, engine, device and the like.
+        assembling: How lines become blocks.
+        detector: Name of a bundled detector or path of a model folder.
+
+    Raises:
+        ModelError: There is no such model, or it is damaged.
+        MissingDependencyError: The engine is not installed.
+        DeviceError: The device that is asked for cannot be used.
+    """
+
+    def __init__(
+        self,
+        options: ReadOptions | None = None,
+        assembling: AssembleOptions | None = None,
+        detector: str = "detector",
+    ) -> None:
+        self.options = options or ReadOptions()
+        self.assembling = assembling or AssembleOptions()
+        asked = self.options
+        # What is not sure enough is marked by the writers, not withheld by the reader.
+        self.lines = LineReader(replace(asked, min_confidence=0.0))
+        self.detector = Detector(detector, asked.engine, asked.device, asked.threads)
+
+    def read(self, image: NDArray[np.uint8], number: int = 1, dpi: float = 0.0) -> Page:
+        """Read a page or picture, whichever way up it lies.
+
+        Args:
+            image: (H, W) grey or (H, W, 3) RGB, uint8.
+            number: Of the page, from 1.
+            dpi: Pixels an inch, where it is known; else 0.
+
+        Returns:
+            The page; all geometry in pixels of ``image`` as it is given.
+
+        Raises:
+            InputError: The array is no image.
+        """
+        clock = [time.perf_counter()]
+        layout = self.detector.find(image)
+        clock.append(time.perf_counter())
+        crops = [("", cut_line(image, line.quad)) for line in layout.lines]
+        clock.append(time.perf_counter())
+        results = list(self.lines.read_stream(crops))
+        clock.append(time.perf_counter())
+        height, width = image.shape[:2]
+        turn = page_turn(layout.lines)
+        upright = turned_layout(layout, turn, width, height)
+        size = (width, height) if turn in (0, 180) else (height, width)
+        readings = [
+            placed(result, line) for result, line in zip(results, layout.lines, strict=True)
+        ]
+        page = assemble(number, size, upright, readings, self.assembling)
+        page = turned_page(page, BACK[turn], *size)
+        page = replace(page, width=width, height=height, turned=turn, dpi=dpi)
+        clock.append(time.perf_counter())
+        logger.info("%d lines: %s", len(results), Seconds(*np.diff(clock).tolist()))
+        return page
+
+
+def read_page(
+    image: NDArray[np.uint8] | Path | str | bytes, options: ReadOptions | None = None
+) -> Page:
+    """Read a page, photo or screenshot; see :class:`PageReader` for many.
+
+    The models are loaded at the first call and kept.
+
+    Args:
+        image: A path, the content of an image file, or pixels (H, W) or (H, W, 3), uint8.
+        options: Model of the lines, engine, device and the like.
+
+    Raises:
+        InputError: It is no image that can be read.
+        ModelError: There is no such model, or it is damaged.
+        MissingDependencyError: The engine is not installed.
+        DeviceError: The device that is asked for cannot be used.
+    """
+    if not isinstance(image, np.ndarray):
+        image = load_image(Path(image) if isinstance(image, str) else image)
+    return _reader(options or ReadOptions()).read(image)
+
+
+@lru_cache(maxsize=1)
+def _reader(options: ReadOptions) -> PageReader:
+    return PageReader(options)
+
+
+def placed(result: LineResult, line: FoundLine) -> ReadLine:
+    """Return a reading whose words are placed along the line, not along its wider picture."""
+    corners = np.array(line.quad)
+    length = float(np.linalg.norm(corners[1] - corners[0]))
+    height = float(np.linalg.norm(corners[3] - corners[0]))
+    margin = MARGIN * height
+    whole = max(length + 2 * margin, 1e-6)
+
+    def along(place: float) -> float:
+        return float(np.clip((place * whole - margin) / max(length, 1e-6), 0.0, 1.0))
+
+    words = (
+        ReadWord(word.text, word.confidence, along(word.start), along(word.end))
+        for word in result.words
+    )
+    return ReadLine(result.text, result.confidence, tuple(words))
+
+
+def turned_layout(layout: Layout, turn: Turn, width: float, height: float) -> Layout:
+    """Return where a layout comes to lie when its image, of this size, is turned."""
+    if turn == 0:
+        return layout
+    lines = (
+        FoundLine(turn_quad(line.quad, turn, width, height), line.confidence)
+        for line in layout.lines
+    )
+    regions = (
+        Region(region.kind, _turned_box(region.box, turn, width, height), region.confidence)
+        for region in layout.regions
+    )
+    return Layout(tuple(lines), tuple(regions))
+
+
+def turned_page(page: Page, turn: Turn, width: float, height: float) -> Page:
+    """Return a page whose geometry is turned with its image, which has this size."""
+    if turn == 0:
+        return page
+
+    def quad(given: Quad) -> Quad:
+        return turn_quad(given, turn, width, height)
+
+    def line(given: Line) -> Line:
+        words = tuple(Word(word.text, word.confidence, quad(word.quad)) for word in given.words)
+        return replace(given, quad=quad(given.quad), words=words)
+
+    def cell(given: Cell) -> Cell:
+        return replace(given, lines=tuple(map(line, given.lines)))
+
+    def block(given: Block) -> Block:
+        return replace(
+            given,
+            box=_turned_box(given.box, turn, width, height),
+            lines=tuple(map(line, given.lines)),
+            cells=tuple(map(cell, given.cells)),
+        )
+
+    return replace(page, blocks=tuple(map(block, page.blocks)))
+
+
+def _turned_box(box: Box, turn: Turn, width: float, height: float) -> Box:
+    corners = np.array([[box.x0, box.y0], [box.x1, box.y1]])
+    turned = turn_points(corners, turn, width, height)
+    (x0, y0), (x1, y1) = turned.min(0).tolist(), turned.max(0).tolist()
+    return Box(x0, y0, x1, y1)

@@ -1,0 +1,123 @@
+"""``ocrtool read``: from inputs to outputs, page by page, with no more than one in memory."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from ocrtool import console
+from ocrtool.errors import EncryptedError, ExitCode, InputError
+from ocrtool.options import ReadOptions
+from ocrtool.outputs import PageOutputs
+from ocrtool.selection import PageSelection
+from ocrtool.sources import STDIN
+from ocrtool.writers import PageFormat, PageWriter, Sheet
+
+if TYPE_CHECKING:
+    from ocrtool.pages import PageReader
+
+
+@dataclass(frozen=True)
+class PageJob:
+    """What is to be read, and where it goes.
+
+    Attributes:
+        sources: Inputs; an error stands for one that cannot be had.
+        forms: Formats; none means what the suffix of ``out`` tells.
+        out: ``-`` for standard output, a file or a folder; see :class:`PageOutputs`.
+        overwrite: Whether files that exist may be replaced.
+        selection: Pages that are wanted of each input.
+        hyphens: What becomes of words that are split at the ends of lines.
+        overlay: Where pictures with what was found are drawn, if wanted.
+    """
+
+    sources: Sequence[str | InputError]
+    forms: Sequence[PageFormat]
+    out: str
+    overwrite: bool
+    selection: PageSelection
+    hyphens: Literal["keep", "join"]
+    overlay: Path | None
+
+
+def read_pages(job: PageJob, options: ReadOptions) -> int:
+    """Read all inputs; one that fails never stops the others.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        InputError: The only input cannot be read.
+        EncryptedError: The only input is encrypted.
+        OutputError: Nothing can be written.
+        ModelError: There is no such model.
+    """
+    outputs = PageOutputs(
+        job.out, job.forms, job.overwrite, options.min_confidence, len(job.sources)
+    )
+    failures = 0
+    overlays = _Overlays(job.overlay, job.overwrite)
+    with outputs.opened(), console.progress("Reading", len(job.sources)) as step:
+        # After the output was opened: what cannot be written need not be read.
+        from ocrtool.assemble import AssembleOptions
+        from ocrtool.pages import PageReader
+
+        reader = PageReader(options, AssembleOptions(hyphens=job.hyphens))
+        for source in job.sources:
+            try:
+                if isinstance(source, InputError):
+                    raise source
+                with outputs.document(source) as writers:
+                    _read_document(reader, source, job.selection, writers, overlays)
+            except (InputError, EncryptedError) as problem:
+                if len(job.sources) == 1:
+                    raise  # its failure is the command's, and no output appears
+                console.error(str(problem))
+                failures += 1
+            step(1)
+    if failures:
+        console.say(f"{len(job.sources) - failures} read, {failures} failed")
+        return ExitCode.FAILED
+    return ExitCode.OK
+
+
+def _read_document(
+    reader: PageReader,
+    source: str,
+    selection: PageSelection,
+    writers: Sequence[PageWriter],
+    overlays: _Overlays,
+) -> None:
+    from ocrtool.inputs import open_pages
+
+    content = sys.stdin.buffer.read() if source == STDIN else Path(source)
+    for image in open_pages(content, selection):
+        page = reader.read(image.picture.pixels, image.number, image.dpi)
+        sheet = Sheet(source, page, image.picture, image.facts)
+        for writer in writers:
+            writer.add(sheet)
+        overlays.add(sheet)
+
+
+class _Overlays:
+    """Draws each page to a file of its own: NAME.png, NAME-2.png and so on."""
+
+    def __init__(self, path: Path | None, overwrite: bool) -> None:
+        self._path = path
+        self._overwrite = overwrite
+        self._count = 0
+
+    def add(self, sheet: Sheet) -> None:
+        if self._path is None:
+            return
+        from ocrtool.writers.overlay import overlay_png
+
+        self._count += 1
+        path = self._path
+        if self._count > 1:
+            path = path.with_name(f"{path.stem}-{self._count}{path.suffix}")
+        with console.output(str(path), self._overwrite, binary=True) as write:
+            write(overlay_png(sheet))
