@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +19,7 @@ from ocrtool.inputs import load_image
 from ocrtool.layout.crops import MARGIN, cut_line
 from ocrtool.layout.detector import Detector
 from ocrtool.layout.found import FoundLine, Layout, Region
-from ocrtool.layout.orientation import Turn, page_turn, turn_points, turn_quad
+from ocrtool.layout.orientation import Turn, page_turn, turn_image, turn_points, turn_quad
 from ocrtool.options import ReadOptions
 from ocrtool.recognize import LineReader, LineResult
 
@@ -25,21 +27,36 @@ logger = logging.getLogger(__name__)
 
 BACK: dict[Turn, Turn] = {0: 0, 90: 270, 180: 180, 270: 90}
 """The turn that undoes another."""
+WAYS: tuple[Turn, ...] = (180, 90, 270)
+LEAST_SURENESS = 0.7
+"""Geometric mean of the letters' probabilities below which a line is a pattern taken for text."""
+
+
+DOUBTFUL = 0.85
+"""Geometric mean of all letters' probabilities below which a page may lie another way."""
+ENOUGH = 3
+"""Lines from which it is worth a look at the other ways."""
+PLAINLY = 0.08
+"""How much surer another way must be."""
 
 
 @dataclass(frozen=True)
-class Seconds:
-    """What reading a page took, by stage."""
+class _Look:
+    """What was read of an image as it lies.
 
-    find: float
-    cut: float
-    read: float
-    assemble: float
+    Attributes:
+        layout: The lines that read surely, and the regions.
+        readings: Of those lines.
+        turn: Which way up their reading directions say that the page lies.
+        sureness: Geometric mean of the probabilities of all letters, sure or not.
+        count: Lines that were found.
+    """
 
-    def __str__(self) -> str:
-        parts = (("found", self.find), ("cut", self.cut), ("read", self.read))
-        told = ", ".join(f"{name} {1000 * value:.0f} ms" for name, value in parts)
-        return f"{told}, assembled {1000 * self.assemble:.0f} ms"
+    layout: Layout
+    readings: tuple[ReadLine, ...]
+    turn: Turn
+    sureness: float
+    count: int
 
 
 class PageReader:
@@ -83,6 +100,28 @@ class PageReader:
         Raises:
             InputError: The array is no image.
         """
+        height, width = image.shape[:2]
+        look: _Look = self._look(image)
+        way: Turn = 0
+        if look.sureness < DOUBTFUL and look.count >= ENOUGH:
+            # Perhaps the direction of its lines was misjudged.
+            others = [(self._look(turn_image(image, other)), other) for other in WAYS]
+            surest, other = max(others, key=lambda pair: pair[0].sureness)
+            if surest.sureness > look.sureness + PLAINLY and surest.count >= ENOUGH:
+                look, way = surest, other
+        start = time.perf_counter()
+        turn = cast(Turn, (way + look.turn) % 360)
+        lying = (width, height) if way in (0, 180) else (height, width)
+        upright = (width, height) if turn in (0, 180) else (height, width)
+        layout = turned_layout(look.layout, look.turn, *lying)
+        page = assemble(number, upright, layout, look.readings, self.assembling)
+        page = turned_page(page, BACK[turn], *upright)
+        page = replace(page, width=width, height=height, turned=turn, dpi=dpi)
+        logger.info("assembled in %.0f ms", 1000 * (time.perf_counter() - start))
+        return page
+
+    def _look(self, image: NDArray[np.uint8]) -> _Look:
+        """Find and read the lines of an image."""
         clock = [time.perf_counter()]
         layout = self.detector.find(image)
         clock.append(time.perf_counter())
@@ -90,19 +129,22 @@ class PageReader:
         clock.append(time.perf_counter())
         results = list(self.lines.read_stream(crops))
         clock.append(time.perf_counter())
-        height, width = image.shape[:2]
-        turn = page_turn(layout.lines)
-        upright = turned_layout(layout, turn, width, height)
-        size = (width, height) if turn in (0, 180) else (height, width)
-        readings = [
-            placed(result, line) for result, line in zip(results, layout.lines, strict=True)
+        sure = [
+            (line, result)
+            for line, result in zip(layout.lines, results, strict=True)
+            if result.sureness >= LEAST_SURENESS
         ]
-        page = assemble(number, size, upright, readings, self.assembling)
-        page = turned_page(page, BACK[turn], *size)
-        page = replace(page, width=width, height=height, turned=turn, dpi=dpi)
-        clock.append(time.perf_counter())
-        logger.info("%d lines: %s", len(results), Seconds(*np.diff(clock).tolist()))
-        return page
+        seconds = 1000 * np.diff(clock)
+        logger.info("%d lines: found in %.0f ms, cut in %.0f, read in %.0f", len(crops), *seconds)
+        letters = sum(len(result.text) for result in results)
+        odds = sum(math.log(max(result.confidence, 1e-30)) for result in results if result.text)
+        return _Look(
+            Layout(tuple(line for line, _ in sure), layout.regions),
+            tuple(placed(result, line) for line, result in sure),
+            page_turn(layout.lines),
+            math.exp(odds / letters) if letters else 0.0,
+            len(results),
+        )
 
 
 def read_page(

@@ -80,6 +80,11 @@ class LineResult:
     words: tuple[Word, ...]
     characters: tuple[float, ...] = ()
 
+    @property
+    def sureness(self) -> float:
+        """Geometric mean of its letters' probabilities: short and long lines compare by it."""
+        return self.confidence ** (1 / len(self.text)) if self.text else 0.0
+
 
 @dataclass(frozen=True)
 class _Place:
@@ -271,12 +276,9 @@ def _surest(results: Sequence[LineResult]) -> LineResult:
     """Return the surest reading of an image and its turned copies; the first is the upright one."""
     upright, *turned = results
     turned = [result for result in turned if len(result.text) >= TURNED_LETTERS]
-    return max((upright, *turned), key=_sureness_a_letter)
-
-
-def _sureness_a_letter(result: LineResult) -> float:
-    # Short texts have high confidences: compare letters, not lines.
-    return result.confidence ** (1 / len(result.text)) if result.text else BLANK_SURENESS
+    if not upright.text:
+        turned = [result for result in turned if result.sureness > BLANK_SURENESS]
+    return max((upright, *turned), key=lambda result: result.sureness)
 
 
 def batches(widths: Sequence[int], most: int) -> Iterator[list[int]]:

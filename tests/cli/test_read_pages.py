@@ -168,4 +168,4 @@ def test_the_overlay_is_the_picture_with_boxes(run_cli, folder: Path, tmp_path: 
 
 def test_verbose_tells_where_the_time_goes(run_cli, folder: Path) -> None:
     told = run_cli("read", folder / "page.png", "-v").err
-    assert "found" in told and "read" in told and "assembled" in told
+    assert "found in" in told and "read in" in told and "assembled in" in told
