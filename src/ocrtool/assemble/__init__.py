@@ -1,0 +1,158 @@
+"""Lines that have been read to a page: order, paragraphs, tables, and what else blocks are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+from ocrtool.assemble.blocks import blocks_of
+from ocrtool.assemble.geometry import part_of, straight_boxes
+from ocrtool.assemble.rows import MARKER
+from ocrtool.document import Block, BlockKind, Box, Line, Page, Word
+from ocrtool.hyphens import CONJUNCTIONS, HYPHENS, Hyphens, mend, words_in
+from ocrtool.layout.found import Layout
+
+__all__ = ["AssembleOptions", "ReadLine", "ReadWord", "assemble", "join_lines"]
+
+JOINED: frozenset[BlockKind] = frozenset({"paragraph", "heading", "caption", "footnote", "list"})
+"""Kinds whose lines run on."""
+PAIR_END = re.compile(rf"\w[{re.escape(HYPHENS)}]$")
+
+
+@dataclass(frozen=True)
+class ReadWord:
+    """A word of a line that has been read.
+
+    Attributes:
+        text: Its characters, no white space.
+        confidence: Probability, 0 to 1, that all of them are right.
+        start: Where it begins along the line, from 0 to 1.
+        end: Where it ends.
+    """
+
+    text: str
+    confidence: float
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
+class ReadLine:
+    """A line that has been read.
+
+    Attributes:
+        text: What it says.
+        confidence: Probability, 0 to 1, that all of it is right.
+        words: Its words in order.
+    """
+
+    text: str
+    confidence: float
+    words: tuple[ReadWord, ...] = ()
+
+
+@dataclass(frozen=True)
+class AssembleOptions:
+    """How lines become text.
+
+    Attributes:
+        hyphens: ``keep`` leaves words that are split at the ends of lines as they stand;
+            ``join`` moves the rest of each up to its first line, where it was the printer who
+            split it.
+        known: Words of other pages of the document, as of `ocrtool.hyphens.words_in`, that help
+            to tell.
+    """
+
+    hyphens: Hyphens = "keep"
+    known: Collection[str] = ()
+
+
+def assemble(
+    number: int,
+    size: tuple[int, int],
+    layout: Layout,
+    readings: Sequence[ReadLine],
+    options: AssembleOptions | None = None,
+) -> Page:
+    """Put a page together from its lines.
+
+    Args:
+        number: Of the page, from 1.
+        size: Width and height of its image in pixels.
+        layout: Lines and regions, upright but for a little skew.
+        readings: What each line of the layout says. Lines without text are left out.
+        options: How lines become text.
+
+    Returns:
+        The page, its blocks in reading order. Every line that has text is in exactly one block.
+
+    Raises:
+        ValueError: There is not one reading a line.
+    """
+    options = options or AssembleOptions()
+    kept = [(found, said) for found, said in zip(layout.lines, readings, strict=True)
+            if said.text.strip()]  # fmt: skip
+    lines = [
+        Line(
+            said.text.strip(),
+            said.confidence,
+            found.quad,
+            tuple(
+                Word(word.text, word.confidence, part_of(found.quad, word.start, word.end))
+                for word in said.words
+            ),
+        )
+        for found, said in kept
+    ]
+    boxes, areas = straight_boxes([line.quad for line in lines], [r.box for r in layout.regions])
+    regions = [
+        replace(region, box=Box(*area))
+        for region, area in zip(layout.regions, areas.tolist(), strict=True)
+    ]
+    blocks = blocks_of(lines, boxes, regions, [r.box for r in layout.regions], size)
+    if options.hyphens == "join":
+        known = words_in(block.text for block in blocks) | set(options.known)
+        blocks = [_mended(block, known) for block in blocks]
+    return Page(number, *size, tuple(blocks))
+
+
+def join_lines(block: Block, known: Collection[str] = ()) -> str:
+    r"""Return the text of a block as one line; of a list, one line an item.
+
+    Words that were split at the ends of lines are put together where it was the printer who split
+    them. The text of tables, code and the like is returned as it is.
+
+    Args:
+        block: A block of a page.
+        known: Words of the document, as of `ocrtool.hyphens.words_in`.
+    """
+    if block.kind not in JOINED:
+        return block.text
+    lines = mend(block.text.split("\n"), known)
+    if block.kind != "list":
+        return _run_on(lines)
+    items: list[str] = []
+    for line in (line for line in lines if line.strip()):
+        if not items or MARKER.match(line.strip()):
+            items.append(line.rstrip())
+        else:
+            items[-1] = _run_on((items[-1], line))
+    return "\n".join(items)
+
+
+def _mended(block: Block, known: Collection[str]) -> Block:
+    if block.kind not in JOINED:
+        return block
+    rows = mend(block.text.split("\n"), known)
+    return replace(block, text="\n".join(row for row in rows if row.strip()))
+
+
+def _run_on(lines: Sequence[str]) -> str:
+    """Join lines with a space, but for a hyphen that belongs to the word around the end."""
+    text = ""
+    for line in (line for line in lines if line.strip()):
+        first = line.split()[0]
+        bound = PAIR_END.search(text) and first[0].isalnum() and first.lower() not in CONJUNCTIONS
+        text += line.strip() if bound else " " + line.strip() if text else line.rstrip()
+    return text
