@@ -114,3 +114,21 @@ def mend(lines: Sequence[str], known: Collection[str] = ()) -> list[str]:
         if whole is not None:
             mended[i], mended[i + 1] = whole, after.lstrip()
     return mended
+
+
+def run_on(lines: Sequence[str], known: Collection[str] = ()) -> str:
+    """Return the lines of a paragraph as one, split words mended.
+
+    Args:
+        lines: Lines of a paragraph.
+        known: Words of the document, as of `words_in`.
+    """
+    text = ""
+    for row in (row.strip() for row in mend(lines, known)):
+        if not row:
+            continue
+        # A hyphen that stays belongs to its word, but for one that stands for a part left out.
+        word = REST.match(row)
+        tied = SPLIT.search(text) and word and word.group().lower() not in CONJUNCTIONS
+        text += row if tied or not text else f" {row}"
+    return text

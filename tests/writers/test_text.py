@@ -173,10 +173,10 @@ def test_markdown_shows_signs_as_they_are() -> None:
     assert written("md", sheet_of(furniture)) == "<!-- header: a - - b -  -->\n"
 
 
-def test_rows_of_a_paragraph_are_kept_by_hard_breaks() -> None:
-    text = "12 High Street\nYork"
+def test_lines_of_a_paragraph_run_on_and_split_words_are_mended() -> None:
+    text = "Whatever is impor-\ntant is well-\nknown: 1990-\n95 was not important."
     assert written("md", sheet_of(block("paragraph", line("x"), text=text))) == (
-        "12 High Street\\\nYork\n"
+        "Whatever is important is well-known: 1990-95 was not important.\n"
     )
 
 

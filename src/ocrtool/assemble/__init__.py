@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
@@ -10,14 +9,13 @@ from ocrtool.assemble.blocks import blocks_of
 from ocrtool.assemble.geometry import part_of, straight_boxes
 from ocrtool.assemble.rows import MARKER
 from ocrtool.document import Block, BlockKind, Box, Line, Page, Word
-from ocrtool.hyphens import CONJUNCTIONS, HYPHENS, Hyphens, mend, words_in
+from ocrtool.hyphens import Hyphens, mend, run_on, words_in
 from ocrtool.layout.found import Layout
 
 __all__ = ["AssembleOptions", "ReadLine", "ReadWord", "assemble", "join_lines"]
 
 JOINED: frozenset[BlockKind] = frozenset({"paragraph", "heading", "caption", "footnote", "list"})
 """Kinds whose lines run on."""
-PAIR_END = re.compile(rf"\w[{re.escape(HYPHENS)}]$")
 
 
 @dataclass(frozen=True)
@@ -129,15 +127,15 @@ def join_lines(block: Block, known: Collection[str] = ()) -> str:
     """
     if block.kind not in JOINED:
         return block.text
-    lines = mend(block.text.split("\n"), known)
+    lines = block.text.split("\n")
     if block.kind != "list":
-        return _run_on(lines)
+        return run_on(lines, known)
     items: list[str] = []
-    for line in (line for line in lines if line.strip()):
+    for line in (line for line in mend(lines, known) if line.strip()):
         if not items or MARKER.match(line.strip()):
             items.append(line.rstrip())
         else:
-            items[-1] = _run_on((items[-1], line))
+            items[-1] = run_on((items[-1], line), known)
     return "\n".join(items)
 
 
@@ -146,13 +144,3 @@ def _mended(block: Block, known: Collection[str]) -> Block:
         return block
     rows = mend(block.text.split("\n"), known)
     return replace(block, text="\n".join(row for row in rows if row.strip()))
-
-
-def _run_on(lines: Sequence[str]) -> str:
-    """Join lines with a space, but for a hyphen that belongs to the word around the end."""
-    text = ""
-    for line in (line for line in lines if line.strip()):
-        first = line.split()[0]
-        bound = PAIR_END.search(text) and first[0].isalnum() and first.lower() not in CONJUNCTIONS
-        text += line.strip() if bound else " " + line.strip() if text else line.rstrip()
-    return text

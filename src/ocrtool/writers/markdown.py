@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 
 from ocrtool.document import Block, BlockKind, Cell
+from ocrtool.hyphens import run_on
 from ocrtool.writers.doubt import marked_block, marked_line
 from ocrtool.writers.sheet import Sheet
 from ocrtool.writers.text import TextForm
@@ -41,9 +42,9 @@ def escape(text: str) -> str:
 
 
 def _paragraph(block: Block, min_confidence: float) -> str:
-    # A row that the text keeps is meant, so it is kept by a hard break.
+    # Lines end where the page's margin was: in Markdown they run on, split words mended.
     rows = marked_block(block, min_confidence).splitlines()
-    return "\\\n".join(escape(row) for row in rows if row.strip())
+    return escape(run_on(rows))
 
 
 def _heading(block: Block, min_confidence: float) -> str:
