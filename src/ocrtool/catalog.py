@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from ocrtool.models.presets import PRESETS
 from ocrtool.vocabulary import SPECIALS
 
 ABOUT = {
+    "detector": "finds lines of text and regions on pages of any kind",
     "line": "text lines of any width: CTC proposes, the decoder verifies",
     "tiny": "square images, read by a small autoregressive decoder",
 }
@@ -33,7 +34,7 @@ class Entry:
     def line(self) -> str:
         """As text for people."""
         size = f"{self.size / 1e6:.1f} MB" if self.size else "-"
-        return f"{self.name:<8} {self.kind:<8} {size:>9}  {self.about}"
+        return f"{self.name:<9} {self.kind:<8} {size:>9}  {self.about}"
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values for JSON."""
@@ -97,6 +98,40 @@ class Description:
         }
 
 
+@dataclass(frozen=True)
+class DetectorDescription:
+    """What a text detector is made of.
+
+    Attributes:
+        name: As it was asked for.
+        kind: ``bundled`` or ``folder``.
+        parameters: Count of the network's trainable numbers.
+        config: Channels and blocks by name.
+        metrics: Scores of the last validation.
+    """
+
+    name: str
+    kind: str
+    parameters: int
+    config: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+
+    def lines(self) -> Iterator[str]:
+        """As text for people."""
+        yield f"{self.name} ({self.kind})"
+        yield f"parameters  {self.parameters:,}"
+        yield "image       1 x any x any pixels, a grey page"
+        for name, value in self.config.items():
+            shown = " > ".join(map(str, value)) if isinstance(value, list) else value
+            yield f"{name:<11} {shown}"
+        for name, value in self.metrics.items():
+            yield f"{name:<11} {value:.4g}" if isinstance(value, float) else f"{name:<11} {value}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values for JSON."""
+        return asdict(self)
+
+
 def entries() -> Iterator[Entry]:
     """List the bundled models, then the other presets that can be trained."""
     bundled = {facts.parent.name: facts.parent for facts in BUNDLED.glob(f"*/{FACTS}")}
@@ -107,7 +142,7 @@ def entries() -> Iterator[Entry]:
         yield Entry(name, "preset", ABOUT.get(name, "network"), 0)
 
 
-def describe(name: str, characters: int) -> Description:
+def describe(name: str, characters: int) -> Description | DetectorDescription:
     """Describe a bundled model, a preset or a model folder; a name means the first that has it.
 
     Args:
@@ -121,12 +156,17 @@ def describe(name: str, characters: int) -> Description:
     if name in PRESETS and not (BUNDLED / name / FACTS).is_file():
         config = replace(PRESETS[name], vocab_size=SPECIALS + characters)
         return Description(name, "preset", _count_network(config), characters, config, {})
-    from ocrtool.engines.base import find_model, read_facts
+    from ocrtool.engines.base import find_model, read_facts, read_raw
 
     folder = find_model(name)
-    facts = read_facts(folder)
     kind = "bundled" if folder.parent == BUNDLED else "folder"
     weights = folder / WEIGHTS
+    raw = read_raw(folder)
+    if raw.get("kind") == "detector":
+        return DetectorDescription(
+            name, kind, _count_file(weights), raw.get("config", {}), raw.get("metrics", {})
+        )
+    facts = read_facts(folder)
     count = _count_file(weights) if weights.is_file() else _count_network(facts.config)
     metrics = facts.raw.get("metrics", {})
     size = len(facts.vocabulary.characters)

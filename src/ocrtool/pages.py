@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 BACK: dict[Turn, Turn] = {0: 0, 90: 270, 180: 180, 270: 90}
 """The turn that undoes another."""
 WAYS: tuple[Turn, ...] = (180, 90, 270)
-LEAST_SURENESS = 0.7
+LEAST_SURENESS = 0.75
 """Geometric mean of the letters' probabilities below which a line is a pattern taken for text."""
 
 

@@ -41,21 +41,37 @@ class ModelFacts:
     raw: dict[str, Any]
 
 
-def read_facts(folder: Path) -> ModelFacts:
-    """Read ``model.json`` of a model folder.
+def read_raw(folder: Path) -> dict[str, Any]:
+    """Read ``model.json`` of a model folder of any kind.
 
     Raises:
         ModelError: It is missing, damaged, or of a newer ocrtool.
     """
     path = folder / FACTS
     try:
-        raw = json.loads(path.read_text("utf-8"))
+        raw: dict[str, Any] = json.loads(path.read_text("utf-8"))
         if raw["schema"] > SCHEMA:
             raise ModelError(f"{folder} is of a newer ocrtool", "upgrade ocrtool")
-        config = ModelConfig.from_dict(raw["config"])
-        vocabulary = Vocabulary.from_json(raw["characters"])
     except OSError as error:
         raise ModelError(f"{folder}: no model there ({error.strerror or error})") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path} is damaged: {error}") from None
+    return raw
+
+
+def read_facts(folder: Path) -> ModelFacts:
+    """Read what ``model.json`` says of a reader.
+
+    Raises:
+        ModelError: It is missing, damaged, of a newer ocrtool, or of no reader.
+    """
+    path = folder / FACTS
+    raw = read_raw(folder)
+    if raw.get("kind") == "detector":
+        raise ModelError(f"{folder} finds text and cannot read it", "name a reader, such as line")
+    try:
+        config = ModelConfig.from_dict(raw["config"])
+        vocabulary = Vocabulary.from_json(raw["characters"])
     except (ValueError, KeyError, TypeError, UsageError) as error:
         raise ModelError(f"{path} is damaged: {error}") from None
     if len(vocabulary) != config.vocab_size:
