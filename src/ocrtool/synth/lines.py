@@ -138,7 +138,10 @@ class LineSource:
         neighbours = None
         if rng.random() < style.neighbours:
             neighbours = [self._neighbour(rng, font, text) for _ in range(2)]
-        sheet = _typeset(rng, text, font, em, neighbours, self._fonts, name)
+        try:
+            sheet = _typeset(rng, text, font, em, neighbours, self._fonts, name)
+        except OSError:  # an outline that FreeType cannot fill ("raster overflow")
+            return None
         if sheet is None:
             return None
         sheet = bending.bend(rng, sheet, style.pose)

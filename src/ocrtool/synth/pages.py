@@ -7,6 +7,7 @@ pixel covers the square from its own coordinates to the next.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -234,14 +235,24 @@ class PageSource:
 
     def _make(self, number: int) -> tuple[str, Canvas | None]:
         """Set page number `number`; None for a scene."""
-        rng = np.random.default_rng((self.seed, number, 0))
         weights = np.array([kind.weight for kind in self.kinds.values()])
-        name = list(self.kinds)[int(rng.choice(len(weights), p=weights / weights.sum()))]
-        make = self.kinds[name].make
-        return name, make(rng, self._press) if make else None
+        for attempt in itertools.count():
+            rng = np.random.default_rng((self.seed, number, attempt))
+            name = list(self.kinds)[int(rng.choice(len(weights), p=weights / weights.sum()))]
+            make = self.kinds[name].make
+            try:
+                return name, make(rng, self._press) if make else None
+            except OSError:  # an outline that FreeType cannot fill: another page
+                continue
+        raise AssertionError("some page can be set")
 
     def _scene(self, rng: Random, shape: tuple[int, int]) -> DrawnPage:
-        image, found = draw_scene(rng, self._press, shape)
+        while True:
+            try:
+                image, found = draw_scene(rng, self._press, shape)
+                break
+            except OSError:  # an outline that FreeType cannot fill: another scene
+                continue
         lines = (_line(line.outline, line.text, line.board) for line in found)
         return DrawnPage(image, tuple(lines), (), 0, "scene")
 
