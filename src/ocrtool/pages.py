@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtool.assemble import AssembleOptions, ReadLine, ReadWord, assemble
+from ocrtool.assemble.geometry import part_of
 from ocrtool.document import Block, Box, Cell, Line, Page, Quad, Word
 from ocrtool.inputs import load_image
 from ocrtool.layout.crops import MARGIN, cut_line
@@ -130,7 +131,7 @@ class PageReader:
         results = list(self.lines.read_stream(crops))
         clock.append(time.perf_counter())
         sure = [
-            (line, result)
+            placed(result, line)
             for line, result in zip(layout.lines, results, strict=True)
             if result.sureness >= LEAST_SURENESS
         ]
@@ -140,7 +141,7 @@ class PageReader:
         odds = sum(math.log(max(result.confidence, 1e-30)) for result in results if result.text)
         return _Look(
             Layout(tuple(line for line, _ in sure), layout.regions),
-            tuple(placed(result, line) for line, result in sure),
+            tuple(said for _, said in sure),
             page_turn(layout.lines),
             math.exp(odds / letters) if letters else 0.0,
             len(results),
@@ -174,22 +175,35 @@ def _reader(options: ReadOptions) -> PageReader:
     return PageReader(options)
 
 
-def placed(result: LineResult, line: FoundLine) -> ReadLine:
-    """Return a reading whose words are placed along the line, not along its wider picture."""
+def placed(result: LineResult, line: FoundLine) -> tuple[FoundLine, ReadLine]:
+    """Return a line cut to its words, and its reading with the words placed along it.
+
+    The reader saw a picture a little wider than the line that was found; and what was found may
+    reach beyond the text into the white between columns, which then could not be told from the
+    white between words.
+    """
     corners = np.array(line.quad)
-    length = float(np.linalg.norm(corners[1] - corners[0]))
-    height = float(np.linalg.norm(corners[3] - corners[0]))
-    margin = MARGIN * height
-    whole = max(length + 2 * margin, 1e-6)
+    length = max(float(np.linalg.norm(corners[1] - corners[0])), 1e-6)
+    margin = MARGIN * float(np.linalg.norm(corners[3] - corners[0])) / length
 
     def along(place: float) -> float:
-        return float(np.clip((place * whole - margin) / max(length, 1e-6), 0.0, 1.0))
+        return float(np.clip(place * (1 + 2 * margin) - margin, 0.0, 1.0))
 
+    spans = [(along(word.start), along(word.end)) for word in result.words]
+    first, last = spans[0][0], spans[-1][1]
+    if last <= first:
+        first, last = 0.0, 1.0
     words = (
-        ReadWord(word.text, word.confidence, along(word.start), along(word.end))
-        for word in result.words
+        ReadWord(
+            word.text,
+            word.confidence,
+            (start - first) / (last - first),
+            (end - first) / (last - first),
+        )
+        for word, (start, end) in zip(result.words, spans, strict=True)
     )
-    return ReadLine(result.text, result.confidence, tuple(words))
+    cut = FoundLine(part_of(line.quad, first, last), line.confidence)
+    return cut, ReadLine(result.text, result.confidence, tuple(words))
 
 
 def turned_layout(layout: Layout, turn: Turn, width: float, height: float) -> Layout:
