@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from ocrtool.assemble.blocks import blocks_of
 from ocrtool.assemble.geometry import part_of, straight_boxes
+from ocrtool.assemble.parted import part_lines
 from ocrtool.assemble.rows import MARKER
 from ocrtool.document import Block, BlockKind, Box, Line, Page, Word
 from ocrtool.hyphens import Hyphens, mend, run_on, words_in
@@ -103,6 +104,7 @@ def assemble(
         )
         for found, said in kept
     ]
+    lines = part_lines(lines)
     boxes, areas = straight_boxes([line.quad for line in lines], [r.box for r in layout.regions])
     regions = [
         replace(region, box=Box(*area))

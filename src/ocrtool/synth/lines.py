@@ -59,8 +59,8 @@ STYLES: dict[str, Style] = {
         0.10, mono=1.0, typewriter=0.8, plain=1.0, neighbours=0.6, contrast=(60, 220)
     ),
     "receipt": Style(0.07, mono=0.5, neighbours=0.4, contrast=(50, 200), pose=PHOTO),
-    "scene": Style(  # two lines of three: words are quick to learn from, and need it most
-        1.3,
+    "scene": Style(  # three lines of five: words are quick to learn from, and need it most
+        1.0,
         mono=0.02,
         plain=0.5,
         neighbours=0.15,
