@@ -16,8 +16,14 @@ from ocrtool.errors import UsageError
 class Layout(StrEnum):
     """What an input image holds."""
 
+    AUTO = "auto"
+    """A page, or where that finds next to nothing in a small image, perhaps one line."""
     PAGE = "page"
-    """Anything: a page, a photo, a screenshot; its text is looked for."""
+    """Anything: a page, a photo, a screenshot; its text is looked for and put in order."""
+    BLOCK = "block"
+    """One column of rows, read from top to bottom and each from left to right."""
+    SPARSE = "sparse"
+    """Labels here and there, each of them a paragraph."""
     LINE = "line"
     """One line of text, nothing else."""
 

@@ -39,6 +39,10 @@ ENOUGH = 3
 """Lines from which it is worth a look at the other ways."""
 PLAINLY = 0.08
 """How much surer another way must be."""
+SMALL = 400_000
+"""Pixels up to which an image with next to nothing on it may be a single line, cut out tight."""
+LONE_SURENESS = 0.9
+"""What the letters of such a line must come to: the whole image was read, text or not."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,11 @@ class _Look:
     sureness: float
     count: int
 
+    @property
+    def letters(self) -> int:
+        """How many were read surely."""
+        return sum(len(said.text) for said in self.readings)
+
 
 class PageReader:
     """Reads pages; keeps its models loaded.
@@ -67,6 +76,8 @@ class PageReader:
         options: Model of the lines, engine, device and the like.
         assembling: How lines become blocks.
         detector: Name of a bundled detector or path of a model folder.
+        lone_lines: Whether a small image on which less than two lines are found is also read as
+            if it were a line.
 
     Raises:
         ModelError: There is no such model, or it is damaged.
@@ -79,8 +90,10 @@ class PageReader:
         options: ReadOptions | None = None,
         assembling: AssembleOptions | None = None,
         detector: str = "detector",
+        lone_lines: bool = False,
     ) -> None:
         self.options = options or ReadOptions()
+        self.lone_lines = lone_lines
         self.assembling = assembling or AssembleOptions()
         asked = self.options
         # What is not sure enough is marked by the writers, not withheld by the reader.
@@ -110,6 +123,11 @@ class PageReader:
             surest, other = max(others, key=lambda pair: pair[0].sureness)
             if surest.sureness > look.sureness + PLAINLY and surest.count >= ENOUGH:
                 look, way = surest, other
+        if self.lone_lines and look.count < 2 and height * width <= SMALL:
+            lone = self._lone_line(image)
+            # A letter may have been left out of what was found.
+            if lone is not None and (lone.letters, lone.sureness) > (look.letters, look.sureness):
+                look, way = lone, 0
         start = time.perf_counter()
         turn = cast(Turn, (way + look.turn) % 360)
         lying = (width, height) if way in (0, 180) else (height, width)
@@ -147,6 +165,16 @@ class PageReader:
             len(results),
         )
 
+    def _lone_line(self, image: NDArray[np.uint8]) -> _Look | None:
+        """Read an image as if it were a line; nothing where that makes no sense."""
+        (result,) = self.lines.read_stream([("", image)])
+        if not result.text or result.sureness < LONE_SURENESS:
+            return None
+        height, width = image.shape[:2]
+        whole = FoundLine(((0, 0), (width, 0), (width, height), (0, height)), result.confidence)
+        line, said = placed(result, whole, margin=0.0)
+        return _Look(Layout((line,)), (said,), 0, result.sureness, 1)
+
 
 def read_page(
     image: NDArray[np.uint8] | Path | str | bytes, options: ReadOptions | None = None
@@ -172,19 +200,25 @@ def read_page(
 
 @lru_cache(maxsize=1)
 def _reader(options: ReadOptions) -> PageReader:
-    return PageReader(options)
+    return PageReader(options, lone_lines=True)
 
 
-def placed(result: LineResult, line: FoundLine) -> tuple[FoundLine, ReadLine]:
+def placed(
+    result: LineResult, line: FoundLine, margin: float = MARGIN
+) -> tuple[FoundLine, ReadLine]:
     """Return a line cut to its words, and its reading with the words placed along it.
 
-    The reader saw a picture a little wider than the line that was found; and what was found may
-    reach beyond the text into the white between columns, which then could not be told from the
-    white between words.
+    What was found may reach beyond the text into the white between columns, which then could not
+    be told from the white between words.
+
+    Args:
+        result: What was read.
+        line: Where.
+        margin: How much wider the picture was that was read, at each end, in heights of the line.
     """
     corners = np.array(line.quad)
     length = max(float(np.linalg.norm(corners[1] - corners[0])), 1e-6)
-    margin = MARGIN * float(np.linalg.norm(corners[3] - corners[0])) / length
+    margin *= float(np.linalg.norm(corners[3] - corners[0])) / length
 
     def along(place: float) -> float:
         return float(np.clip(place * (1 + 2 * margin) - margin, 0.0, 1.0))

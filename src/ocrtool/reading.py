@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from ocrtool import console
+from ocrtool import clipboard, console
 from ocrtool.errors import EncryptedError, ExitCode, InputError
-from ocrtool.options import ReadOptions
+from ocrtool.options import Layout, ReadOptions
 from ocrtool.outputs import PageOutputs
 from ocrtool.selection import PageSelection
-from ocrtool.sources import STDIN
-from ocrtool.writers import PageFormat, PageWriter, Sheet
+from ocrtool.sources import content_of
+from ocrtool.writers import PageFormat, PageWriter, Sheet, open_writer
 
 if TYPE_CHECKING:
     from ocrtool.pages import PageReader
+
+
+_ORDERS: dict[Layout, Literal["page", "block", "sparse"]] = {
+    Layout.AUTO: "page",
+    Layout.PAGE: "page",
+    Layout.BLOCK: "block",
+    Layout.SPARSE: "sparse",
+}
 
 
 @dataclass(frozen=True)
@@ -30,8 +37,10 @@ class PageJob:
         out: ``-`` for standard output, a file or a folder; see :class:`PageOutputs`.
         overwrite: Whether files that exist may be replaced.
         selection: Pages that are wanted of each input.
+        layout: What an image holds; not ``line``, which has no pages.
         hyphens: What becomes of words that are split at the ends of lines.
         overlay: Where pictures with what was found are drawn, if wanted.
+        copy: Whether the text is also left on the clipboard.
     """
 
     sources: Sequence[str | InputError]
@@ -39,8 +48,10 @@ class PageJob:
     out: str
     overwrite: bool
     selection: PageSelection
+    layout: Layout
     hyphens: Literal["keep", "join"]
     overlay: Path | None
+    copy: bool = False
 
 
 def read_pages(job: PageJob, options: ReadOptions) -> int:
@@ -52,7 +63,7 @@ def read_pages(job: PageJob, options: ReadOptions) -> int:
     Raises:
         InputError: The only input cannot be read.
         EncryptedError: The only input is encrypted.
-        OutputError: Nothing can be written.
+        OutputError: Nothing can be written, or copied to the clipboard.
         ModelError: There is no such model.
     """
     outputs = PageOutputs(
@@ -60,24 +71,30 @@ def read_pages(job: PageJob, options: ReadOptions) -> int:
     )
     failures = 0
     overlays = _Overlays(job.overlay, job.overwrite)
+    copied: list[str | bytes] = []
+    copying = [open_writer(PageFormat.TXT, copied.append, options.min_confidence)] * job.copy
     with outputs.opened(), console.progress("Reading", len(job.sources)) as step:
         # After the output was opened: what cannot be written need not be read.
         from ocrtool.assemble import AssembleOptions
         from ocrtool.pages import PageReader
 
-        reader = PageReader(options, AssembleOptions(hyphens=job.hyphens))
+        assembling = AssembleOptions(hyphens=job.hyphens, order=_ORDERS[job.layout])
+        reader = PageReader(options, assembling, lone_lines=job.layout is Layout.AUTO)
         for source in job.sources:
             try:
                 if isinstance(source, InputError):
                     raise source
                 with outputs.document(source) as writers:
-                    _read_document(reader, source, job.selection, writers, overlays)
+                    _read_document(reader, source, job.selection, [*writers, *copying], overlays)
             except (InputError, EncryptedError) as problem:
                 if len(job.sources) == 1:
                     raise  # its failure is the command's, and no output appears
                 console.error(str(problem))
                 failures += 1
             step(1)
+    for writer in copying:
+        writer.finish()
+        clipboard.put("".join(str(part) for part in copied))
     if failures:
         console.say(f"{len(job.sources) - failures} read, {failures} failed")
         return ExitCode.FAILED
@@ -93,7 +110,7 @@ def _read_document(
 ) -> None:
     from ocrtool.inputs import open_pages
 
-    content = sys.stdin.buffer.read() if source == STDIN else Path(source)
+    content = content_of(source)
     for image in open_pages(content, selection):
         page = reader.read(image.picture.pixels, image.number, image.dpi)
         sheet = Sheet(source, page, image.picture, image.facts)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import glob
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ocrtool import clipboard
 from ocrtool.errors import InputError, UsageError
 
 STDIN = "-"
@@ -55,6 +57,19 @@ def expand(
                 yield InputError(f"nothing matches {given}")
         else:
             yield given
+
+
+def content_of(source: str) -> Path | bytes:
+    """Return what there is to read of an input: its path, or its content where it has none.
+
+    Raises:
+        InputError: There is no image on the clipboard.
+    """
+    if source == STDIN:
+        return sys.stdin.buffer.read()
+    if source == clipboard.SOURCE:
+        return clipboard.grab()
+    return Path(source)
 
 
 def _folder(folder: Path, recursive: bool, documents: bool) -> Iterator[str | InputError]:

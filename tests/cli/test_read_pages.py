@@ -169,3 +169,31 @@ def test_the_overlay_is_the_picture_with_boxes(run_cli, folder: Path, tmp_path: 
 def test_verbose_tells_where_the_time_goes(run_cli, folder: Path) -> None:
     told = run_cli("read", folder / "page.png", "-v").err
     assert "found in" in told and "read in" in told and "assembled in" in told
+
+
+def test_layouts_differ_in_order_and_in_paragraphs(run_cli, tmp_path: Path) -> None:
+    page = Image.new("L", (1000, 330), 250)
+    for x, name in ((60, "left"), (560, "right")):
+        rows = [f"the {name} column of text", "goes on in this line", "and has its end here"]
+        page.paste(drawn("\n".join(rows), (440, 330)).crop((80, 0, 440, 330)), (x, 0))
+    page.save(tmp_path / "columns.png")
+
+    def read(layout: str) -> str:
+        done = run_cli("read", tmp_path / "columns.png", "--layout", layout)
+        assert (done.code, done.err) == (0, "")
+        return done.out
+
+    by_column, by_row, apart = read("page"), read("block"), read("sparse")
+    assert by_column.index("end here") < by_column.index("right")
+    assert by_row.index("right") < by_row.index("goes on")
+    assert read("auto") == by_column
+    assert apart.strip().count("\n\n") == 5
+    assert sorted(by_row.split()) == sorted(by_column.split()) == sorted(apart.split())
+
+
+def test_a_word_that_was_cut_out_tight_is_read(run_cli, tmp_path: Path) -> None:
+    page = drawn("Lighthouse", (400, 120))
+    page.crop((88, 64, 285, 101)).save(tmp_path / "word.png")
+    assert run_cli("read", tmp_path / "word.png").out.split() == ["Lighthouse"]
+    Image.new("L", (172, 32), 240).save(tmp_path / "white.png")
+    assert run_cli("read", tmp_path / "white.png").out == ""

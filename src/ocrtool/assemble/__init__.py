@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
-from ocrtool.assemble.blocks import blocks_of
+from ocrtool.assemble.blocks import blocks_of, rows_as_blocks
 from ocrtool.assemble.geometry import part_of, straight_boxes
 from ocrtool.assemble.parted import part_lines
 from ocrtool.assemble.rows import MARKER
@@ -14,6 +15,8 @@ from ocrtool.hyphens import Hyphens, mend, run_on, words_in
 from ocrtool.layout.found import Layout
 
 __all__ = ["AssembleOptions", "ReadLine", "ReadWord", "assemble", "join_lines"]
+
+Order = Literal["page", "block", "sparse"]
 
 JOINED: frozenset[BlockKind] = frozenset({"paragraph", "heading", "caption", "footnote", "list"})
 """Kinds whose lines run on."""
@@ -61,10 +64,13 @@ class AssembleOptions:
             split it.
         known: Words of other pages of the document, as of `ocrtool.hyphens.words_in`, that help
             to tell.
+        order: ``page`` looks for columns, tables and the like; ``block`` takes all for rows of
+            one column; ``sparse`` makes every line a paragraph.
     """
 
     hyphens: Hyphens = "keep"
     known: Collection[str] = ()
+    order: Order = "page"
 
 
 def assemble(
@@ -104,13 +110,17 @@ def assemble(
         )
         for found, said in kept
     ]
-    lines = part_lines(lines)
+    if options.order == "page":
+        lines = part_lines(lines)
     boxes, areas = straight_boxes([line.quad for line in lines], [r.box for r in layout.regions])
-    regions = [
-        replace(region, box=Box(*area))
-        for region, area in zip(layout.regions, areas.tolist(), strict=True)
-    ]
-    blocks = blocks_of(lines, boxes, regions, [r.box for r in layout.regions], size)
+    if options.order == "page":
+        regions = [
+            replace(region, box=Box(*area))
+            for region, area in zip(layout.regions, areas.tolist(), strict=True)
+        ]
+        blocks = blocks_of(lines, boxes, regions, [r.box for r in layout.regions], size)
+    else:
+        blocks = rows_as_blocks(lines, boxes, apart=options.order == "sparse")
     if options.hyphens == "join":
         known = words_in(block.text for block in blocks) | set(options.known)
         blocks = [_mended(block, known) for block in blocks]

@@ -17,6 +17,7 @@ from ocrtool.document import Block, BlockKind, Box, Line
 from ocrtool.layout.columns import AMOUNT
 from ocrtool.layout.found import Region
 from ocrtool.layout.order import owners, reading_order
+from ocrtool.layout.order import rows as side_by_side
 
 Boxes = NDArray[np.float32]
 
@@ -69,6 +70,28 @@ def blocks_of(
             drafts.append(Draft(kind, tuple(found), region=region))
     drafts = furnished(_captioned(drafts, regions, metrics), metrics, size[1])
     return [_block(draft, metrics, places) for draft in drafts]
+
+
+def rows_as_blocks(lines: Sequence[Line], boxes: Boxes, apart: bool) -> list[Block]:
+    """Group lines from top to bottom, whatever columns they may stand in.
+
+    Args:
+        lines: Lines that have text.
+        boxes: (N, 4) of them on the straightened page, in pixels.
+        apart: Whether each line is a paragraph; else all are rows of one column.
+
+    Returns:
+        Blocks that together hold every line once.
+    """
+    if not lines:
+        return []
+    metrics = metrics_of(lines, boxes)
+    order = [i for row in side_by_side(boxes, np.arange(len(lines))) for i in row]
+    if apart:
+        drafts = [Draft("paragraph", tuple(rows_of(lines, boxes, [i]))) for i in order]
+    else:
+        drafts = _flow(rows_of(lines, boxes, order), metrics, sum(len(x.text) for x in lines))
+    return [_block(draft, metrics, ()) for draft in drafts]
 
 
 def _flow(rows: Sequence[Row], metrics: Metrics, letters: int) -> list[Draft]:

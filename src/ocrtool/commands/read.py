@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -24,13 +23,21 @@ if TYPE_CHECKING:
 
 def read(
     inputs: Annotated[
-        list[str],
-        typer.Argument(metavar="INPUT", help="Images, folders, patterns, or - for standard input."),
-    ],
+        list[str] | None,
+        typer.Argument(
+            metavar="INPUT",
+            show_default=False,
+            help="Images, PDFs, folders, patterns, or - for standard input.",
+        ),
+    ] = None,
     layout: Annotated[
         Layout,
-        typer.Option("--layout", help="What an image holds: a page of any kind, or one line."),
-    ] = Layout.PAGE,
+        typer.Option(
+            "--layout",
+            help="What an image holds: a page of any kind, one block of rows, text here and there, "
+            "or a single line.",
+        ),
+    ] = Layout.AUTO,
     forms: Annotated[
         list[PageFormat] | None,
         typer.Option(
@@ -76,6 +83,14 @@ def read(
     recursive: Annotated[
         bool,
         typer.Option("--recursive", "-r", show_default=False, help="Search folders to any depth."),
+    ] = False,
+    from_clipboard: Annotated[
+        bool,
+        typer.Option("--clipboard", show_default=False, help="Read the image on the clipboard."),
+    ] = False,
+    copy: Annotated[
+        bool,
+        typer.Option("--copy", show_default=False, help="Also leave the text on the clipboard."),
     ] = False,
     min_confidence: Annotated[
         float,
@@ -125,6 +140,7 @@ def read(
       ocrtool read scans/ -f txt -f pdf -o text/
       ocrtool read lines/*.png --layout line -f jsonl -o lines.jsonl
       curl -s https://example.org/photo.png | ocrtool read - -f json
+      ocrtool read --clipboard --copy
 
     What cannot be read is reported and left out; the others are read, and the exit code is 1 (that
     of its own failure if it is the only one).
@@ -137,25 +153,31 @@ def read(
         threads=threads,
         min_confidence=min_confidence,
     )
+    from ocrtool.clipboard import SOURCE
     from ocrtool.sources import expand
 
+    given = [*(inputs or []), *[SOURCE] * from_clipboard]
+    if not given:
+        raise UsageError("nothing to read", "name images, or give --clipboard; see --help")
     if layout is Layout.LINE:
-        for name, given in (("--pages", pages), ("--overlay", overlay)):
-            if given is not None:
+        for name, value in (("--pages", pages), ("--overlay", overlay)):
+            if value is not None:
                 raise UsageError(f"{name} is of no use for single lines", "leave out --layout line")
-        sources = list(expand(inputs, recursive))
-        return _read_lines(sources, options, forms or [], out, overwrite)
+        sources = list(expand(given, recursive))
+        return _read_lines(sources, options, forms or [], out, overwrite, copy)
     from ocrtool.reading import PageJob, read_pages
     from ocrtool.selection import PageSelection
 
     job = PageJob(
-        sources=tuple(expand(inputs, recursive, documents=True)),
+        sources=tuple(expand(given, recursive, documents=True)),
         forms=tuple(forms or ()),
         out=out,
         overwrite=overwrite,
         selection=PageSelection.parse(pages) if pages is not None else PageSelection(),
+        layout=layout,
         hyphens=hyphens.value,
         overlay=overlay,
+        copy=copy,
     )
     return read_pages(job, options)
 
@@ -166,23 +188,28 @@ def _read_lines(
     forms: list[PageFormat],
     out: str,
     overwrite: bool,
+    copy: bool,
 ) -> int:
     """Read images of single lines."""
+    from ocrtool import clipboard
     from ocrtool.writers import WRITERS
 
     form = _line_format(forms, out)
     failures: list[str] = []
+    texts: list[str] = []
     with console.output(out, overwrite) as write, console.progress("Reading", len(sources)) as step:
         # After the output was opened: what cannot be written need not be read.
         from ocrtool.recognize import LineReader
 
         reader = LineReader(options)
         images = _images(sources, failures, step)
-        results = _counted(reader.read_stream(images), options.min_confidence, step)
+        results = _counted(reader.read_stream(images), options.min_confidence, step, texts)
         WRITERS[form](results, write)
         if len(failures) == len(sources) == 1:
             # Raised inside the block, so that no output file appears.
             raise InputError(failures[0])
+    if copy:
+        clipboard.put("\n".join(texts))
     if failures:
         console.say(f"{len(sources) - len(failures)} read, {len(failures)} failed")
         return ExitCode.FAILED
@@ -194,15 +221,14 @@ def _images(
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Load images one by one; those that cannot be read are told and noted in ``failures``."""
     from ocrtool.inputs import load_image
-    from ocrtool.sources import STDIN
+    from ocrtool.sources import content_of
 
     alone = isinstance(sources, Sequence) and len(sources) == 1
     for source in sources:
         try:
             if isinstance(source, InputError):
                 raise source
-            content = sys.stdin.buffer.read() if source == STDIN else Path(source)
-            image = load_image(content)
+            image = load_image(content_of(source))
         except InputError as problem:
             failures.append(str(problem))
             if not alone:  # The only input's failure is the command's, and told as such.
@@ -213,13 +239,17 @@ def _images(
 
 
 def _counted(
-    results: Iterable[LineResult], minimum: float, step: Callable[[int], None]
+    results: Iterable[LineResult],
+    minimum: float,
+    step: Callable[[int], None],
+    texts: list[str],
 ) -> Iterator[LineResult]:
-    """Move the progress on with each result, and tell how many were withheld."""
+    """Move the progress on with each result, collect texts, and tell how many were withheld."""
     withheld = 0
     for result in results:
         step(1)
         withheld += result.confidence < minimum
+        texts.append(result.text)
         yield result
     if withheld:
         console.say(f"{withheld} withheld, their confidence being below {minimum:g}")
