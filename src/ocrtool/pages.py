@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -31,6 +32,14 @@ BACK: dict[Turn, Turn] = {0: 0, 90: 270, 180: 180, 270: 90}
 WAYS: tuple[Turn, ...] = (180, 90, 270)
 LEAST_SURENESS = 0.75
 """Geometric mean of the letters' probabilities below which a line is a pattern taken for text."""
+LEAST_HEIGHT = 5.5
+"""Pixels; nobody can read lower lines."""
+MANY, SAMPLE = 200, 24
+"""Lines from which it is first asked whether they are text at all, and lines that answer it."""
+SHORT = 3
+"""Letters up to which a stain may look like text, so that the detector must be sure of it, too."""
+SHORT_SURENESS, SIGN_SURENESS = 0.6, 0.75
+"""Least product of both for short lines, and for those without a letter or digit."""
 
 
 DOUBTFUL = 0.85
@@ -119,10 +128,10 @@ class PageReader:
         way: Turn = 0
         if look.sureness < DOUBTFUL and look.count >= ENOUGH:
             # Perhaps the direction of its lines was misjudged.
-            others = [(self._look(turn_image(image, other)), other) for other in WAYS]
+            others = [(self._look(turn_image(image, other), SAMPLE), other) for other in WAYS]
             surest, other = max(others, key=lambda pair: pair[0].sureness)
             if surest.sureness > look.sureness + PLAINLY and surest.count >= ENOUGH:
-                look, way = surest, other
+                look, way = self._look(turn_image(image, other)), other
         if self.lone_lines and look.count < 2 and height * width <= SMALL:
             lone = self._lone_line(image)
             # A letter may have been left out of what was found.
@@ -139,22 +148,27 @@ class PageReader:
         logger.info("assembled in %.0f ms", 1000 * (time.perf_counter() - start))
         return page
 
-    def _look(self, image: NDArray[np.uint8]) -> _Look:
-        """Find and read the lines of an image."""
-        clock = [time.perf_counter()]
+    def _look(self, image: NDArray[np.uint8], most: int = 0) -> _Look:
+        """Find and read the lines of an image.
+
+        Args:
+            image: As it lies.
+            most: Lines that are read, the longest ones; 0 for all.
+        """
+        start = time.perf_counter()
         layout = self.detector.find(image)
-        clock.append(time.perf_counter())
-        crops = [("", cut_line(image, line.quad)) for line in layout.lines]
-        clock.append(time.perf_counter())
-        results = list(self.lines.read_stream(crops))
-        clock.append(time.perf_counter())
-        sure = [
-            placed(result, line)
-            for line, result in zip(layout.lines, results, strict=True)
-            if result.sureness >= LEAST_SURENESS
-        ]
-        seconds = 1000 * np.diff(clock)
-        logger.info("%d lines: found in %.0f ms, cut in %.0f, read in %.0f", len(crops), *seconds)
+        seconds = time.perf_counter() - start
+        logger.info("%d lines found in %.0f ms", len(layout.lines), 1000 * seconds)
+        lines = sorted(layout.lines, key=_length, reverse=True)
+        lines = [line for line in lines if _height(line) >= LEAST_HEIGHT][: most or None]
+        if len(lines) > MANY:
+            # The dots of a half-tone, the weave of a cloth: a look at some of them is enough.
+            some = self._read(image, lines[:: len(lines) // SAMPLE])
+            if not any(is_text(line, result) for line, result in some):
+                lines = []
+        read = self._read(image, lines)
+        results = [result for _, result in read]
+        sure = [placed(result, line) for line, result in read if is_text(line, result)]
         letters = sum(len(result.text) for result in results)
         odds = sum(math.log(max(result.confidence, 1e-30)) for result in results if result.text)
         return _Look(
@@ -162,8 +176,19 @@ class PageReader:
             tuple(said for _, said in sure),
             page_turn(layout.lines),
             math.exp(odds / letters) if letters else 0.0,
-            len(results),
+            len(layout.lines),
         )
+
+    def _read(
+        self, image: NDArray[np.uint8], lines: Sequence[FoundLine]
+    ) -> list[tuple[FoundLine, LineResult]]:
+        start = time.perf_counter()
+        crops = [("", cut_line(image, line.quad)) for line in lines]
+        middle = time.perf_counter()
+        results = list(self.lines.read_stream(crops))
+        seconds = (middle - start, time.perf_counter() - middle)
+        logger.info("%d lines cut in %.0f ms, read in %.0f", len(lines), *np.multiply(seconds, 1e3))
+        return list(zip(lines, results, strict=True))
 
     def _lone_line(self, image: NDArray[np.uint8]) -> _Look | None:
         """Read an image as if it were a line; nothing where that makes no sense."""
@@ -201,6 +226,24 @@ def read_page(
 @lru_cache(maxsize=1)
 def _reader(options: ReadOptions) -> PageReader:
     return PageReader(options, lone_lines=True)
+
+
+def _length(line: FoundLine) -> float:
+    return math.dist(line.quad[0], line.quad[1])
+
+
+def _height(line: FoundLine) -> float:
+    return math.dist(line.quad[0], line.quad[3])
+
+
+def is_text(line: FoundLine, result: LineResult) -> bool:
+    """Tell text from what only looks like it, by how surely it was found and read."""
+    if result.sureness < LEAST_SURENESS or not result.text:
+        return False
+    both = line.confidence * result.sureness
+    if not any(letter.isalnum() for letter in result.text):
+        return both >= SIGN_SURENESS
+    return len(result.text) > SHORT or both >= SHORT_SURENESS
 
 
 def placed(

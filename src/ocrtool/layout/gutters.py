@@ -75,7 +75,8 @@ def _best_band(page: Lines, chosen: Index) -> tuple[float, Band | None]:
             length, first, last = found
             inside = np.arange(first, last)
             left, right = chosen[inside[is_left[inside]]], chosen[inside[~is_left[inside]]]
-            if are_columns(page, left, right):
+            # What hangs on to the lines beside a gutter may be all that there is of a side.
+            if len(left) and len(right) and are_columns(page, left, right):
                 best = length
                 band = Band(chosen[:first], left, right, chosen[last:])
     return best, band

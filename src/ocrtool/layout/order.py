@@ -11,6 +11,7 @@ analysis", 2002); whether they part columns or the cells of rows is judged in
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,8 +28,13 @@ INSIDE = 0.6
 """Share of a line's area that lies in a region of which the line is a part."""
 TURNED = 4.0
 """Height of a box, in widths and in lines, from which its line is taken to run up or down."""
-WORD_GAP, WIDE_WORD_GAP = 0.6, 1.5
-"""Greatest space between words, in heights of a line, and in lines that are set very wide."""
+WORD_GAP, WIDE_WORD_GAP = 0.6, 2.5
+"""Greatest space between words, in heights of a line, and in lines that are set very wide or have
+typewriters' double spaces."""
+SENTENCE_END, SENTENCE_START = (
+    re.compile("[.!?:;][\"'\u201d\u2019\u00bb)\\]]*$"),
+    re.compile("[\"'\u201c\u2018\u00ab\u201e(\\[]*[A-Z\u00c0-\u00de]"),
+)
 SAME_ROW = 0.5
 """Share of the lower box's height by which boxes of a row overlap."""
 
@@ -100,7 +106,7 @@ def _ordered(
     height = line_height(boxes[chosen] if len(chosen) else boxes)
     wide, high = (boxes[chosen, 2 + k] - boxes[chosen, k] for k in (0, 1))
     turned = (high > TURNED * wide) & (high > TURNED * height)
-    parts = _pieces(boxes, chosen[~turned], height)
+    parts = _pieces(page, chosen[~turned], height)
     # What belongs together takes part in the order as one box.
     members = [*parts, *(part.tolist() for part in wholes)]
     items = np.array([_hull(boxes, part) for part in members], np.float32).reshape(-1, 4)
@@ -204,12 +210,14 @@ def owners(boxes: Boxes, regions: Sequence[Region]) -> NDArray[np.intp]:
     return owner
 
 
-def _pieces(boxes: Boxes, chosen: NDArray[np.intp], height: float) -> list[list[int]]:
+def _pieces(page: _Page, chosen: NDArray[np.intp], height: float) -> list[list[int]]:
     """Join boxes of a row that are one line found in pieces.
 
     They stand no further apart than words do, or a little further where lines right above and
-    right below run across the gap, as they would not if it parted columns.
+    right below run across the gap, as they would not if it parted columns; between sentences one
+    such line is enough.
     """
+    boxes = page.boxes
     others = boxes[chosen]
     parts: list[list[int]] = []
     for row in rows(boxes, chosen, height):
@@ -221,7 +229,11 @@ def _pieces(boxes: Boxes, chosen: NDArray[np.intp], height: float) -> list[list[
                 across = others[(others[:, 0] < boxes[i, 2]) & (others[:, 2] > boxes[j, 0])]
                 above = np.abs(boxes[i, 1] - across[:, 3]) < height
                 below = np.abs(across[:, 1] - boxes[i, 3]) < height
-                alike = gap < WORD_GAP * height or bool(above.any() and below.any())
+                sentences = SENTENCE_END.search(page.texts[i]) and SENTENCE_START.match(
+                    page.texts[j]
+                )
+                needed = 1 if sentences else 2
+                alike = gap < WORD_GAP * height or above.any() + below.any() >= needed
             else:
                 alike = False
             if alike:
