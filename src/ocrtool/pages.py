@@ -43,7 +43,7 @@ SHORT_SURENESS, SIGN_SURENESS = 0.6, 0.75
 
 
 DOUBTFUL = 0.85
-"""Geometric mean of all letters' probabilities below which a page may lie another way."""
+"""Geometric mean of the letters' probabilities below which a page may lie another way."""
 ENOUGH = 3
 """Lines from which it is worth a look at the other ways."""
 PLAINLY = 0.08
@@ -62,7 +62,8 @@ class _Look:
         layout: The lines that read surely, and the regions.
         readings: Of those lines.
         turn: Which way up their reading directions say that the page lies.
-        sureness: Geometric mean of the probabilities of all letters, sure or not.
+        sureness: Geometric mean of the probabilities of all letters of the longest lines, sure or
+            not.
         count: Lines that were found.
     """
 
@@ -169,8 +170,10 @@ class PageReader:
         read = self._read(image, lines)
         results = [result for _, result in read]
         sure = [placed(result, line) for line, result in read if is_text(line, result)]
-        letters = sum(len(result.text) for result in results)
-        odds = sum(math.log(max(result.confidence, 1e-30)) for result in results if result.text)
+        # Specks and stains say nothing about which way up the page lies.
+        longest = [result for result in results[:SAMPLE] if result.text]
+        letters = sum(len(result.text) for result in longest)
+        odds = sum(math.log(max(result.confidence, 1e-30)) for result in longest)
         return _Look(
             Layout(tuple(line for line, _ in sure), layout.regions),
             tuple(said for _, said in sure),
