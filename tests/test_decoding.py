@@ -211,7 +211,7 @@ def test_an_unsure_line_gets_the_text_with_the_higher_score(seed: int) -> None:
     encoded = encode(engine, seed, [80])
     (drafted,) = decode(engine, encoded, DecodeOptions(strategy="ctc"))
     (written,) = decode(engine, encoded, GREEDY)
-    (chosen,) = decode(engine, encoded, DecodeOptions(sure=1.0))
+    (chosen,) = decode(engine, encoded, DecodeOptions(sure=1.0, rounds=0))
     assert chosen.ids in (drafted.ids, written.ids)
     if written.runaway:
         assert chosen.ids == drafted.ids or written.ids == drafted.ids
@@ -221,6 +221,22 @@ def test_an_unsure_line_gets_the_text_with_the_higher_score(seed: int) -> None:
     ctc = forward_log_probs(encoded.ctc_log_probs.repeat(2, 0), encoded.frames.repeat(2), texts)
     scores = [float(c) + score(engine, encoded, ids) for c, ids in zip(ctc, texts, strict=True)]
     assert chosen.ids == texts[int(scores[1] > scores[0])]
+
+
+def test_a_draft_stands_after_many_disagreements() -> None:
+    base = small_engine(0, gain=3.0)
+    engine = CountingEngine(base.facts, base.model)
+    encoded = encode(engine, 3, [80, 64, 40])
+    drafted = decode(engine, encoded, DecodeOptions(strategy="ctc"))
+    free = decode(engine, encoded, DecodeOptions(sure=1.0, rounds=0))
+    needed = engine.steps
+    assert needed > 2
+    engine.steps = 0
+    limited = decode(engine, encoded, DecodeOptions(sure=1.0, rounds=2))
+    assert engine.steps == 2
+    for row in range(3):
+        assert limited[row].ids in (drafted[row].ids, free[row].ids)
+    assert decode(engine, encoded, DecodeOptions(sure=1.0, rounds=needed)) == free
 
 
 def test_models_without_a_ctc_head_read_greedily() -> None:
@@ -274,6 +290,6 @@ def test_agreement_of_both_heads_is_the_mean_of_their_odds() -> None:
 
 
 def test_options_are_checked() -> None:
-    for wrong in ({"beam": 0}, {"sure": 1.5}, {"ctc_weight": -0.1}):
+    for wrong in ({"beam": 0}, {"rounds": -1}, {"sure": 1.5}, {"ctc_weight": -0.1}):
         with pytest.raises(UsageError):
             DecodeOptions(**wrong)  # type: ignore[arg-type]

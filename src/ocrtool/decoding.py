@@ -53,6 +53,9 @@ class DecodeOptions:
             decoder has the last word: the same tokens as ``greedy``.
         sure: Least probability of every character, and of every gap, of a draft that stands
             unchecked.
+        rounds: Times that ``unsure`` lets the decoder go on with a draft that it disagreed with;
+            then the draft stands: what is that hard to read is no better for its spelling. 0 for
+            no limit.
         beam: Texts that a beam keeps.
         ctc_weight: Share of CTC's log-probability in the score of a text, the rest being the
             decoder's. Both are those of the whole text, its end included, so that texts of
@@ -65,6 +68,7 @@ class DecodeOptions:
     strategy: Strategy = "verify"
     verify: Literal["unsure", "all"] = "unsure"
     sure: float = 0.9
+    rounds: int = 8
     beam: int = 5
     ctc_weight: float = 0.5
 
@@ -72,6 +76,8 @@ class DecodeOptions:
         """Refuse what cannot be."""
         if self.beam < 1:
             raise UsageError(f"a beam keeps at least 1 text, not {self.beam}")
+        if self.rounds < 0:
+            raise UsageError(f"rounds must be 0 or more, not {self.rounds}")
         for name in ("sure", "ctc_weight"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise UsageError(f"{name} must lie in 0 to 1, not {getattr(self, name)}")
@@ -122,10 +128,13 @@ def _verify_unsure(
         return drafts
     chosen = np.array(unsure, np.int64)
     images = encoded.select(chosen)
-    rows = generate(engine, images, [limits[i] for i in unsure], [drafts[i].ids for i in unsure])
+    proposals = [drafts[i].ids for i in unsure]
+    rows = generate(engine, images, [limits[i] for i in unsure], proposals, options.rounds)
     readings = list(drafts)
     contested: list[int] = []
     for place, (i, row) in enumerate(zip(unsure, rows, strict=True)):
+        if not row.done:
+            continue
         if row.ids == drafts[i].ids:
             readings[i] = row.reading(drafts[i])
         elif not row.runaway:
@@ -268,6 +277,7 @@ def generate(
     encoded: Encoded,
     limits: Sequence[int],
     drafts: Sequence[Sequence[int]] | None = None,
+    rounds: int = 0,
 ) -> list[Row]:
     """Decode greedily; drafts save steps and never change a token.
 
@@ -276,15 +286,18 @@ def generate(
         encoded: The images.
         limits: Most tokens of each row.
         drafts: A proposal for each row; None for none.
+        rounds: Steps after which rows are left unfinished; 0 for no limit.
 
     Returns:
-        The finished rows, in order.
+        The rows, in order; all finished where there is no limit.
     """
     drafts = drafts if drafts is not None else [()] * len(limits)
     rows = [Row(limit, tuple(draft)[:limit]) for limit, draft in zip(limits, drafts, strict=True)]
     active = list(rows)
     cache = Cache.allocate(engine.facts.config.decoder, len(rows))
-    while active:
+    left = rounds or max(limits, default=0) + 1  # each round writes a token or an end
+    while active and left:
+        left -= 1
         room = engine.facts.config.decoder.max_length - cache.longest - 1
         proposals = [() if row.done else row.proposal(room) for row in active]
         tokens = np.full((len(active), 1 + max(map(len, proposals))), PAD, np.int64)
