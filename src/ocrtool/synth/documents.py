@@ -7,6 +7,8 @@ column that they stand beside, foot-notes, page number.
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 from ocrtool.synth.compositor import SHEETS, Setter, new_setter
@@ -365,6 +367,7 @@ def typescript(rng: Random, press: Press) -> Canvas:
     block = s.canvas.new_block()
     indent = s.count(0, 8)
     first = True
+    apart = s.one(["", " ", " ", "  "])  # what typists add between sentences
     while y < foot:
         kind = rng.random()
         if first:
@@ -379,7 +382,7 @@ def typescript(rng: Random, press: Press) -> Canvas:
             y += 1.6 * step
             first = True
             continue
-        line = pad + s.prose(letters - 10, letters - 2)
+        line = pad + re.sub("(?<=[.?!:]) ", " " + apart, s.prose(letters - 10, letters - 2))
         last = s.yes(0.14)
         line = line[: letters // 2] if last else line[:letters]
         if s.yes(0.04):

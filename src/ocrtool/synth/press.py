@@ -152,7 +152,9 @@ def _name(font: Font) -> str:
 
 
 def marked_up(rng: Random, text: str, *, emphasis: float = 0.02, soft: bool = False) -> str:
-    """Prose as HTML: a few bold and italic runs, notes' numbers, soft hyphens.
+    """Prose as HTML: a few bold and italic runs, notes' numbers, soft hyphens, wide spaces.
+
+    Old printers and typists left more white between sentences than between words.
 
     Args:
         rng: Of everything drawn.
@@ -161,6 +163,7 @@ def marked_up(rng: Random, text: str, *, emphasis: float = 0.02, soft: bool = Fa
         soft: Whether long words may be broken at line ends.
     """
     words = text.split(" ")
+    apart = "&nbsp;" * int(rng.integers(1, 3)) if rng.random() < 0.2 else ""
     parts: list[str] = []
     left, end = 0, ""
     for word in words:
@@ -178,6 +181,8 @@ def marked_up(rng: Random, text: str, *, emphasis: float = 0.02, soft: bool = Fa
             else:
                 left, end = int(rng.integers(1, 6)), f"</{tag}>"
                 piece = f"<{tag}>{piece}"
+        if apart and word.endswith((".", "?", "!", ":")):
+            piece += apart
         if left:
             left -= 1
             if not left:
