@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -110,13 +110,20 @@ class PageReader:
         self.lines = LineReader(replace(asked, min_confidence=0.0))
         self.detector = Detector(detector, asked.engine, asked.device, asked.threads)
 
-    def read(self, image: NDArray[np.uint8], number: int = 1, dpi: float = 0.0) -> Page:
+    def read(
+        self,
+        image: NDArray[np.uint8],
+        number: int = 1,
+        dpi: float = 0.0,
+        known: Collection[str] = (),
+    ) -> Page:
         """Read a page or picture, whichever way up it lies.
 
         Args:
             image: (H, W) grey or (H, W, 3) RGB, uint8.
             number: Of the page, from 1.
             dpi: Pixels an inch, where it is known; else 0.
+            known: Words of other pages of its document; see ``AssembleOptions``.
 
         Returns:
             The page; all geometry in pixels of ``image`` as it is given.
@@ -143,7 +150,8 @@ class PageReader:
         lying = (width, height) if way in (0, 180) else (height, width)
         upright = (width, height) if turn in (0, 180) else (height, width)
         layout = turned_layout(look.layout, look.turn, *lying)
-        page = assemble(number, upright, layout, look.readings, self.assembling)
+        assembling = replace(self.assembling, known={*self.assembling.known, *known})
+        page = assemble(number, upright, layout, look.readings, assembling)
         page = turned_page(page, BACK[turn], *upright)
         page = replace(page, width=width, height=height, turned=turn, dpi=dpi)
         logger.info("assembled in %.0f ms", 1000 * (time.perf_counter() - start))

@@ -108,11 +108,15 @@ def _read_document(
     writers: Sequence[PageWriter],
     overlays: _Overlays,
 ) -> None:
+    from ocrtool.hyphens import words_in
     from ocrtool.inputs import open_pages
 
     content = content_of(source)
+    known: set[str] = set()
     for image in open_pages(content, selection):
-        page = reader.read(image.picture.pixels, image.number, image.dpi)
+        page = reader.read(image.picture.pixels, image.number, image.dpi, known)
+        if reader.assembling.hyphens == "join":
+            known |= words_in(block.text for block in page.blocks)
         sheet = Sheet(source, page, image.picture, image.facts)
         for writer in writers:
             writer.add(sheet)

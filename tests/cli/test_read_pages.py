@@ -197,3 +197,14 @@ def test_a_word_that_was_cut_out_tight_is_read(run_cli, tmp_path: Path) -> None:
     assert run_cli("read", tmp_path / "word.png").out.split() == ["Lighthouse"]
     Image.new("L", (172, 32), 240).save(tmp_path / "white.png")
     assert run_cli("read", tmp_path / "white.png").out == ""
+
+
+def test_words_of_earlier_pages_tell_how_a_word_was_split(run_cli, tmp_path: Path) -> None:
+    first = drawn("When MacDonald left the house,\nthe lamp was still lit.")
+    second = drawn("In the evening came old Mac-\nDonald home again.")
+    first.save(tmp_path / "both.tif", save_all=True, append_images=[second])
+    second.save(tmp_path / "second.tif")
+    both = run_cli("read", tmp_path / "both.tif", "--hyphens", "join").out
+    assert both.count("MacDonald") == 2
+    alone = run_cli("read", tmp_path / "second.tif", "--hyphens", "join").out
+    assert "Mac-\nDonald" in alone
