@@ -359,6 +359,12 @@ def _typeset(
                      (left, top, left, bottom), (right, top, right, bottom)):  # fmt: skip
             if rng.random() < 0.5:
                 pen.line(rule, fill=255, width=thick)
+    if name == "receipt" and rng.random() < 0.2:  # a row of dots or dashes, too near
+        mark = str(rng.choice(["-", "-", ".", "=", "*", "_", "- "]))
+        row = mark * int(3 + (x1 - x0) / max(1.0, face.getlength(mark)))
+        above = rng.random() < 0.5
+        offset = em * rng.uniform(0.75, 1.2) * (-1 if above else 1)
+        pen.text((x0 - em, baseline + offset), row, fill=255, font=face, anchor="ls")
     mask = np.asarray(sheet, np.float32) * np.float32(1 / 255)
     if typewriter and rng.random() < 0.5:
         mask = damage.fade_ink(mask, rng, em)
