@@ -42,10 +42,10 @@ SHORT_SURENESS, SIGN_SURENESS = 0.6, 0.75
 """Least product of both for short lines, and for those without a letter or digit."""
 
 
-DOUBTFUL = 0.85
+DOUBTFUL = 0.9
 """Geometric mean of the letters' probabilities below which a page may lie another way."""
 ENOUGH = 3
-"""Lines from which it is worth a look at the other ways."""
+"""Lines from which it is worth a look at the other ways, and that have to read surely there."""
 PLAINLY = 0.08
 """How much surer another way must be."""
 SMALL = 400_000
@@ -138,7 +138,8 @@ class PageReader:
             # Perhaps the direction of its lines was misjudged.
             others = [(self._look(turn_image(image, other), SAMPLE), other) for other in WAYS]
             surest, other = max(others, key=lambda pair: pair[0].sureness)
-            if surest.sureness > look.sureness + PLAINLY and surest.count >= ENOUGH:
+            plainly = surest.sureness > look.sureness + PLAINLY
+            if plainly and len(surest.readings) >= ENOUGH:
                 look, way = self._look(turn_image(image, other)), other
         if self.lone_lines and look.count < 2 and height * width <= SMALL:
             lone = self._lone_line(image)
@@ -162,10 +163,10 @@ class PageReader:
 
         Args:
             image: As it lies.
-            most: Lines that are read, the longest ones; 0 for all.
+            most: Lines that are read, the longest ones that a quick look finds; 0 for all.
         """
         start = time.perf_counter()
-        layout = self.detector.find(image)
+        layout = self.detector.find(image, 1) if most else self.detector.find(image)
         seconds = time.perf_counter() - start
         logger.info("%d lines found in %.0f ms", len(layout.lines), 1000 * seconds)
         lines = sorted(layout.lines, key=_length, reverse=True)

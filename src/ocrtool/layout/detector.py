@@ -96,7 +96,7 @@ class Detector:
         else:
             self._network, self.device = _open_torch(folder, device, threads)
 
-    def find(self, image: NDArray[np.uint8]) -> Layout:
+    def find(self, image: NDArray[np.uint8], looks: int = MAX_LOOKS) -> Layout:
         """Find the text of an image, whatever its size.
 
         A first look at a reduced image tells how high the type is; unless that is a comfortable
@@ -105,6 +105,7 @@ class Detector:
 
         Args:
             image: (H, W) grey or (H, W, 3) RGB, uint8.
+            looks: Scales that are tried at most; the first look alone is quick and rough.
 
         Returns:
             Lines and regions in pixels of the image, in no particular order. Corners of lines at
@@ -115,21 +116,21 @@ class Detector:
         """
         grey = to_grey(image)
         scale = min(1.0, FIRST_LOOK / max(grey.shape))
-        looks: list[tuple[float, list[FoundLine]]] = []
+        seen: list[tuple[float, list[FoundLine]]] = []
         while True:
             small = _scaled(grey, scale)
             maps = self.maps(small)
             ratio = (grey.shape[1] / small.shape[1], grey.shape[0] / small.shape[0])
             lines = find_lines(maps, ratio)
-            looks.append((scale, lines))
+            seen.append((scale, lines))
             better = working_scale(lines, scale, grey.shape)
             logger.debug("%d lines at scale %.2f, next scale %.2f", len(lines), scale, better)
-            blank = len(looks) > 1 and not any(found for _, found in looks)
-            if blank or len(looks) == MAX_LOOKS or abs(np.log2(better / scale)) < 0.25:
+            blank = len(seen) > 1 and not any(found for _, found in seen)
+            if blank or len(seen) >= looks or abs(np.log2(better / scale)) < 0.25:
                 break
             scale = better
         regions = (_within(region, grey.shape) for region in find_regions(maps, ratio))
-        return Layout(tuple(merge_looks(looks)), tuple(regions))
+        return Layout(tuple(merge_looks(seen)), tuple(regions))
 
     def maps(self, grey: NDArray[np.uint8]) -> Maps:
         """Run the network over an image (H, W), in tiles where it is large.
