@@ -45,7 +45,7 @@ SHORT_SURENESS, SIGN_SURENESS = 0.6, 0.75
 DOUBTFUL = 0.9
 """Geometric mean of the letters' probabilities below which a page may lie another way."""
 ENOUGH = 3
-"""Lines from which it is worth a look at the other ways, and that have to read surely there."""
+"""Lines that have to read surely the other way."""
 PLAINLY = 0.08
 """How much surer another way must be."""
 SMALL = 400_000
@@ -134,7 +134,7 @@ class PageReader:
         height, width = image.shape[:2]
         look: _Look = self._look(image)
         way: Turn = 0
-        if look.sureness < DOUBTFUL and look.count >= ENOUGH:
+        if look.sureness < DOUBTFUL and look.count:
             # Perhaps the direction of its lines was misjudged.
             others = [(self._look(turn_image(image, other), SAMPLE), other) for other in WAYS]
             surest, other = max(others, key=lambda pair: pair[0].sureness)
