@@ -42,6 +42,9 @@ BLANK_SURENESS = 0.7
 RUNAWAY_CONFIDENCE = 0.1
 """Most that a text may have that repeats itself or outgrows its width."""
 
+LAG = 0.6
+"""Frames by which CTC marks a letter behind its middle (measured on the bundled model)."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -104,14 +107,16 @@ class _Place:
 
     def spans(self, reading: Reading) -> list[tuple[float, float]]:
         """Return start and end of each token, in widths of the image."""
-        columns, frames = reading.columns, self.frames
+        columns, frames, lag = reading.columns, self.frames, LAG
         if columns is None:  # no CTC head: letters are about equally wide
             columns, frames = tuple((i, i + 1) for i in range(len(reading.ids))), len(reading.ids)
-        width = self.end - self.start
-        return [
-            (self.start + width * min(1.0, a / frames), self.start + width * min(1.0, b / frames))
-            for a, b in columns
-        ]
+            lag = 0.0
+
+        def place(frame: float) -> float:
+            share = min(1.0, max(0.0, (frame - lag) / frames))
+            return self.start + (self.end - self.start) * share
+
+        return [(place(a), place(b)) for a, b in columns]
 
 
 class LineReader:
