@@ -40,8 +40,6 @@ SHORT = 3
 """Letters up to which a stain may look like text, so that the detector must be sure of it, too."""
 SHORT_SURENESS, SIGN_SURENESS = 0.6, 0.75
 """Least product of both for short lines, and for those without a letter or digit."""
-
-
 DOUBTFUL = 0.9
 """Geometric mean of the letters' probabilities below which a page may lie another way."""
 ENOUGH = 3
@@ -169,8 +167,8 @@ class PageReader:
         layout = self.detector.find(image, 1) if most else self.detector.find(image)
         seconds = time.perf_counter() - start
         logger.info("%d lines found in %.0f ms", len(layout.lines), 1000 * seconds)
-        lines = sorted(layout.lines, key=_length, reverse=True)
-        lines = [line for line in lines if _height(line) >= LEAST_HEIGHT][: most or None]
+        lines = sorted(layout.lines, key=lambda line: line.length, reverse=True)
+        lines = [line for line in lines if line.height >= LEAST_HEIGHT][: most or None]
         if len(lines) > MANY:
             # The dots of a half-tone, the weave of a cloth: a look at some of them is enough.
             some = self._read(image, lines[:: len(lines) // SAMPLE])
@@ -240,14 +238,6 @@ def _reader(options: ReadOptions) -> PageReader:
     return PageReader(options, lone_lines=True)
 
 
-def _length(line: FoundLine) -> float:
-    return math.dist(line.quad[0], line.quad[1])
-
-
-def _height(line: FoundLine) -> float:
-    return math.dist(line.quad[0], line.quad[3])
-
-
 def is_text(line: FoundLine, result: LineResult) -> bool:
     """Tell text from what only looks like it, by how surely it was found and read."""
     if result.sureness < LEAST_SURENESS or not result.text:
@@ -271,9 +261,7 @@ def placed(
         line: Where.
         margin: How much wider the picture was that was read, at each end, in heights of the line.
     """
-    corners = np.array(line.quad)
-    length = max(float(np.linalg.norm(corners[1] - corners[0])), 1e-6)
-    margin *= float(np.linalg.norm(corners[3] - corners[0])) / length
+    margin *= line.height / max(line.length, 1e-6)
 
     def along(place: float) -> float:
         return float(np.clip(place * (1 + 2 * margin) - margin, 0.0, 1.0))

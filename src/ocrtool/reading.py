@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from ocrtool import clipboard, console
 from ocrtool.errors import EncryptedError, ExitCode, InputError
@@ -16,10 +16,12 @@ from ocrtool.sources import content_of
 from ocrtool.writers import PageFormat, PageWriter, Sheet, open_writer
 
 if TYPE_CHECKING:
+    from ocrtool.assemble import Order
+    from ocrtool.hyphens import Hyphens
     from ocrtool.pages import PageReader
 
 
-_ORDERS: dict[Layout, Literal["page", "block", "sparse"]] = {
+_ORDERS: dict[Layout, Order] = {
     Layout.AUTO: "page",
     Layout.PAGE: "page",
     Layout.BLOCK: "block",
@@ -49,7 +51,7 @@ class PageJob:
     overwrite: bool
     selection: PageSelection
     layout: Layout
-    hyphens: Literal["keep", "join"]
+    hyphens: Hyphens
     overlay: Path | None
     copy: bool = False
 

@@ -41,7 +41,6 @@ BLANK_SURENESS = 0.7
 """How sure each letter of a turned picture must be where the upright one shows nothing."""
 RUNAWAY_CONFIDENCE = 0.1
 """Most that a text may have that repeats itself or outgrows its width."""
-
 LAG = 0.6
 """Frames by which CTC marks a letter behind its middle (measured on the bundled model)."""
 

@@ -183,9 +183,8 @@ def working_scale(lines: list[FoundLine], scale: float, shape: tuple[int, ...]) 
     if not lines:
         # Type too small to be seen would be the reason; in small images there is none.
         return max(scale, min(most, 1.0, 2.5 * scale))
-    quads = np.array([line.quad for line in lines])
-    heights = np.linalg.norm(quads[:, 3] - quads[:, 0], axis=1)
-    lengths = np.linalg.norm(quads[:, 1] - quads[:, 0], axis=1)
+    heights = np.array([line.height for line in lines])
+    lengths = np.array([line.length for line in lines])
     letters = lengths / heights
     order = np.argsort(heights)
     share = np.cumsum(letters[order]) / letters.sum()
@@ -201,9 +200,8 @@ def merge_looks(looks: list[tuple[float, list[FoundLine]]]) -> list[FoundLine]:
     for other, found in looks[-2::-1]:
         kept = []
         for line in found:
-            high = float(np.hypot(*np.subtract(line.quad[3], line.quad[0])))
-            seen_here = SEEN[0] <= high * scale <= SEEN[1]
-            seen_there = SEEN[0] <= high * other <= SEEN[1]
+            seen_here = SEEN[0] <= line.height * scale <= SEEN[1]
+            seen_there = SEEN[0] <= line.height * other <= SEEN[1]
             if seen_there and not seen_here:
                 kept.append(line)
         lines = kept + [line for line in lines if not any(_covered(line, k) for k in kept)]

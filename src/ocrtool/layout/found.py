@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,6 +22,16 @@ class FoundLine:
 
     quad: Quad
     confidence: float
+
+    @property
+    def length(self) -> float:
+        """Pixels from the first letter's head to the last letter's."""
+        return math.dist(self.quad[0], self.quad[1])
+
+    @property
+    def height(self) -> float:
+        """Pixels from the first letter's head to its foot."""
+        return math.dist(self.quad[0], self.quad[3])
 
 
 @dataclass(frozen=True)
