@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ocrtool.document import Block, BlockKind, Box, Cell, Document, Line, Page, Word
+from ocrtool.document import Block, BlockKind, Box, Cell, Document, Line, Page, Span, Word
 from ocrtool.document_json import from_json, page_record, to_json
 from ocrtool.errors import InputError
 
@@ -19,7 +19,20 @@ texts = st.sampled_from(["", "a", "Zażółć", '\u2028\\"', "x\ny\0", "\U0001f6
 points = st.tuples(coordinates, coordinates)
 quads = st.tuples(points, points, points, points)
 words = st.builds(Word, texts, confidences, quads)
-lines = st.builds(Line, texts, confidences, quads, st.lists(words, max_size=2).map(tuple))
+flags = st.booleans()
+spans = st.builds(
+    Span, st.integers(0, 3), st.integers(0, 9), flags, flags, flags, st.sampled_from([-1, 0, 1]),
+    texts,
+)  # fmt: skip
+lines = st.builds(
+    Line,
+    texts,
+    confidences,
+    quads,
+    st.lists(words, max_size=2).map(tuple),
+    st.integers(0, 9_000).map(lambda n: n / 100),
+    st.lists(spans, max_size=2).map(tuple),
+)
 some_lines = st.lists(lines, max_size=2).map(tuple)
 counts, places = st.integers(1, 3), st.integers(0, 9)
 cells = st.builds(Cell, places, places, counts, counts, some_lines, st.booleans())
@@ -33,6 +46,8 @@ blocks = st.builds(
     st.integers(0, 6),
     st.lists(cells, max_size=2).map(tuple),
     texts,
+    texts,
+    flags,
 )
 pages = st.builds(
     Page,
@@ -42,6 +57,7 @@ pages = st.builds(
     st.lists(blocks, max_size=2).map(tuple),
     st.sampled_from([0, 90, 180, 270]),
     st.integers(0, 240_000).map(lambda n: n / 100),
+    texts,
 )
 documents = st.builds(
     Document, texts, st.lists(pages, max_size=2).map(tuple), st.dictionaries(texts, texts)

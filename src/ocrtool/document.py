@@ -56,6 +56,29 @@ class Word:
 
 
 @dataclass(frozen=True)
+class Span:
+    """A part of a line that is set in a way of its own, or leads somewhere.
+
+    Attributes:
+        start: Its first character in the text of the line, from 0.
+        end: One past its last.
+        bold: In bold type.
+        italic: In sloped type.
+        mono: In type of one width.
+        script: 1 where it is raised and small, -1 where it is lowered and small, else 0.
+        link: Where it leads: a URL, or ``#page=N``; empty where nowhere.
+    """
+
+    start: int
+    end: int
+    bold: bool = False
+    italic: bool = False
+    mono: bool = False
+    script: Literal[-1, 0, 1] = 0
+    link: str = ""
+
+
+@dataclass(frozen=True)
 class Line:
     """A line of text.
 
@@ -64,12 +87,16 @@ class Line:
         confidence: Probability that all of it is right.
         quad: Where it stands.
         words: Its words in reading order.
+        size: Size of its type in pixels where the file tells it; else 0.
+        spans: In order and apart from each other; what none covers is plain.
     """
 
     text: str
     confidence: float
     quad: Quad
     words: tuple[Word, ...] = ()
+    size: float = 0.0
+    spans: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -106,6 +133,8 @@ class Block:
         level: 1 for the highest heading; 0 where it is none.
         cells: Of a table.
         latex: Of a formula, where it has been read.
+        image: Name of the file that a figure was cut out to, if any.
+        continued: Whether it goes on with the last block of its kind on the page before.
     """
 
     kind: BlockKind
@@ -115,6 +144,8 @@ class Block:
     level: int = 0
     cells: tuple[Cell, ...] = ()
     latex: str = ""
+    image: str = ""
+    continued: bool = False
 
 
 @dataclass(frozen=True)
@@ -129,6 +160,7 @@ class Page:
         turned: Degrees, counter-clockwise, by which the image had to be turned to read upright:
             0, 90, 180 or 270; boxes are those of the image as given.
         dpi: Pixels an inch, where it is known; else 0.
+        error: Why it could not be read; such a page has no blocks.
     """
 
     number: int
@@ -137,6 +169,7 @@ class Page:
     blocks: tuple[Block, ...] = ()
     turned: int = 0
     dpi: float = 0.0
+    error: str = ""
 
     @property
     def text(self) -> str:
@@ -149,6 +182,21 @@ class Page:
         marks = [word.confidence for block in self.blocks for line in block.lines
                  for word in line.words]  # fmt: skip
         return sum(marks) / len(marks) if marks else 1.0
+
+
+@dataclass(frozen=True)
+class Bookmark:
+    """An entry of a document's own table of contents.
+
+    Attributes:
+        level: From 1, the outermost.
+        title: What it is called.
+        page: Where it leads, from 1; 0 where nowhere.
+    """
+
+    level: int
+    title: str
+    page: int
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, cast, get_args
+from typing import Any, Literal, cast, get_args
 
-from ocrtool.document import Block, BlockKind, Box, Cell, Document, Line, Page, Point, Quad, Word
+from ocrtool.document import (
+    Block,
+    BlockKind,
+    Box,
+    Cell,
+    Document,
+    Line,
+    Page,
+    Point,
+    Quad,
+    Span,
+    Word,
+)
 from ocrtool.errors import InputError
 
 SCHEMA = 1
@@ -74,6 +86,7 @@ def page_record(page: Page, min_confidence: float = 0.0) -> dict[str, Any]:
         "height": page.height,
         **_unless(0, turned=page.turned),
         **_unless(0, dpi=_rounded(page.dpi, DIGITS)),
+        **_unless("", error=page.error),
         "blocks": [block_record(block, min_confidence) for block in page.blocks],
     }
 
@@ -86,7 +99,8 @@ def block_record(block: Block, min_confidence: float = 0.0) -> dict[str, Any]:
         "box": [_rounded(value, DIGITS) for value in (box.x0, box.y0, box.x1, box.y1)],
         "text": block.text,
         **_unless(0, level=block.level),
-        **_unless("", latex=block.latex),
+        **_unless("", latex=block.latex, image=block.image),
+        **_unless(False, continued=block.continued),
         "lines": _lines(block.lines, min_confidence),
         **_unless([], cells=[_cell(cell, min_confidence) for cell in block.cells]),
     }
@@ -104,9 +118,24 @@ def _cell(cell: Cell, min_confidence: float) -> dict[str, Any]:
 
 def _lines(lines: Sequence[Line], min_confidence: float) -> list[dict[str, Any]]:
     return [
-        {**_read(line), "words": [_word(word, min_confidence) for word in line.words]}
+        {
+            **_read(line),
+            **_unless(0, size=_rounded(line.size, DIGITS)),
+            **_unless([], spans=[_span(span) for span in line.spans]),
+            "words": [_word(word, min_confidence) for word in line.words],
+        }
         for line in lines
     ]
+
+
+def _span(span: Span) -> dict[str, Any]:
+    return {
+        "start": span.start,
+        "end": span.end,
+        **_unless(False, bold=span.bold, italic=span.italic, mono=span.mono),
+        **_unless(0, script=span.script),
+        **_unless("", link=span.link),
+    }
 
 
 def _word(word: Word, min_confidence: float) -> dict[str, Any]:
@@ -170,6 +199,7 @@ def page_from(record: Mapping[str, Any]) -> Page:
         blocks=tuple(_block_from(block) for block in record["blocks"]),
         turned=int(record.get("turned", 0)),
         dpi=float(record.get("dpi", 0)),
+        error=_text(record.get("error", "")),
     )
 
 
@@ -185,6 +215,8 @@ def _block_from(record: Mapping[str, Any]) -> Block:
         level=int(record.get("level", 0)),
         cells=tuple(_cell_from(cell) for cell in record.get("cells", ())),
         latex=_text(record.get("latex", "")),
+        image=_text(record.get("image", "")),
+        continued=bool(record.get("continued", False)),
     )
 
 
@@ -209,8 +241,25 @@ def _lines_from(records: Sequence[Mapping[str, Any]]) -> tuple[Line, ...]:
                 Word(_text(word["text"]), float(word["confidence"]), _quad_from(word["quad"]))
                 for word in record["words"]
             ),
+            size=float(record.get("size", 0)),
+            spans=tuple(_span_from(span) for span in record.get("spans", ())),
         )
         for record in records
+    )
+
+
+def _span_from(record: Mapping[str, Any]) -> Span:
+    script = int(record.get("script", 0))
+    if script not in (-1, 0, 1):
+        raise ValueError(f"script is -1, 0 or 1, not {script}")
+    return Span(
+        start=int(record["start"]),
+        end=int(record["end"]),
+        bold=bool(record.get("bold", False)),
+        italic=bool(record.get("italic", False)),
+        mono=bool(record.get("mono", False)),
+        script=cast(Literal[-1, 0, 1], script),
+        link=_text(record.get("link", "")),
     )
 
 

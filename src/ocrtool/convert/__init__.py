@@ -1,0 +1,1 @@
+"""``ocrtool pdf``: PDFs to Markdown and other forms, page by page, many files at a time."""
