@@ -41,6 +41,29 @@ def small_engine(
     return TorchEngine(ModelFacts(config, vocabulary, raw), model)
 
 
+@lru_cache
+def small_formula_engine(seed: int, gain: float = 3.0) -> TorchEngine:
+    """A formula reader of random weights that writes tokens of valid and of broken LaTeX."""
+    entries = (r"\frac", "{", "}", "a", "b", "^", "_", "+", r"\left(", r"\right)")
+    vocabulary = Vocabulary(entries, " ")
+    config = ModelConfig(
+        preset="formula",
+        vision=VisionConfig("formula", 1, 160, 1024, 8, 16, 1, 2, 32, 0.1, (4, 4, 8, 8)),
+        decoder=DecoderConfig(16, 2, 2, 1, 32, 0.1, True, 10_000.0, 32),
+        vocab_size=len(vocabulary),
+        ctc=False,
+        flash=True,
+    )
+    torch.manual_seed(seed)
+    model = OcrModel(config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() > 1:
+                parameter.mul_(gain)
+    raw = {"schema": 1, "config": config.to_dict(), "tokens": list(entries)}
+    return TorchEngine(ModelFacts(config, vocabulary, raw), model)
+
+
 def save(engine: TorchEngine, folder: Path) -> Path:
     """Write the model of an engine as training does."""
     facts = engine.facts

@@ -197,6 +197,30 @@ def test_a_table_region_is_a_table_whatever_is_in_it() -> None:
     assert [(cell.row, cell.column) for cell in block.cells] == [(0, 0), (0, 1), (1, 0), (1, 1)]
 
 
+def test_a_table_whose_rows_are_found_as_lines_is_cut_at_its_white() -> None:
+    rows = [("Property", "Ours", "Model A", "Model B"), ("Length, mm", "73.0", "91.4", "322.5"),
+            ("Power, kW", "37.5", "272.3", "229.8"),
+            ("Life, h", "327.7", "265.4", "347.1")]  # fmt: skip
+    lines = [FoundLine(quad_of((100, 60, 420, 95)), 1.0)]
+    readings = [read("2 Technical data")]
+    for i, row in enumerate(rows):
+        places = []
+        for x, text in zip((100, 220, 300, 380), row, strict=True):
+            for word in text.split():
+                start = x + 8 * text.index(word)
+                places.append((word, start, start + 8 * len(word)))
+        end = places[-1][2]
+        words = [ReadWord(word, 0.9, (a - 100) / (end - 100), (b - 100) / (end - 100))
+                 for word, a, b in places]  # fmt: skip
+        lines.append(FoundLine(quad_of((100, 120 + 40 * i, end, 140 + 40 * i)), 1.0))
+        readings.append(ReadLine(" ".join(row), 0.8, tuple(words)))
+    page = assemble(1, (WIDTH, HEIGHT), Layout(tuple(lines)), readings)
+    assert page.blocks[0].text == "2 Technical data"
+    block = only(page, "table")
+    found = {(c.row, c.column): " ".join(line.text for line in c.lines) for c in block.cells}
+    assert found == {(i, k): text for i, row in enumerate(rows) for k, text in enumerate(row)}
+
+
 def test_rows_of_a_receipt_stay_rows() -> None:
     drawn = draw("receipt", 5)
     text = page_of(drawn).text.split("\n")

@@ -48,6 +48,7 @@ def complete(words: str, position: int) -> list[str]:
 
 
 def test_the_program_answers_a_shell() -> None:
-    assert complete("ocrtool ", 1) == ["read", "train", "doctor", "completions", "models"]
+    commands = ["read", "pdf", "train", "doctor", "completions", "models"]
+    assert complete("ocrtool ", 1) == commands
     assert complete("ocrtool models s", 2) == ["show"]
     assert complete("ocrtool read --engine o", 3) == ["onnx"]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ocrtool.hyphens import joined, mend, words_in
+from ocrtool.hyphens import joined, mend, run_on, words_in
 
 
 @pytest.mark.parametrize(
@@ -73,3 +73,20 @@ def test_parts_of_split_words_are_no_words_of_the_document() -> None:
 def test_nothing_is_lost() -> None:
     lines = ["one impor-", "tant,", "", "thing-", "", "last"]
     assert "".join(mend(lines)).replace("-", "") == "".join(lines).replace("-", "")
+
+
+@pytest.mark.parametrize(
+    ("lines", "text"),
+    [
+        (["see www.gp-", "pumps.example for"], "see www.gp-pumps.example for"),
+        (["see gp-", "pumps.example/ for"], "see gp-pumps.example/ for"),
+        (["to a.b@", "example.org now"], "to a.b@example.org now"),
+        (["at https://example.org/a", "/b/c is"], "at https://example.org/a/b/c is"),
+        (["at https://exa\u2010", "mple.org/b is"], "at https://example.org/b is"),
+        (["at https://example.org/", "and then"], "at https://example.org/ and then"),
+        (["the either-", "or/and that"], "the either- or/and that"),
+        (["was impor-", "tant.Then it"], "was important.Then it"),
+    ],
+)
+def test_addresses_run_on_as_they_are(lines: list[str], text: str) -> None:
+    assert run_on(lines) == text

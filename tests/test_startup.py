@@ -30,6 +30,7 @@ def modules_after(*arguments: str) -> set[str]:
         ["--help"],
         ["--version"],
         ["read", "--help"],
+        ["pdf", "--help"],
         ["train", "--help"],
         ["models", "--help"],
         ["models", "list"],

@@ -12,7 +12,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 def test_specials_come_first_and_characters_follow_by_code_point() -> None:
     vocabulary = Vocabulary.from_texts(["ba", "éa"])
     assert (PAD, BOS, EOS, UNK) == (0, 1, 2, 3)
-    assert vocabulary.characters == ("a", "b", "é")
+    assert vocabulary.entries == ("a", "b", "é")
     assert vocabulary.encode("abé") == [4, 5, 6]
     assert len(vocabulary) == 7
 
@@ -40,4 +40,21 @@ def test_ambiguous_alphabets_are_refused() -> None:
     with pytest.raises(ValueError, match="single"):
         Vocabulary(("ab",))
     with pytest.raises(ValueError, match="string"):
-        Vocabulary.from_json(["a"])  # type: ignore[arg-type]
+        Vocabulary.from_json({"a": 1})  # type: ignore[arg-type]
+
+
+def test_tokens_stand_between_spaces() -> None:
+    vocabulary = Vocabulary.from_texts([r"\frac { a } { b }", r"\alpha a"], " ")
+    assert vocabulary.entries == (r"\alpha", r"\frac", "a", "b", "{", "}")
+    assert vocabulary.unit == "token"
+    ids = vocabulary.encode(r"\frac { a }  { \beta }")
+    assert ids == [5, 8, 6, 9, 8, UNK, 9]
+    assert vocabulary.decode([BOS, *ids, EOS, PAD]) == r"\frac { a } { " + "\ufffd }"
+    assert vocabulary.covers(r"a \alpha") and not vocabulary.covers("alpha")
+    assert Vocabulary.from_json(vocabulary.to_json()) == vocabulary
+
+
+def test_ambiguous_tokens_are_refused() -> None:
+    for entries in (["a", "a"], ["a b"], [""], ["a", 1]):
+        with pytest.raises(ValueError):
+            Vocabulary.from_json(entries)  # type: ignore[arg-type]

@@ -17,6 +17,7 @@ from ocrtool.vocabulary import SPECIALS
 
 ABOUT = {
     "detector": "finds lines of text and regions on pages of any kind",
+    "formula": "formulas of any size, read as LaTeX by an autoregressive decoder",
     "line": "text lines of any width: CTC proposes, the decoder verifies",
     "tiny": "square images, read by a small autoregressive decoder",
 }
@@ -64,11 +65,13 @@ class Description:
     def lines(self) -> Iterator[str]:
         """As text for people."""
         vision, decoder = self.config.vision, self.config.decoder
-        width = vision.width or "any"
+        width, unit = vision.width or "any", "token" if vision.kind == "formula" else "character"
+        most = "up to " if vision.kind == "formula" else ""
         feed_forward = "SwiGLU" if decoder.swiglu else "GELU"
         yield f"{self.name} ({self.kind})"
-        yield f"parameters  {self.parameters:,} with {self.characters} characters"
-        yield f"image       {vision.channels} x {vision.height} x {width} pixels, {vision.kind}"
+        yield f"parameters  {self.parameters:,} with {self.characters} {unit}s"
+        size = f"{vision.channels} x {most}{vision.height} x {width} pixels"
+        yield f"image       {size}, {vision.kind}"
         yield f"patch       {vision.patch} pixels"
         if vision.stem:
             yield f"stem        {' > '.join(map(str, vision.stem))} channels"
@@ -169,7 +172,7 @@ def describe(name: str, characters: int) -> Description | DetectorDescription:
     facts = read_facts(folder)
     count = _count_file(weights) if weights.is_file() else _count_network(facts.config)
     metrics = facts.raw.get("metrics", {})
-    size = len(facts.vocabulary.characters)
+    size = len(facts.vocabulary.entries)
     return Description(name, kind, count, size, facts.config, metrics)
 
 

@@ -17,6 +17,7 @@ from ocrtool import __version__, console
 from ocrtool.commands import models
 from ocrtool.commands.completions import completions
 from ocrtool.commands.doctor import doctor
+from ocrtool.commands.pdf import pdf
 from ocrtool.commands.read import read
 from ocrtool.commands.train import train
 
@@ -31,6 +32,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 96},
 )
 app.command(no_args_is_help=True)(read)
+app.command(no_args_is_help=True)(pdf)
 app.command(no_args_is_help=True)(train)
 app.add_typer(models.app, name="models")
 app.command()(doctor)
@@ -57,12 +59,13 @@ def root(
         ),
     ] = False,
 ) -> None:
-    """Read text from images, on your own machine.
+    """Read text from images and PDFs, on your own machine.
 
     \b
     Examples:
       ocrtool read line.png                      print the text of one line
       ocrtool read scans/ -f jsonl -o out.jsonl  a folder, with confidences
+      ocrtool pdf reports/ -r -o text/           PDFs to Markdown
       ocrtool train words.csv -o run             train a model on your own data
       ocrtool doctor                             what is installed, what really runs
     """

@@ -35,6 +35,10 @@ AHEAD = 16
 """Most tokens of the rest of a draft that are proposed after a disagreement."""
 NEAR = 2
 """Places around its own in the draft where a written token is looked for."""
+CELL_TOKENS = 4
+"""Most LaTeX tokens that a formula has for each cell of its picture, braces included, ..."""
+SPARE_LATEX = 24
+"""... and beyond that: a matrix takes some to begin and to end."""
 HOPELESS = 10.0
 """Natural logarithms by which a beam's text may fall behind one that has ended."""
 NEVER = -1e9
@@ -156,11 +160,15 @@ def _verify_unsure(
 
 
 def width_limits(engine: Engine, encoded: Encoded) -> list[int]:
-    """Return the most tokens of each row: one a frame of a line, and what the decoder takes."""
+    """Return the most tokens of each row: what its width or area allows and the decoder takes."""
     longest = engine.facts.config.decoder.max_length - 1
-    if engine.facts.config.vision.kind != "line":
-        return [longest] * len(encoded.lengths)
-    return [min(longest, frames + SPARE_TOKENS) for frames in encoded.frames.tolist()]
+    kind = engine.facts.config.vision.kind
+    if kind == "line":
+        return [min(longest, frames + SPARE_TOKENS) for frames in encoded.frames.tolist()]
+    if kind == "formula":
+        cells = encoded.lengths.tolist()
+        return [min(longest, CELL_TOKENS * count + SPARE_LATEX) for count in cells]
+    return [longest] * len(encoded.lengths)
 
 
 # ------------------------------------------------------------------- greedy, with or without draft
@@ -372,8 +380,19 @@ def beam_search(
 ) -> list[Reading]:
     """Go on from the ``options.beam`` most probable texts of each row; return the best one.
 
-    A row ends when that many texts have. With a CTC head, they are compared by the score of
-    :class:`DecodeOptions`, else by the decoder's log-probability. One text is greedy decoding.
+    With a CTC head, texts are compared by the score of :class:`DecodeOptions`, else by the
+    decoder's log-probability. One text is greedy decoding.
+    """
+    ended = beam_rows(engine, encoded, limits, options)
+    return [_pick(encoded, i, texts, options) for i, texts in enumerate(ended)]
+
+
+def beam_rows(
+    engine: Engine, encoded: Encoded, limits: Sequence[int], options: DecodeOptions
+) -> list[list[Row]]:
+    """Return the texts of each row that ended: ``options.beam`` of them, those that ran away last.
+
+    They are sorted by the decoder's log-probability, the best first.
     """
     count = len(limits)
     ended: list[list[Row]] = [[] for _ in range(count)]
@@ -411,7 +430,7 @@ def beam_search(
             chosen = np.array(parents, np.int64)
             images = images.select(chosen)
             cache.reorder(chosen)
-    return [_pick(encoded, i, ended[i], options) for i in range(count)]
+    return [sorted(rows, key=lambda row: (row.runaway, -row.log_prob)) for rows in ended]
 
 
 def _grow(texts: Sequence[Row], log_probs: FloatArray, most: int) -> list[tuple[int, int, float]]:

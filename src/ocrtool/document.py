@@ -134,7 +134,8 @@ class Block:
         cells: Of a table.
         latex: Of a formula, where it has been read.
         image: Name of the file that a figure was cut out to, if any.
-        continued: Whether it goes on with the last block of its kind on the page before.
+        continued: Whether it goes on with the last block of its kind before it, of the page before
+            or of the same.
     """
 
     kind: BlockKind

@@ -9,11 +9,20 @@ from pathlib import Path
 
 from ocrtool import console
 from ocrtool.errors import OutputError, UsageError
-from ocrtool.writers import BINARY, PageFormat, PageWriter, format_of, open_writer
+from ocrtool.writers import BINARY, PageFormat, PageWriter, WriteOptions, format_of, open_writer
 
 STDOUT = "-"
 MANY = frozenset(PageFormat) - {PageFormat.JSON, PageFormat.ALTO}
 """Formats of which one file holds any number of documents."""
+
+
+def as_read(min_confidence: float) -> WriteOptions:
+    """Return how pages are written where everything on them is wanted.
+
+    Args:
+        min_confidence: Words below it (0 to 1) are marked.
+    """
+    return WriteOptions(min_confidence=min_confidence, keep_furniture=True, page_breaks=True)
 
 
 @dataclass
@@ -25,7 +34,7 @@ class PageOutputs:
             with a slash.
         forms: Formats; none means what the suffix of a file tells, else text.
         overwrite: Whether files that exist may be replaced.
-        min_confidence: Words below it are marked; see :func:`ocrtool.writers.open_writer`.
+        min_confidence: Words below it are marked; see :class:`ocrtool.writers.WriteOptions`.
         inputs: How many inputs there are.
 
     Raises:
@@ -97,7 +106,7 @@ class PageOutputs:
 
     def _open(self, stack: ExitStack, name: str, form: PageFormat) -> PageWriter:
         write = stack.enter_context(console.output(name, self.overwrite, binary=form in BINARY))
-        return open_writer(form, write, self.min_confidence)
+        return open_writer(form, write, as_read(self.min_confidence))
 
     def _name(self, source: str) -> str:
         """Return a name for the files of an input that no other input has."""

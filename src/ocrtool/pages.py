@@ -16,14 +16,17 @@ from numpy.typing import NDArray
 
 from ocrtool.assemble import AssembleOptions, ReadLine, ReadWord, assemble
 from ocrtool.assemble.geometry import part_of
-from ocrtool.document import Block, Box, Cell, Line, Page, Quad, Word
+from ocrtool.document import Page
 from ocrtool.inputs import load_image
 from ocrtool.layout.crops import MARGIN, cut_line
 from ocrtool.layout.detector import Detector
 from ocrtool.layout.found import FoundLine, Layout, Region
-from ocrtool.layout.orientation import Turn, page_turn, turn_image, turn_points, turn_quad
+from ocrtool.layout.orientation import Turn, page_turn, turn_image, turn_quad
+from ocrtool.layout.rules import table_rules
+from ocrtool.layout.turned import turned_box, turned_page
 from ocrtool.options import ReadOptions
 from ocrtool.recognize import LineReader, LineResult
+from ocrtool.shine import of_this_side
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +108,7 @@ class PageReader:
         self.assembling = assembling or AssembleOptions()
         asked = self.options
         # What is not sure enough is marked by the writers, not withheld by the reader.
-        self.lines = LineReader(replace(asked, min_confidence=0.0))
+        self.lines = LineReader(replace(asked, min_confidence=0.0), second_looks=False)
         self.detector = Detector(detector, asked.engine, asked.device, asked.threads)
 
     def read(
@@ -149,6 +152,7 @@ class PageReader:
         lying = (width, height) if way in (0, 180) else (height, width)
         upright = (width, height) if turn in (0, 180) else (height, width)
         layout = turned_layout(look.layout, look.turn, *lying)
+        layout = replace(layout, rules=table_rules(turn_image(image, turn), layout))
         assembling = replace(self.assembling, known={*self.assembling.known, *known})
         page = assemble(number, upright, layout, look.readings, assembling)
         page = turned_page(page, BACK[turn], *upright)
@@ -176,7 +180,10 @@ class PageReader:
                 lines = []
         read = self._read(image, lines)
         results = [result for _, result in read]
-        sure = [placed(result, line) for line, result in read if is_text(line, result)]
+        texts = [(line, result) for line, result in read if is_text(line, result)]
+        if not most:
+            texts = of_this_side(image, self._look_again(image, texts))
+        sure = [placed(result, line) for line, result in texts]
         # Specks and stains say nothing about which way up the page lies.
         longest = [result for result in results[:SAMPLE] if result.text]
         letters = sum(len(result.text) for result in longest)
@@ -199,6 +206,19 @@ class PageReader:
         seconds = (middle - start, time.perf_counter() - middle)
         logger.info("%d lines cut in %.0f ms, read in %.0f", len(lines), *np.multiply(seconds, 1e3))
         return list(zip(lines, results, strict=True))
+
+    def _look_again(
+        self, image: NDArray[np.uint8], read: Sequence[tuple[FoundLine, LineResult]]
+    ) -> list[tuple[FoundLine, LineResult]]:
+        """Read short lines that are in doubt in other ways."""
+        start = time.perf_counter()
+        pairs = [(cut_line(image, line.quad), result) for line, result in read]
+        results = self.lines.look_again(pairs)
+        count = sum(new is not old for new, (_, old) in zip(results, read, strict=True))
+        logger.info(
+            "%d lines looked at again in %.0f ms", count, 1e3 * (time.perf_counter() - start)
+        )
+        return [(line, result) for (line, _), result in zip(read, results, strict=True)]
 
     def _lone_line(self, image: NDArray[np.uint8]) -> _Look | None:
         """Read an image as if it were a line; nothing where that makes no sense."""
@@ -292,40 +312,7 @@ def turned_layout(layout: Layout, turn: Turn, width: float, height: float) -> La
         for line in layout.lines
     )
     regions = (
-        Region(region.kind, _turned_box(region.box, turn, width, height), region.confidence)
+        Region(region.kind, turned_box(region.box, turn, width, height), region.confidence)
         for region in layout.regions
     )
     return Layout(tuple(lines), tuple(regions))
-
-
-def turned_page(page: Page, turn: Turn, width: float, height: float) -> Page:
-    """Return a page whose geometry is turned with its image, which has this size."""
-    if turn == 0:
-        return page
-
-    def quad(given: Quad) -> Quad:
-        return turn_quad(given, turn, width, height)
-
-    def line(given: Line) -> Line:
-        words = tuple(Word(word.text, word.confidence, quad(word.quad)) for word in given.words)
-        return replace(given, quad=quad(given.quad), words=words)
-
-    def cell(given: Cell) -> Cell:
-        return replace(given, lines=tuple(map(line, given.lines)))
-
-    def block(given: Block) -> Block:
-        return replace(
-            given,
-            box=_turned_box(given.box, turn, width, height),
-            lines=tuple(map(line, given.lines)),
-            cells=tuple(map(cell, given.cells)),
-        )
-
-    return replace(page, blocks=tuple(map(block, page.blocks)))
-
-
-def _turned_box(box: Box, turn: Turn, width: float, height: float) -> Box:
-    corners = np.array([[box.x0, box.y0], [box.x1, box.y1]])
-    turned = turn_points(corners, turn, width, height)
-    (x0, y0), (x1, y1) = turned.min(0).tolist(), turned.max(0).tolist()
-    return Box(x0, y0, x1, y1)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ocrtool import clipboard, console
 from ocrtool.errors import EncryptedError, ExitCode, InputError
 from ocrtool.options import Layout, ReadOptions
-from ocrtool.outputs import PageOutputs
+from ocrtool.outputs import PageOutputs, as_read
 from ocrtool.selection import PageSelection
 from ocrtool.sources import content_of
 from ocrtool.writers import PageFormat, PageWriter, Sheet, open_writer
@@ -74,7 +74,8 @@ def read_pages(job: PageJob, options: ReadOptions) -> int:
     failures = 0
     overlays = _Overlays(job.overlay, job.overwrite)
     copied: list[str | bytes] = []
-    copying = [open_writer(PageFormat.TXT, copied.append, options.min_confidence)] * job.copy
+    wanted = as_read(options.min_confidence)
+    copying = [open_writer(PageFormat.TXT, copied.append, wanted)] * job.copy
     with outputs.opened(), console.progress("Reading", len(job.sources)) as step:
         # After the output was opened: what cannot be written need not be read.
         from ocrtool.assemble import AssembleOptions

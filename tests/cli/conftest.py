@@ -82,6 +82,14 @@ def model_that_reads_a(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def slow_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a PDF of three pages whose second takes hours to read."""
+    from convert.drawn_pdfs import slow_pdf
+
+    return slow_pdf(tmp_path_factory.mktemp("slow") / "slow.pdf")
+
+
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
     """Return a folder with the images 1.png and 2.png, a text file, and sub/3.png."""

@@ -83,7 +83,7 @@ def test_presets_by_name() -> None:
     assert preset("line") is LINE
     with pytest.raises(UsageError, match="did you mean line"):
         preset("lines")
-    with pytest.raises(UsageError, match="presets: line, tiny"):
+    with pytest.raises(UsageError, match="presets: formula, line, tiny"):
         preset("xyzzy")
 
 

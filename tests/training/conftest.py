@@ -49,6 +49,18 @@ SMALL: dict[str, dict[str, Any]] = {
         "decoder_heads": 2,
         "decoder_d_ff": 64,
     },
+    "formula": {
+        "vision_d_model": 32,
+        "vision_layers": 1,
+        "vision_heads": 2,
+        "vision_d_ff": 64,
+        "vision_stem": (8, 16, 16, 32),
+        "decoder_d_model": 48,
+        "decoder_layers": 1,
+        "decoder_heads": 2,
+        "decoder_d_ff": 96,
+        "max_length": 64,
+    },
     "tiny": {
         "img_size": 32,
         "patch": 8,

@@ -182,7 +182,7 @@ def test_tokens_and_targets() -> None:
     assert batch.tokens.tolist() == [[BOS, 4, 5, 6], [BOS, 5, PAD, PAD]]
     assert batch.targets.tolist() == [[4, 5, 6, EOS], [5, EOS, PAD, PAD]]
     assert batch.lengths.tolist() == [3, 1]
-    assert batch.widths.tolist() == [40, 24]
+    assert batch.sizes.tolist() == [40, 24]
     assert batch.pixels.shape == (2, 1, 32, 40) and not batch.pixels[1, 0, :, 24:].any()
 
 
@@ -221,7 +221,7 @@ def test_batches_hold_lines_of_like_width_and_equal_columns() -> None:
     assert len(batches) == LINE_POOL
     columns = [batch.pixels.shape[0] * batch.pixels.shape[-1] for batch in batches]
     assert max(columns) < 1.5 * min(columns)
-    filled = sum(int(batch.widths.sum()) for batch in batches) / sum(columns)
+    filled = sum(int(batch.sizes.sum()) for batch in batches) / sum(columns)
     assert filled > 0.9
 
 

@@ -112,7 +112,7 @@ def test_accumulation_and_splitting_equal_the_big_batch(
     )
     big = make_trainer(base)
     batch = big.dataset[0].batches[0]
-    half = len(batch.widths) // 2
+    half = len(batch.sizes) // 2
     parts = [type(batch)(*(array[s] for array in batch)) for s in (slice(half), slice(half, None))]
     expected = gradients(big, [batch])
     accumulated = gradients(make_trainer(dataclasses.replace(base, accumulation=2)), parts)
@@ -231,13 +231,13 @@ def test_fine_tuning_maps_the_alphabet(
         data=(table,), start_from=str(first.last), out=tmp_path / "second", workers=0, device="cpu"
     )
     vocabulary = choose_vocabulary(options, start, read_rows(options.data, []))
-    assert set("ßÄZ") <= set(vocabulary.characters)
-    assert set(start.vocabulary.characters) <= set(vocabulary.characters)
+    assert set("ßÄZ") <= set(vocabulary.entries)
+    assert set(start.vocabulary.entries) <= set(vocabulary.entries)
     config = checkpoint.tuned_config(options, start, vocabulary)
     model = OcrModel(config)
     fresh = model.state_dict()["decoder.embed.weight"].clone()
     known = checkpoint.transfer(start, model, vocabulary)
-    assert known == len(start.vocabulary.characters)
+    assert known == len(start.vocabulary.entries)
     now = model.state_dict()
     for name in ("decoder.embed.weight", "decoder.head.weight", "ctc.weight", "ctc.bias"):
         for character in "stone1905":

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 import ocrtool
 from ocrtool.document import Block, Box, Cell, Line, Page, Quad, Word
-from ocrtool.writers import PageFormat, Sheet, open_writer
+from ocrtool.writers import PageFormat, Sheet, WriteOptions, open_writer
 
 FONTS = Path(ocrtool.__file__).parent / "synth" / "fonts"
 WIDTH, HEIGHT, DPI = 900, 1000, 150.0
@@ -123,10 +124,11 @@ def draw_page() -> tuple[Page, np.ndarray]:
     return Page(1, WIDTH, HEIGHT, blocks, dpi=DPI), np.asarray(draw.image)
 
 
-def written(form: str, *sheets: Sheet, min_confidence: float = 0.0) -> str:
-    """What a format of text makes of some sheets."""
+def written(form: str, *sheets: Sheet, **options: Any) -> str:
+    """What a format of text makes of some sheets, all that is on them wanted."""
     parts: list[str] = []
-    writer = open_writer(PageFormat(form), parts.append, min_confidence)
+    wanted = WriteOptions(**{"keep_furniture": True, "page_breaks": True, **options})
+    writer = open_writer(PageFormat(form), parts.append, wanted)
     for one in sheets:
         writer.add(one)
     writer.finish()

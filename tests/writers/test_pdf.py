@@ -223,6 +223,47 @@ def test_pages_of_a_pdf_stay_and_get_the_text(rotation: int) -> None:
         assert page.search_for("Page 2")
 
 
+def test_an_original_gets_only_what_was_read(tmp_path: Path) -> None:
+    path = tmp_path / "x.pdf"
+    with pymupdf.open(stream=a_pdf(3)) as made:
+        made.set_toc([[1, "A mark", 2]])
+        made.save(path)
+    quad: Quad = ((20.0, 20.0), (120.0, 20.0), (120.0, 40.0), (20.0, 40.0))
+    own = Line("Page", 1.0, quad, (Word("Page", 1.0, quad),), size=12.0)
+    was_read = Line("Read", 0.9, quad, (Word("Read", 0.9, quad),))
+    with PdfFile(path) as file:
+        pages = [
+            Page(1, 600, 400, (block("paragraph", own),), dpi=144),
+            Page(2, 600, 400, (block("paragraph", own, was_read),), dpi=144),
+            Page(3, 0, 0, error="damaged"),
+        ]
+        out = written_pdf(*(Sheet("x.pdf", page, original=file) for page in pages))
+        some = written_pdf(Sheet("x.pdf", pages[1], original=file))
+        plain = written_pdf(*(Sheet("x.pdf", pages[0], original=file) for _ in range(1)))
+    assert out.startswith(path.read_bytes())  # nothing of it was touched
+    with open_back(out) as document:
+        assert [page.get_text().split() for page in document] == [
+            ["Page", "1"], ["Page", "2", "Read"], ["Page", "3"]
+        ]  # fmt: skip
+        assert document.get_toc() == [[1, "A mark", 2]]
+        (place,) = (rect for text, rect in rects(document[1]) if text == "Read")
+        assert place.x0 == pytest.approx(10, abs=1) and place.x1 == pytest.approx(60, abs=1)
+    for content, words in ((some, ["Page", "2", "Read"]), (plain, ["Page", "1"])):
+        with open_back(content) as document:
+            assert document.page_count == 1 and document[0].get_text().split() == words
+
+
+def test_an_encrypted_original_stays_encrypted() -> None:
+    content = a_pdf(encryption=pymupdf.PDF_ENCRYPT_AES_256, user_pw="söz", owner_pw="x")
+    quad: Quad = ((20.0, 20.0), (120.0, 20.0), (120.0, 40.0), (20.0, 40.0))
+    was_read = Line("Read", 0.9, quad, (Word("Read", 0.9, quad),))
+    with PdfFile(content, "söz") as file:
+        page = Page(1, 600, 400, (block("paragraph", was_read),))
+        out = written_pdf(Sheet("x.pdf", page, original=file))
+    with PdfFile(out, "söz") as again:
+        assert again.document.needs_pass and "Read" in again.document[0].get_text()
+
+
 def test_a_page_that_cannot_be_copied_is_shown_by_its_pixels(sheet: Sheet) -> None:
     assert sheet.picture
     with PdfFile(a_pdf()) as file:

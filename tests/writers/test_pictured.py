@@ -96,7 +96,7 @@ def test_html_escapes(sheet: Sheet) -> None:
     quad = sheet.page.blocks[0].lines[0].quad
     word = Word("<script>&\"'", 0.9, quad)
     page = Page(1, 9, 9, (block("paragraph", Line("x", 0.9, quad, (word,))),))
-    text = written("html", Sheet("<b>.png", page))
+    text = written("html", Sheet("<b>.png", page, sheet.picture))
     assert text.count("<script>") == 1 and "<b>" not in text
     assert list(Reader(text).twins["span"].values()) == [word.text]
 

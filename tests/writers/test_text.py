@@ -11,7 +11,7 @@ import pytest
 from ocrtool.document import Block, Document, Line, Page, Word
 from ocrtool.document_json import from_json, to_json
 from ocrtool.errors import UsageError
-from ocrtool.writers import PageFormat, Sheet, format_of, open_writer
+from ocrtool.writers import PageFormat, Sheet, WriteOptions, format_of, open_writer
 from ocrtool.writers.doubt import marked_block, marked_line
 from ocrtool.writers.geometry import words_of
 from ocrtool.writers.markdown import escape
@@ -94,7 +94,7 @@ def test_one_file_holds_one_document(form: str, sheet: Sheet) -> None:
 
 def test_jsonl_is_a_record_a_page_as_it_comes(two_pages: tuple[Sheet, Sheet]) -> None:
     parts: list[str] = []
-    writer = open_writer(PageFormat.JSONL, parts.append, 0.5)
+    writer = open_writer(PageFormat.JSONL, parts.append, WriteOptions(min_confidence=0.5))
     for i, sheet in enumerate(two_pages, 1):
         writer.add(replace(sheet, source=f"{i}.png"))
         record = json.loads("".join(parts).splitlines()[-1])
@@ -157,7 +157,7 @@ def test_markdown_tables_without_cells() -> None:
 def test_markdown_lists() -> None:
     text = "1) one\n  a tail\n2. two\n   • in *it*\n3. three"
     assert written("md", sheet_of(block("list", line("x"), text=text))) == (
-        "1. one\n  a tail\n2. two\n    - in \\*it\\*\n3. three\n"
+        "1. one a tail\n2. two\n   - in \\*it\\*\n3. three\n"
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ocrtool.assemble.blocks import blocks_of, rows_as_blocks
-from ocrtool.assemble.geometry import part_of, straight_boxes
+from ocrtool.assemble.geometry import part_of, straight_boxes, straight_rules
 from ocrtool.assemble.parted import part_lines
 from ocrtool.assemble.rows import MARKER
 from ocrtool.document import Block, BlockKind, Box, Line, Page, Word
@@ -118,12 +118,14 @@ def assemble(
             replace(region, box=Box(*area))
             for region, area in zip(layout.regions, areas.tolist(), strict=True)
         ]
-        blocks = blocks_of(lines, boxes, regions, [r.box for r in layout.regions], size)
+        quads = [line.quad for line in lines]
+        rules = straight_rules(layout.rules, quads) if lines and layout.rules else []
+        blocks = blocks_of(lines, boxes, regions, [r.box for r in layout.regions], size, rules)
     else:
         blocks = rows_as_blocks(lines, boxes, apart=options.order == "sparse")
     if options.hyphens == "join":
         known = words_in(block.text for block in blocks) | set(options.known)
-        blocks = [_mended(block, known) for block in blocks]
+        blocks = [mended(block, known) for block in blocks]
     return Page(number, *size, tuple(blocks))
 
 
@@ -147,11 +149,13 @@ def join_lines(block: Block, known: Collection[str] = ()) -> str:
         if not items or MARKER.match(line.strip()):
             items.append(line.rstrip())
         else:
-            items[-1] = run_on((items[-1], line), known)
+            indent = items[-1][: len(items[-1]) - len(items[-1].lstrip())]
+            items[-1] = indent + run_on((items[-1], line), known)
     return "\n".join(items)
 
 
-def _mended(block: Block, known: Collection[str]) -> Block:
+def mended(block: Block, known: Collection[str]) -> Block:
+    """Return a block with words that were split at the ends of lines put together."""
     if block.kind not in JOINED:
         return block
     rows = mend(block.text.split("\n"), known)

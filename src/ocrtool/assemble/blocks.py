@@ -3,26 +3,133 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ocrtool.assemble.furniture import SMALLER, Draft, furnished
 from ocrtool.assemble.geometry import bounds
-from ocrtool.assemble.paragraphs import kind_of, paragraphs
-from ocrtool.assemble.rows import Metrics, Row, metrics_of, rows_of
-from ocrtool.assemble.tables import aligned, cells_of, is_code, spaced, tabular_runs
-from ocrtool.document import Block, BlockKind, Box, Line
+from ocrtool.assemble.grid import TIGHT
+from ocrtool.assemble.lattice import table_part, unruled_cells
+from ocrtool.assemble.pagecolumns import page_columns
+from ocrtool.assemble.paragraphs import CAPTION, ENDED, kind_of, paragraphs
+from ocrtool.assemble.pieces import joined
+from ocrtool.assemble.rows import MARKER, Metrics, Row, metrics_of, rows_of
+from ocrtool.assemble.ruled import ruled_tables
+from ocrtool.assemble.tables import aligned, cells_of, is_code, listed, spaced, tabular_runs
+from ocrtool.document import Block, BlockKind, Box, Cell, Line
 from ocrtool.layout.columns import AMOUNT
-from ocrtool.layout.found import Region
-from ocrtool.layout.order import owners, reading_order
+from ocrtool.layout.found import Region, Rule
+from ocrtool.layout.order import line_height, owners, reading_order
 from ocrtool.layout.order import rows as side_by_side
 
 Boxes = NDArray[np.float32]
 
+JOINED = ("paragraph", "heading", "list", "caption", "footnote")
+"""Kinds whose rows are one line each, where pieces of rows are exact."""
+DENSE = 0.7
+"""Share of the fields of a table that hold text, from which white between words that were read
+parts its columns: the lists of receipts have other white below each other by chance."""
 COVERED = 0.5
 """Share of an empty picture or formula that may lie under lines of text."""
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A part of a page that is known to belong together.
+
+    Attributes:
+        kind: What it is.
+        box: Where it stands, in pixels.
+        lines: Indices of the lines in it.
+        cells: Of a table, where they are known.
+    """
+
+    kind: Literal["table", "figure", "formula"]
+    box: Box
+    lines: tuple[int, ...] = ()
+    cells: tuple[Cell, ...] = ()
+
+
+def native_blocks(
+    lines: Sequence[Line],
+    boxes: Boxes,
+    wholes: Sequence[Whole],
+    dividers: Sequence[Region],
+    size: tuple[int, int],
+) -> list[Block]:
+    """Group lines, whose places and type are exact, into blocks in reading order.
+
+    Args:
+        lines: Lines that have text.
+        boxes: (N, 4) of them, in pixels.
+        wholes: Tables, pictures and formulas; no line is in two of them.
+        dividers: Upright rules between columns.
+        size: Width and height of the page in pixels.
+
+    Returns:
+        Blocks that together hold every line once.
+    """
+    if not lines and not wholes:
+        return []
+    metrics = metrics_of(lines, boxes) if lines else Metrics(1.0, 1.0, 1.0)
+    held = {i for whole in wholes for i in whole.lines}
+    free = [i for i in range(len(lines)) if i not in held]
+    places = [whole.box for whole in wholes]
+    frames = np.array([(b.x0, b.y0, b.x1, b.y1) for b in places], np.float32).reshape(-1, 4)
+    items = np.concatenate((boxes[free], frames))
+    regions = [Region("figure", box, 1.0) for box in places]
+    owner = np.array([-1] * len(free) + list(range(len(wholes))), np.intp)
+    texts = [lines[i].text for i in free] + [""] * len(wholes)
+    letters = sum(len(line.text) for line in lines)
+    drafts: list[Draft] = []
+    groups = [
+        [part[i] for i in group]
+        for part in page_columns(items, texts, metrics.height)
+        for group in reading_order(
+            items[part], [*regions, *dividers], size, [texts[i] for i in part], owner[part]
+        )
+    ]
+    for group in groups:
+        if group[0] >= len(free):
+            drafts.append(_whole(wholes[group[0] - len(free)], group[0] - len(free),
+                                 lines, boxes, metrics))  # fmt: skip
+        else:
+            drafts += _flow(rows_of(lines, boxes, [free[i] for i in group]), metrics, letters)
+    drafts = furnished(_captioned(drafts, regions, metrics), metrics, size[1])
+    return [_block(draft, metrics, places) for draft in _rejoined(drafts)]
+
+
+def _whole(
+    whole: Whole, number: int, lines: Sequence[Line], boxes: Boxes, metrics: Metrics
+) -> Draft:
+    rows = tuple(rows_of(lines, boxes, whole.lines)) if whole.lines else ()
+    if whole.kind == "table" and not whole.cells:
+        return _table(rows, metrics, number)
+    return Draft(whole.kind, rows, cells=whole.cells, region=number)
+
+
+def _rejoined(drafts: Sequence[Draft]) -> list[Draft]:
+    """Join paragraphs that a column, a picture or a foot-note parts in the middle of a sentence."""
+    result: list[Draft] = []
+    last = -1
+    for draft in drafts:
+        if draft.kind == "paragraph" and not draft.spaced and last >= 0:
+            before = result[last]
+            end, start = before.rows[-1], draft.rows[0]
+            elsewhere = start.y1 < end.y0 or start.y0 - end.y1 > 3 * (end.y1 - end.y0)
+            elsewhere = elsewhere or last < len(result) - 1
+            runs = start.text[:1].islower() and not ENDED.search(end.text)
+            alike = abs(before.size - draft.size) < 0.03 * draft.size
+            if elsewhere and runs and alike and start.exact and len(end.text) > 20:
+                result[last] = replace(before, rows=(*before.rows, *draft.rows))
+                continue
+        if draft.kind in ("paragraph", "heading", "list", "code"):
+            last = len(result) if draft.kind == "paragraph" and not draft.spaced else -1
+        result.append(draft)
+    return result
 
 
 def blocks_of(
@@ -31,6 +138,7 @@ def blocks_of(
     regions: Sequence[Region],
     places: Sequence[Box],
     size: tuple[int, int],
+    rules: Sequence[Rule] = (),
 ) -> list[Block]:
     """Group lines into blocks in reading order.
 
@@ -40,11 +148,18 @@ def blocks_of(
         regions: Of the straightened page.
         places: Box of each region on the page as it is, in pixels.
         size: Width and height of the page in pixels.
+        rules: Of the straightened page.
 
     Returns:
-        Blocks that together hold every line once.
+        Blocks that together hold every line once, but for those that rules of tables cut.
     """
     owner = owners(boxes, regions)
+    ruled = ruled_tables(lines, boxes, rules, (), line_height(boxes), size)[0] if rules else []
+    cells = {len(regions) + k: table.cells for k, table in enumerate(ruled)}
+    for k, table in enumerate(ruled):
+        owner[list(table.lines)] = len(regions) + k
+    regions = [*regions, *(Region("table", table.box, 1.0) for table in ruled)]
+    places = [*places, *(table.box for table in ruled)]
     empty = [i for i, region in enumerate(regions) if region.kind in ("figure", "formula")
              and not (owner == i).any() and not _covered(region.box, boxes)]  # fmt: skip
     frames = [(b.x0, b.y0, b.x1, b.y1) for b in (regions[i].box for i in empty)]
@@ -53,7 +168,8 @@ def blocks_of(
     metrics = metrics_of(lines, boxes) if lines else Metrics(1.0, 1.0, 1.0)
     letters = sum(map(len, texts))
     drafts: list[Draft] = []
-    for group in reading_order(items, regions, size, texts):
+    owner = np.concatenate((owner, empty)).astype(np.intp)
+    for group in reading_order(items, regions, size, texts, owner):
         if group[0] >= len(lines):
             region = empty[group[0] - len(lines)]
             kind: BlockKind = "figure" if regions[region].kind == "figure" else "formula"
@@ -63,8 +179,13 @@ def blocks_of(
         region = int(owner[group[0]])
         if region < 0:
             drafts += _flow(found, metrics, letters)
+        elif region in cells:
+            drafts.append(Draft("table", tuple(found), cells=cells[region], region=region))
         elif regions[region].kind == "table":
-            drafts.append(_table(found, metrics, region))
+            start, end, by_words = _read_table(found, 0, len(found), metrics)
+            whole = (start, end) == (0, len(found)) and by_words
+            drafts.append(Draft("table", tuple(found), cells=by_words, region=region)
+                          if whole else _table(found, metrics, region))  # fmt: skip
         else:
             kind = "figure" if regions[region].kind == "figure" else "formula"
             drafts.append(Draft(kind, tuple(found), region=region))
@@ -96,22 +217,151 @@ def rows_as_blocks(lines: Sequence[Line], boxes: Boxes, apart: bool) -> list[Blo
 
 def _flow(rows: Sequence[Row], metrics: Metrics, letters: int) -> list[Draft]:
     """Part the rows of a column into tables, code, paragraphs, lists and headings."""
-    if is_code(rows):
-        return [Draft("code", tuple(rows), spaced=True)]
     drafts: list[Draft] = []
-    place = 0
-    for start, end in [*tabular_runs(rows, metrics), (len(rows), len(rows))]:
-        drafts += _running(rows, place, start, metrics, letters)
-        if start < end:
-            run = rows[start:end]
-            wide = sum(len(row.cells(metrics.height)) > 1 for row in run)
-            amounts = any(AMOUNT.fullmatch(line.text) for row in run for line in row.lines)
-            if wide > 2 or amounts:
-                drafts.append(_table(run, metrics))
-            else:
-                drafts.append(Draft("paragraph", tuple(run), spaced=True))
+    for start, end, code in _code_runs(rows, metrics):
+        if code:
+            drafts.append(Draft("code", tuple(rows[start:end]), spaced=True))
+        else:
+            drafts += _told(rows, start, end, metrics, letters)
+    return drafts
+
+
+def _code_runs(rows: Sequence[Row], metrics: Metrics) -> list[tuple[int, int, bool]]:
+    """Part rows where those set in type of one width, among others, begin and end."""
+    if is_code(rows):
+        return [(0, len(rows), True)]
+    found: list[tuple[int, int, bool]] = []
+    for i, row in enumerate(rows):
+        code = not metrics.mono and row.set_in("mono")
+        if found and found[-1][2] == code:
+            found[-1] = (found[-1][0], i + 1, code)
+        else:
+            found.append((i, i + 1, code))
+    return found
+
+
+def _told(
+    rows: Sequence[Row], first: int, last: int, metrics: Metrics, letters: int
+) -> list[Draft]:
+    """Part rows that are no code."""
+    drafts: list[Draft] = []
+    place = first
+    for a, b in tabular_runs(rows[first:last], metrics, narrow=True):
+        start, end, cells = _read_table(rows[:last], max(place, first + a), first + b, metrics)
+        if cells:
+            drafts += _spread(rows, place, start, metrics, letters)
+            drafts.append(Draft("table", tuple(rows[start:end]), cells=cells))
+            place = end
+    return drafts + _spread(rows, place, last, metrics, letters)
+
+
+def _spread(
+    rows: Sequence[Row], first: int, last: int, metrics: Metrics, letters: int
+) -> list[Draft]:
+    """Part rows that are no code, where tables have wide white or exact places."""
+    drafts: list[Draft] = []
+    place = first
+    runs = [(first + a, first + b) for a, b in tabular_runs(rows[first:last], metrics)]
+    for k, (start, end) in enumerate([*runs, (last, last)]):
+        if start == end:
+            drafts += _running(rows, place, end, metrics, letters)
+            continue
+        free = runs[k + 1][0] if k + 1 < len(runs) else last
+        start, end = _trimmed(rows[:free], start, end, metrics)
+        start = max(start, place)
+        run = rows[start:end]
+        wide = sum(len(row.cells(metrics.height)) > 1 for row in run)
+        amounts = any(AMOUNT.fullmatch(line.text) for row in run for line in row.lines)
+        cells = _white_cells(run, metrics) if wide > 2 or amounts or len(run) > 2 else ()
+        if cells is None and (wide > 2 or amounts):
+            table = _table(run, metrics)
+        elif cells:
+            table = Draft("table", tuple(run), cells=cells)
+        elif wide > 1:
+            table = Draft("paragraph", tuple(run), spaced=True)
+        else:
+            continue  # prose after all
+        drafts += [*_running(rows, place, start, metrics, letters), table]
         place = end
     return drafts
+
+
+def _trimmed(rows: Sequence[Row], start: int, end: int, metrics: Metrics) -> tuple[int, int]:
+    """Leave out prose before and after the rows of a table whose places are exact."""
+    run = rows[start:end]
+    if not all(row.exact for row in run):
+        return start, end
+    lines = [line for row in run for line in row.lines]
+    head, foot = table_part(lines, np.concatenate([row.boxes for row in run]), metrics.height)
+    inside = [start + i for i, row in enumerate(run) if head - 1 < (row.y0 + row.y1) / 2 < foot + 1]
+    if not inside:
+        return start, end
+    start, end = inside[0], inside[-1] + 1
+    left, right = min(row.x0 for row in run), max(row.x1 for row in run)
+    while end < len(rows) and rows[end].y1 - rows[end - 1].y1 < TIGHT * metrics.height:
+        row = rows[end]  # the rest of a wrapped cell, as no row with cells follows
+        cell = row.x0 > left + 2 * metrics.height or row.text[:1].islower()
+        if not cell or row.x1 - row.x0 > 0.5 * (right - left) or not row.exact:
+            break
+        end += 1
+    if start:
+        above, height = rows[start - 1], metrics.height
+        off = (above.x0 + above.x1) / 2 - (left + right) / 2
+        names = above.x0 > left + 3 * height and off > 1.5 * height and above.x1 < right + height
+        near = rows[start].y1 - above.y1 < 2 * height
+        if names and near and above.exact and not CAPTION.match(above.text):
+            start -= 1  # one name over all columns but the first
+    return start, end
+
+
+def _white_cells(rows: Sequence[Row], metrics: Metrics) -> tuple[Cell, ...] | None:
+    """Return the cells of rows whose places are exact: none if it is no table; else nothing."""
+    return _cells_by_words(rows, metrics) if all(row.exact for row in rows) else None
+
+
+def _cells_by_words(rows: Sequence[Row], metrics: Metrics) -> tuple[Cell, ...]:
+    lines = [line for row in rows for line in row.lines]
+    return unruled_cells(lines, np.concatenate([row.boxes for row in rows]), metrics.height)
+
+
+def _read_table(
+    rows: Sequence[Row], start: int, end: int, metrics: Metrics
+) -> tuple[int, int, tuple[Cell, ...]]:
+    """Find the table in a run of rows that were read, so that places of words are estimates.
+
+    Returns:
+        Where it starts and ends, without headings and the like before and after it; and its
+        cells, none where it is not plainly a table.
+    """
+    if all(row.exact for row in rows[start:end]) or not all(row.worded for row in rows[start:end]):
+        return start, end, ()
+    wide = max(row.x1 for row in rows[start:end]) - min(row.x0 for row in rows[start:end])
+    while end < len(rows) and rows[end].y1 - rows[end - 1].y1 < TIGHT * metrics.height:
+        row = rows[end]  # the rest of a wrapped cell
+        if not (row.worded and row.text[:1].islower() and row.x1 - row.x0 < 0.5 * wide):
+            break
+        end += 1
+    while end - start > 2:
+        cells = _cells_by_words(rows[start:end], metrics)
+        if not cells:
+            break
+        held: dict[int, set[int]] = {}
+        for cell in cells:
+            if cell.lines:
+                held.setdefault(cell.row, set()).add(cell.column)
+        if held[min(held)] == {0} or CAPTION.match(rows[start].text):
+            start += 1
+        elif held[max(held)] == {0} and not rows[end - 1].text[:1].islower():
+            end -= 1
+        else:
+            signs = [MARKER.fullmatch(" ".join(line.text for line in cell.lines)) is not None
+                     for cell in cells if cell.column == 0 and cell.lines]  # fmt: skip
+            columns = 1 + max(map(max, held.values()))
+            items = sum(signs) > 0.5 * len(signs) and columns < 3
+            dense = sum(map(len, held.values())) > DENSE * columns * len(held)
+            several = sum(len(filled) > 1 for filled in held.values())
+            return start, end, cells if several > 2 and dense and not items else ()
+    return start, end, ()
 
 
 def _running(
@@ -158,16 +408,29 @@ def _captioned(drafts: list[Draft], regions: Sequence[Region], metrics: Metrics)
 
 def _block(draft: Draft, metrics: Metrics, places: Sequence[Box]) -> Block:
     lines = tuple(line for row in draft.rows for line in row.lines)
+    if draft.cells:
+        lines = tuple(line for cell in draft.cells for line in cell.lines)
+    elif draft.kind in JOINED and draft.rows and not draft.spaced:
+        lines = tuple(line for row in draft.rows
+                      for line in ([joined(row.lines)] if row.exact else row.lines))  # fmt: skip
     box = bounds([line.quad for line in lines]) if lines else places[draft.region]
     if draft.kind in ("figure", "formula") and draft.region >= 0:
         box = places[draft.region]
-    if draft.kind == "table" and draft.cells:
-        text = aligned(draft.cells, draft.rows)
-    elif draft.spaced or draft.kind == "list":
+    if draft.kind == "table" and draft.cells and not _wrapped(draft):
+        text = aligned(draft.cells)
+    elif draft.kind == "list" and all(row.exact for row in draft.rows):
+        text = listed(draft.rows, metrics)
+    elif draft.spaced or draft.kind in ("list", "table"):
         text = spaced(draft.rows, metrics)
     else:
         text = "\n".join(row.spread(metrics.height) for row in draft.rows)
     return Block(draft.kind, box, lines, text, draft.level, draft.cells)
+
+
+def _wrapped(draft: Draft) -> bool:
+    """Tell whether cells of a table that was read hold several rows: its text keeps them apart."""
+    count = max(cell.row + cell.row_span for cell in draft.cells)
+    return count < len(draft.rows) and not all(row.exact for row in draft.rows)
 
 
 def _covered(box: Box, boxes: Boxes) -> bool:

@@ -71,6 +71,8 @@ def furnished(drafts: Sequence[Draft], metrics: Metrics, height: int) -> list[Dr
             if not result[i].rows or not _is_furniture(result, i, kind, metrics, height):
                 break
             result[i] = replace(result[i], kind=kind, level=0)
+    if any(row.exact for draft in drafts for row in draft.rows):
+        return _with_small_notes(result, metrics, height)
     return _with_notes(result, metrics, height)
 
 
@@ -97,6 +99,8 @@ def _is_furniture(
     if not single or draft.size > 1.15 * metrics.size or len(row.text) > 100:
         return False
     number = is_page_number(row.spread(metrics.height))
+    if draft.kind == "heading" and row.exact and not number:
+        return False  # set as a heading; what stands on every page is found over all of them
     edge = (NUMBER_EDGE if number else EDGE) * height
     gap = _gap(row, (r for d in drafts if d.kind != kind for r in d.rows if r is not row), kind)
     count = sum(len(d.rows) for d in drafts)
@@ -131,4 +135,29 @@ def _with_notes(drafts: list[Draft], metrics: Metrics, height: int) -> list[Draf
         if draft.rows[0].y0 < 0.6 * height or not NOTE.match(draft.rows[0].text):
             break
         result[i] = replace(draft, kind="footnote")
+    return result
+
+
+def _with_small_notes(drafts: list[Draft], metrics: Metrics, height: int) -> list[Draft]:
+    """Find foot-notes where sizes of type are known: small, with a sign, last in their column."""
+    result = list(drafts)
+    for i in range(len(result) - 1, -1, -1):
+        draft = result[i]
+        text = draft.kind in ("paragraph", "list") and draft.rows
+        if not text or draft.size > SMALLER * metrics.size or draft.rows[0].y0 < 0.4 * height:
+            continue
+        x0, x1 = min(r.x0 for r in draft.rows), max(r.x1 for r in draft.rows)
+        below = [
+            other
+            for k, other in enumerate(result)
+            if k != i
+            and other.rows
+            and other.kind not in ("footer", "footnote")
+            and other.rows[0].y0 > draft.rows[-1].y0
+            and min(r.x0 for r in other.rows) < x1
+            and max(r.x1 for r in other.rows) > x0
+        ]
+        raised = any(span.script > 0 and span.start == 0 for span in draft.rows[0].lines[0].spans)
+        if not below and (raised or NOTE.match(draft.rows[0].text)):
+            result[i] = replace(draft, kind="footnote")
     return result

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtool.document import Box, Point, Quad
+from ocrtool.layout.found import Rule
 
 MOST_SKEW = 10.0
 """Degrees; a page that lies further askew than this has been straightened before, or never was."""
@@ -44,6 +45,23 @@ def straight_boxes(
     lines = np.concatenate((low, np.maximum(high, low + 1)), axis=1)
     hulls = np.concatenate((others.min(axis=1), others.max(axis=1)), axis=1)
     return lines.astype(np.float32), hulls.astype(np.float32)
+
+
+def straight_rules(rules: Sequence[Rule], quads: Sequence[Quad]) -> list[Rule]:
+    """Turn rules as :func:`straight_boxes` turns the lines of their page.
+
+    Args:
+        rules: In pixels.
+        quads: Corners of all lines.
+    """
+    angle = skew(np.array(quads, np.float64).reshape(-1, 4, 2))
+    turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    ends = np.array([((r.x0, r.y0), (r.x1, r.y1)) for r in rules], np.float64).reshape(-1, 2, 2)
+    turned = (ends @ turn).reshape(-1, 4).tolist()
+    return [
+        Rule(x0, y0, x1, y1, rule.width)
+        for (x0, y0, x1, y1), rule in zip(turned, rules, strict=True)
+    ]
 
 
 def skew(corners: NDArray[np.float64]) -> float:

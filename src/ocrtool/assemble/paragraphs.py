@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ocrtool.assemble.rows import MARKER, Metrics, Row, row_size
+from ocrtool.assemble.rows import MARKER, TALL, Metrics, Row, row_size
 from ocrtool.document import BlockKind
 from ocrtool.layout.columns import middle
 
@@ -18,6 +18,15 @@ BIGGER = 1.25
 is a heading."""
 SLIGHTLY = 1.1
 """The same for a line that white sets apart."""
+EXACTLY = 1.09
+"""The same where the file tells the sizes."""
+TALLER, LOWER = 1.3, 1.6
+"""Ratios of the heights of rows, from which a few letters are of larger type than the row beside
+them, and from which they are of smaller type, though there are tall ones among them."""
+MOST_SECTIONS = 30
+"""Number up to which a line that begins with one is rather a heading than a note."""
+FEW = 15
+"""Letters of which the size is uncertain where the file does not tell it."""
 LEVELS = (1.9, 1.4)
 """Ratios to the common size of type from which a heading is of level 1, of level 2."""
 SECTION = re.compile(r"(?:\d{1,2}(?:\.\d{1,2}){0,3}\.?|[IVX]{1,5}\.|§+\s*\d+)\s+[^\W\d_]")
@@ -27,7 +36,11 @@ CAPTION = re.compile(
     r"illustration|chart|bild|obr(?:\.|\u00e1zek)|figur|tabell|photo|foto)\s*[\dIVXA-C]",
     re.IGNORECASE,
 )
+MISSED = 3
+"""Numbers by which the next item in line may be further on: those between are set in."""
 ROUND_BULLETS = "\u2022\u25e6\u25aa\u2023\u25cf\u25cb\u25a0\u25a1"
+LEADER = re.compile(r"(?:[.\u00b7\u2026_]\s?){4,}\s*(?:\d{1,4}|[ivxlc]{1,7})?$")
+"""Dots that lead to the number of a page."""
 ENDED = re.compile(r"[.!?:\u2026][\"'\u201d\u2019\u201c\u00bb)\]]*$")
 
 
@@ -68,7 +81,6 @@ def paragraphs(rows: Sequence[Row], metrics: Metrics) -> list[Part]:
     for i in range(1, len(rows)):
         before, row, part = rows[i - 1], rows[i], found[-1]
         ratio = row_size(row) / row_size(before)
-        long = min(len(row.text), len(before.text)) >= 15  # the size of less is uncertain
         # Of the distances of heads and of feet, the smaller: ascenders may lack on either line.
         step = min(row.y1 - before.y1, row.y0 - before.y0)
         item = _is_item(rows, i)
@@ -80,8 +92,16 @@ def paragraphs(rows: Sequence[Row], metrics: Metrics) -> list[Part]:
         else:
             inset = indented[i] and not indented[i - 1] and not mixed and (room or ended)
             ends = inset or (room and ended)
-        sized = long and not 1 / BIGGER < ratio < BIGGER
-        if item or ends or sized or step > usual + 0.45 * metrics.height:
+        if not (row.exact and before.exact):
+            sized = not 1 / BIGGER < ratio < BIGGER and _sure_of_size(before, row)
+        else:
+            sized = not 1 / EXACTLY < ratio < EXACTLY or _restyled(before, row, room)
+        ends = ends or LEADER.search(before.text) is not None
+        most = usual + 0.45 * metrics.height
+        title = min(row_size(row), row_size(before)) > BIGGER * metrics.size
+        if not sized and (row.exact or title):  # titles and notes have a leading of their own
+            most *= min(max(0.8, row_size(row) / metrics.size), 3.0)
+        if item or ends or sized or step > most:
             found.append(Part((row,), item))
         else:
             found[-1] = Part((*part.rows, row), part.item)
@@ -107,22 +127,61 @@ def kind_of(part: Part, metrics: Metrics, letters: int, alone: bool) -> tuple[Bl
     if part.item:
         return "list", 0
     words = text.split()
-    short = len(rows) <= 3 and len(words) <= 16 and len(text) <= 120
-    says = sum(c.isalpha() for c in text) >= 0.5 * len(text.replace(" ", "")) and len(text) > 2
+    ratio = float(np.mean([row_size(row) for row in rows])) / metrics.size
+    large = ratio >= LEVELS[1]
+    most = (5, 25, 180) if large else (3, 16, 120)
+    short = all(count <= top for count, top in
+                zip((len(rows), len(words), len(text)), most, strict=True))  # fmt: skip
+    share = sum(c.isalpha() for c in text) / len(text.replace(" ", ""))
+    says = share >= (0.3 if large else 0.5) and len(text) > 2
     # A page of a few large words has no headings: there must be text that they head.
     if not short or not says or letters < 3 * len(text) or text[-1] in ",;-":
         return "paragraph", 0
-    ratio = float(np.mean([row_size(row) for row in rows])) / metrics.size
+    if all(row.exact for row in rows):
+        return _set_as(rows, text, ratio, metrics, alone)
     level = 1 if ratio >= LEVELS[0] else 2 if ratio >= LEVELS[1] else 3
     apart = alone and len(rows) <= 2 and letters > 400
-    large = ratio >= (SLIGHTLY if apart and text[0].isupper() else BIGGER) and (
-        text[-1] not in ".:" or ratio >= LEVELS[1]
-    )
-    numbered = SECTION.match(text) is not None and ratio > 0.9 and text[-1] not in ".:"
+    lead = text[0].isupper() or SECTION.match(text) is not None
+    large = ratio >= (SLIGHTLY if apart and lead else BIGGER) and (text[-1] not in ".:" or large)
+    section = SECTION.match(text)
+    number = section and re.match(r"\d+", text)
+    likely = section and (number is None or int(number.group()) <= MOST_SECTIONS)
+    numbered = likely and ratio > 0.9 and text[-1] not in ".:"
     capitals = text.isupper() and len(text) > 4 and ratio > 0.9
     if large or (apart and (numbered or capitals)):
         return "heading", level
     return "paragraph", 0
+
+
+def _set_as(
+    rows: Sequence[Row], text: str, ratio: float, metrics: Metrics, alone: bool
+) -> tuple[BlockKind, int]:
+    """Judge a short paragraph by how it is set, which its file tells."""
+    level = 1 if ratio >= LEVELS[0] else 2 if ratio >= LEVELS[1] else 3
+    bold = not metrics.bold and all(row.set_in("bold") for row in rows)
+    if text[-1] in ".:" and ratio < LEVELS[1] and not (bold and SECTION.match(text)):
+        return "paragraph", 0
+    if LEADER.search(text):
+        return "paragraph", 0
+    large = ratio >= (EXACTLY if bold or alone else BIGGER)
+    lead = text[0].isupper() or text[0].isdigit() or SECTION.match(text) is not None
+    if large and (lead or ratio >= LEVELS[1]):
+        return "heading", level
+    if ratio < 0.95 or not lead or len(rows) > 2:
+        return "paragraph", 0
+    numbered = SECTION.match(text) is not None
+    capitals = text.isupper() and len(text) > 4
+    if bold or (alone and (numbered or capitals)):
+        return "heading", level
+    return "paragraph", 0
+
+
+def _restyled(before: Row, row: Row, room: bool) -> bool:
+    """Tell whether type changes between rows as it does where a heading ends or begins."""
+    if before.set_in("mono") != row.set_in("mono"):
+        return room or len(before.text) < 40
+    bold = before.set_in("bold"), row.set_in("bold")
+    return bold[0] != bold[1] and room
 
 
 def _is_item(rows: Sequence[Row], i: int) -> bool:
@@ -132,11 +191,33 @@ def _is_item(rows: Sequence[Row], i: int) -> bool:
         return False
     if rows[i].text[0] in ROUND_BULLETS:
         return True
-    sign = _shape(match.group())
-    near = [row for row in rows if abs(row.x0 - rows[i].x0) < 0.6 * (row.y1 - row.y0)]
-    others = [MARKER.match(row.text) for row in near]
-    alike = [other for other in others if other and _shape(other.group()) == sign]
-    return len(alike) > 1
+    return any(_count_together(rows[i], row) for k, row in enumerate(rows) if k != i)
+
+
+def _count_together(row: Row, other: Row) -> bool:
+    """Tell whether two rows begin with signs of one list: alike, in line and of one size."""
+    one, two = MARKER.match(row.text), MARKER.match(other.text)
+    if one is None or two is None or other.text[two.end() : two.end() + 1] != " ":
+        return False
+    if _shape(one.group()) != _shape(two.group()):
+        return False
+    inline = abs(row.x0 - other.x0) < 0.6 * (other.y1 - other.y0)
+    ratio = row_size(row) / row_size(other)
+    limit = EXACTLY if row.exact and other.exact else TALLER
+    numbers = [re.search(r"\d+", match.group()) for match in (one, two)]
+    apart = [int(number.group()) for number in numbers if number]
+    # Numbers that begin rows by chance, as of a year's end or of notes, do not count on.
+    counts = not apart or 0 < abs(apart[0] - apart[-1]) <= MISSED
+    return inline and 1 / limit < ratio < limit and counts
+
+
+def _sure_of_size(before: Row, row: Row) -> bool:
+    """Tell whether the sizes of rows that are read can be trusted to differ."""
+    few, many = sorted((before, row), key=lambda row: len(row.text))
+    if len(few.text) >= FEW:
+        return True
+    ratio = (few.y1 - few.y0) / max(many.y1 - many.y0, 1.0)
+    return ratio > TALLER or (TALL.search(few.text) is not None and ratio < 1 / LOWER)
 
 
 def _continues(part: Part, row: Row, metrics: Metrics) -> bool:

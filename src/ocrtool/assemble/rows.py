@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ocrtool.assemble.pieces import style
 from ocrtool.document import Line
 from ocrtool.layout.columns import BULLETS, middle
 from ocrtool.layout.order import line_height, rows
@@ -20,6 +21,8 @@ MARKER = re.compile(
     rf"(?:[{re.escape(BULLETS)}]|\(?\d{{1,3}}[.)]|\(?[a-zA-Z][.)]|\(?[ivxIVX]{{1,5}}[.)]|\[\d+\])"
 )
 """What the items of a list begin with."""
+MOSTLY = 0.6
+"""Share of the letters of a page from which a style is that of its text."""
 TALL = re.compile(r"[A-Z0-9bdfhklt\u00c0-\u00de()\[\]/|]")
 DEEP = re.compile(r"[gjpqy,;()\[\]/|]")
 
@@ -32,11 +35,15 @@ class Metrics:
         height: Height of a line in pixels.
         advance: Width of a character in pixels.
         size: Size of type in pixels, as `type_size` measures it.
+        bold: Most of its text is set in bold type, which then tells nothing.
+        mono: Most of it is set in type of one width.
     """
 
     height: float
     advance: float
     size: float
+    bold: bool = False
+    mono: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,23 @@ class Row:
     def text(self) -> str:
         """What it says, a space between pieces."""
         return " ".join(line.text for line in self.lines)
+
+    @property
+    def exact(self) -> bool:
+        """Whether the file itself tells how it is set."""
+        return self.lines[0].size > 0
+
+    @property
+    def worded(self) -> bool:
+        """Whether the places of its words are known."""
+        return self.exact or all(line.words for line in self.lines)
+
+    def set_in(self, name: str) -> bool:
+        """Tell whether all of it is set in ``bold``, ``italic`` or ``mono`` type.
+
+        A sign or two may be of another font.
+        """
+        return self.exact and all(style(line, name) > 0.8 for line in self.lines)
 
     def spread(self, height: float) -> str:
         """Return what it says, more space where pieces stand far apart.
@@ -117,12 +141,19 @@ def metrics_of(lines: Sequence[Line], boxes: NDArray[np.float32]) -> Metrics:
     """Measure what is common on a page; long lines count more, as there is more of them."""
     letters = np.array([len(line.text) for line in lines])
     widths = (boxes[:, 2] - boxes[:, 0]) / np.maximum(letters, 1)
-    sizes = np.array([type_size(line.text, box) for line, box in zip(lines, boxes, strict=True)])
+    sizes = np.array(
+        [line.size or type_size(line.text, box) for line, box in zip(lines, boxes, strict=True)]
+    )
     repeats = np.minimum(letters, 80) // 4 + 1
+    styled = [line for line in lines if line.spans]
     return Metrics(
         line_height(boxes),
         max(1.0, middle(np.repeat(widths, repeats))),
         max(1.0, middle(np.repeat(sizes, repeats))),
+        *(
+            sum(style(line, name) * len(line.text) for line in styled) > MOSTLY * letters.sum()
+            for name in ("bold", "mono")
+        ),
     )
 
 
@@ -148,4 +179,4 @@ def type_size(text: str, box: NDArray[np.float32]) -> float:
 def row_size(row: Row) -> float:
     """Return the size of type of the longest piece of a row, in pixels."""
     i = max(range(len(row.lines)), key=lambda i: len(row.lines[i].text))
-    return type_size(row.lines[i].text, row.boxes[i])
+    return row.lines[i].size or type_size(row.lines[i].text, row.boxes[i])

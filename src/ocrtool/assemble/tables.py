@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.assemble.rows import Metrics, Row
+from ocrtool.assemble.paragraphs import CAPTION, LEADER
+from ocrtool.assemble.rows import MARKER, Metrics, Row
 from ocrtool.document import Cell
-from ocrtool.layout.columns import AMOUNT
+from ocrtool.layout.columns import AMOUNT, middle
 
 CROSSED = 0.15
 """Share of the rows that may reach into the space between two columns."""
@@ -23,28 +25,65 @@ CODE = re.compile(
 )
 
 
-def tabular_runs(rows: Sequence[Row], metrics: Metrics) -> list[tuple[int, int]]:
+def tabular_runs(
+    rows: Sequence[Row], metrics: Metrics, narrow: bool = False
+) -> list[tuple[int, int]]:
     """Find where rows have cells in columns.
 
     A row without cells between two that have them, as the name of a ware above its price, belongs
     to the run; lines of prose end it.
 
+    Args:
+        rows: From top to bottom.
+        metrics: Of their page.
+        narrow: Whether the words of lines that were read may be cells, too: their places are
+            estimates, and what they tell is to be looked into.
+
     Returns:
         Start and end of each run of at least two rows with cells.
     """
     found: list[list[int]] = []
-    wide = [len(row.cells(metrics.height)) > 1 for row in rows]
+    extent = max((row.x1 for row in rows), default=0.0) - min((row.x0 for row in rows), default=0.0)
+    wide = [_has_cells(row, metrics.height, extent, narrow) for row in rows]
     for i in np.flatnonzero(wide).tolist():
         between = rows[found[-1][-1] + 1 : i] if found else []
         last = found[-1][-1] if found else 0
         apart = max((rows[k + 1].y0 - rows[k].y1 for k in range(last, i)), default=0.0)
-        extent = max((row.x1 for row in rows), default=0.0) - min(row.x0 for row in rows)
-        prose = sum(row.x1 - row.x0 > 0.8 * extent for row in between) > 2
+        long = sum(row.x1 - row.x0 > 0.8 * extent for row in between)
+        prose = long > (0 if rows[i].exact or narrow else 2)
+        prose = prose or any(CAPTION.match(row.text) for row in between)
         if found and len(between) <= 3 and not prose and apart <= LOOSE * metrics.height:
             found[-1].append(i)
         else:
             found.append([i])
     return [(run[0], run[-1] + 1) for run in found if len(run) > 1]
+
+
+def _has_cells(row: Row, height: float, extent: float, narrow: bool) -> bool:
+    """Tell whether a row may consist of cells.
+
+    Where the places of words are exact, narrow white may part them, but not the white of a line
+    of prose that is spread to fill its column.
+    """
+    if LEADER.search(row.text):
+        return False
+    fine = row.exact or (narrow and row.worded)
+    if not fine or len(row.cells(height)) > 1:
+        return len(row.cells(height)) > 1
+    if not row.exact:  # words of large type stand further apart
+        height = max(height, float(np.median(row.boxes[:, 3] - row.boxes[:, 1])))
+    gaps = word_gaps(row)
+    widest = max(gaps, default=0.0)
+    filled = row.x1 - row.x0 > 0.9 * extent and len(gaps) > 6
+    letters = sum(c.isalpha() for c in row.text) > 0.7 * len(row.text.replace(" ", ""))
+    spread = len(gaps) > 4 and letters and middle(np.array(gaps)) > 0.6 * widest
+    return widest > (1.0 if filled or spread else 0.5) * height
+
+
+def word_gaps(row: Row) -> list[float]:
+    """Return the white between the words of a row, in pixels."""
+    spans = sorted((word.quad[0][0], word.quad[1][0]) for line in row.lines for word in line.words)
+    return [b[0] - a[1] for a, b in itertools.pairwise(spans)]
 
 
 def cells_of(rows: Sequence[Row], height: float) -> list[Cell]:
@@ -77,12 +116,11 @@ def cells_of(rows: Sequence[Row], height: float) -> list[Cell]:
     return _with_header(cells)
 
 
-def aligned(cells: Sequence[Cell], rows: Sequence[Row]) -> str:
+def aligned(cells: Sequence[Cell]) -> str:
     """Write cells in columns of characters: amounts to the right, all else to the left.
 
     Args:
         cells: Cells of a table.
-        rows: Its rows, which tell how far the table is indented where a row has a lone cell.
     """
     texts = {id(cell): " ".join(line.text for line in cell.lines) for cell in cells}
     count = max(cell.column + cell.column_span for cell in cells)
@@ -94,7 +132,7 @@ def aligned(cells: Sequence[Cell], rows: Sequence[Row]) -> str:
         right[k] = k > 0 and len(body) > 0.5 * len(own)
     starts = np.cumsum([0, *(width + 2 for width in widths)]).tolist()
     written: list[str] = []
-    for i in range(len(rows)):
+    for i in range(max(cell.row for cell in cells) + 1):
         text = ""
         for cell in (cell for cell in cells if cell.row == i):
             said = texts[id(cell)]
@@ -128,6 +166,23 @@ def spaced(rows: Sequence[Row], metrics: Metrics) -> str:
             place = round((piece.x0 - left) / advance)
             text = text.ljust(max(place, len(text) + 2 if text else 0)) + piece.text
         written.append(text)
+    return "\n".join(written)
+
+
+def listed(rows: Sequence[Row], metrics: Metrics) -> str:
+    """Write the items of a list whose places are exact: four spaces a level of nesting."""
+    starts = [row.x0 for row in rows if MARKER.match(row.text)]
+    levels: list[float] = []
+    for x0 in sorted(starts):
+        if not levels or x0 - levels[-1] > 0.9 * metrics.height:
+            levels.append(x0)
+    written: list[str] = []
+    depth = 0
+    for row in rows:
+        marked = MARKER.match(row.text) is not None
+        if marked:
+            depth = max(0, int(np.searchsorted(levels, row.x0 + 0.5)) - 1)
+        written.append("    " * depth + ("" if marked else "  ") + row.text)
     return "\n".join(written)
 
 

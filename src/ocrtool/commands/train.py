@@ -38,7 +38,7 @@ def train(
             "--preset",
             metavar="NAME",
             show_default=False,
-            help="Network (ocrtool models list); default tiny, with --synth line.",
+            help="Network (ocrtool models list); default tiny, with --synth line or formula.",
         ),
     ] = None,
     config: Annotated[
@@ -47,8 +47,8 @@ def train(
             "--config",
             metavar="FILE",
             show_default=False,
-            help="JSON file with any option, the network's figures too, or a bundled recipe (line);"
-            " flags win over it.",
+            help="JSON file with any option, the network's figures too, or a bundled recipe (line,"
+            " formula); flags win over it.",
         ),
     ] = None,
     start_from: Annotated[
@@ -76,7 +76,7 @@ def train(
             "--validation",
             metavar="CSV",
             show_default=False,
-            help="Validation set; default a tenth of the data.",
+            help="Validation set (formulas: or a folder of them); default a part of the data.",
         ),
     ] = None,
     strict: Annotated[
@@ -96,13 +96,40 @@ def train(
             help="Characters to learn; default those of the data.",
         ),
     ] = None,
+    tokens: Annotated[
+        str | None,
+        typer.Option(
+            "--tokens",
+            metavar="characters|latex",
+            show_default=False,
+            help="What a text is made of; default latex for the preset formula.",
+        ),
+    ] = None,
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(
+            "--max-tokens",
+            metavar="N",
+            show_default=False,
+            help="Leave out texts longer than N characters or tokens.",
+        ),
+    ] = None,
     synth: Annotated[
         str | None,
         typer.Option(
             "--synth",
-            metavar="lines",
+            metavar="lines|formulas",
             show_default=False,
             help="Draw the data without end instead.",
+        ),
+    ] = None,
+    formulas: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--formulas",
+            metavar="DIR",
+            show_default=False,
+            help="Typeset formulas for --synth, repeatable (python -m ocrtool.synth.formulas).",
         ),
     ] = None,
     fonts: Annotated[
@@ -265,13 +292,14 @@ def train(
     color: ColorChoice = Color.AUTO,
     no_progress: NoProgress = False,
 ) -> int:
-    """Train a model on your own images, or on drawn lines.
+    """Train a model on your own images, or on drawn lines or formulas.
 
     \b
     Examples:
       ocrtool train words.csv -o run --epochs 20
       ocrtool train more.csv --from line -o fine --max-minutes 30
       ocrtool train --synth lines --fonts ~/fonts --text book.txt -o run --steps 20000
+      ocrtool train formulas.csv --preset formula -o run
       ocrtool train words.csv -o run --resume
       ocrtool train --synth lines --draw 40 -o look
 
@@ -288,7 +316,10 @@ def train(
         "validation": validation,
         "strict": strict or None,
         "alphabet": alphabet,
+        "tokens": tokens,
+        "max_tokens": max_tokens,
         "synth": synth,
+        "formulas": tuple(formulas) if formulas else None,
         "fonts": tuple(fonts) if fonts else None,
         "text": tuple(text) if text else None,
         "draw": draw,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from ocrtool.errors import UsageError
-from ocrtool.options import ReadOptions
+from ocrtool.options import HyphenChoice, ReadOptions
 
 
 class OcrChoice(StrEnum):
@@ -47,11 +47,13 @@ class PageOptions:
     Attributes:
         ocr: When it is read from its picture.
         pictures: Whether pictures are cut out.
+        hyphens: What becomes of words that are split at the ends of lines.
         reading: Model, device and the like, for pages that are read from their picture.
     """
 
     ocr: OcrChoice = OcrChoice.AUTO
     pictures: bool = True
+    hyphens: HyphenChoice = HyphenChoice.KEEP
     reading: ReadOptions = field(default_factory=ReadOptions)
 
 

@@ -1,7 +1,7 @@
 """What decoding asks of an engine, and the arrays that pass between them. NumPy only.
 
-Shapes: B rows (images), N image tokens (columns of a line), T new text tokens, P past ones,
-L decoder layers, G key and value heads, D the width of a head, V token ids.
+Shapes: B rows (images), N image tokens (columns of a line, cells of a formula), T new text tokens,
+P past ones, L decoder layers, G key and value heads, D the width of a head, V token ids.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class ModelFacts:
 
     Attributes:
         config: Geometry of the network.
-        vocabulary: Its characters.
+        vocabulary: What it can write.
         raw: The whole file.
     """
 
@@ -71,7 +71,7 @@ def read_facts(folder: Path) -> ModelFacts:
         raise ModelError(f"{folder} finds text and cannot read it", "name a reader, such as line")
     try:
         config = ModelConfig.from_dict(raw["config"])
-        vocabulary = Vocabulary.from_json(raw["characters"])
+        vocabulary = Vocabulary.from_json(raw["tokens"] if "tokens" in raw else raw["characters"])
     except (ValueError, KeyError, TypeError, UsageError) as error:
         raise ModelError(f"{path} is damaged: {error}") from None
     if len(vocabulary) != config.vocab_size:
@@ -204,19 +204,20 @@ class Engine(Protocol):
     Attributes:
         name: ``onnx`` or ``torch``.
         device: What really runs it: ``cpu`` or ``cuda:N``.
-        facts: The model's geometry, characters and everything else on record.
+        facts: The model's geometry, alphabet and everything else on record.
     """
 
     name: str
     device: str
     facts: ModelFacts
 
-    def encode(self, pixels: FloatArray, widths: IntArray) -> Encoded:
+    def encode(self, pixels: FloatArray, sizes: IntArray) -> Encoded:
         """Encode images.
 
         Args:
             pixels: (B, C, H, W) as :mod:`ocrtool.preprocess` makes them.
-            widths: (B,) pixels of each row that are image.
+            sizes: Pixels of each row that are image: widths (B,), of a ``formula`` model heights
+                and widths (B, 2).
         """
 
     def step(self, tokens: IntArray, encoded: Encoded, cache: Cache) -> FloatArray:

@@ -68,9 +68,9 @@ class OnnxEngine:
         self.device = device
         self._encoder_inputs = {value.name for value in self._encoder.get_inputs()}
 
-    def encode(self, pixels: FloatArray, widths: IntArray) -> Encoded:
+    def encode(self, pixels: FloatArray, sizes: IntArray) -> Encoded:
         """See :meth:`ocrtool.engines.base.Engine.encode`."""
-        feeds = {"images": pixels, "widths": widths}
+        feeds = {"images": pixels, "widths": sizes, "sizes": sizes}
         results = self._encoder.run(
             None, {name: feeds[name] for name in feeds if name in self._encoder_inputs}
         )

@@ -26,7 +26,7 @@ class TorchEngine:
     """Runs :class:`~ocrtool.models.ocr.OcrModel` in float32.
 
     Args:
-        facts: Geometry and characters.
+        facts: Geometry and alphabet.
         model: The network with its weights; it is moved to ``device`` and set to evaluation.
         device: ``cpu`` or ``cuda:N``.
     """
@@ -67,9 +67,9 @@ class TorchEngine:
         return cls(facts, model, device)
 
     @torch.inference_mode()
-    def encode(self, pixels: FloatArray, widths: IntArray) -> Encoded:
+    def encode(self, pixels: FloatArray, sizes: IntArray) -> Encoded:
         """See :meth:`ocrtool.engines.base.Engine.encode`."""
-        encoding = self.model.encode(self._tensor(pixels), self._tensor(widths))
+        encoding = self.model.encode(self._tensor(pixels), self._tensor(sizes))
         cross = self.model.cross(encoding)
         log_probs = None
         if encoding.ctc_logits is not None:

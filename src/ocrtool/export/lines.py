@@ -1,11 +1,12 @@
 """A checkpoint to two ONNX graphs: the encoder, once an image, and the decoder, once a step.
 
-``encoder.onnx``: images (B, C, H, W) float32, widths (B,) int64 -> cross_keys and cross_values
-(L, B, G, N, D), lengths (B,), ctc_log_probs (B, N * frames, V) where there is a CTC head.
+``encoder.onnx``: images (B, C, H, W) float32, widths (B,) int64 (of formulas sizes (B, 2): heights
+and widths) -> cross_keys and cross_values (L, B, G, N, D), lengths (B,), ctc_log_probs
+(B, N * frames, V) where there is a CTC head.
 ``decoder.onnx``: tokens (B, T) int64, cross_keys, cross_values, lengths, past_keys and past_values
 (L, B, G, P, D), past_lengths (B,) -> logits (B, T, V), new_keys and new_values (L, B, G, T, D).
-All of B, W (lines), N, T and P are free. The decoder's rows may have pasts of different lengths,
-so that one graph serves prefill, single steps and the verification of drafts.
+All of B, W (lines), H and W (formulas), N, T and P are free. The decoder's rows may have pasts of
+different lengths, so that one graph serves prefill, single steps and the verification of drafts.
 """
 
 from __future__ import annotations
@@ -26,11 +27,12 @@ import torch
 from torch import Tensor, nn
 
 from ocrtool.bundled import DECODER, ENCODER, FACTS
-from ocrtool.engines.base import Cache, Engine, read_facts
+from ocrtool.engines.base import Cache, Engine, FloatArray, IntArray, read_facts
 from ocrtool.engines.onnx import OnnxEngine
 from ocrtool.engines.torch import TorchEngine
 from ocrtool.errors import ModelError
 from ocrtool.export.fused import fuse
+from ocrtool.models.config import ModelConfig
 from ocrtool.models.ocr import CrossCache, OcrModel
 from ocrtool.training.checkpoint import write_folder
 from ocrtool.vocabulary import BOS, SPECIALS
@@ -66,8 +68,8 @@ class _Encoder(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, images: Tensor, widths: Tensor) -> tuple[Tensor, ...]:
-        encoding = self.model.encode(images, widths)
+    def forward(self, images: Tensor, sizes: Tensor) -> tuple[Tensor, ...]:
+        encoding = self.model.encode(images, sizes)
         cross = self.model.cross(encoding)
         if encoding.ctc_logits is None:
             return cross.keys, cross.values, cross.lengths
@@ -137,12 +139,9 @@ def parity(reference: Engine, candidate: Engine) -> float:
     config = reference.facts.config
     rng = np.random.default_rng(0)
     worst = 0.0
-    for batch, width, past in ((1, 64, 1), (3, 212, 5)):
-        width = config.vision.width or width
-        shape = (batch, config.vision.channels, config.vision.height, width)
-        pixels = rng.standard_normal(shape).astype(np.float32)
-        widths = np.array([width, width // 8 * 4, 8][:batch], np.int64)
-        encoded = [engine.encode(pixels, widths) for engine in (reference, candidate)]
+    for batch, past in ((1, 1), (3, 5)):
+        pixels, sizes = _random_images(config, batch, rng)
+        encoded = [engine.encode(pixels, sizes) for engine in (reference, candidate)]
         valid = np.arange(encoded[0].cross_keys.shape[3]) < encoded[0].lengths[:, None]
         if encoded[0].ctc_log_probs is not None and encoded[1].ctc_log_probs is not None:
             ctc = np.abs(encoded[0].ctc_log_probs - encoded[1].ctc_log_probs)
@@ -167,17 +166,39 @@ def parity(reference: Engine, candidate: Engine) -> float:
     return worst
 
 
+def _random_images(
+    config: ModelConfig, batch: int, rng: np.random.Generator
+) -> tuple[FloatArray, IntArray]:
+    """Return one or three images of noise, of different sizes where they may differ."""
+    vision = config.vision
+    width = vision.width if vision.kind == "vit" else 64 if batch == 1 else 212
+    height = vision.height if vision.kind != "formula" else 32 if batch == 1 else 80
+    pixels = rng.standard_normal((batch, vision.channels, height, width)).astype(np.float32)
+    widths = np.array([width, width // 8 * 4, 8][:batch], np.int64)
+    if vision.kind != "formula":
+        return pixels, widths
+    heights = np.array([height // 2, height, 16][:batch], np.int64)
+    return pixels, np.stack((heights, widths), 1)
+
+
 def _export_encoder(model: OcrModel) -> Any:
     vision = model.config.vision
-    width = vision.width or 64
-    images = torch.zeros(2, vision.channels, vision.height, width)
-    free = {0: "batch"} if vision.width else {0: "batch", 3: "width"}
+    rows = 2
+    width = vision.width if vision.kind == "vit" else 64
+    height = vision.height
+    free = {0: "batch"} if vision.kind == "vit" else {0: "batch", 3: "width"}
+    name, sizes = "widths", torch.full((rows,), width)
+    if vision.kind == "formula":
+        # Sides that are no multiples of a cell, or the exporter would take them for such.
+        height, width, free = 75, 333, {0: "batch", 2: "height", 3: "width"}
+        name, sizes = "sizes", torch.tensor([[height, width]]).repeat(rows, 1)
+    images = torch.zeros(rows, vision.channels, height, width)
     outputs = ["cross_keys", "cross_values", "lengths"]
     if model.config.ctc:
         outputs.append("ctc_log_probs")
     inputs = {
         "images": (images, free),
-        "widths": (torch.full((2,), width), {0: "batch"}),
+        name: (sizes, {0: "batch"}),
     }
     return _export(_Encoder(model), inputs, outputs)
 

@@ -50,13 +50,39 @@ class Region:
 
 
 @dataclass(frozen=True)
+class Rule:
+    """A straight stroke or thin bar, level or upright; pixels, origin top left.
+
+    Attributes:
+        x0: Left end, in the middle of its width where it is upright.
+        y0: Upper end.
+        x1: Right end.
+        y1: Lower end.
+        width: Of the stroke.
+    """
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+    width: float
+
+    @property
+    def level(self) -> bool:
+        """Whether it runs from left to right."""
+        return self.x1 - self.x0 >= self.y1 - self.y0
+
+
+@dataclass(frozen=True)
 class Layout:
     """What a page holds.
 
     Attributes:
         lines: In no particular order.
         regions: In no particular order.
+        rules: Those of tables, where they have been looked for.
     """
 
     lines: tuple[FoundLine, ...]
     regions: tuple[Region, ...] = ()
+    rules: tuple[Rule, ...] = ()

@@ -170,6 +170,8 @@ def _slabs(
     widths = middle(boxes[start:end, 2] - boxes[start:end, 0])
     wide = max(BIG_GAP if widths > 6 * page.height else BIG_GAP_SHORT, 2.5 * usual)
     apart = max(1.0, 1.6 * usual)
+    others = boxes[start:end][~is_left[start:end]]
+    column = middle(others[:, 0]) if len(others) else 0.0
     cuts = {0, end - start}
     for k in range(len(bounds) - 1):
         a, b = bounds[k], bounds[k + 1]
@@ -180,7 +182,9 @@ def _slabs(
         if feet[a:b].max() - tops[a:b].min() > 2.2 * page.height or min(before, after) < 0.5:
             continue
         sides = is_left[start + a : start + b]
-        lone = bool(sides.all() or not sides.any()) and a > 0 and b < end - start
+        both = bool((~is_left[start + b : end]).any())
+        outdented = not sides.any() and abs(boxes[start + a, 0] - column) > page.height
+        lone = bool((sides.all() and both) or outdented) and a > 0 and b < end - start
         low = feet[a:b].max() < FURNITURE * page.page or tops[a:b].min() > (
             (1 - FURNITURE) * page.page
         )

@@ -44,6 +44,7 @@ def reading_order(
     regions: Sequence[Region] = (),
     size: tuple[int, int] = (0, 0),
     texts: Sequence[str] = (),
+    owner: NDArray[np.intp] | None = None,
 ) -> list[list[int]]:
     """Group the lines of a page and bring them in order.
 
@@ -55,6 +56,8 @@ def reading_order(
         size: Width and height of the page in pixels; (0, 0) takes the extent of the boxes.
         texts: What the lines say, where it is known: amounts and broken sentences tell rows from
             columns better than boxes do.
+        owner: (N,) number of the region that each line belongs to, -1 for none, where it is
+            known; else the smallest that holds it.
 
     Returns:
         Groups of indices of lines: a column's worth, a table or a picture each. The groups are in
@@ -72,7 +75,7 @@ def reading_order(
         return []
     boxes = np.hstack((boxes[:, :2], np.maximum(boxes[:, 2:], boxes[:, :2] + 1)))  # none is flat
     said = np.array(texts or [""] * len(boxes), np.object_)
-    owner = owners(boxes, regions)
+    owner = owners(boxes, regions) if owner is None else owner
     inside = [np.flatnonzero(owner == i) for i in range(len(regions))]
     page = _Page(boxes, said, _upright_rules(regions), float(size[1] or boxes[:, 3].max()))
     wholes = [part for part in inside if len(part)]

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar, get_args
 
 from ocrtool.errors import UsageError
 
-VisionKind = Literal["vit", "line"]
+VisionKind = Literal["vit", "line", "formula"]
 
 FRAME = 4
 """Pixels of a line in one frame of the CTC head."""
@@ -18,6 +18,8 @@ LINE_COLUMNS = (4, 8)
 """Pixels that one column of the ``line`` encoder may hold."""
 LINE_HEIGHT_STRIDE = 8
 """Factor by which the ``line`` stem shrinks the height."""
+FORMULA_CELL = (16, 8)
+"""Height and width in pixels of one token of the ``formula`` encoder."""
 
 _C = TypeVar("_C", "VisionConfig", "DecoderConfig")
 
@@ -28,17 +30,19 @@ class VisionConfig:
 
     Attributes:
         kind: ``vit`` cuts a fixed-size image into square patches; ``line`` reads a text line of
-            any width as columns of 4 or 8 pixels.
-        channels: image channels (3 for ``vit`` presets, 1 grey for ``line`` presets).
-        height: image height in pixels.
-        width: image width in pixels; 0 means any (``line`` only).
-        patch: side of a patch, or width of a column, in pixels.
+            any width as columns of 4 or 8 pixels; ``formula`` reads a picture of any size as
+            cells of 16 x 8 pixels.
+        channels: image channels (3 for ``vit`` presets, 1 grey for the others).
+        height: image height in pixels; the greatest for ``formula``.
+        width: image width in pixels; 0 means any (``line`` only); the greatest for ``formula``.
+        patch: side of a patch, or width of a column or cell, in pixels.
         d_model: width of the residual stream.
         n_layer: transformer blocks.
         n_head: attention heads.
         d_ff: hidden width of the MLP.
         dropout: probability on every residual branch.
-        stem: channels of the three strided convolutions of the ``line`` stem; empty for ``vit``.
+        stem: channels of the strided convolutions of the stem: three for ``line``, four for
+            ``formula``, none for ``vit``.
     """
 
     kind: VisionKind
@@ -60,7 +64,7 @@ class VisionConfig:
             UsageError: naming the field and what would fit.
         """
         if self.kind not in get_args(VisionKind):
-            raise UsageError(f"vision.kind is {self.kind!r}", "use one of: vit, line")
+            raise UsageError(f"vision.kind is {self.kind!r}", "use one of: vit, line, formula")
         _positive(self, "vision", "channels", "height", "patch", "d_model", "n_layer", "n_head")
         _positive(self, "vision", "d_ff")
         _check_dropout("vision", self.dropout)
@@ -70,9 +74,14 @@ class VisionConfig:
             _divides("vision.patch", self.patch, "vision.height", self.height)
             _divides("vision.patch", self.patch, "vision.width", self.width)
             if self.stem:
-                raise UsageError("vision.stem is for kind 'line'", "leave it empty for 'vit'")
+                raise UsageError(
+                    "vision.stem is for kinds 'line' and 'formula'", "leave it empty for 'vit'"
+                )
             return
         _even_head("vision", self.d_model // self.n_head)
+        if self.kind == "formula":
+            self._check_formula()
+            return
         if self.patch not in LINE_COLUMNS:
             raise UsageError(
                 f"vision.patch is {self.patch}", "the line stem makes columns of 4 or 8 pixels"
@@ -88,6 +97,30 @@ class VisionConfig:
             raise UsageError(
                 f"vision.stem is {list(self.stem)}", "give three channel counts, such as 24,64,128"
             )
+
+    def _check_formula(self) -> None:
+        down, across = FORMULA_CELL
+        if self.patch != across:
+            raise UsageError(f"vision.patch is {self.patch}", f"cells are {across} pixels wide")
+        if self.height % down or self.width % across or self.width <= 0:
+            raise UsageError(
+                f"vision takes at most {self.height} x {self.width} pixels",
+                f"use multiples of {down} and {across}, such as 160 and 1024",
+            )
+        if self.d_model // self.n_head % 4:
+            raise UsageError(
+                f"vision heads are {self.d_model // self.n_head} wide",
+                "choose vision.n_head so that 4 divides it: half turns by rows, half by columns",
+            )
+        if len(self.stem) != 4 or min(self.stem) < 1:
+            raise UsageError(
+                f"vision.stem is {list(self.stem)}", "give four channels, such as 24,48,96,192"
+            )
+
+    @property
+    def any_size(self) -> bool:
+        """Whether the images of a batch may differ in size."""
+        return self.kind != "vit"
 
     @property
     def frames(self) -> int:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from ocrtool.errors import UsageError
 from ocrtool.models.config import ModelConfig
 from ocrtool.models.decoder import CrossCache, Past, TextDecoder
+from ocrtool.models.formula import FormulaEncoder
 from ocrtool.models.layers import CrossAttention, GeluMLP, SelfAttention, SwiGLU
 from ocrtool.models.vision import LineEncoder, VisionTransformer
 
@@ -69,25 +70,26 @@ class OcrModel(nn.Module):
         super().__init__()
         if config.vocab_size <= FIRST_CHARACTER:
             raise UsageError(
-                f"vocab_size is {config.vocab_size}", "fill it from the data set's characters"
+                f"vocab_size is {config.vocab_size}", "fill it from the data set's alphabet"
             )
         self.config = config
-        vision = {"vit": VisionTransformer, "line": LineEncoder}[config.vision.kind]
-        self.vision = vision(config.vision, flash=config.flash)
+        vision = {"vit": VisionTransformer, "line": LineEncoder, "formula": FormulaEncoder}
+        self.vision = vision[config.vision.kind](config.vision, flash=config.flash)
         self.projector = nn.Linear(config.vision.d_model, config.decoder.d_model)
         self.decoder = TextDecoder(config.decoder, config.vocab_size, flash=config.flash)
         scores = config.vision.frames * config.vocab_size
         self.ctc = nn.Linear(config.vision.d_model, scores) if config.ctc else None
         initialize(self)
 
-    def encode(self, images: Tensor, widths: Tensor | None = None) -> Encoding:
-        """Encode images; see ``VisionTransformer`` and ``LineEncoder`` for what they expect.
+    def encode(self, images: Tensor, sizes: Tensor | None = None) -> Encoding:
+        """Encode images; see the encoders for what they expect.
 
         Args:
             images: (B, C, H, W).
-            widths: (B,) int64, pixels of each row that are image; None when all fill W.
+            sizes: int64, the pixels of each row that are image: widths (B,) of lines, heights and
+                widths (B, 2) of formulas; None when all rows are full.
         """
-        tokens, lengths = self.vision(images, widths)
+        tokens, lengths = self.vision(images, sizes)
         ctc_logits = None
         if self.ctc is not None:  # the frames of a column lie one behind the other
             ctc_logits = self.ctc(tokens).reshape(tokens.shape[0], -1, self.config.vocab_size)
@@ -121,9 +123,9 @@ class OcrModel(nn.Module):
         logits, keys, values = self.decoder(tokens, cross, past)
         return logits, keys, values
 
-    def forward(self, images: Tensor, tokens: Tensor, widths: Tensor | None = None) -> Output:
+    def forward(self, images: Tensor, tokens: Tensor, sizes: Tensor | None = None) -> Output:
         """Teacher forcing: score the token after each of ``tokens`` (B, T), given the images."""
-        encoding = self.encode(images, widths)
+        encoding = self.encode(images, sizes)
         logits, _, _ = self.decoder(tokens, self.cross(encoding))
         return Output(logits, encoding.ctc_logits, encoding.frames)
 
@@ -139,6 +141,10 @@ def initialize(model: OcrModel) -> None:
     divided by sqrt(2 n_layer) (three writers a block in the decoder), so that the stream's
     variance does not grow with depth (Radford et al., 2019). Convolutions, before a norm: He
     normal. Biases and learned positions: zero, norms: one (their own defaults).
+
+    A formula's decoder learns late where to look, for it must find the place in two dimensions.
+    It learns several times sooner where what it looks at, and with, has variance one from the
+    start: the maps from the stem to the keys, values and queries of the cross-attention.
     """
     for module in model.modules():
         if isinstance(module, nn.Linear | nn.Embedding):
@@ -156,3 +162,10 @@ def initialize(model: OcrModel) -> None:
         for module in part.modules():
             if isinstance(module, SelfAttention | CrossAttention | GeluMLP | SwiGLU):
                 nn.init.normal_(module.out.weight, std=std)
+    if isinstance(model.vision, FormulaEncoder):
+        looking = [model.vision.stem.project, model.projector]
+        for module in model.decoder.modules():
+            if isinstance(module, CrossAttention):
+                looking += [module.q, module.kv]
+        for module in looking:
+            nn.init.normal_(module.weight, std=module.in_features**-0.5)

@@ -70,7 +70,39 @@ LINE = ModelConfig(
 )
 """Text lines of any width: CTC proposes, the decoder verifies."""
 
-PRESETS: dict[str, ModelConfig] = {config.preset: config for config in (LINE, TINY)}
+FORMULA = ModelConfig(
+    preset="formula",
+    vision=VisionConfig(
+        kind="formula",
+        channels=1,
+        height=160,
+        width=1024,
+        patch=8,
+        d_model=256,
+        n_layer=4,
+        n_head=8,
+        d_ff=768,
+        dropout=0.1,
+        stem=(24, 48, 96, 192),
+    ),
+    decoder=DecoderConfig(
+        d_model=256,
+        n_layer=4,
+        n_head=8,
+        n_kv_head=8,
+        d_ff=1536,
+        dropout=0.1,
+        swiglu=True,
+        rope_theta=10_000.0,
+        max_length=256,
+    ),
+    vocab_size=0,
+    ctc=False,
+    flash=True,
+)
+"""Formulas of any size, read as LaTeX tokens by an autoregressive decoder."""
+
+PRESETS: dict[str, ModelConfig] = {config.preset: config for config in (FORMULA, LINE, TINY)}
 
 
 def preset(name: str) -> ModelConfig:

@@ -51,9 +51,9 @@ class VisionTransformer(nn.Module):
     def __init__(self, config: VisionConfig, *, flash: bool) -> None:
         """Build the encoder that ``config`` (kind ``vit``) describes."""
         super().__init__()
-        tokens = (config.height // config.patch) * (config.width // config.patch)
+        rows, columns = config.height // config.patch, config.width // config.patch
         self.embed = nn.Conv2d(config.channels, config.d_model, config.patch, config.patch)
-        self.positions = nn.Parameter(torch.zeros(tokens, config.d_model))
+        self.positions = nn.Parameter(grid_positions(rows, columns, config.d_model))
         self.dropout = Dropout(config.dropout)
         self.blocks = nn.ModuleList(VisionBlock(config, flash=flash) for _ in range(config.n_layer))
         self.norm = RMSNorm(config.d_model)
@@ -74,6 +74,26 @@ class VisionTransformer(nn.Module):
             x = block(x, None, None)
         lengths = torch.full((x.shape[0],), x.shape[1], dtype=torch.int64, device=x.device)
         return self.norm(x), lengths
+
+
+def grid_positions(rows: int, columns: int, width: int) -> Tensor:
+    """Return what learned positions of a grid begin with: sines of row and column.
+
+    From nothing they are learned late, drowned by what the patches show, and until then a decoder
+    cannot tell where to look (He et al., "Masked autoencoders", 2021, begin so, too).
+
+    Returns:
+        (rows * columns, width), row by row: half of each vector for the row, half for the column.
+    """
+    waves = -(-width // 4)
+    rates = 10_000.0 ** (-torch.arange(waves) / waves)
+
+    def line(count: int) -> Tensor:
+        angles = torch.arange(count)[:, None] * rates
+        return torch.cat((angles.sin(), angles.cos()), dim=1)
+
+    down, across = line(rows).repeat_interleave(columns, dim=0), line(columns).repeat(rows, 1)
+    return torch.cat((down, across), dim=1)[:, :width]
 
 
 class LineStem(nn.Module):
@@ -105,16 +125,16 @@ class LineStem(nn.Module):
         halves = None if widths is None else (widths + 1) // 2
         quarters = None if halves is None else (halves + 1) // 2
         x = _zero_beyond(x, widths)
-        x = _zero_beyond(F.gelu(self.norm1(_convolve(self.conv1, x))), halves)
-        x = _zero_beyond(F.gelu(self.norm2(_convolve(self.conv2, x))), quarters)
-        x = x + F.gelu(_convolve(self.residual, x))
+        x = _zero_beyond(F.gelu(self.norm1(convolve(self.conv1, x))), halves)
+        x = _zero_beyond(F.gelu(self.norm2(convolve(self.conv2, x))), quarters)
+        x = x + F.gelu(convolve(self.residual, x))
         x = _zero_beyond(x, quarters)
-        x = F.gelu(self.norm3(_convolve(self.conv3, x)))
+        x = F.gelu(self.norm3(convolve(self.conv3, x)))
         columns: Tensor = self.project(x.transpose(1, 2).flatten(2))
         return columns
 
 
-def _convolve(conv: nn.Module, x: Tensor) -> Tensor:
+def convolve(conv: nn.Module, x: Tensor) -> Tensor:
     """Apply a convolution to (B, H, W, C); the permuted view is the channels-last layout."""
     y: Tensor = conv(x.permute(0, 3, 1, 2))
     return y.permute(0, 2, 3, 1).contiguous()

@@ -42,7 +42,7 @@ class Checkpoint:
 
     Attributes:
         config: Geometry of the network.
-        vocabulary: Its characters.
+        vocabulary: What it can write.
         weights: Tensors by their name in the network's state dict.
         step: Training steps that it has seen.
         metrics: Scores of its last validation.
@@ -59,7 +59,7 @@ class Checkpoint:
         facts = {
             "schema": SCHEMA,
             "config": self.config.to_dict(),
-            "characters": self.vocabulary.to_json(),
+            "tokens" if self.vocabulary.separator else "characters": self.vocabulary.to_json(),
             "step": self.step,
             "metrics": dict(self.metrics),
         }
@@ -190,26 +190,26 @@ def tuned_config(options: TrainOptions, start: Checkpoint, vocabulary: Vocabular
 def transfer(start: Checkpoint, model: OcrModel, vocabulary: Vocabulary) -> int:
     """Load weights into a network with another alphabet.
 
-    Rows that belong to a character (of embedding, head and CTC head) follow it to its new id; rows
-    of new characters keep the network's fresh values.
+    Rows that belong to an entry (of embedding, head and CTC head) follow it to its new id; rows of
+    new entries keep the network's fresh values.
 
     Args:
         start: The trained model.
-        model: A fresh network of the same geometry but for the number of characters.
-        vocabulary: The characters of `model`.
+        model: A fresh network of the same geometry but for the size of the alphabet.
+        vocabulary: The alphabet of `model`.
 
     Returns:
-        How many characters of `vocabulary` the start knew.
+        How many entries of `vocabulary` the start knew.
 
     Raises:
         ModelError: The weights do not fit.
     """
-    places = {character: index for index, character in enumerate(start.vocabulary.characters)}
-    specials = len(vocabulary) - len(vocabulary.characters)
+    places = {entry: index for index, entry in enumerate(start.vocabulary.entries)}
+    specials = len(vocabulary) - len(vocabulary.entries)
     pairs = [(index, index) for index in range(specials)]
-    for index, character in enumerate(vocabulary.characters):
-        if character in places:
-            pairs.append((specials + index, specials + places[character]))
+    for index, entry in enumerate(vocabulary.entries):
+        if entry in places:
+            pairs.append((specials + index, specials + places[entry]))
     new, old = (torch.tensor(ids) for ids in zip(*pairs, strict=True))
     by_character = _rows_by_character(model.config)
     state = model.state_dict()

@@ -22,7 +22,9 @@ from ocrtool.models.config import ModelConfig
 from ocrtool.models.presets import preset as network_preset
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
-SYNTHETIC = ("lines",)
+SYNTHETIC = {"lines": "line", "formulas": "formula"}
+"""What the data engine draws, and the preset that learns from it where none is named."""
+TOKENS = ("characters", "latex")
 RECIPES = Path(__file__).parent / "recipes"
 """Configurations for the networks that are bundled; ``--config line`` names one."""
 
@@ -35,27 +37,39 @@ class TrainOptions:
 
     Args:
         data: CSV files with the columns ``image`` and ``text``; paths are relative to the CSV.
-        validation: CSV of the validation set; without it a share of `data` is held out.
+        validation: CSV of the validation set, or a folder of typeset formulas; without it a share
+            of the data is held out.
         validation_share: Share of `data` (0 to 1) that is held out, drawn by `seed`.
-        validation_size: Lines held out when training on drawn lines.
+        validation_size: Images held out when training on drawn ones.
         strict: Refuse a data set with unusable rows instead of skipping them.
-        synth: ``lines`` trains on lines drawn without end by the data engine, instead of `data`.
+        synth: ``lines`` or ``formulas`` trains on what the data engine draws without end, instead
+            of `data`.
+        formulas: Folders of typeset formulas (``python -m ocrtool.synth.formulas``) that the data
+            engine draws from.
         fonts: Font files or folders of the data engine; without any, the bundled ones.
         text: Text files that the data engine draws from.
         alphabet: Characters to learn; without it those of the data (or of the data engine).
+        tokens: What a text is made of: ``characters``, or ``latex``, which brings formulas to one
+            normal form and cuts them into commands and characters. ``None`` is ``latex`` for the
+            preset ``formula`` and ``characters`` otherwise.
+        max_tokens: Longest text to learn from, in characters or tokens; longer ones are left out.
+        curriculum: Short texts first: pairs of a share of the run and the longest text from there
+            on, such as ``[[0, 24], [0.25, 60]]``.
         out: Folder of the run: ``last/``, ``best/``, ``log.jsonl``, ``curves.png``.
         resume: Go on with the run in `out`, exactly where it stopped.
         overwrite: Start anew in a folder that holds a run.
         start_from: Model to fine-tune: a bundled name or a model folder (``--from``).
         draw: Write a picture of this many drawn samples to `out` and stop.
-        preset: Network preset; ``None`` is ``line`` for drawn lines and ``tiny`` otherwise.
-        img_size: Side of the square image, or height of a line, in pixels.
+        preset: Network preset; ``None`` is ``line`` for drawn lines, ``formula`` for drawn formulas
+            and ``tiny`` otherwise.
+        img_size: Side of the square image, height of a line, or greatest height of a formula, in
+            pixels.
         patch: Side of a patch (columns of the ``line`` encoder) in pixels.
         vision_d_model: Width of the vision encoder.
         vision_layers: Blocks of the vision encoder.
         vision_heads: Attention heads of the vision encoder.
         vision_d_ff: Hidden width of the vision encoder's MLP.
-        vision_stem: Channels of the ``line`` encoder's convolution stem.
+        vision_stem: Channels of the convolution stem of ``line`` and ``formula``.
         decoder_d_model: Width of the decoder.
         decoder_layers: Blocks of the decoder.
         decoder_heads: Attention heads of the decoder.
@@ -105,9 +119,13 @@ class TrainOptions:
     validation_size: int = 1024
     strict: bool = False
     synth: str | None = None
+    formulas: tuple[Path, ...] = ()
     fonts: tuple[Path, ...] = ()
     text: tuple[Path, ...] = ()
     alphabet: str | None = None
+    tokens: str | None = None
+    max_tokens: int | None = None
+    curriculum: tuple[tuple[float, ...], ...] = ()
     # The run.
     out: Path = Path("run")
     resume: bool = False
@@ -172,10 +190,27 @@ class TrainOptions:
             raise UsageError("--synth draws its own data", "give either CSV files or --synth")
         if self.synth is None and not self.data:
             raise UsageError("nothing to train on", "give CSV files, or --synth lines")
-        if self.synth is None and (self.fonts or self.text):
+        if self.synth != "lines" and (self.fonts or self.text):
             raise UsageError("--fonts and --text belong to --synth lines")
+        if self.synth != "formulas" and self.formulas:
+            raise UsageError("--formulas belongs to --synth formulas")
+        if self.synth == "formulas" and not self.formulas:
+            raise UsageError(
+                "--synth formulas draws from typeset formulas",
+                "make some with python -m ocrtool.synth.formulas and name them with --formulas",
+            )
         if self.synth is not None and self.epochs is not None:
-            raise UsageError("drawn lines have no epochs", "use --steps or --max-minutes")
+            raise UsageError(f"drawn {self.synth} have no epochs", "use --steps or --max-minutes")
+        if self.tokens not in (None, *TOKENS):
+            raise UsageError(f"--tokens knows {', '.join(TOKENS)}, not {self.tokens!r}")
+        if self.latex and self.alphabet is not None:
+            raise UsageError("--alphabet is of characters, formulas are made of LaTeX tokens")
+        if self.synth is not None and self.latex != (self.synth == "formulas"):
+            raise UsageError(
+                f"--synth {self.synth} is not what this network reads",
+                "lines go with --tokens characters, formulas with --tokens latex",
+            )
+        self._check_curriculum()
         if self.precision not in PRECISIONS:
             raise UsageError(f"--precision is one of {', '.join(PRECISIONS)}")
         if self.resume and self.overwrite:
@@ -183,7 +218,8 @@ class TrainOptions:
         if self.resume and self.start_from is not None:
             raise UsageError("--resume and --from contradict each other")
         positive = ("validation_size", "batch_size", "accumulation", "log_every", "validate_every")
-        for name in (*positive, "steps", "epochs", "max_minutes", "learning_rate", "max_length"):
+        ends = ("steps", "epochs", "max_minutes")
+        for name in (*positive, *ends, "learning_rate", "max_length", "max_tokens"):
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise UsageError(f"{name} must be above 0, not {value}")
@@ -204,10 +240,30 @@ class TrainOptions:
             if value is not None and not 0.0 <= value < 1.0:
                 raise UsageError(f"{name} must lie in 0 to below 1, not {value}")
 
+    def _check_curriculum(self) -> None:
+        shares = [stage[0] for stage in self.curriculum if len(stage) == 2]
+        if len(shares) < len(self.curriculum):
+            raise UsageError("a stage of the curriculum is a share of the run and a longest text")
+        if shares and (shares[0] != 0 or shares != sorted(set(shares)) or shares[-1] >= 1):
+            raise UsageError(f"shares of the curriculum must rise from 0 to below 1, not {shares}")
+        if any(stage[1] < 1 or stage[1] % 1 for stage in self.curriculum):
+            raise UsageError("longest texts of the curriculum are whole numbers above 0")
+
     @property
     def network(self) -> str:
         """Name of the network preset."""
-        return self.preset or ("line" if self.synth else "tiny")
+        return self.preset or SYNTHETIC.get(self.synth or "", "tiny")
+
+    @property
+    def latex(self) -> bool:
+        """Whether texts are formulas, made of LaTeX tokens."""
+        return self.tokens == "latex" or (self.tokens is None and self.network == "formula")
+
+    def longest(self, progress: float) -> int:
+        """Return the longest text, in characters or tokens, at a share of the run; 0 for any."""
+        limits = [self.max_tokens] if self.max_tokens else []
+        limits += [int(stage[1]) for stage in self.curriculum if stage[0] <= progress][-1:]
+        return min(limits, default=0)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON: what was chosen, defaults left out, paths absolute."""
@@ -241,7 +297,7 @@ def make_options(flags: Mapping[str, Any], config: Path | None = None) -> TrainO
         for name in ("start_from", "overwrite"):  # done by the run's first start
             values.pop(name, None)
         if "synth" in given or "data" in given:  # one replaces the other
-            values = {k: v for k, v in values.items() if k not in ("synth", "data")}
+            values = {k: v for k, v in values.items() if k not in ("synth", "data", "formulas")}
     if config is not None:
         values.update(read_config(config))
     return TrainOptions(**{**values, **given})
@@ -290,7 +346,7 @@ def model_config(options: TrainOptions, vocab_size: int) -> ModelConfig:
         stem=options.vision_stem,
         dropout=options.dropout,
         height=options.img_size,
-        width=options.img_size if base.vision.width else None,
+        width=options.img_size if base.vision.kind == "vit" else None,
     )
     heads = options.decoder_heads or base.decoder.n_head
     kv_heads = options.decoder_kv_heads
@@ -339,8 +395,8 @@ NETWORK_FIELDS = (
 DEFAULT_EPOCHS = 20.0
 """Passes over CSV data where no end of the run is given."""
 DEFAULT_STEPS = 50_000
-"""Steps on drawn lines where no end of the run is given."""
-LEARNING_RATES = {"tiny": 5e-4, "line": 1e-3}
+"""Steps on drawn images where no end of the run is given."""
+LEARNING_RATES = {"tiny": 5e-4, "line": 1e-3, "formula": 5e-4}
 """Peak learning rates of the presets, used where none is given."""
 
 

@@ -42,9 +42,10 @@ def draw_curves(records: Sequence[Mapping[str, Any]], path: Path) -> None:
     line(losses, validation, "loss", label="validation", color="tab:orange", marker=".")
     losses.set(xlabel="step", ylabel="loss", yscale="log")
     kinds = {
-        "accuracy": ("character accuracy", "tab:green"),
+        "accuracy": ("accuracy, text known so far", "tab:green"),
         "exact": ("exact lines", "tab:blue"),
-        "cer": ("character error rate", "tab:red"),
+        "similarity": ("edit similarity", "tab:olive"),
+        "cer": ("character (token) error rate", "tab:red"),
         "wer": ("word error rate", "tab:purple"),
     }
     for name, (label, color) in kinds.items():

@@ -1,4 +1,4 @@
-"""Samples to batches: CSV rows or drawn lines, loaded by any number of worker processes.
+"""Samples to batches: CSV rows, drawn lines or formulas, loaded by any number of worker processes.
 
 Samples have positions 0, 1, 2, ... without end. A *pool* is a run of consecutive positions, loaded
 by one worker and cut into a fixed number of batches. What a pool holds depends on the seed and its
@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import count, pairwise
@@ -26,6 +26,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
+from ocrtool.canonical import collate_formulas, formula_pixels, like_sizes
 from ocrtool.errors import InputError
 from ocrtool.inputs import load_image
 from ocrtool.models.config import FRAME, ModelConfig
@@ -33,6 +34,8 @@ from ocrtool.preprocess import collate_lines, line_pixels, square_pixels
 from ocrtool.vocabulary import BOS, EOS, PAD, SPECIALS, Vocabulary
 
 LINE_POOL = 16  # batches a pool of lines: enough to sort by width, little enough to hold
+FORMULA_POOL = 8
+VALIDATED = 256  # formulas that are sorted by size together, so that the first are like all
 
 
 class Sample(NamedTuple):
@@ -203,14 +206,15 @@ class Batch(NamedTuple):
 
     Attributes:
         pixels: (B, C, H, W) float32.
-        widths: (B,) int64, columns of pixels that belong to each image.
+        sizes: int64, pixels that belong to each image: columns (B,), of formulas rows and columns
+            (B, 2).
         tokens: (B, T) int64, BOS + text, padded with PAD: what the decoder is given.
         targets: (B, T) int64, text + EOS, padded with PAD: what it shall say.
-        lengths: (B,) int64, characters of each text.
+        lengths: (B,) int64, characters (or tokens) of each text.
     """
 
     pixels: NDArray[np.float32]
-    widths: NDArray[np.int64]
+    sizes: NDArray[np.int64]
     tokens: NDArray[np.int64]
     targets: NDArray[np.int64]
     lengths: NDArray[np.int64]
@@ -226,20 +230,23 @@ class Preparation:
     def pixels(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Pixels (C, H, W) as the network takes them."""
         vision = self.config.vision
-        if vision.width == 0:
+        if vision.kind == "line":
             return line_pixels(image, vision.height)
+        if vision.kind == "formula":
+            return formula_pixels(image, vision.height, vision.width)
         return square_pixels(image, vision.height)
 
     def misfit(self, width: int, text: str) -> str | None:
         """Why the network cannot learn a text on an image of this width; None if it can."""
+        parts, unit = self.vocabulary.split(text), self.vocabulary.unit
         longest = self.config.decoder.max_length - 1
-        if len(text) > longest:
-            return f"text has {len(text)} characters, the decoder takes {longest}"
+        if len(parts) > longest:
+            return f"text has {len(parts)} {unit}s, the decoder takes {longest}"
         if not self.vocabulary.covers(text):
-            missing = sorted(set(text) - set(self.vocabulary.characters))
-            return f"characters outside the alphabet: {' '.join(missing)}"
+            missing = sorted(set(parts) - set(self.vocabulary.entries))
+            return f"{unit}s outside the alphabet: {' '.join(missing)}"
         frames = width // FRAME
-        needed = len(text) + sum(a == b for a, b in pairwise(text))
+        needed = len(parts) + sum(a == b for a, b in pairwise(parts))
         if self.config.ctc and needed > frames:
             return f"image is too narrow for its text ({frames} frames, CTC needs {needed})"
         return None
@@ -256,15 +263,17 @@ class Preparation:
         Args:
             pixels: (C, H, W_i) each.
             texts: Their texts.
-            noise: Share of the decoder's input characters replaced by random ones, so that it
-                learns to trust the image more than its own past.
+            noise: Share of the decoder's input tokens replaced by random ones, so that it learns
+                to trust the image more than its own past.
             generator: Draws the noise; needed where `noise` is above 0.
         """
-        if self.config.vision.width == 0:
-            images, widths = collate_lines(list(pixels))
+        if self.config.vision.kind == "line":
+            images, sizes = collate_lines(pixels)
+        elif self.config.vision.kind == "formula":
+            images, sizes = collate_formulas(pixels)
         else:
             images = np.stack(pixels)
-            widths = np.full(len(pixels), images.shape[-1], np.int64)
+            sizes = np.full(len(pixels), images.shape[-1], np.int64)
         ids = [self.vocabulary.encode(text) for text in texts]
         lengths = np.array([len(line) for line in ids], np.int64)
         tokens = np.full((len(ids), int(lengths.max()) + 1), PAD, np.int64)
@@ -278,7 +287,20 @@ class Preparation:
             wrong = (generator.random(tokens.shape) < noise) & (tokens >= SPECIALS)
             drawn = generator.integers(SPECIALS, len(self.vocabulary), tokens.shape)
             tokens = np.where(wrong, drawn, tokens)
-        return Batch(images, widths, tokens, targets, lengths)
+        return Batch(images, sizes, tokens, targets, lengths)
+
+    def group(self, pixels: Sequence[NDArray[np.float32]], groups: int) -> list[list[int]]:
+        """Cut images into batches of like sizes, so that little is padding.
+
+        Returns:
+            Indices of each batch. Wide batches hold fewer images: all take about as long.
+        """
+        if self.config.vision.kind != "formula":
+            return _cut([image.shape[-1] for image in pixels], groups)
+        sizes = [(image.shape[1], image.shape[2]) for image in pixels]
+        if len(sizes) < groups:  # so few fit that some must serve twice
+            return [[i % len(sizes)] for i in range(groups)]
+        return like_sizes(sizes, groups)
 
 
 class Pool(NamedTuple):
@@ -292,8 +314,8 @@ class Pool(NamedTuple):
 class PoolDataset(Dataset[Pool]):
     """Pools by number.
 
-    Batches of lines are cut from the pool sorted by width, so that little is padding, at equal
-    sums of width: wide batches hold fewer lines, and every batch about as many characters.
+    Batches of lines and formulas are cut from the pool sorted by size, so that little is padding,
+    at equal sums of size: wide batches hold fewer images, and every batch about as many characters.
 
     Args:
         source: Draws the samples.
@@ -318,7 +340,9 @@ class PoolDataset(Dataset[Pool]):
     @property
     def batches(self) -> int:
         """Batches of every pool."""
-        return LINE_POOL if self.preparation.config.vision.width == 0 else 1
+        return {"line": LINE_POOL, "formula": FORMULA_POOL}.get(
+            self.preparation.config.vision.kind, 1
+        )
 
     def __getitem__(self, number: int) -> Pool:
         """Load pool `number`."""
@@ -336,8 +360,8 @@ class PoolDataset(Dataset[Pool]):
             else:
                 misfits += 1
         if not pixels:
-            raise InputError("none of the drawn lines fits the network", "raise max_length")
-        groups = _cut([image.shape[-1] for image in pixels], self.batches)
+            raise InputError("none of the drawn images fits the network", "raise max_length")
+        groups = self.preparation.group(pixels, self.batches)
         order = generator.permutation(len(groups))
         batches = [
             self.preparation.collate(
@@ -380,7 +404,7 @@ def _cut(widths: Sequence[int], groups: int) -> list[list[int]]:
 
 def batches_from(
     dataset: PoolDataset, start: int, workers: int, rank: int = 0, processes: int = 1
-) -> Iterator[tuple[Batch, int]]:
+) -> Generator[tuple[Batch, int], None, None]:
     """Training batches without end, each with the misfits of the pool that it opens.
 
     Args:
@@ -448,13 +472,16 @@ def validation_batches(
 ) -> Iterator[tuple[Batch, list[str]]]:
     """Batches of a validation set with their texts, the same every time.
 
-    Lines are sorted by width within chunks of 16 batches.
+    Lines are sorted by width within chunks of 16 batches, formulas by size within smaller ones.
     """
-    chunk = batch_size * (LINE_POOL if preparation.config.vision.width == 0 else 1)
+    kind = preparation.config.vision.kind
+    chunk = {"line": batch_size * LINE_POOL, "formula": max(VALIDATED, batch_size)}.get(
+        kind, batch_size
+    )
     for start in range(0, size, chunk):
         samples = [source.draw(index) for index in range(start, min(start + chunk, size))]
         pixels = [preparation.pixels(sample.image) for sample in samples]
-        groups = _cut([image.shape[-1] for image in pixels], -(-len(samples) // batch_size))
+        groups = preparation.group(pixels, -(-len(samples) // batch_size))
         for group in groups:
             texts = [samples[i].text for i in group]
             yield preparation.collate([pixels[i] for i in group], texts), texts

@@ -25,7 +25,7 @@ class Tensors(NamedTuple):
     """A batch on the device; see :class:`ocrtool.training.data.Batch`."""
 
     pixels: Tensor
-    widths: Tensor
+    sizes: Tensor
     tokens: Tensor
     targets: Tensor
     lengths: Tensor
@@ -86,9 +86,11 @@ class Scores(NamedTuple):
         decoder_loss: Cross-entropy a token.
         ctc_loss: CTC loss a character.
         accuracy: Share of tokens right with teacher forcing.
-        cer: Character error rate of free reading (CTC where there is one, else the decoder).
+        cer: Character error rate of free reading (CTC where there is one, else the decoder); token
+            error rate where the network writes tokens.
         wer: Word error rate, likewise.
         exact: Share of lines read without error, likewise.
+        similarity: Mean edit similarity of a line, in characters or tokens, likewise.
         samples: Some pairs of truth and reading.
     """
 
@@ -99,6 +101,7 @@ class Scores(NamedTuple):
     cer: float
     wer: float
     exact: float
+    similarity: float
     samples: list[tuple[str, str]]
 
 
@@ -139,7 +142,7 @@ def validate(
             return None
         tensors = to_device(batch, device)
         with torch.autocast(device.type, precision, enabled=precision != torch.float32):
-            encoding = model.encode(tensors.pixels, tensors.widths)
+            encoding = model.encode(tensors.pixels, tensors.sizes)
             logits, _, _ = model.decoder(tensors.tokens, model.cross(encoding))
             sums = sums_of(Output(logits, encoding.ctc_logits, encoding.frames), tensors)
         decoder += float(sums.decoder)
@@ -151,11 +154,12 @@ def validate(
             readings += ctc_readings(encoding.ctc_logits, encoding.frames, preparation.vocabulary)
         elif len(readings) < DECODED:
             with torch.autocast(device.type, precision, enabled=precision != torch.float32):
-                readings += greedy_readings(model, encoding, preparation.vocabulary)
+                most = 2 * tensors.tokens.shape[1]  # what is longer is wrong anyhow
+                readings += greedy_readings(model, encoding, preparation.vocabulary, most)
         else:
             continue
         truths += texts
-    found = rates(readings, truths)
+    found = rates(readings, truths, preparation.vocabulary.separator)
     decoder_loss, ctc_loss = decoder / max(tokens, 1), ctc / max(characters, 1)
     step = max(1, len(truths) // SHOWN)
     return Scores(
@@ -166,6 +170,7 @@ def validate(
         cer=found.cer,
         wer=found.wer,
         exact=found.exact,
+        similarity=found.similarity,
         samples=list(zip(truths[::step], readings[::step], strict=True))[:SHOWN],
     )
 
@@ -185,15 +190,25 @@ def ctc_readings(logits: Tensor, frames: Tensor, vocabulary: Vocabulary) -> list
     ]
 
 
-def greedy_readings(model: OcrModel, encoding: Encoding, vocabulary: Vocabulary) -> list[str]:
-    """Greedy decoding with the key-value cache, until EOS or the decoder's longest text."""
+def greedy_readings(
+    model: OcrModel, encoding: Encoding, vocabulary: Vocabulary, most: int | None = None
+) -> list[str]:
+    """Greedy decoding with the key-value cache, until EOS or the decoder's longest text.
+
+    Args:
+        model: The network.
+        encoding: The images.
+        vocabulary: Of the ids.
+        most: Tokens after which a text is cut; None for the decoder's longest.
+    """
+    longest = model.config.decoder.max_length - 1
     rows, device = encoding.memory.shape[0], encoding.memory.device
     cross = model.cross(encoding)
     cache = KVCache.allocate(model.config.decoder, rows, device, cross.keys.dtype)
     token = torch.full((rows, 1), BOS, device=device)
     done = torch.zeros(rows, dtype=torch.bool, device=device)
     written: list[Tensor] = []
-    for _ in range(model.config.decoder.max_length - 1):
+    for _ in range(min(longest, most or longest)):
         logits, keys, values = model.step(token, cross, *cache.past())
         cache.append(keys, values)
         token = logits[:, -1:].argmax(-1)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ocrtool.vocabulary import split
+
 
 def edit_distance(first: Sequence[object], second: Sequence[object]) -> int:
     """Levenshtein distance: fewest insertions, deletions and substitutions between two sequences.
@@ -38,33 +40,47 @@ class Rates:
     """Error rates over a set of lines.
 
     Attributes:
-        cer: Edited characters over characters of the truth.
+        cer: Edited characters over characters of the truth; tokens, where a text is made of tokens.
         wer: Edited words over words of the truth; words are what white space parts.
         exact: Share of lines read without any error, 0 to 1.
+        similarity: Mean over lines of 1 less the edit distance as a share of the longer text.
     """
 
     cer: float
     wer: float
     exact: float
+    similarity: float
 
 
-def rates(readings: Sequence[str], truths: Sequence[str]) -> Rates:
+def rates(readings: Sequence[str], truths: Sequence[str], separator: str = "") -> Rates:
     """Error rates of readings; sums are taken over the set before dividing.
+
+    Args:
+        readings: What was read.
+        truths: What it should be.
+        separator: What parts the tokens of a text; empty where characters are compared.
 
     Raises:
         ValueError: The two sequences differ in length.
     """
     characters = words = edits = word_edits = exact = 0
+    similarity = 0.0
     for reading, truth in zip(readings, truths, strict=True):
-        characters += len(truth)
+        wanted = split(truth, separator)
+        characters += len(wanted)
         words += len(truth.split())
         if reading == truth:
             exact += 1
+            similarity += 1.0
             continue
-        edits += edit_distance(reading, truth)
+        found = split(reading, separator)
+        distance = edit_distance(found, wanted)
+        edits += distance
+        similarity += 1.0 - distance / max(len(found), len(wanted), 1)
         word_edits += edit_distance(reading.split(), truth.split())
     return Rates(
         cer=edits / max(characters, 1),
         wer=word_edits / max(words, 1),
         exact=exact / max(len(truths), 1),
+        similarity=similarity / max(len(truths), 1),
     )

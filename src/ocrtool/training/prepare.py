@@ -1,12 +1,13 @@
-"""What a run needs before its first step: rows or drawn lines, an alphabet, a geometry."""
+"""What a run needs before its first step: rows or drawn images, an alphabet, a geometry."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from ocrtool import console
-from ocrtool.errors import InputError
+from ocrtool.errors import InputError, UsageError
 from ocrtool.models.config import ModelConfig
 from ocrtool.training import checkpoint
 from ocrtool.training.checkpoint import Checkpoint
@@ -25,17 +26,28 @@ from ocrtool.training.distributed import Group
 from ocrtool.vocabulary import Vocabulary
 
 VALIDATION_SEED = 7_368_787
-"""Added to the seed of drawn lines for those held out."""
+"""Added to the seed of drawn images for those held out."""
+HELD_STEP = 50
+"""Of so many files of typeset formulas one is held out for the validation."""
+LONGEST_LINE = 100
+"""Characters of the longest drawn line where no limit is given."""
 LISTED = 50
 """Unusable rows told one by one; the rest is counted, and all are in ``skipped.txt``."""
 
 
 @dataclass(frozen=True)
 class Data:
-    """The training set and the validation set; size 0 is endless."""
+    """The training set and the validation set; size 0 is endless.
 
-    source: Source
-    size: int
+    Attributes:
+        upto: Gives the training set, and its size, without the texts that are longer than so many
+            characters or tokens; 0 leaves out none.
+        validation: The validation set.
+        validation_size: Its samples.
+        preparation: What the network takes.
+    """
+
+    upto: Callable[[int], tuple[Source, int]]
     validation: Source
     validation_size: int
     preparation: Preparation
@@ -57,7 +69,10 @@ def prepare(
     """
     problems: list[str] = []
     rows = read_rows(options.data, problems)
-    held = read_rows([options.validation], problems) if options.validation else []
+    from_table = options.validation is not None and not options.validation.is_dir()
+    held = read_rows([options.validation], problems) if options.validation and from_table else []
+    if options.latex:
+        rows, held = normal_rows(rows, problems), normal_rows(held, problems)
     vocabulary = choose_vocabulary(options, start, rows + held)
     if start is None:
         config = model_config(options, len(vocabulary))
@@ -67,7 +82,7 @@ def prepare(
         config = checkpoint.tuned_config(options, start, vocabulary)
     preparation = Preparation(config, vocabulary)
     if options.synth is not None:
-        return _drawn_lines(options, preparation, held, problems, group), config
+        return _drawn(options, preparation, held, problems, group), config
 
     rows = usable_rows(rows, preparation, problems)
     held = usable_rows(held, preparation, problems)
@@ -83,21 +98,59 @@ def prepare(
     if group.leads:
         console.say(
             f"{len(rows)} rows to train on, {len(held)} to validate: {what};"
-            f" {len(vocabulary.characters)} characters"
+            f" {len(vocabulary.entries)} {vocabulary.unit}s"
         )
         if options.vocab_size not in (None, 0, len(vocabulary)):
             console.warn(
                 f"vocab_size is {len(vocabulary)}, as the data has it, not {options.vocab_size}"
             )
-    return Data(RowSource(rows), len(rows), RowSource(held), len(held), preparation), config
+    return Data(_Rows(rows, vocabulary), RowSource(held), len(held), preparation), config
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Rows of a training set, as `Data.upto` has them."""
+
+    rows: Sequence[Row]
+    vocabulary: Vocabulary
+
+    def __call__(self, longest: int) -> tuple[Source, int]:
+        """Leave out long texts."""
+        split = self.vocabulary.split
+        rows = [row for row in self.rows if not longest or len(split(row.text)) <= longest]
+        if not rows:
+            raise InputError(f"no text has at most {longest} {self.vocabulary.unit}s")
+        return RowSource(rows), len(rows)
+
+
+def normal_rows(rows: Sequence[Row], problems: list[str]) -> list[Row]:
+    """Bring the LaTeX of rows to its normal form, tokens with spaces between.
+
+    Args:
+        rows: Rows whose texts are LaTeX.
+        problems: Gets a line for every row whose LaTeX does not parse, which is left out.
+    """
+    from ocrtool.latex import LatexError, normal
+
+    kept = []
+    for row in rows:
+        try:
+            kept.append(replace(row, text=" ".join(normal(row.text))))
+        except LatexError as error:
+            problems.append(f"{row.origin}: {error}")
+    return kept
 
 
 def choose_vocabulary(
     options: TrainOptions, start: Checkpoint | None, rows: Sequence[Row]
 ) -> Vocabulary:
-    """The resumed run's characters, or those asked for, or the start's and the data's."""
+    """The resumed run's alphabet, or that asked for, or the start's and the data's."""
     if options.resume and start is not None:
         return start.vocabulary
+    if options.latex:
+        return _latex_vocabulary(options, start, rows)
+    if start is not None and start.vocabulary.separator:
+        raise UsageError("the model to start from reads formulas", "use --tokens latex")
     if options.alphabet is not None:
         return Vocabulary.from_texts([options.alphabet])
     texts = [row.text for row in rows]
@@ -106,37 +159,101 @@ def choose_vocabulary(
 
         texts.append(ALPHABET)
     if start is not None:
-        texts.append("".join(start.vocabulary.characters))
+        texts.append("".join(start.vocabulary.entries))
     return Vocabulary.from_texts(texts)
 
 
-def _drawn_lines(
+def _latex_vocabulary(
+    options: TrainOptions, start: Checkpoint | None, rows: Sequence[Row]
+) -> Vocabulary:
+    """The tokens of the start, or of the reader of formulas where formulas are drawn, and the data.
+
+    Those that are known already keep their order.
+    """
+    known: list[str] = []
+    if start is not None:
+        if not start.vocabulary.separator:
+            raise UsageError("the model to start from reads characters, not formulas")
+        known += start.vocabulary.entries
+    elif options.synth is not None:
+        from ocrtool.latex.vocabulary import formula_tokens
+
+        known += formula_tokens()
+    found = Vocabulary.from_texts((row.text for row in rows), " ").entries
+    return Vocabulary(tuple(dict.fromkeys((*known, *found))), " ")
+
+
+def _drawn(
     options: TrainOptions,
     preparation: Preparation,
     held: list[Row],
     problems: list[str],
     group: Group,
 ) -> Data:
-    """Drawn lines to train on, and rows or other drawn lines to validate on."""
-    from ocrtool.synth import LineSource, find_fonts
-
-    fonts = find_fonts(options.fonts)
-    alphabet = "".join(preparation.vocabulary.characters)
-
-    def source(seed: int) -> LineSource:
-        return LineSource(fonts, options.text, alphabet=alphabet, seed=seed)
-
-    training = source(options.seed)
+    """Drawn images to train on, and rows or other drawn images to validate on."""
+    upto, others = (_lines if options.synth == "lines" else _formulas)(options, preparation)
     if held:
         held = usable_rows(held, preparation, problems)
         if group.leads:
             _tell_problems(options, problems)
         if not held:
             raise InputError(f"{options.validation}: no usable row")
-        return Data(training, 0, RowSource(held), len(held), preparation)
+        return Data(upto, RowSource(held), len(held), preparation)
     size = options.validation_size if group.leads else 0  # the others do not validate
-    drawn = HeldSource(source(options.seed + VALIDATION_SEED), size, preparation)
-    return Data(training, 0, drawn, len(drawn), preparation)
+    drawn = HeldSource(others, size, preparation)
+    return Data(upto, drawn, len(drawn), preparation)
+
+
+def _lines(
+    options: TrainOptions, preparation: Preparation
+) -> tuple[Callable[[int], tuple[Source, int]], Source]:
+    """Lines to train on, and others to validate on."""
+    from ocrtool.synth import LineSource, find_fonts
+
+    fonts = find_fonts(options.fonts)
+    alphabet = "".join(preparation.vocabulary.entries)
+
+    def source(seed: int, longest: int) -> LineSource:
+        most = longest or LONGEST_LINE
+        return LineSource(fonts, options.text, alphabet, seed, max_characters=most)
+
+    held = source(options.seed + VALIDATION_SEED, options.max_tokens or 0)
+    return lambda longest: (source(options.seed, longest), 0), held
+
+
+def _formulas(
+    options: TrainOptions, preparation: Preparation
+) -> tuple[Callable[[int], tuple[Source, int]], Source]:
+    """Formulas to train on, and others, of files of their own where there are two, to validate."""
+    from ocrtool.synth.formulas import FormulaSource
+
+    training = _shards(options.formulas)
+    if options.validation is not None and options.validation.is_dir():
+        held = _shards([options.validation])
+    else:
+        step = min(HELD_STEP, len(training))
+        held = training[step // 2 :: step]
+        training = [path for path in training if path not in held] or held
+    most = preparation.config.decoder.max_length - 1
+
+    def source(shards: Sequence[Path], seed: int, longest: int) -> FormulaSource:
+        return FormulaSource(shards, seed, min(longest, most) if longest else most)
+
+    others = source(held, options.seed + VALIDATION_SEED, options.max_tokens or 0)
+    return lambda longest: (source(training, options.seed, longest), 0), others
+
+
+def _shards(folders: Sequence[Path]) -> list[Path]:
+    """Find the files of typeset formulas in folders."""
+    found = []
+    for folder in folders:
+        inside = sorted(folder.glob("*.npz"))
+        if not inside:
+            raise InputError(
+                f"{folder}: no typeset formulas", "python -m ocrtool.synth.formulas makes them"
+            )
+        found += inside
+    return found
 
 
 def _tell_problems(options: TrainOptions, problems: Sequence[str]) -> None:

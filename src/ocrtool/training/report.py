@@ -84,14 +84,17 @@ class Display:
         elif not self._quiet:
             console.say(text)
 
-    def validation(self, record: Mapping[str, Any], is_best: bool) -> None:
-        """Show a validation record with its samples."""
+    def validation(self, record: Mapping[str, Any], is_best: bool, tokens: bool = False) -> None:
+        """Show a validation record with its samples; of a network that writes `tokens` or not."""
         if self._quiet:
             return
+        rates = f"CER {record['cer']:.2%}  WER {record['wer']:.2%}"
+        if tokens:
+            rates = f"edit similarity {record['similarity']:.2%}"
         console.say(
             f"step {record['step']}: validation loss {_figure(record['loss'])}"
-            f"  accuracy {record['accuracy']:.2%}  CER {record['cer']:.2%}"
-            f"  WER {record['wer']:.2%}  exact {record['exact']:.1%}{'  best' if is_best else ''}"
+            f"  accuracy {record['accuracy']:.2%}  {rates}"
+            f"  exact {record['exact']:.1%}{'  best' if is_best else ''}"
         )
         for truth, reading in record["samples"]:
             console.say(f"    {'=' if truth == reading else '!'} {truth!r} -> {reading!r}")

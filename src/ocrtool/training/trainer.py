@@ -20,7 +20,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,6 +87,7 @@ class Position:
         best: Score of the best model, lower is better; None before the first validation.
         metrics: Scores of the best model.
         split: Parts that a batch is cut into since memory ran out.
+        longest: Longest text that is learnt from at present; 0 for any.
     """
 
     step: int = 0
@@ -95,6 +96,7 @@ class Position:
     best: float | None = None
     metrics: dict[str, float] = dataclasses.field(default_factory=dict)
     split: int = 1
+    longest: int = 0
 
 
 def run(options: TrainOptions) -> TrainResult:
@@ -155,8 +157,9 @@ def _starting_point(options: TrainOptions) -> Checkpoint | None:
 def _draw(options: TrainOptions, data: Data) -> TrainResult:
     """Draw a sheet of samples instead of training."""
     path = options.out / "samples.png"
-    count = min(options.draw, data.size) if data.size else options.draw
-    samples = [data.source.draw(index) for index in range(count)]
+    source, size = data.upto(options.longest(0.0))
+    count = min(options.draw, size) if size else options.draw
+    samples = [source.draw(index) for index in range(count)]
     draw_sheet([(data.preparation.pixels(s.image), s.text) for s in samples], path)
     console.say(f"{count} samples drawn to {path}")
     return TrainResult(options.out / "last", options.out / "best", 0, 0.0, {}, sheet=path)
@@ -210,7 +213,7 @@ class Trainer:
         start: Checkpoint | None,
     ) -> None:
         if not (options.steps or options.epochs or options.max_minutes):
-            end = {"epochs": DEFAULT_EPOCHS} if data.size else {"steps": DEFAULT_STEPS}
+            end = {"epochs": DEFAULT_EPOCHS} if options.data else {"steps": DEFAULT_STEPS}
             options = dataclasses.replace(options, **end)
             if group.leads:
                 console.say(
@@ -228,8 +231,11 @@ class Trainer:
         if start is not None:
             known = checkpoint.transfer(start, self.model, data.preparation.vocabulary)
             if group.leads and not options.resume:
-                new = len(data.preparation.vocabulary.characters) - known
-                console.say(f"starting from a trained model: {known} characters known, {new} new")
+                vocabulary = data.preparation.vocabulary
+                new = len(vocabulary.entries) - known
+                console.say(
+                    f"starting from a trained model: {known} {vocabulary.unit}s known, {new} new"
+                )
         self.model.to(device)
         self.average = copy.deepcopy(self.model).eval() if options.ema else self.model
         self.optimizer = _optimizer(self.model, options)
@@ -237,23 +243,30 @@ class Trainer:
         # does so without waiting for the GPU; in other types its scale stays at 1.
         self.scales = self.precision == torch.float16
         self.scaler = torch.amp.GradScaler(device.type, init_scale=2.0**16 if self.scales else 1.0)
-        self.position = Position()
+        self.position = Position(longest=options.longest(0.0))
         if options.resume:
             self._restore(checkpoint.load_state(options.out / "last"))
         if options.compile:  # block by block: all blocks of a kind share their code
             for module in self.model.modules():
                 if isinstance(module, VisionBlock | DecoderBlock):
                     module.compile(dynamic=True)
-        self.dataset = PoolDataset(
-            data.source,
-            data.size,
-            data.preparation,
+        self.dataset = self._dataset()
+        self.rows = data.upto(0)[1] if options.data else 0
+        self.weights = (options.decoder_weight, options.ctc_weight) if config.ctc else (1.0, 0.0)
+        self.started = time.monotonic()
+
+    def _dataset(self) -> PoolDataset:
+        """The training set as far as the curriculum has come."""
+        source, size = self.data.upto(self.position.longest)
+        options = self.options
+        return PoolDataset(
+            source,
+            size,
+            self.data.preparation,
             options.batch_size,
             options.token_noise,
             options.seed,
         )
-        self.weights = (options.decoder_weight, options.ctc_weight) if config.ctc else (1.0, 0.0)
-        self.started = time.monotonic()
 
     # ------------------------------------------------------------------ time and rate
 
@@ -272,7 +285,7 @@ class Trainer:
             shares.append(seconds / (60 * options.max_minutes))
         if options.epochs:
             seen = position.batches * options.batch_size * self.group.size
-            shares.append(seen / (options.epochs * self.data.size))
+            shares.append(seen / (options.epochs * self.rows))
         return min(1.0, max(shares))
 
     def learning_rate(self, progress: float) -> float:
@@ -291,9 +304,7 @@ class Trainer:
         options, position, group = self.options, self.position, self.group
         log = Log(options.out / "log.jsonl", position.step) if group.leads else None
         display = Display(quiet=not group.leads)
-        batches = batches_from(
-            self.dataset, position.batches, options.workers, group.rank, group.size
-        )
+        batches = self._batches()
         window = _Window(self.device)
         began = (time.monotonic(), self.progress(self.seconds))
         saved_at = time.monotonic()
@@ -308,6 +319,14 @@ class Trainer:
                 progress = self.progress(seconds)
                 if stop or progress >= 1.0:
                     break
+                longest = options.longest(progress)
+                if longest != position.longest:
+                    position.longest = longest
+                    self.dataset = self._dataset()
+                    batches.close()
+                    batches = self._batches()
+                    if log is not None:
+                        console.say(f"step {position.step}: texts of up to {longest} from here on")
                 rate = self.learning_rate(progress)
                 self._step(batches, rate, window)
                 if log is None:
@@ -339,6 +358,13 @@ class Trainer:
             seconds=self.seconds,
             metrics=dict(position.metrics),
             interrupted=interrupt.asked or stop,
+        )
+
+    def _batches(self) -> Generator[tuple[Batch, int], None, None]:
+        """Training batches from where the run stands."""
+        options, group = self.options, self.group
+        return batches_from(
+            self.dataset, self.position.batches, options.workers, group.rank, group.size
         )
 
     def _step(self, batches: Iterator[tuple[Batch, int]], rate: float, window: _Window) -> None:
@@ -387,7 +413,7 @@ class Trainer:
     def _backward(self, batch: Tensors, characters: float, tokens: float, window: _Window) -> None:
         half = self.precision != torch.float32
         with torch.autocast(self.device.type, self.precision, enabled=half):
-            output = self.model(batch.pixels, batch.tokens, batch.widths)
+            output = self.model(batch.pixels, batch.tokens, batch.sizes)
             sums = sums_of(output, batch, self.options.label_smoothing)
         decoder, ctc = sums.decoder / tokens, sums.ctc / characters
         loss = self.weights[0] * decoder + self.weights[1] * ctc
@@ -432,7 +458,8 @@ class Trainer:
             numbers = {k: v for k, v in scores._asdict().items() if isinstance(v, float)}
             position.best, position.metrics = score, numbers
             checkpoint.write_folder(self.options.out / "best", self._model_now(numbers).files())
-        display.validation(record, is_best)
+        tokens = bool(self.data.preparation.vocabulary.separator)
+        display.validation(record, is_best, tokens)
         draw_curves(log.records, self.options.out / "curves.png")
 
     def _model_now(self, metrics: Mapping[str, float]) -> Checkpoint:

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ocrtool.writers.lines import (
     WRITERS,
@@ -28,8 +28,12 @@ from ocrtool.writers.lines import (
     write_jsonl,
     write_txt,
 )
+from ocrtool.writers.options import WriteOptions
 from ocrtool.writers.sheet import PageWriter, Picture, Sheet
-from ocrtool.writers.text import TextForm, TextWriter
+
+if TYPE_CHECKING:
+    from ocrtool.writers.parts import FlowForm
+    from ocrtool.writers.text import TextForm
 
 __all__ = [
     "BINARY",
@@ -41,6 +45,7 @@ __all__ = [
     "Picture",
     "Sheet",
     "Write",
+    "WriteOptions",
     "format_of",
     "open_writer",
     "to_json",
@@ -69,15 +74,17 @@ class PageFormat(StrEnum):
     ALTO = "alto"
     """ALTO 4 XML; one document a file."""
     HTML = "html"
-    """The picture beside the text, to look at."""
+    """A page to read; where there are pictures, each beside its text, to look at."""
+    TEX = "tex"
+    """LaTeX that compiles by itself."""
     PDF = "pdf"
-    """The picture over text that can be searched and copied."""
+    """The picture, or the page of a PDF as it was, over text that can be searched and copied."""
 
 
 BINARY = frozenset({PageFormat.PDF})
 """Formats of bytes; the others are text."""
 PICTURED = frozenset({PageFormat.HTML, PageFormat.PDF})
-"""Formats that show the picture of a page."""
+"""Formats that show the picture of a page, where the sheet has it."""
 SUFFIXES = {
     **{f".{form.value}": form for form in PageFormat},
     ".htm": PageFormat.HTML,
@@ -94,7 +101,7 @@ def format_of(name: str) -> PageFormat | None:
 
 
 def open_writer(
-    form: PageFormat, write: Callable[[Any], object], min_confidence: float = 0.0
+    form: PageFormat, write: Callable[[Any], object], options: WriteOptions | None = None
 ) -> PageWriter:
     """Begin an output.
 
@@ -102,14 +109,34 @@ def open_writer(
         form: Its format.
         write: Takes its content piece by piece: text, or bytes where the format is one of
             :data:`BINARY`.
-        min_confidence: Words below it (0 to 1) are ``[?]`` in txt and md, ``"doubtful": true`` in
-            json and jsonl, underlined in html. The others always carry the confidences.
+        options: How it is written.
     """
+    options = options or WriteOptions()
     if form is PageFormat.PDF:
         from ocrtool.writers.pdf import SearchablePdf
 
         return SearchablePdf(write)
-    return TextWriter(_text_form(form), write, min_confidence)
+    if form is PageFormat.HTML:
+        from ocrtool.writers.article import HtmlWriter
+
+        return HtmlWriter(write, options)
+    if form in (PageFormat.MD, PageFormat.TEX):
+        from ocrtool.writers.parts import FlowWriter
+
+        return FlowWriter(_flow_form(form), write, options)
+    from ocrtool.writers.text import TextWriter
+
+    return TextWriter(_text_form(form), write, options)
+
+
+def _flow_form(form: PageFormat) -> FlowForm:
+    if form is PageFormat.MD:
+        from ocrtool.writers.markdown import MARKDOWN
+
+        return MARKDOWN
+    from ocrtool.writers.tex import TEX
+
+    return TEX
 
 
 def _text_form(form: PageFormat) -> TextForm:
@@ -123,18 +150,10 @@ def _text_form(form: PageFormat) -> TextForm:
     }
     if form in plain:
         return plain[form]
-    if form is PageFormat.MD:
-        from ocrtool.writers.markdown import MARKDOWN
-
-        return MARKDOWN
     if form is PageFormat.HOCR:
         from ocrtool.writers.hocr import HOCR
 
         return HOCR
-    if form is PageFormat.ALTO:
-        from ocrtool.writers.alto import ALTO
+    from ocrtool.writers.alto import ALTO
 
-        return ALTO
-    from ocrtool.writers.html import HTML
-
-    return HTML
+    return ALTO

@@ -13,6 +13,7 @@ from ocrtool.document import Block, Box, Line, Quad
 from ocrtool.document_json import KINDS
 from ocrtool.writers.geometry import baseline, bounds, is_upright, words_of
 from ocrtool.writers.markup import escape, number
+from ocrtool.writers.options import WriteOptions
 from ocrtool.writers.sheet import Sheet
 from ocrtool.writers.text import TextForm
 
@@ -49,7 +50,7 @@ def _head(sheet: Sheet) -> str:
     return _HEAD.format(source=source, version=__version__, tags="\n".join(tags))
 
 
-def alto_page(sheet: Sheet, count: int, min_confidence: float) -> str:
+def alto_page(sheet: Sheet, count: int, options: WriteOptions) -> str:
     """Return a ``Page`` with its blocks, all in its print space, in reading order."""
     return "\n".join(_page(sheet, count)) + "\n"
 

@@ -12,6 +12,7 @@ from ocrtool import __version__
 from ocrtool.document import Block, Box, Line
 from ocrtool.writers.geometry import angle, around, baseline, bounds, words_of
 from ocrtool.writers.markup import escape
+from ocrtool.writers.options import WriteOptions
 from ocrtool.writers.sheet import Sheet
 from ocrtool.writers.text import TextForm
 
@@ -44,7 +45,7 @@ def _head(sheet: Sheet) -> str:
     return _HEAD.format(title=title, version=__version__, capabilities=_CAPABILITIES)
 
 
-def hocr_page(sheet: Sheet, number: int, min_confidence: float) -> str:
+def hocr_page(sheet: Sheet, number: int, options: WriteOptions) -> str:
     """Return an ``ocr_page`` with its areas, paragraphs, lines and words."""
     return "\n".join(_page(sheet, number)) + "\n"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Iterator, Sequence
 from importlib.resources import files
@@ -12,15 +11,11 @@ from PIL import Image
 from ocrtool.document import Block, Line, Word
 from ocrtool.writers.geometry import words_of
 from ocrtool.writers.markup import escape, number
+from ocrtool.writers.options import WriteOptions
+from ocrtool.writers.parts import IMAGE_TYPES, data_url
 from ocrtool.writers.sheet import Picture, Sheet
 from ocrtool.writers.text import TextForm
 
-SHOWN = {
-    b"\xff\xd8\xff": "image/jpeg",
-    b"\x89PNG\r\n\x1a\n": "image/png",
-    b"GIF8": "image/gif",
-}
-"""Types that every browser shows, by how their files start."""
 JPEG_QUALITY = 85
 """Of pictures that are no such file."""
 UNSURE = 0.5
@@ -42,29 +37,28 @@ def _foot() -> str:
     return f"<script>\n{script}</script>\n</body>\n</html>\n"
 
 
-def html_page(sheet: Sheet, count: int, min_confidence: float) -> str:
+def html_page(sheet: Sheet, count: int, options: WriteOptions) -> str:
     """Return a section: the picture on one side, what was read on the other."""
     page = sheet.page
-    image = f'<img alt="" src="{_data_uri(sheet.picture)}">' if sheet.picture else ""
+    image = f'<img alt="" src="{_data_url(sheet.picture)}">' if sheet.picture else ""
     return (
         f"<section>\n<header>{escape(sheet.source)} · page {page.number}"
         f" · words sure to {100 * page.confidence:.0f} %</header>\n"
         f'<figure>{image}<svg viewBox="0 0 {page.width} {page.height}">\n'
         + "".join(_polygons(page.blocks, count))
         + "</svg></figure>\n<article>\n"
-        + "".join(_texts(page.blocks, count, min_confidence))
+        + "".join(_texts(page.blocks, count, options.min_confidence))
         + "</article>\n</section>\n"
     )
 
 
-def _data_uri(picture: Picture) -> str:
+def _data_url(picture: Picture) -> str:
     content = picture.file or b""
-    kind = next((kind for start, kind in SHOWN.items() if content.startswith(start)), None)
-    if kind is None:
-        buffer, kind = io.BytesIO(), "image/jpeg"
+    if not content.startswith(tuple(IMAGE_TYPES)):
+        buffer = io.BytesIO()
         Image.fromarray(picture.pixels).save(buffer, "JPEG", quality=JPEG_QUALITY)
         content = buffer.getvalue()
-    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
+    return data_url(content)
 
 
 def _polygons(blocks: Sequence[Block], count: int) -> Iterator[str]:

@@ -5,147 +5,178 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from ocrtool.document import Block, BlockKind, Cell
-from ocrtool.hyphens import run_on
-from ocrtool.writers.doubt import marked_block, marked_line
-from ocrtool.writers.sheet import Sheet
-from ocrtool.writers.text import TextForm
+from ocrtool.convert.options import ImageChoice, TableChoice
+from ocrtool.document import Cell
+from ocrtool.writers.flow import Part
+from ocrtool.writers.front_matter import front_matter
+from ocrtool.writers.inline import (
+    HtmlInline,
+    MarkdownInline,
+    escape_signs,
+    escape_start,
+    url,
+)
+from ocrtool.writers.options import WriteOptions
+from ocrtool.writers.parts import FlowForm, image_source
+from ocrtool.writers.rows import Item, items_of
+from ocrtool.writers.runs import Runs
+from ocrtool.writers.tables import (
+    comma_separated,
+    fits_pipes,
+    grid_of,
+    html_table,
+    pipes,
+    runs_of_cell,
+)
 
-BULLET = re.compile(r"[•‣▪▫◦●○■□·∙\u2013\u2014*+-]\s+")
-"""What a bullet may look like in print, and the space after it."""
-NUMBER = re.compile(r"(\d{1,9})[.)]\s+")
 COLUMN_GAP = re.compile(r"\s{2,}|\t")
 """What separates the columns of a table that is only text."""
-
-_INLINE = re.compile(r"[\\`*<]|(?<!\w)_|_(?!\w)|\](?=[(:])|&(?=#?\w+;)")
-_LINE_START = re.compile(r"^(?:#{1,6}(?=\s|$)|>|[-+](?=\s|$)|=+$|-{3,}$|~{3,})")
-_NUMBER_START = re.compile(r"^(\d{1,9})([.)])(?=\s|$)")
-
-
-def md_page(sheet: Sheet, number: int, min_confidence: float) -> str:
-    """Return the blocks, a blank line between them; pages after the first begin with a comment.
-
-    Running heads and feet are comments, so that they do not stand amid the text.
-    """
-    parts = [f"<!-- page {sheet.page.number} -->"] if number > 1 else []
-    for block in sheet.page.blocks:
-        part = FORMS.get(block.kind, _paragraph)(block, min_confidence)
-        if part:
-            parts.append(part)
-    return "\n\n".join(parts) + "\n" if parts else ""
+MARKDOWN_INLINE = MarkdownInline()
+HTML_INLINE = HtmlInline()
 
 
 def escape(text: str) -> str:
     """Return one line of text so that Markdown shows it as it is."""
-    text = _INLINE.sub(r"\\\g<0>", text.strip())
-    return _NUMBER_START.sub(r"\1\\\2", _LINE_START.sub(r"\\\g<0>", text))
+    return escape_start(escape_signs(text.strip()))
 
 
-def _paragraph(block: Block, min_confidence: float) -> str:
-    # Lines end where the page's margin was: in Markdown they run on, split words mended.
-    rows = marked_block(block, min_confidence).splitlines()
-    return escape(run_on(rows))
+def md_part(part: Part, options: WriteOptions) -> str:
+    """Return a part without line feeds at its ends; nothing where there is nothing to show."""
+    return FORMS.get(part.kind, _paragraph)(part, options)
 
 
-def _heading(block: Block, min_confidence: float) -> str:
-    text = " ".join(marked_block(block, min_confidence).split())
-    return f"{'#' * min(max(1, block.level), 6)} {escape(text)}" if text else ""
+def _paragraph(part: Part, options: WriteOptions) -> str:
+    return escape_start(MARKDOWN_INLINE.write(part.paragraph))
 
 
-def _caption(block: Block, min_confidence: float) -> str:
-    text = " ".join(marked_block(block, min_confidence).split())
-    return f"*{escape(text)}*" if text else ""
+def _heading(part: Part, options: WriteOptions) -> str:
+    runs = part.paragraph.without("bold")
+    if runs.share("italic") > 0.9:
+        runs = runs.without("italic")
+    # Signs of a heading at its end would be taken for its own.
+    text = re.sub(r"(^|\s)(#+)$", r"\1\\\2", MARKDOWN_INLINE.write(runs))
+    return f"{'#' * min(max(1, part.level), 6)} {text}" if text else ""
 
 
-def _list(block: Block, min_confidence: float) -> str:
-    """Return items with markers that Markdown knows, nested as they are indented."""
-    rows = [row for row in marked_block(block, min_confidence).splitlines() if row.strip()]
-    indents = sorted({_indent(row) for row in rows if _marker(row)})
-    result: list[str] = []
-    depth = 0
-    for row in rows:
-        text = row.strip()
-        marker = _marker(row)
-        if marker is None and result:  # the item goes on
-            result.append("    " * depth + "  " + escape(text))
-            continue
-        depth = indents.index(_indent(row)) if marker else 0
+def _caption(part: Part, options: WriteOptions) -> str:
+    runs = part.paragraph.strip().without("italic")
+    text = MARKDOWN_INLINE.write(runs.italicised())
+    return escape_start(text) if text else ""
+
+
+def _list(part: Part, options: WriteOptions) -> str:
+    """Return items with signs that Markdown knows, nested as they are indented."""
+    lines: list[str] = []
+    widths: list[int] = []
+    numbers: list[tuple[int | None, str]] = []
+    for item in items_of(part.runs.rows()):
+        del widths[item.depth :], numbers[item.depth + 1 :]
+        widths += [2] * (item.depth - len(widths))
+        numbers += [(None, ")")] * (item.depth + 1 - len(numbers))
+        last, point = numbers[item.depth]
         sign = "-"
-        if marker:
-            text = text[marker.end() :]
-            sign = f"{marker.group(1)}." if marker.re is NUMBER else "-"
-        result.append("    " * depth + f"{sign} {escape(text)}")
-    return "\n".join(result)
-
-
-def _marker(row: str) -> re.Match[str] | None:
-    return BULLET.match(row.strip()) or NUMBER.match(row.strip())
-
-
-def _indent(row: str) -> int:
-    return len(row) - len(row.lstrip())
-
-
-def _table(block: Block, min_confidence: float) -> str:
-    if block.cells:
-        return _pipes(_grid(block.cells, min_confidence))
-    text = marked_block(block, min_confidence)
-    rows = [COLUMN_GAP.split(row.strip()) for row in text.splitlines() if row.strip()]
-    if len(rows) > 1 and len(rows[0]) > 1 and len({len(row) for row in rows}) == 1:
-        return _pipes(rows)
-    return _fenced(text)
-
-
-def _grid(cells: tuple[Cell, ...], min_confidence: float) -> list[list[str]]:
-    """Return the texts by row and column. Markdown has no spans: a cell fills its first place."""
-    height = max(cell.row + cell.row_span for cell in cells)
-    width = max(cell.column + cell.column_span for cell in cells)
-    grid = [[""] * width for _ in range(height)]
-    for cell in cells:
-        text = " ".join(marked_line(line, min_confidence) for line in cell.lines)
-        grid[cell.row][cell.column] = text
-    return grid
-
-
-def _pipes(rows: list[list[str]]) -> str:
-    """Return a table; its first row is the head, for Markdown has no table without."""
-    lines = ["| " + " | ".join(_cell(text) for text in row) + " |" for row in rows]
-    lines.insert(1, "|" + " --- |" * len(rows[0]))
+        if item.number is not None:
+            if (
+                last is None or item.number != last + 1
+            ):  # Markdown counts on its own: another sign starts anew
+                point = ")" if point == "." else "."
+            sign = f"{item.number}{point}"
+        numbers[item.depth] = (item.number, point)
+        lines.append(" " * sum(widths) + f"{sign} {_item(item)}".rstrip())
+        widths.append(len(sign) + 1)
     return "\n".join(lines)
 
 
-def _cell(text: str) -> str:
-    return _INLINE.sub(r"\\\g<0>", " ".join(text.split())).replace("|", r"\|")
+def _item(item: Item) -> str:
+    return escape_start(MARKDOWN_INLINE.write(item.text))
 
 
-def _code(block: Block, min_confidence: float) -> str:
-    return _fenced(marked_block(block, min_confidence))
+def _table(part: Part, options: WriteOptions) -> str:
+    if not part.cells:
+        return _rows(part, options)
+
+    def said(cell: Cell) -> Runs:
+        return runs_of_cell(cell, options.min_confidence)
+
+    if options.tables is TableChoice.CSV:
+        rows = grid_of(part.cells, lambda cell: said(cell).text)
+        return _fenced(comma_separated(rows), "csv")
+    if options.tables is TableChoice.HTML or not fits_pipes(part.cells):
+        return html_table(part.cells, lambda cell: HTML_INLINE.write(said(cell)))
+    return pipes(grid_of(part.cells, lambda cell: _in_pipes(MARKDOWN_INLINE.write(said(cell)))))
 
 
-def _fenced(text: str) -> str:
+def _rows(part: Part, options: WriteOptions) -> str:
+    """Return a table of which only the rows are known, columns parted by white space."""
+    text = part.runs.text
+    rows = [COLUMN_GAP.split(row.strip()) for row in text.splitlines() if row.strip()]
+    if len(rows) < 2 or len(rows[0]) < 2 or len({len(row) for row in rows}) > 1:
+        return _fenced(text)
+    if options.tables is TableChoice.CSV:
+        return _fenced(comma_separated(rows), "csv")
+    if options.tables is TableChoice.HTML:
+        cells = [Cell(i, k) for i, row in enumerate(rows) for k, _ in enumerate(row)]
+        return html_table(cells, lambda cell: HTML_INLINE.text(rows[cell.row][cell.column]))
+    return pipes([[_in_pipes(escape_signs(text)) for text in row] for row in rows])
+
+
+def _in_pipes(text: str) -> str:
+    return " ".join(text.split()).replace("|", r"\|")
+
+
+def _code(part: Part, options: WriteOptions) -> str:
+    return _fenced(part.runs.text)
+
+
+def _fenced(text: str, language: str = "") -> str:
     if not text.strip():
         return ""
     ticks = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * max(3, ticks + 1)
-    return f"{fence}\n{text.rstrip()}\n{fence}"
+    return f"{fence}{language}\n{text.rstrip()}\n{fence}"
 
 
-def _formula(block: Block, min_confidence: float) -> str:
-    return f"$$\n{block.latex.strip()}\n$$" if block.latex else _paragraph(block, min_confidence)
+def _formula(part: Part, options: WriteOptions) -> str:
+    if part.latex.strip():
+        return f"$$\n{part.latex.strip()}\n$$"
+    text = _paragraph(part, options)
+    return f"<!-- formula -->\n\n{text}" if text else "<!-- formula -->"
 
 
-def _figure(block: Block, min_confidence: float) -> str:
-    text = _paragraph(block, min_confidence)
+def _figure(part: Part, options: WriteOptions) -> str:
+    source = image_source(part, options)
+    if source:
+        said = " ".join(part.runs.text.split())
+        label = MARKDOWN_INLINE.text(part.label or "figure")
+        inside = f"\n\n{_comment('text in the figure', said)}" if said else ""
+        return f"![{label}]({source if part.content and _embeds(options) else url(source)}){inside}"
+    text = _paragraph(part, options)
     return f"<!-- figure -->\n\n{text}" if text else "<!-- figure -->"
 
 
-def _furniture(block: Block, min_confidence: float) -> str:
-    text = " ".join(marked_block(block, min_confidence).split())
-    safe = re.sub("-(?=-)", "- ", text).rstrip("-")  # a comment ends at two hyphens
-    return f"<!-- {block.kind}: {safe} -->" if text else ""
+def _embeds(options: WriteOptions) -> bool:
+    return options.images is ImageChoice.EMBED
 
 
-FORMS: dict[BlockKind, Callable[[Block, float], str]] = {
+def _furniture(part: Part, options: WriteOptions) -> str:
+    text = " ".join(part.runs.text.split())
+    return _comment(part.kind, text) if text else ""
+
+
+def _page(part: Part, options: WriteOptions) -> str:
+    return f"<!-- page {part.number} -->"
+
+
+def _error(part: Part, options: WriteOptions) -> str:
+    return _comment(f"page {part.number}: unreadable", part.runs.text)
+
+
+def _comment(name: str, text: str) -> str:
+    safe = re.sub("-(?=-)", "- ", " ".join(text.split())).rstrip("-")  # it ends at two hyphens
+    return f"<!-- {name}: {safe} -->"
+
+
+FORMS: dict[str, Callable[[Part, WriteOptions], str]] = {
     "heading": _heading,
     "list": _list,
     "table": _table,
@@ -155,7 +186,9 @@ FORMS: dict[BlockKind, Callable[[Block, float], str]] = {
     "header": _furniture,
     "footer": _furniture,
     "code": _code,
+    "page": _page,
+    "error": _error,
 }
-"""How each kind of block is written; the others are paragraphs."""
+"""How each kind of part is written; the others are paragraphs."""
 
-MARKDOWN = TextForm(md_page, between="\n")
+MARKDOWN = FlowForm(md_part, head=front_matter, apart="<!-- -->")

@@ -1,4 +1,4 @@
-"""A searchable PDF: the pictures as they are, under their text, which is there but not seen."""
+"""A searchable PDF: pictures or pages as they are, under text that is there but not seen."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from ocrtool.document import Line, Page, Quad
 from ocrtool.errors import InputError
-from ocrtool.pdf import POINTS, PdfMaker, Run
+from ocrtool.pdf import POINTS, PdfLayer, PdfMaker, Run
 from ocrtool.writers.geometry import direction, height, words_of
 from ocrtool.writers.sheet import Picture, Sheet
 
@@ -29,15 +29,22 @@ class SearchablePdf:
     def __init__(self, write: Callable[[bytes], object]) -> None:
         self._write = write
         self._maker: PdfMaker | None = None
+        self._layer: PdfLayer | None = None
 
     def add(self, sheet: Sheet) -> None:
         """Write the next page.
 
         Raises:
-            ValueError: The sheet has no picture.
+            ValueError: The sheet has no picture and no original.
+            InputError: The original is damaged.
             OutputError: There is no room for temporary files.
         """
         picture, page = sheet.picture, sheet.page
+        if sheet.original is not None:
+            self._layer = self._layer or PdfLayer(sheet.original)
+            self._layer.add_page(page.number - 1)
+            self._layer.add_text(page_runs(page, read=True), page.width, page.height)
+            return
         if picture is None:
             raise ValueError("a searchable PDF shows the pictures of its pages")
         if self._maker is None:
@@ -63,14 +70,20 @@ class SearchablePdf:
         Raises:
             OutputError: There are no pages, or there is no room for temporary files.
         """
-        (self._maker or PdfMaker()).finish(self._write)
+        (self._layer or self._maker or PdfMaker()).finish(self._write)
 
 
-def page_runs(page: Page) -> Iterator[Run]:
-    """Return a page's words in reading order, with the spaces between them."""
+def page_runs(page: Page, read: bool = False) -> Iterator[Run]:
+    """Return a page's words in reading order, with the spaces between them.
+
+    Args:
+        page: What was read.
+        read: Whether lines that are the file's own text, whose size it tells, are left out.
+    """
     for block in page.blocks:
         for line in block.lines:
-            yield from line_runs(line)
+            if not (read and line.size):
+                yield from line_runs(line)
 
 
 def line_runs(line: Line) -> Iterator[Run]:

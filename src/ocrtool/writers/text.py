@@ -9,7 +9,9 @@ from ocrtool.document import Box, Page
 from ocrtool.document_json import CONFIDENCE_DIGITS, SCHEMA, dump, page_record
 from ocrtool.errors import UsageError
 from ocrtool.writers.doubt import marked_block
+from ocrtool.writers.flow import FURNITURE
 from ocrtool.writers.geometry import around, bounds, words_of
+from ocrtool.writers.options import WriteOptions
 from ocrtool.writers.sheet import Sheet
 
 
@@ -24,14 +26,14 @@ class TextForm:
 
     Attributes:
         page: Gives a page's text from its sheet, its number in the output (from 1) and the
-            confidence below which words are marked.
+            options.
         head: What comes before the first page, which it is given.
         between: What separates pages.
         foot: What comes after the last page.
         one_source: Whether all pages must be of one document.
     """
 
-    page: Callable[[Sheet, int, float], str]
+    page: Callable[[Sheet, int, WriteOptions], str]
     head: Callable[[Sheet], str] = nothing
     between: str = ""
     foot: str = ""
@@ -44,15 +46,15 @@ class TextWriter:
     Args:
         form: The format.
         write: Takes the text, piece by piece.
-        min_confidence: Words below it (0 to 1) are marked, in formats that mark them.
+        options: How it is written.
     """
 
     def __init__(
-        self, form: TextForm, write: Callable[[str], object], min_confidence: float
+        self, form: TextForm, write: Callable[[str], object], options: WriteOptions
     ) -> None:
         self._form = form
         self._write = write
-        self._min_confidence = min_confidence
+        self._options = options
         self._first: Sheet | None = None
         self._count = 0
 
@@ -76,7 +78,7 @@ class TextWriter:
                 )
             self._write(form.between)
         self._count += 1
-        self._write(form.page(sheet, self._count, self._min_confidence))
+        self._write(form.page(sheet, self._count, self._options))
 
     def finish(self) -> None:
         """Write what comes after the last page."""
@@ -85,9 +87,15 @@ class TextWriter:
         self._write(self._form.foot)
 
 
-def txt_page(sheet: Sheet, number: int, min_confidence: float) -> str:
+def txt_page(sheet: Sheet, number: int, options: WriteOptions) -> str:
     """Return the texts of the blocks, a blank line between them; nothing for an empty page."""
-    texts = [marked_block(block, min_confidence) for block in sheet.page.blocks if block.text]
+    page = sheet.page
+    texts = [
+        marked_block(block, options.min_confidence) for block in page.blocks
+        if block.text and (options.keep_furniture or block.kind not in FURNITURE)
+    ]  # fmt: skip
+    if page.error:
+        texts.append(f"[page {page.number}: unreadable: {page.error}]")
     return "\n\n".join(texts) + "\n" if texts else ""
 
 
@@ -101,18 +109,18 @@ def json_head(sheet: Sheet) -> str:
     )
 
 
-def json_page(sheet: Sheet, number: int, min_confidence: float) -> str:
+def json_page(sheet: Sheet, number: int, options: WriteOptions) -> str:
     """Return a page on one line."""
-    return dump(page_record(sheet.page, min_confidence))
+    return dump(page_record(sheet.page, options.min_confidence))
 
 
 JSON = TextForm(json_page, json_head, between=",\n", foot="\n]}\n", one_source=True)
 
 
-def jsonl_page(sheet: Sheet, number: int, min_confidence: float) -> str:
+def jsonl_page(sheet: Sheet, number: int, options: WriteOptions) -> str:
     """Return a page as a record of its own, on one line."""
     page = sheet.page
-    record = page_record(page, min_confidence)
+    record = page_record(page, options.min_confidence)
     del record["number"]
     blocks = record.pop("blocks")
     return dump(
@@ -141,7 +149,7 @@ def tsv_head(_: Sheet) -> str:
     return "\t".join(TSV_COLUMNS) + "\n"
 
 
-def tsv_page(sheet: Sheet, number: int, min_confidence: float) -> str:
+def tsv_page(sheet: Sheet, number: int, options: WriteOptions) -> str:
     """Return Tesseract's rows: page, block, paragraph, line and word, levels 1 to 5.
 
     A block is one paragraph. Confidences are per cent, -1 for what is no word.

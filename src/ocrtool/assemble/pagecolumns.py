@@ -1,0 +1,121 @@
+"""Columns of a page that its prose proves, whatever tables stand in them.
+
+A gutter beside cells alone may part columns of the page or those of a table. Where lines of prose
+of one width stand on both sides of it, and nothing crosses it, it is the page's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+WORDS = 5
+"""Least words of a line of prose."""
+LONG = 11.0
+"""Least length of one, in heights of a line."""
+LINES = 3
+"""Least lines of prose in a column."""
+ALIKE = 0.2
+"""How much narrower than the other a column may be."""
+GUTTER = 0.7
+"""Least white between columns, in heights of a line."""
+
+Boxes = NDArray[np.float32]
+Index = NDArray[np.intp]
+
+
+def page_columns(boxes: Boxes, texts: Sequence[str], height: float) -> list[list[int]]:
+    """Part what stands on a page where columns begin and end.
+
+    Args:
+        boxes: (N, 4) of lines, pictures and tables, in pixels.
+        texts: What each says.
+        height: Common height of a line in pixels.
+
+    Returns:
+        Indices of parts in reading order; all in one where no gutter is sure.
+    """
+    prose = np.array([len(text.split()) >= WORDS for text in texts], np.bool_)
+    prose &= boxes[:, 2] - boxes[:, 0] > LONG * height
+    return [part.tolist() for part in _parted(boxes, prose, np.arange(len(boxes)), height)]
+
+
+def _parted(boxes: Boxes, prose: NDArray[np.bool_], chosen: Index, height: float) -> list[Index]:
+    found = _gutter(boxes[chosen], prose[chosen], height)
+    if found is None:
+        return [chosen]
+    place, top, foot = found
+    own = boxes[chosen]
+    middles = (own[:, 1] + own[:, 3]) / 2
+    beside = (middles > top) & (middles < foot)
+    left = beside & (own[:, 2] <= place)
+    parts = [middles <= top, left, beside & ~left, middles >= foot]
+    return [
+        part
+        for flags in parts
+        if flags.any()
+        for part in _parted(boxes, prose, chosen[flags], height)
+    ]
+
+
+def _gutter(
+    boxes: Boxes, prose: NDArray[np.bool_], height: float
+) -> tuple[float, float, float] | None:
+    """Return the place of the longest sure gutter, and its head and foot."""
+    columns = _columns(boxes[prose], height)
+    best, found = 0.0, None
+    for i, left in enumerate(columns):
+        for right in columns[i + 1 :]:
+            a, b = float(left[:, 2].max()), float(right[:, 0].min())
+            widths = sorted((a - left[:, 0].min(), right[:, 2].max() - b))
+            if b - a < GUTTER * height or widths[0] < (1 - ALIKE) * widths[1]:
+                continue
+            both = np.concatenate((left, right))
+            place = (a + b) / 2
+            crossed = (boxes[:, 0] < place) & (boxes[:, 2] > place)
+            top = max(float(left[:, 1].min()), float(right[:, 1].min()))
+            foot = min(float(left[:, 3].max()), float(right[:, 3].max()))
+            if foot <= top or (crossed & (boxes[:, 1] < foot - 1) & (boxes[:, 3] > top + 1)).any():
+                continue
+            above, below = (
+                boxes[crossed & (boxes[:, 3] <= top + 1)],
+                boxes[crossed & (boxes[:, 1] >= foot - 1)],
+            )
+            low = float(above[:, 3].max()) if len(above) else -np.inf
+            high = float(below[:, 1].min()) if len(below) else np.inf
+            inside = both[(both[:, 1] > low - 1) & (both[:, 3] < high + 1)]
+            first, last = float(inside[:, 1].min()), float(inside[:, 3].max())
+            if last - first > best:
+                best = last - first
+                found = place, *_reach(boxes, first, last, low, high, height)
+    return found
+
+
+def _columns(boxes: Boxes, height: float) -> list[Boxes]:
+    """Gather lines of prose that begin at one place, from left to right."""
+    found: list[Boxes] = []
+    order = np.argsort(boxes[:, 0], kind="stable")
+    start = 0
+    for k in range(1, len(order) + 1):
+        if k == len(order) or boxes[order[k], 0] - boxes[order[k - 1], 0] > 0.5 * height:
+            if k - start >= LINES:
+                found.append(boxes[order[start:k]])
+            start = k
+    return found
+
+
+def _reach(
+    boxes: Boxes, first: float, last: float, low: float, high: float, height: float
+) -> tuple[float, float]:
+    """Return where columns begin and end: with the prose, or with what hangs on to it."""
+    top, foot = first - 1, last + 1
+    for _ in range(len(boxes)):
+        near = (boxes[:, 3] > top - 1.5 * height) & (boxes[:, 1] < top) & (boxes[:, 1] > low)
+        more = (boxes[:, 1] < foot + 1.5 * height) & (boxes[:, 3] > foot) & (boxes[:, 3] < high)
+        if not near.any() and not more.any():
+            break
+        top = min(top, float(boxes[near, 1].min()) - 1) if near.any() else top
+        foot = max(foot, float(boxes[more, 3].max()) + 1) if more.any() else foot
+    return top, foot

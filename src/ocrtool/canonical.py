@@ -1,0 +1,268 @@
+"""Pictures of formulas at one scale, on one ground: the pixels that the formula reader takes.
+
+A formula reads the same at whatever size it was rendered, so its picture is brought to the size
+that the network knows. The size is told by the heights of its letters, measured on the picture
+that has nearly that size already, so that small and large renderings are judged alike. Dark mode
+is inverted, uneven paper made even, and loose space cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ocrtool.models.config import FORMULA_CELL
+from ocrtool.preprocess import to_grey
+
+LETTER = 12.0
+"""Height in pixels that letters are brought to: small ones are then some 9 high, capitals 14."""
+MARGIN = 4
+"""Pixels of paper around the ink."""
+LONGEST = 2400
+"""Longest side of a picture that is looked at in full; a larger one is shrunk first."""
+GREATEST_SCALE = 8.0
+"""Most that a picture is enlarged: what is still smaller is a speck."""
+ROUNDS = 3
+"""Times that the size of letters is measured, each on the picture that the last one gave."""
+CLOSE = 0.02
+"""Change of scale, as a share, that ends the rounds."""
+MIN_CONTRAST = 10.0
+"""Grey levels between ink and paper below which a picture is blank."""
+SPECK = 0.015
+"""Share of the area of large pieces of ink below which a piece is dirt."""
+SMALL_GRAIN = 0.4
+"""Pixels by which noise is blurred where letters have nearly the size that the network knows."""
+PAPER_VALUE = -0.5
+INK_VALUE = 2.5
+"""What paper and full ink are to the network: about mean 0 and deviation 1."""
+SPREAD = 0.45
+"""Natural logarithms by which heights of letters differ: x from X, and a from its subscript."""
+
+Grey = NDArray[np.uint8]
+Pixels = NDArray[np.float32]
+
+
+def formula_pixels(image: NDArray[np.uint8], height: int, width: int) -> Pixels:
+    """Prepare the picture of one formula.
+
+    Args:
+        image: (H, W) grey or (H, W, 3) RGB, uint8.
+        height: Greatest height in pixels that the network takes, a multiple of 16.
+        width: Greatest width, a multiple of 8.
+
+    Returns:
+        (1, H', W'), paper about -0.5 and ink up to 2.5; the sides are multiples of 16 and 8. A
+        formula too large for the network is shrunk to fit, its aspect kept. A blank picture is
+        one cell of paper.
+
+    Raises:
+        ValueError: The array is not such an image, or has no pixels.
+    """
+    ink = _even_ink(_bounded(to_grey(image)))
+    box = None if ink is None else _Box.around(ink)
+    if ink is None or box is None:
+        return np.full((1, *FORMULA_CELL), PAPER_VALUE, np.float32)
+    scale, drawn, grain = 1.0, ink[box.rows, box.columns], _grain(ink)
+    for _ in range(ROUNDS):
+        wanted = min(
+            GREATEST_SCALE,
+            scale * LETTER / letter_height(_dark(drawn, grain)),
+            (height - 2 * MARGIN) / box.height,
+            (width - 2 * MARGIN) / box.width,
+        )
+        change, scale = abs(wanted / scale - 1), wanted
+        drawn, grain = _scaled(ink, box, scale), SMALL_GRAIN
+        if change < CLOSE:
+            break
+    return _framed(drawn, height, width)
+
+
+def collate_formulas(pictures: Sequence[Pixels]) -> tuple[Pixels, NDArray[np.int64]]:
+    """Stack prepared formulas of different sizes into one batch.
+
+    Args:
+        pictures: Each (1, H_i, W_i).
+
+    Returns:
+        Pixels (B, 1, max H_i, max W_i), zero below and right of each picture, and heights and
+        widths (B, 2).
+    """
+    sizes = np.array([picture.shape[1:] for picture in pictures], np.int64)
+    height, width = sizes.max(0).tolist()
+    pixels = np.zeros((len(pictures), 1, height, width), np.float32)
+    for row, picture in zip(pixels, pictures, strict=True):
+        row[:, : picture.shape[1], : picture.shape[2]] = picture
+    return pixels, sizes
+
+
+def like_sizes(sizes: Sequence[tuple[int, int]], groups: int) -> list[list[int]]:
+    """Cut pictures into groups of like heights and widths and about equal sums of area.
+
+    The pictures are halved along the side in which they differ more, and so on.
+
+    Args:
+        sizes: Height and width of each.
+        groups: How many groups; no more than pictures.
+
+    Returns:
+        Indices of each group, none empty.
+    """
+
+    def halve(indices: list[int], groups: int) -> Iterator[list[int]]:
+        if groups == 1:
+            yield indices
+            return
+        logs = np.log(np.array([sizes[i] for i in indices], np.float64))
+        side = int(np.ptp(logs[:, 1]) > np.ptp(logs[:, 0]))
+        indices = sorted(indices, key=lambda i: (sizes[i][side], sizes[i][1 - side], i))
+        areas = np.cumsum([sizes[i][0] * sizes[i][1] for i in indices])
+        first = groups // 2
+        cut = 1 + int(np.searchsorted(areas, areas[-1] * first / groups))
+        cut = min(max(cut, first), len(indices) - (groups - first))
+        yield from halve(indices[:cut], first)
+        yield from halve(indices[cut:], groups - first)
+
+    return list(halve(list(range(len(sizes))), groups))
+
+
+# --------------------------------------------------------------------------- ground and ink
+
+
+def _bounded(grey: Grey) -> Grey:
+    """Shrink a huge picture: its letters are far larger than the network wants them."""
+    longest = max(grey.shape)
+    if longest <= LONGEST:
+        return grey
+    size = tuple(max(1, round(side * LONGEST / longest)) for side in (grey.shape[1], grey.shape[0]))
+    return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _even_ink(grey: Grey) -> Grey | None:
+    """Return how much ink there is, 0 on paper to 255, whatever the light; None without any.
+
+    Ink is what is rarer on either side of the local mean, which tells dark mode; paper is what is
+    left where everything thinner than a quarter of the picture's shorter side is wiped away.
+    """
+    side = max(7, min(grey.shape) // 4) | 1
+    soft = cv2.GaussianBlur(grey, (0, 0), 1.0).astype(np.float32)
+    apart = soft - cv2.blur(soft, (2 * side + 1, 2 * side + 1))
+    if (apart**3).mean() > 0:
+        grey = 255 - grey
+    kernel = np.ones((side, side), np.uint8)
+    framed = cv2.copyMakeBorder(grey, side, side, side, side, cv2.BORDER_REPLICATE)
+    paper = cv2.blur(cv2.morphologyEx(framed, cv2.MORPH_CLOSE, kernel), (side, side))
+    ink = np.asarray(cv2.subtract(paper[side:-side, side:-side], grey), np.uint8)
+    dark = _dark(ink, _grain(ink)) > 0
+    full = float(np.percentile(ink[dark], 60)) if dark.any() else 0.0
+    if full < MIN_CONTRAST:
+        return None
+    return np.asarray(cv2.convertScaleAbs(ink, alpha=255 / full), np.uint8)
+
+
+def _grain(ink: Grey) -> float:
+    """Return how far noise may be blurred in a picture whose letters are not yet known."""
+    return float(np.clip(min(ink.shape) / 64, 0.5, 1.5))
+
+
+def _dark(ink: Grey, blur: float) -> Grey:
+    """Return where there is ink, as 0 and 1, once noise is blurred by a deviation in pixels."""
+    soft = cv2.GaussianBlur(ink, (0, 0), blur)
+    _, mask = cv2.threshold(soft, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    return np.asarray(mask, np.uint8)
+
+
+def _pieces(mask: Grey) -> NDArray[np.int32]:
+    """Return left, top, width, height and area of the connected pieces of ink, without specks.
+
+    Dots belong to letters; what is far smaller than the third largest piece is dirt.
+    """
+    count, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    areas = stats[1:count, cv2.CC_STAT_AREA]
+    if not len(areas):
+        return np.zeros((0, 5), np.int32)
+    third = np.sort(areas)[-min(3, len(areas))]
+    return np.asarray(stats[1:count][areas >= SPECK * third], np.int32)
+
+
+@dataclass(frozen=True)
+class _Box:
+    """Where the ink of a picture lies, in its pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    @classmethod
+    def around(cls, ink: Grey) -> _Box | None:
+        """Find the box; specks beyond it are no ink. None where there are only specks."""
+        stats = _pieces(_dark(ink, _grain(ink)))
+        if not len(stats):
+            return None
+        left, top = stats[:, :2].min(0).tolist()
+        right, bottom = (stats[:, :2] + stats[:, 2:4]).max(0).tolist()
+        return cls(top, left, bottom - top, right - left)
+
+    @property
+    def rows(self) -> slice:
+        """Its rows."""
+        return slice(self.top, self.top + self.height)
+
+    @property
+    def columns(self) -> slice:
+        """Its columns."""
+        return slice(self.left, self.left + self.width)
+
+
+def _scaled(ink: Grey, box: _Box, scale: float) -> Grey:
+    """Return the ink of a box at another scale."""
+    size = (max(1, round(box.width * scale)), max(1, round(box.height * scale)))
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(ink[box.rows, box.columns], size, interpolation=method), np.uint8)
+
+
+def _framed(drawn: Grey, height: int, width: int) -> Pixels:
+    """Put ink on paper whose sides are whole cells."""
+    down, across = FORMULA_CELL
+    tall = min(height, -(-(drawn.shape[0] + 2 * MARGIN) // down) * down)
+    wide = min(width, -(-(drawn.shape[1] + 2 * MARGIN) // across) * across)
+    pixels = np.full((1, tall, wide), PAPER_VALUE, np.float32)
+    top = (tall - drawn.shape[0]) // 2
+    values = drawn.astype(np.float32) * np.float32((INK_VALUE - PAPER_VALUE) / 255)
+    pixels[0, top : top + drawn.shape[0], MARGIN : MARGIN + drawn.shape[1]] += values
+    return pixels
+
+
+# --------------------------------------------------------------------------- the size of letters
+
+
+def letter_height(mask: Grey) -> float:
+    """Return how high the letters of a formula are, in pixels.
+
+    Sought is the most common height of its connected pieces, of which large square ones count more
+    than dots, rules and scripts do: from their median, means over ever the pieces of like height
+    (mean shift; Cheng, 1995), so that a large sum or brace does not matter. A formula of rules
+    alone, such as a minus, is judged by their length.
+
+    Args:
+        mask: (H, W), 1 where there is ink.
+    """
+    stats = _pieces(mask)
+    heights = stats[:, cv2.CC_STAT_HEIGHT].astype(np.float64)
+    widths = stats[:, cv2.CC_STAT_WIDTH].astype(np.float64)
+    letters = heights > 0.3 * widths
+    if not letters.any():
+        return max(1.0, 0.7 * float(np.median(widths))) if len(widths) else 1.0
+    logs = np.log(heights[letters])
+    weights = np.minimum(heights, widths)[letters]
+    order = np.argsort(logs)
+    below = np.cumsum(weights[order])
+    mode = logs[order[np.searchsorted(below, 0.5 * below[-1])]]
+    for _ in range(20):
+        share = weights * np.exp(-0.5 * ((logs - mode) / SPREAD) ** 2)
+        mode = float(share @ logs / share.sum())
+    return float(np.exp(mode))

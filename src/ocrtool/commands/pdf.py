@@ -1,0 +1,252 @@
+"""``ocrtool pdf``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ocrtool import console
+from ocrtool.commands.shared import ColorChoice, Device, NoProgress, Quiet, Verbose, talk
+from ocrtool.console import Color
+from ocrtool.convert.options import (
+    BatchOptions,
+    ImageChoice,
+    OcrChoice,
+    PageOptions,
+    TableChoice,
+)
+from ocrtool.errors import InputError, UsageError
+from ocrtool.options import EngineName, HyphenChoice, ReadOptions
+from ocrtool.writers import PageFormat
+
+
+def pdf(
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="INPUT",
+            show_default=False,
+            help="PDFs, folders, patterns, images, or - for standard input.",
+        ),
+    ] = None,
+    out: Annotated[
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="OUT",
+            help="FOLDER/, which mirrors the inputs, or a file; - is stdout.",
+        ),
+    ] = "-",
+    forms: Annotated[
+        list[PageFormat] | None,
+        typer.Option(
+            "--format",
+            "-f",
+            show_default=False,
+            help="Output format, repeatable; without it the suffix of OUT decides, else md.",
+        ),
+    ] = None,
+    recursive: Annotated[
+        bool,
+        typer.Option("--recursive", "-r", show_default=False, help="Search folders to any depth."),
+    ] = False,
+    pages: Annotated[
+        str | None,
+        typer.Option(
+            "--pages", metavar="1,3-5,8-end", show_default=False, help="Pages; default all."
+        ),
+    ] = None,
+    ocr: Annotated[
+        OcrChoice,
+        typer.Option(
+            "--ocr", help="Read pages from their picture: where their own text is bad, or not."
+        ),
+    ] = OcrChoice.AUTO,
+    images: Annotated[
+        ImageChoice | None,
+        typer.Option(
+            "--images",
+            show_default=False,
+            help="Pictures: none, files in NAME_images/, or part of the output; default refs, "
+            "none on stdout.",
+        ),
+    ] = None,
+    tables: Annotated[
+        TableChoice, typer.Option("--tables", help="How tables are written in Markdown.")
+    ] = TableChoice.MD,
+    keep_furniture: Annotated[
+        bool,
+        typer.Option(
+            "--keep-furniture",
+            show_default=False,
+            help="Keep running heads, feet and page numbers, as comments.",
+        ),
+    ] = False,
+    page_breaks: Annotated[
+        bool,
+        typer.Option("--page-breaks", show_default=False, help="Comments tell where pages begin."),
+    ] = False,
+    front_matter: Annotated[
+        bool,
+        typer.Option(
+            "--front-matter",
+            show_default=False,
+            help="Begin Markdown with title, author, pages and source.",
+        ),
+    ] = False,
+    hyphens: Annotated[
+        HyphenChoice,
+        typer.Option(
+            "--hyphens",
+            help="Words split at line ends: left as they are, or put together (Markdown, HTML and "
+            "LaTeX do so in any case).",
+        ),
+    ] = HyphenChoice.KEEP,
+    password_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--password-file",
+            metavar="FILE",
+            show_default=False,
+            help="Passwords of encrypted PDFs, one a line; on a terminal they are asked for.",
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite",
+            show_default=False,
+            help="Replace files that no earlier run wrote, or that were changed since.",
+        ),
+    ] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            "--report",
+            metavar="FILE.json",
+            show_default=False,
+            help="What became of every document and page.",
+        ),
+    ] = None,
+    jobs: Annotated[
+        int,
+        typer.Option(
+            "--jobs",
+            "-j",
+            envvar="OCRTOOL_JOBS",
+            min=0,
+            metavar="N",
+            help="Processes; 0 takes as many as there are cores.",
+        ),
+    ] = 0,
+    page_timeout: Annotated[
+        float,
+        typer.Option(
+            "--page-timeout",
+            metavar="SECONDS",
+            min=0,
+            help="Give a page up that takes longer; 0 for never.",
+        ),
+    ] = BatchOptions.page_timeout,
+    min_confidence: Annotated[
+        float,
+        typer.Option(
+            "--min-confidence",
+            envvar="OCRTOOL_MIN_CONFIDENCE",
+            metavar="0..1",
+            help="Mark words read with less confidence than this.",
+        ),
+    ] = 0.0,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            envvar="OCRTOOL_MODEL",
+            metavar="MODEL",
+            show_default=False,
+            help="Bundled model or model folder; default the bundled reader.",
+        ),
+    ] = None,
+    engine: Annotated[
+        EngineName, typer.Option("--engine", envvar="OCRTOOL_ENGINE", help="What computes.")
+    ] = EngineName.AUTO,
+    device: Device = "auto",
+    threads: Annotated[
+        int,
+        typer.Option(
+            "--threads",
+            envvar="OCRTOOL_THREADS",
+            min=0,
+            metavar="N",
+            help="CPU threads of each process; 0 shares the cores out.",
+        ),
+    ] = 0,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
+    color: ColorChoice = Color.AUTO,
+    no_progress: NoProgress = False,
+) -> int:
+    """Convert PDFs to Markdown and other forms, folders of them at a time.
+
+    \b
+    Examples:
+      ocrtool pdf paper.pdf
+      ocrtool pdf paper.pdf -o paper.md --front-matter
+      ocrtool pdf reports/ -r -o text/ --report report.json
+      ocrtool pdf scans/*.pdf -f md -f pdf -o out/
+      curl -s https://example.org/paper.pdf | ocrtool pdf - -f json
+
+    A run that was stopped goes on when the same command is given again: only pages that are not
+    done are read. What cannot be read is reported, pages are marked in the output, and the exit
+    code is 1 (that of its own failure for a document that is the only one).
+    """
+    console.begin(talk(verbose, quiet, color, no_progress))
+    reading = ReadOptions(
+        model=model,
+        engine=engine,
+        device=device,
+        threads=threads,
+        min_confidence=min_confidence,
+    )
+    if not inputs:
+        raise UsageError("nothing to convert", "name PDFs or folders; see --help")
+    from ocrtool.convert.batch import Batch, BatchSettings
+    from ocrtool.convert.plan import make_plan
+    from ocrtool.selection import PageSelection
+    from ocrtool.writers.options import WriteOptions
+
+    settings = BatchSettings(
+        pages=PageOptions(ocr=ocr, hyphens=hyphens, reading=reading),
+        writing=WriteOptions(
+            min_confidence=min_confidence,
+            tables=tables,
+            keep_furniture=keep_furniture,
+            page_breaks=page_breaks,
+            front_matter=front_matter,
+        ),
+        selection=PageSelection.parse(pages) if pages is not None else PageSelection(),
+        running=BatchOptions(jobs, page_timeout),
+        passwords=_passwords(password_file),
+        overwrite=overwrite,
+        report=report,
+    )
+    with Batch(make_plan(inputs, recursive, out, forms or (), images), settings) as batch:
+        return batch.run()
+
+
+def _passwords(path: Path | None) -> tuple[str, ...]:
+    """Return the lines of a file.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    if path is None:
+        return ()
+    try:
+        return tuple(line for line in path.read_text("utf-8-sig").split("\n") if line)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read ({error})") from None

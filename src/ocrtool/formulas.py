@@ -1,0 +1,191 @@
+"""Pictures of formulas to LaTeX, with a confidence and a word on whether it is valid."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ocrtool.calibration import Calibration
+from ocrtool.canonical import PAPER_VALUE, collate_formulas, formula_pixels
+from ocrtool.ctc import Reading
+from ocrtool.decoding import DecodeOptions, beam_rows, generate, width_limits
+from ocrtool.engines import open_engine
+from ocrtool.engines.base import Engine
+from ocrtool.errors import InputError, ModelError
+from ocrtool.inputs import load_image
+from ocrtool.latex import detokenize, is_valid, repair
+from ocrtool.options import ReadOptions
+
+Image = NDArray[np.uint8]
+Pixels = NDArray[np.float32]
+
+DEFAULT_MODEL = "formula"
+WINDOW = 64
+"""Pictures held at a time, from which batches of like sizes are made."""
+CPU_BATCH_AREA = 250_000
+"""Pixels in a batch, padding included: some ten formulas, so that each step reads the weights once
+for all of them."""
+GPU_BATCH_AREA = 5_000_000
+LEAST_FILLED = 0.6
+"""Share of a batch that is picture; what is left is padding."""
+BROKEN_CONFIDENCE = 0.1
+"""Most that LaTeX may have that ran away or had to be repaired."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class FormulaResult:
+    """What one picture says.
+
+    Attributes:
+        latex: LaTeX without ``$`` around it, always valid; empty for a blank picture.
+        confidence: Probability, 0 to 1, that the whole formula is right.
+        tokens: The tokens of ``latex``.
+        valid: Whether it is as the network wrote it; else that was no valid LaTeX, and was
+            repaired.
+        source: Where the picture came from, as it was given.
+    """
+
+    latex: str
+    confidence: float
+    tokens: tuple[str, ...]
+    valid: bool
+    source: str = ""
+
+
+class FormulaReader:
+    """Reads formulas; keeps its model loaded.
+
+    Args:
+        options: Model, engine, device and the like.
+        decoding: ``greedy``, which every strategy but ``beam`` means here, or ``beam``, which
+            prefers valid LaTeX among its texts.
+
+    Raises:
+        ModelError: There is no such model, it is damaged, or reads no formulas.
+        MissingDependencyError: The engine is not installed.
+        DeviceError: The device that is asked for cannot be used.
+    """
+
+    def __init__(
+        self, options: ReadOptions | None = None, decoding: DecodeOptions | None = None
+    ) -> None:
+        self.options = asked = options or ReadOptions()
+        self.decoding = decoding or DecodeOptions(strategy="greedy")
+        model = DEFAULT_MODEL if asked.model is None else asked.model
+        self.engine: Engine = open_engine(model, asked.engine, asked.device, asked.threads)
+        facts = self.engine.facts
+        if facts.config.vision.kind != "formula" or not facts.vocabulary.separator:
+            raise ModelError(f"{model} reads no formulas", "name a model of the preset formula")
+        self.calibration = Calibration.from_dict(facts.raw.get("calibration", {}))
+        self._batch_area = CPU_BATCH_AREA if self.engine.device == "cpu" else GPU_BATCH_AREA
+
+    def read(self, image: Image | Path | str | bytes) -> FormulaResult:
+        """Read one formula.
+
+        Args:
+            image: A path, the content of an image file, or pixels (H, W) or (H, W, 3), uint8.
+
+        Raises:
+            InputError: It is no image that can be read.
+        """
+        source = str(image) if isinstance(image, Path | str) else ""
+        if isinstance(image, bytes):
+            image = load_image(image)
+        elif not isinstance(image, np.ndarray):
+            image = load_image(Path(image))
+        return next(self.read_stream([(source, image)]))
+
+    def read_stream(self, images: Iterable[tuple[str, Image]]) -> Iterator[FormulaResult]:
+        """Read any number of formulas, in their order, a bounded number of them held at a time.
+
+        Batches are made of pictures of like sizes. What a picture reads does not depend on the
+        batch that it falls into.
+
+        Args:
+            images: Name and pixels, (H, W) or (H, W, 3) uint8, of each.
+
+        Raises:
+            InputError: An array is no image.
+        """
+        stream = iter(images)
+        while window := list(itertools.islice(stream, WINDOW)):
+            pixels = [self._prepare(source, image) for source, image in window]
+            inked = [i for i, picture in enumerate(pixels) if picture.max() > PAPER_VALUE]
+            found = dict(zip(inked, self._read([pixels[i] for i in inked]), strict=True))
+            blank = FormulaResult("", 1.0, (), True)
+            for i, (source, _) in enumerate(window):
+                yield replace(found.get(i, blank), source=source)
+
+    def _prepare(self, source: str, image: Image) -> Pixels:
+        vision = self.engine.facts.config.vision
+        try:
+            return formula_pixels(image, vision.height, vision.width)
+        except ValueError as error:
+            raise InputError(f"{source or 'image'}: {error}") from None
+
+    def _read(self, pixels: Sequence[Pixels]) -> list[FormulaResult]:
+        results: dict[int, FormulaResult] = {}
+        for batch in batches([picture.shape[1:] for picture in pixels], self._batch_area):
+            images, sizes = collate_formulas([pixels[i] for i in batch])
+            encoded = self.engine.encode(images, sizes)
+            # The grid of a batch has more cells than its largest picture: cut what is none.
+            encoded = encoded.select(np.arange(len(batch)))
+            limits = width_limits(self.engine, encoded)
+            if self.decoding.strategy == "beam":
+                rows = beam_rows(self.engine, encoded, limits, self.decoding)
+            else:
+                rows = [[row] for row in generate(self.engine, encoded, limits)]
+            for i, texts in zip(batch, rows, strict=True):
+                results[i] = self._result([row.reading() for row in texts])
+        return [results[i] for i in range(len(pixels))]
+
+    def _result(self, readings: Sequence[Reading]) -> FormulaResult:
+        """Return the first of the readings that is valid, or the first one repaired."""
+        written = [self._tokens(reading) for reading in readings]
+        valid = [is_valid(tokens) for tokens in written]
+        chosen = valid.index(True) if any(valid) else 0
+        reading, tokens = readings[chosen], written[chosen]
+        confidence = math.prod(reading.probabilities) * reading.complete
+        confidence = self.calibration.line(confidence)
+        if not valid[chosen]:
+            logger.info("not valid LaTeX, repaired: %s", " ".join(tokens))
+            tokens = tuple(repair(tokens))
+        if reading.runaway or not valid[chosen]:
+            confidence = min(confidence, BROKEN_CONFIDENCE)
+        return FormulaResult(detokenize(tokens), confidence, tokens, valid[chosen])
+
+    def _tokens(self, reading: Reading) -> tuple[str, ...]:
+        vocabulary = self.engine.facts.vocabulary
+        return tuple(vocabulary.split(vocabulary.decode(reading.ids)))
+
+
+def batches(sizes: Sequence[tuple[int, ...]], most: int) -> Iterator[list[int]]:
+    """Group pictures of like sizes, so that a batch has at most so many pixels and little padding.
+
+    A picture that alone is larger is a batch of its own.
+
+    Args:
+        sizes: Height and width of each.
+        most: Pixels of a batch, padding included.
+    """
+    group: list[int] = []
+    tall = wide = filled = 0
+    for i in sorted(range(len(sizes)), key=lambda i: (sizes[i], i)):
+        height, width = sizes[i]
+        tall, wide, filled = max(tall, height), max(wide, width), filled + height * width
+        area = (len(group) + 1) * tall * wide
+        if group and (area > most or filled < LEAST_FILLED * area):
+            yield group
+            group, tall, wide, filled = [], height, width, height * width
+        group.append(i)
+    if group:
+        yield group

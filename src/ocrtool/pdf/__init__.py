@@ -1,0 +1,22 @@
+"""PDF files in and out. The only package that imports PyMuPDF, which is under the AGPL."""
+
+from ocrtool.layout.found import Rule
+from ocrtool.pdf.file import FACTS, MOST_PIXELS, POINTS, PdfFile
+from ocrtool.pdf.layer import PdfLayer
+from ocrtool.pdf.maker import PAGES_HELD, PdfMaker
+from ocrtool.pdf.native import NativePage, native_page
+from ocrtool.pdf.unseen import Run
+
+__all__ = [
+    "FACTS",
+    "MOST_PIXELS",
+    "PAGES_HELD",
+    "POINTS",
+    "NativePage",
+    "PdfFile",
+    "PdfLayer",
+    "PdfMaker",
+    "Rule",
+    "Run",
+    "native_page",
+]

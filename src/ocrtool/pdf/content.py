@@ -1,0 +1,293 @@
+"""What stands on a page as MuPDF tells it, in columns: letters and vectors."""
+
+# PyMuPDF is typed only in part.
+# mypy: allow-untyped-calls, disable-error-code="attr-defined"
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pymupdf
+from numpy.typing import NDArray
+
+from ocrtool.pdf.glyphs import ACCENTS, ITALIC, plain, style_of
+
+# The numbers are MuPDF's; not every version of PyMuPDF names them.
+_INHIBIT_SPACES, _CLIP, _VECTORS = 8, 64, 1024
+_SEEN = 16 | 32
+"""Bits of a letter that is filled or stroked."""
+FAINT = 13
+"""Opacity, of 255, below which nothing is seen."""
+MOST_LETTERS = 150_000
+"""On a page; beyond, letters are placed by their lines alone, which takes far less memory."""
+MOST_VECTORS = 20_000
+"""On a page; of more, such as maps have, every second, third and so on is looked at."""
+
+SLANTED = (0.12, 0.45)
+"""Ems by which every letter reaches over the next where upright type was slanted: boxes of letters
+are those of their feet and heads."""
+EM = 2.0
+"""Size of type in median widths of its letters."""
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Letters:
+    """The letters of a page, N of them, in the file's order.
+
+    Attributes:
+        text: What each stands for; mostly one character.
+        u: (N,) where it begins along its own reading direction, in pixels.
+        v: (N,) where its foot is across that, down from the origin, in pixels.
+        width: (N,) along the direction; 0 for the later letters of a ligature.
+        size: (N,) of its type in pixels.
+        turn: (N, 2) cosine and sine of its direction, clockwise from the right.
+        style: (N,) bits, see ``glyphs``.
+        color: (N,) sRGB.
+        row: (N,) number of the line that MuPDF put it in.
+        seen: (N,) whether it is painted at all.
+        spaced: (N,) whether white space stands before it.
+    """
+
+    text: list[str]
+    u: Floats
+    v: Floats
+    width: Floats
+    size: Floats
+    turn: Floats
+    style: Ints
+    color: Ints
+    row: Ints
+    seen: Flags
+    spaced: Flags
+
+    def of(self, chosen: Ints) -> Letters:
+        """Return some of the letters."""
+        return Letters(
+            [self.text[i] for i in chosen.tolist()],
+            self.u[chosen],
+            self.v[chosen],
+            self.width[chosen],
+            self.size[chosen],
+            self.turn[chosen],
+            self.style[chosen],
+            self.color[chosen],
+            self.row[chosen],
+            self.seen[chosen],
+            self.spaced[chosen],
+        )
+
+    @property
+    def middles(self) -> Floats:
+        """(N, 2) points in the middle of each letter, in pixels of the page."""
+        u, v = self.u + self.width / 2, self.v - 0.3 * self.size
+        cosine, sine = self.turn[:, 0], self.turn[:, 1]
+        return np.stack((u * cosine - v * sine, u * sine + v * cosine), axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Vectors:
+    """What is drawn on a page with lines and areas, M pieces, in the file's order.
+
+    Attributes:
+        boxes: (M, 4) in pixels, the width of strokes included.
+        stroked: (M,) whether it is a stroke, not an area.
+        straight: (M,) whether it is a level or upright line, or an upright rectangle.
+        color: (M,) sRGB.
+    """
+
+    boxes: Floats
+    stroked: Flags
+    straight: Flags
+    color: Ints
+
+
+def read_content(shown: pymupdf.DisplayList, scale: float) -> tuple[Letters, Vectors]:
+    """Read letters and vectors of a page as it is shown.
+
+    Args:
+        shown: The page.
+        scale: Pixels a point.
+    """
+    flags = _INHIBIT_SPACES | _CLIP
+    with_vectors = pymupdf.TextPage(shown.get_textpage(flags | _VECTORS))
+    step = _vector_count(with_vectors) // MOST_VECTORS + 1
+    vectors = _vectors([], scale)
+    if step > 1:
+        vectors = _vectors(_sampled(with_vectors, step), scale)
+        del with_vectors
+        with_vectors = pymupdf.TextPage(shown.get_textpage(flags))
+    many = len(with_vectors.extractText()) > MOST_LETTERS
+    blocks = (with_vectors.extractDICT() if many else with_vectors.extractRAWDICT())["blocks"]
+    if step == 1:
+        vectors = _vectors(
+            [
+                (*block["bbox"], block["stroked"], block["isrect"], block["color"])
+                for block in blocks
+                if block["type"] == 3 and block["alpha"] > FAINT
+            ],
+            scale,
+        )
+    return _letters(blocks, scale), vectors
+
+
+def _letters(blocks: Iterable[dict[str, Any]], scale: float) -> Letters:
+    text: list[str] = []
+    origins: list[tuple[float, float]] = []
+    boxes: list[tuple[float, float, float, float]] = []
+    spans: list[tuple[float, ...]] = []
+    fonts: dict[str, int] = {}
+    counts: list[int] = []
+    row = 0
+    for block in blocks:
+        if block["type"] != 0:
+            continue
+        for line in block["lines"]:
+            row += 1
+            cosine, sine = line["dir"]
+            for span in line["spans"]:
+                chars = span["chars"] if "chars" in span else _spread(span, cosine, sine)
+                counts.append(len(chars))
+                text += [char["c"] for char in chars]
+                origins += [char["origin"] for char in chars]
+                boxes += [char["bbox"] for char in chars]
+                seen = span["char_flags"] & _SEEN and span["alpha"] > FAINT
+                spans.append(
+                    (cosine, sine, span["size"], span["ascender"] - span["descender"],
+                     style_of(span["font"], span["flags"]), span["color"], row, bool(seen),
+                     fonts.setdefault(span["font"], len(fonts)))
+                )  # fmt: skip
+    columns = np.repeat(np.array(spans, np.float64).reshape(-1, 9), counts, axis=0)
+    origin = np.array(origins, np.float64).reshape(-1, 2) * scale
+    box = np.array(boxes, np.float64).reshape(-1, 4) * scale
+    cosine, sine, size = columns[:, 0], columns[:, 1], columns[:, 2] * scale
+    width = _widths(box, cosine, sine, size * columns[:, 3])
+    size = _true_sizes(size, size * columns[:, 3], box, width, columns[:, 8])
+    u = origin[:, 0] * cosine + origin[:, 1] * sine
+    over = _slanted(u, width, size, columns[:, 6], text)
+    width = np.maximum(width - over, 0.0)
+    style = np.where(over > 0, columns[:, 4].astype(np.int64) | ITALIC, columns[:, 4])
+    meant = {char: plain(char) for char in set(text)}
+    text = [meant[char] for char in text]
+    white = np.array([char == " " for char in text], bool)
+    void = np.array([not char for char in text], bool)
+    kept = np.flatnonzero(~white & ~void & np.isfinite(origin).all(1) & (size > 0))
+    last = np.maximum.accumulate(np.where(white, np.arange(len(text)), -1))[kept]
+    before = np.concatenate(([-1], kept))[: len(kept)]
+    rows = columns[:, 6].astype(np.int64)
+    return Letters(
+        [text[i] for i in kept.tolist()],
+        u[kept],
+        (origin[:, 1] * cosine - origin[:, 0] * sine)[kept],
+        width[kept],
+        size[kept],
+        columns[kept, :2],
+        style[kept].astype(np.int64),
+        columns[kept, 5].astype(np.int64),
+        rows[kept],
+        columns[kept, 7] > 0,
+        (last > before) & (rows[last] == rows[kept]) if len(kept) else np.zeros(0, bool),
+    )
+
+
+def _widths(box: Floats, cosine: Floats, sine: Floats, height: Floats) -> Floats:
+    """Return how long letters are along their direction, from the upright boxes around them."""
+    across, along = np.abs(sine), np.abs(cosine)
+    level = along >= across
+    extent = np.where(level, box[:, 2] - box[:, 0], box[:, 3] - box[:, 1])
+    main, other = np.where(level, along, across), np.where(level, across, along)
+    return np.maximum((extent - height * other) / np.maximum(main, 1e-6), 0)
+
+
+def _slanted(u: Floats, width: Floats, size: Floats, rows: Floats, text: list[str]) -> Floats:
+    """Return by how much letters seem wider than they are because upright type was slanted."""
+    over = np.zeros(len(u))
+    if len(u) < 2:
+        return over
+    least, most = SLANTED
+    em = np.maximum(size[:-1], 1e-6)
+    reach = ((u + width)[:-1] - u[1:]) / em
+    # What moves on by little is an accent, or the same letter once more.
+    reaches = (reach > least) & (reach < most) & (u[1:] - u[:-1] > 0.1 * em)
+    reaches &= rows[1:] == rows[:-1]
+    edges = np.flatnonzero(np.diff(reaches.astype(np.int8), prepend=0, append=0))
+    for start, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+        usual = float(np.median(reach[start:end]))
+        alone = end - start < 3 and usual < 1.5 * least  # a tight pair, as of A and V
+        if alone or not ACCENTS.isdisjoint(text[start : end + 1]):
+            continue
+        ends = end == len(rows) - 1 or rows[end + 1 : end + 2].tolist() != [rows[start]]
+        over[start : end + ends] = usual * em[start]
+    return over
+
+
+def _true_sizes(size: Floats, height: Floats, box: Floats, width: Floats, font: Floats) -> Floats:
+    """Return sizes of type; fonts that are drawings may give theirs in units of their own."""
+    longest = np.maximum(box[:, 2] - box[:, 0], box[:, 3] - box[:, 1])
+    wrong = (longest > 4 * np.maximum(size, height)) & (width > 0)
+    if not wrong.any():
+        return size
+    size = size.copy()
+    for number in np.unique(font[wrong]).tolist():
+        own = font == number
+        if (wrong & own).sum() > 0.5 * own.sum():
+            size[own] = EM * np.median(width[wrong & own])
+    return size
+
+
+def _spread(span: dict[str, Any], cosine: float, sine: float) -> list[dict[str, Any]]:
+    """Return the letters of a span that is known as a whole, each as wide as the next."""
+    x0, y0, x1, y1 = span["bbox"]
+    text = span["text"]
+    x, y = span["origin"]
+    step = ((x1 - x0) * abs(cosine) + (y1 - y0) * abs(sine)) / max(1, len(text))
+    letters = []
+    for i, char in enumerate(text):
+        ox, oy = x + i * step * cosine, y + i * step * sine
+        ends = ox + step * cosine, oy + step * sine
+        level = abs(cosine) >= abs(sine)
+        box = (
+            (min(ox, ends[0]), y0, max(ox, ends[0]), y1)
+            if level
+            else (x0, min(oy, ends[1]), x1, max(oy, ends[1]))
+        )
+        letters.append({"c": char, "origin": (ox, oy), "bbox": box})
+    return letters
+
+
+def _vectors(pieces: list[tuple[Any, ...]], scale: float) -> Vectors:
+    table = np.array(pieces, np.float64).reshape(-1, 7)
+    return Vectors(
+        table[:, :4] * scale, table[:, 4] > 0, table[:, 5] > 0, table[:, 6].astype(np.int64)
+    )
+
+
+def _vector_count(page: pymupdf.TextPage) -> int:
+    """Return how many vectors a page has, without a copy of each in Python."""
+    count = 0
+    block = page.this.m_internal.first_block
+    while block:
+        count += block.type == 3
+        block = block.next
+    return count
+
+
+def _sampled(page: pymupdf.TextPage, step: int) -> list[tuple[Any, ...]]:
+    """Return the places of every n-th vector; more is not told without copies of them all."""
+    pieces, count = [], 0
+    block = page.this.m_internal.first_block
+    while block:
+        if block.type == 3:
+            count += 1
+            if count % step == 0:
+                box = block.bbox
+                thin = min(box.x1 - box.x0, box.y1 - box.y0) < 2.0
+                pieces.append((box.x0, box.y0, box.x1, box.y1, True, thin, 0))
+        block = block.next
+    return pieces

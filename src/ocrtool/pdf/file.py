@@ -1,0 +1,218 @@
+"""PDF files that are read: their pages, drawn, and what they say about themselves."""
+
+# PyMuPDF is typed only in part.
+# mypy: allow-untyped-calls, disable-error-code="attr-defined"
+
+from __future__ import annotations
+
+import logging
+import shutil
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import pymupdf
+from numpy.typing import NDArray
+
+from ocrtool.document import Bookmark, Box
+from ocrtool.errors import EncryptedError, InputError
+from ocrtool.pdf.unsaid import Glyphs
+
+POINTS = 72
+"""Of a PDF, to an inch."""
+MOST_PIXELS = 180_000_000
+"""Of a page that is rasterised; what Pillow, too, takes for an attack beyond."""
+FACTS = ("title", "author", "subject", "keywords")
+"""What a PDF may say about itself."""
+
+logger = logging.getLogger(__name__)
+pymupdf.TOOLS.mupdf_display_errors(False)  # what is wrong is told by the errors raised here
+pymupdf.TOOLS.mupdf_display_warnings(False)
+
+
+class PdfFile:
+    """A PDF that is read; a context manager.
+
+    Args:
+        source: A path, or the content of a file.
+        password: Opens it where it is encrypted.
+
+    Attributes:
+        glyphs: What is known of glyphs whose characters it does not tell.
+
+    Raises:
+        InputError: It is missing, no PDF, or damaged beyond repair.
+        EncryptedError: It needs a password, or another one.
+    """
+
+    def __init__(self, source: Path | bytes, password: str | None = None) -> None:
+        self._last_page: tuple[int, pymupdf.Page] | None = None
+        self._last_shown: pymupdf.DisplayList | None = None
+        self.name = str(source) if isinstance(source, Path) else "PDF data"
+        self._source, self._password = source, password
+        try:
+            content = {"filename": str(source)} if isinstance(source, Path) else {"stream": source}
+            self.document = pymupdf.open(filetype="pdf", **content)
+        except pymupdf.FileNotFoundError:
+            raise InputError(f"{self.name}: no such file") from None
+        except pymupdf.EmptyFileError:
+            raise InputError(f"{self.name}: is empty") from None
+        except pymupdf.FileDataError:
+            raise InputError(f"{self.name}: no PDF, or damaged") from None
+        except Exception as error:  # a damaged file makes MuPDF raise nearly anything
+            raise InputError(f"{self.name}: cannot be opened ({reason(error)})") from None
+        if self.document.needs_pass and not self.document.authenticate(password or ""):
+            self.document.close()
+            if password is None:
+                raise EncryptedError(f"{self.name}: is encrypted", "give its password")
+            raise EncryptedError(f"{self.name}: the password is wrong")
+        if not self.document.is_pdf or len(self) == 0:
+            self.document.close()
+            raise InputError(f"{self.name}: no PDF, or without pages")
+        self.glyphs = Glyphs(self.document)
+
+    def __len__(self) -> int:
+        """Return the number of pages."""
+        try:
+            return int(self.document.page_count)
+        except Exception:  # a page tree that leads nowhere
+            return 0
+
+    def __enter__(self) -> PdfFile:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def copied(self, path: Path) -> PdfFile:
+        """Copy the file and return the copy, opened.
+
+        Raises:
+            OSError: It cannot be copied.
+        """
+        if isinstance(self._source, Path):
+            shutil.copyfile(self._source, path)
+        else:
+            path.write_bytes(self._source)
+        return PdfFile(path, self._password)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._last_page = self._last_shown = None
+        self.document.close()
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """Title, author, subject and keywords, those that are given."""
+        known = self.document.metadata or {}
+        return {name: known[name] for name in FACTS if known.get(name)}
+
+    @property
+    def bookmarks(self) -> tuple[Bookmark, ...]:
+        """The file's own table of contents; empty where it has none, or a damaged one."""
+        try:
+            entries = self.document.get_toc(simple=True)
+        except Exception as error:
+            logger.info("%s: its bookmarks are damaged (%s)", self.name, reason(error))
+            return ()
+        return tuple(
+            Bookmark(max(1, int(level)), " ".join(title.split()), max(0, int(page)))
+            for level, title, page in entries
+            if title and title.strip()
+        )
+
+    def size(self, index: int) -> tuple[float, float]:
+        """Return width and height of a page as it is shown, in points (72 an inch).
+
+        Raises:
+            InputError: The page is damaged.
+        """
+        rect = self.page(index).rect
+        return float(rect.width), float(rect.height)
+
+    def rasterise(self, index: int, dpi: float, clip: Box | None = None) -> NDArray[np.uint8]:
+        """Draw a page as it is shown: turned as it says, annotations and all.
+
+        Args:
+            index: Of the page, from 0.
+            dpi: Pixels an inch.
+            clip: The part that is wanted, in pixels of the whole page at this resolution.
+
+        Returns:
+            (H, W, 3) RGB, uint8, origin at the top left.
+
+        Raises:
+            InputError: The page is damaged, or has too many pixels.
+        """
+        page = self.page(index)
+        scale = dpi / POINTS
+        area = pymupdf.Rect(page.rect)
+        if clip is not None:
+            area &= pymupdf.Rect(clip.x0, clip.y0, clip.x1, clip.y1) / scale
+            if area.is_empty:
+                raise ValueError("nothing of the page is asked for")
+        if area.width * area.height * scale**2 > MOST_PIXELS:
+            raise InputError(
+                f"{self.name}: page {index + 1} has more than {MOST_PIXELS // 10**6} million"
+                f" pixels at {dpi:g} dpi",
+                "take a lower resolution",
+            )
+        try:
+            pixmap = self.shown(index).get_pixmap(
+                matrix=pymupdf.Matrix(scale, scale),
+                colorspace=pymupdf.csRGB,
+                alpha=False,
+                clip=None if clip is None else area,
+            )
+        except Exception as error:
+            raise self.damaged(index, error) from None
+        shape = (pixmap.height, pixmap.width, 3)
+        pixels = np.frombuffer(pixmap.samples, np.uint8).reshape(shape).copy()
+        pymupdf.TOOLS.store_shrink(100)  # else MuPDF keeps what it decoded, up to 256 MB
+        return pixels
+
+    def page(self, index: int) -> pymupdf.Page:
+        """Return a page as PyMuPDF has it.
+
+        Raises:
+            InputError: The page is damaged.
+        """
+        if self._last_page is not None and self._last_page[0] == index:
+            return self._last_page[1]
+        self._last_page = self._last_shown = None
+        try:
+            page = self.document[index]
+            if page.rect.is_empty or page.rect.is_infinite:
+                raise ValueError("it has no size")
+        except Exception as error:
+            raise self.damaged(index, error) from None
+        self._last_page = index, page
+        return page
+
+    def shown(self, index: int) -> pymupdf.DisplayList:
+        """Return what a page shows: its content, annotations and fields, turned as it says.
+
+        Raises:
+            InputError: The page is damaged.
+        """
+        page = self.page(index)
+        if self._last_shown is None:
+            try:
+                self._last_shown = page.get_displaylist()
+            except Exception as error:
+                raise self.damaged(index, error) from None
+        return self._last_shown
+
+    def damaged(self, index: int, error: Exception) -> InputError:
+        """Return the error that says that a page is damaged."""
+        return InputError(f"{self.name}: page {index + 1} is damaged ({reason(error)})")
+
+
+def reason(error: Exception) -> str:
+    """Return what an error says, in one line."""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,555 @@
+"""Letters of a PDF to lines: which belong together, where words end, how they are set.
+
+Files place letters as they like: a line may come in one piece or letter by letter, with spaces or
+with none, twice for a shadow, or with its raised figures far from it in the file. Only places and
+sizes count here, in ems (sizes of type).
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ocrtool.document import Line, Point, Quad, Span, Word
+from ocrtool.pdf.content import Floats, Ints, Letters
+from ocrtool.pdf.glyphs import (
+    ACCENTS,
+    BOLD,
+    ITALIC,
+    MATH,
+    MONO,
+    accented,
+    is_right_to_left,
+    is_unknown,
+)
+
+HEAD, FOOT = 0.74, 0.22
+"""Heights of a line above and below the feet of its letters, in ems."""
+SAME_FOOT = 0.12
+"""Least difference of feet, in ems, that makes letters raised or lowered."""
+BACK = -0.7
+"""How far letters may go back, for accents and tight pairs."""
+FAR = 3.0
+"""White beyond which pieces are never one line."""
+APART, WIDE_APART, MONO_APART = 1.0, 1.5, 2.0
+"""White from which pieces may be lines of their own, from which they are, and from which they are
+in type of one width, where two spaces follow a full stop."""
+UNUSUAL = 1.8
+"""The same, in median spaces of the line."""
+ELSEWHERE = 0.75
+"""White from which pieces are lines of their own that the file has apart, other lines between them:
+the gutter of columns may be one em wide."""
+MARKER = 4
+"""Letters of what marks an item, which may be far from it in the file."""
+SPACE = 0.13
+"""White between letters that parts words, beyond what is usual between the line's letters."""
+LEAST_SPACE = 0.05
+"""White below which even a space of the file is none."""
+TRACKED = (0.04, 0.6)
+"""Usual white between letters of a word that are set apart for show."""
+SPACED_OUT = 0.4
+"""Share of letters with a space before them, from which the spaces are for show, too."""
+SMALL = 0.88
+"""Sizes, in those of the letters beside, below which letters may be raised or lowered."""
+LOWERED = 0.06
+"""Least difference of feet, in ems, that makes small letters lowered."""
+SCRIPT_GAP = 0.35
+"""White between a letter and what is raised beside it."""
+SCRIPT_LENGTH = 14
+"""Letters that are raised or lowered at once; more are a line beside a large letter."""
+DOUBLE = 0.3
+"""How far the same text may stand from itself to be a shadow or a fake of bold type."""
+RULE_MARGIN = 0.1
+"""How far a drawn upright line may stand in the letters that it parts."""
+BULLET = "•"
+NUMBERED = re.compile(r"[^\W\d_]{3,12}\.? ?\d+(?:[.-]\d+)*[.:]?")
+"""What stands before a caption, as "Table 1."."""
+
+
+@dataclass(frozen=True)
+class SetLine:
+    """A line, and how much of it is set in type of formulas.
+
+    Attributes:
+        line: The line.
+        math: Share of its letters.
+        first: Number of its first letter in the file.
+    """
+
+    line: Line
+    math: float
+    first: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Runs:
+    """Letters that follow each other in the file and on the page, R runs.
+
+    Attributes:
+        start: (R,) first letter.
+        end: (R,) one past the last.
+        u0: (R,) where they begin.
+        u1: (R,) where they end.
+        v: (R,) their feet.
+        size: (R,) of their type.
+        turn: (R,) number of the direction.
+    """
+
+    start: Ints
+    end: Ints
+    u0: Floats
+    u1: Floats
+    v: Floats
+    size: Floats
+    turn: Ints
+
+
+def lines_of(
+    letters: Letters,
+    links: NDArray[np.int64] | None = None,
+    targets: Sequence[str] = (),
+    upright: Floats | None = None,
+) -> list[SetLine]:
+    """Put letters together.
+
+    Args:
+        letters: In the file's order.
+        links: (N,) number of each letter's target; -1 for none.
+        targets: Where links lead.
+        upright: (K, 3) x, top and foot of drawn upright lines, which part what is level.
+
+    Returns:
+        Lines in the file's order.
+    """
+    if not len(letters.text):
+        return []
+    if links is None:
+        links = np.full(len(letters.text), -1)
+    if upright is None:
+        upright = np.zeros((0, 3))
+    rtl_rows = {
+        row
+        for row, char in zip(letters.row.tolist(), letters.text, strict=True)
+        if char > "\u0590" and is_right_to_left(char)
+    }
+    found: list[SetLine] = []
+    if rtl_rows:
+        rtl = np.isin(letters.row, list(rtl_rows))
+        found += _right_to_left(letters, np.flatnonzero(rtl))
+        places = np.flatnonzero(~rtl)
+    else:
+        places = np.arange(len(letters.text))
+    if len(places):
+        own = letters.of(places) if rtl_rows else letters
+        setting = _Setting(own, links[places], targets, upright, places)
+        runs = _runs(own)
+        for group in _groups(runs):
+            found += setting.lines(runs, group)
+    found.sort(key=lambda line: line.first)
+    return _without_doubles(found)
+
+
+def _runs(letters: Letters) -> _Runs:
+    u, v, width, size, turn = letters.u, letters.v, letters.width, letters.size, letters.turn
+    larger = np.maximum(size[1:], size[:-1])
+    gap = u[1:] - (u[:-1] + width[:-1])
+    breaks = (
+        (np.abs(turn[1:] - turn[:-1]).max(axis=1) > 0.02)
+        | (np.abs(v[1:] - v[:-1]) > SAME_FOOT / 2 * larger)
+        | (gap > WIDE_APART * larger)
+        | (gap < BACK * larger)
+        | (np.minimum(size[1:], size[:-1]) < SMALL * larger)
+    )
+    # One letter drawn twice goes back by less than a wide letter may.
+    wide = np.minimum(width[1:], width[:-1]) > 0.15 * larger
+    again = wide & (u[1:] - u[:-1] < DOUBLE / 2 * larger)
+    for i in np.flatnonzero(again).tolist():
+        breaks[i] |= letters.text[i] == letters.text[i + 1]
+    edges = np.concatenate(([0], np.flatnonzero(breaks) + 1, [len(u)]))
+    start, end = edges[:-1], edges[1:]
+    ends = u + width
+    directions = np.round(np.degrees(np.arctan2(turn[start, 1], turn[start, 0]))).astype(np.int64)
+    return _Runs(
+        start,
+        end,
+        np.minimum.reduceat(u, start),
+        np.maximum.reduceat(ends, start),
+        v[start],
+        np.maximum.reduceat(size, start),
+        directions,
+    )
+
+
+def _groups(runs: _Runs) -> Iterator[list[int]]:
+    """Yield the runs that stand in one line, from its start to its end."""
+    parent = list(range(len(runs.start)))
+
+    def root(i: int) -> int:
+        while parent[i] != i:
+            parent[i] = parent[parent[i]]
+            i = parent[i]
+        return i
+
+    for turn in np.unique(runs.turn).tolist():
+        some = np.flatnonzero(runs.turn == turn)
+        if len(some) > 1:
+            for i, j in _neighbours(runs, some):
+                parent[root(i)] = root(j)
+    groups: dict[int, list[int]] = {}
+    for i in range(len(parent)):
+        groups.setdefault(root(i), []).append(i)
+    for group in groups.values():
+        yield sorted(group, key=lambda i: (runs.u0[i], i))
+
+
+def _neighbours(runs: _Runs, some: Ints) -> list[tuple[int, int]]:
+    """Return pairs of runs that stand beside each other in one line."""
+    some = some[np.argsort(runs.v[some], kind="stable")]
+    v, size = runs.v[some], runs.size[some]
+    low = np.searchsorted(v, v - 0.8 * size)
+    high = np.searchsorted(v, v + 0.8 * size, side="right")
+    counts = high - low
+    i = np.repeat(np.arange(len(some)), counts)
+    j = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts) + low[i]
+    larger = (size[i] > size[j]) | ((size[i] == size[j]) & (i < j))
+    i, j = some[i[larger]], some[j[larger]]
+    em = runs.size[i]
+    gap = np.maximum(runs.u0[j] - runs.u1[i], runs.u0[i] - runs.u1[j]) / em
+    rise = (runs.v[j] - runs.v[i]) / em  # positive: lower on the page
+    share = runs.size[j] / em
+    rows = _rows(runs)
+    left = np.where(runs.u0[i] < runs.u0[j], i, j)
+    marker = runs.end[left] - runs.start[left] <= MARKER
+    near = np.where((rows[i] == rows[j]) | marker, WIDE_APART, ELSEWHERE)
+    level = (np.abs(rise) <= SAME_FOOT * share) & (gap <= near * share) & (gap >= -0.3)
+    short = runs.end[j] - runs.start[j] <= SCRIPT_LENGTH
+    small = (runs.size[j] <= SMALL * em) & short
+    script = small & (rise > -0.8) & (rise < 0.5) & (gap <= SCRIPT_GAP) & (gap >= -0.3)
+    chosen = level | script
+    return list(zip(i[chosen].tolist(), j[chosen].tolist(), strict=True))
+
+
+def _rows(runs: _Runs) -> Ints:
+    """Return (R,) numbers, the same for runs between which the file has no other row."""
+    larger = np.maximum(runs.size[1:], runs.size[:-1])
+    other = (np.abs(np.diff(runs.v)) > 0.8 * larger) | (np.diff(runs.turn) != 0)
+    return np.concatenate(([0], np.cumsum(other)))
+
+
+class _Setting:
+    """Turns runs into lines with words and styles."""
+
+    def __init__(
+        self,
+        letters: Letters,
+        links: Ints,
+        targets: Sequence[str],
+        upright: Floats,
+        numbers: Ints,
+    ) -> None:
+        self.letters = letters
+        self.links = links
+        self.targets = targets
+        self.upright = upright
+        self.numbers = numbers
+        self.has_math = bool((letters.style & MATH).any())
+        self.keys = (letters.style & (BOLD | ITALIC | MONO)) + 16 + 64 * (links + 1)
+
+    def lines(self, runs: _Runs, group: Sequence[int]) -> Iterator[SetLine]:
+        """Yield the lines of one row of runs: what stands far apart is parted."""
+        own = self.letters
+        alike = len(group) == 1  # then nothing in it is raised or lowered
+        if alike:
+            run = group[0]
+            order = np.arange(runs.start[run], runs.end[run])
+            size, foot = float(runs.size[run]), float(runs.v[run])
+        else:
+            order = np.concatenate([np.arange(runs.start[i], runs.end[i]) for i in group])
+            size, foot = self._main(order)
+        u, width = own.u[order], own.width[order]
+        reach = np.maximum.accumulate(u + width)
+        em = np.maximum(own.size[order][1:], own.size[order][:-1])
+        gaps = (u[1:] - reach[:-1]) / em
+        spaces = self._spaces(order, gaps)
+        cuts = self._cuts(order, gaps, spaces, foot)
+        starts, ends = [0, *(c + 1 for c in cuts)], [*(c + 1 for c in cuts), len(order)]
+        for a, b in zip(starts, ends, strict=True):
+            if len(starts) > 1 and not alike:
+                size, foot = self._main(order[a:b])
+            breaks = (spaces[a : b - 1].nonzero()[0] + 1).tolist()
+            yield self._line(order[a:b], [0, *breaks, b - a], size, foot, alike)
+
+    def _main(self, order: Ints) -> tuple[float, float]:
+        """Return size and foot of most letters of a line."""
+        sizes, feet = self.letters.size[order], self.letters.v[order]
+        if sizes[0] == sizes[-1] and np.ptp(sizes) < 0.01 and np.ptp(feet) < 0.01:
+            return float(sizes[0]), float(feet[0])
+        steps, counts = np.unique(np.round(sizes * 4), return_counts=True)
+        main = steps[np.argmax(counts * np.sqrt(steps))] / 4
+        chosen = np.abs(sizes - main) < 0.15
+        return float(np.median(sizes[chosen])), float(np.median(feet[chosen]))
+
+    def _spaces(self, order: Ints, gaps: Floats) -> NDArray[np.bool_]:
+        """Tell between which letters of a line words are parted."""
+        own = self.letters
+        usual = 0.0
+        if len(gaps) >= 4:
+            usual = float(sorted(gaps.tolist())[int(0.3 * (len(gaps) - 1))])
+            if usual > TRACKED[0]:
+                letters = sum(own.text[i].isalpha() for i in order.tolist())
+                if usual > TRACKED[1] or letters < 0.7 * len(order):
+                    usual = 0.0
+            usual = max(usual, -0.1)
+        marked = own.spaced[order][1:]
+        tracked = usual > TRACKED[0]
+        spaces = gaps > usual + max(SPACE, 0.5 * usual)
+        if tracked and marked.mean() > SPACED_OUT:
+            # "C H A P T E R": spaces that stand between all letters part none.
+            return spaces
+        return spaces | (marked & (gaps > LEAST_SPACE + max(usual, 0.0)))
+
+    def _cuts(self, order: Ints, gaps: Floats, spaces: NDArray[np.bool_], foot: float) -> list[int]:
+        """Return after which letters a row is parted into lines."""
+        between = np.flatnonzero(spaces)
+        if not len(between):
+            return []
+        white = gaps[between]
+        cuts: set[int] = set()
+        if white.max() > APART:
+            usual = float(np.median(white)) if len(white) >= 3 else 0.0
+            limit = min(max(APART, UNUSUAL * usual), WIDE_APART)
+            if (self.letters.style[order] & MONO).mean() > 0.5:
+                limit = MONO_APART
+            for k, place in enumerate(between.tolist()):
+                if white[k] > limit and not (
+                    not cuts and white[k] < FAR and self._is_marker(order[: place + 1], between[:k])
+                ):
+                    cuts.add(place)
+        if len(self.upright) and self.letters.turn[order[0], 0] > 0.999:
+            own = self.letters
+            middle = foot - 0.3 * own.size[order[0]]
+            x = self.upright[(self.upright[:, 1] < middle) & (self.upright[:, 2] > middle), 0]
+            if len(x):
+                margin = RULE_MARGIN * own.size[order[0]]
+                left = own.u[order[between]] + own.width[order[between]] - margin
+                right = own.u[order[between + 1]] + margin
+                crossed = ((x > left[:, None]) & (x < right[:, None])).any(axis=1)
+                cuts |= set(between[crossed].tolist())
+        return sorted(cuts)
+
+    def _is_marker(self, order: Ints, breaks: Ints) -> bool:
+        """Tell whether letters before a wide space number or mark what follows."""
+        spaces = set(breaks.tolist())
+        text = "".join(
+            self.letters.text[i] + " " * (k in spaces) for k, i in enumerate(order.tolist())
+        )
+        if NUMBERED.fullmatch(text):
+            return bool((self.letters.style[order] & BOLD).all()) or text[-1] in ".:"
+        if len(text) > 8:
+            return False
+        bare = text.strip("().[]:")
+        if not bare or (len(text) == 1 and not text.isalnum()):
+            return text != "|"
+        dotted = all(part.isdigit() for part in bare.split(".")) and text != bare
+        short = len(bare) <= 4 and text != bare and bare.isalnum()
+        bold = bool((self.letters.style[order] & BOLD).all())
+        return dotted or short or (bold and bare.replace(".", "").isdigit())
+
+    def _line(
+        self, order: Ints, edges: list[int], size: float, foot: float, alike: bool
+    ) -> SetLine:
+        own = self.letters
+        places = order.tolist()
+        texts = [own.text[i] for i in places]
+        if not ACCENTS.isdisjoint(texts):
+            texts = self._with_accents(order, texts)
+        words = ["".join(texts[a:b]) for a, b in itertools.pairwise(edges)]
+        cosine, sine = own.turn[places[0]].tolist()
+        u0 = own.u[order]
+        u1 = u0 + own.width[order]
+        lows = np.minimum.reduceat(u0, edges[:-1]).tolist()
+        highs = np.maximum.reduceat(u1, edges[:-1]).tolist()
+        head, base = foot - HEAD * size, foot + FOOT * size
+        quads = [
+            _quad(low, max(high, low + 0.05 * size), head, base, cosine, sine)
+            for low, high in zip(lows, highs, strict=True)
+        ]
+        if len(words) > 1 and len(words[0]) == 1 and is_unknown(words[0]):
+            words[0] = BULLET  # a sign without meaning before text
+        kept = [(word, quad) for word, quad in zip(words, quads, strict=True) if word]
+        quad = _quad(min(lows), max(max(highs), min(lows) + 0.05 * size), head, base, cosine, sine)
+        line = Line(
+            " ".join(word for word, _ in kept),
+            1.0,
+            quad,
+            tuple(Word(word, 1.0, place) for word, place in kept),
+            size,
+            self._spans(order, texts, edges, 0.0 if alike else size, foot),
+        )
+        math = float((own.style[order] & MATH > 0).mean()) if self.has_math else 0.0
+        return SetLine(line, math, int(self.numbers[order].min()))
+
+    def _with_accents(self, order: Ints, texts: list[str]) -> list[str]:
+        """Put accents that are printed over a letter into it."""
+        own, texts = self.letters, list(texts)
+        for k, text in enumerate(texts):
+            if text not in ACCENTS:
+                continue
+            place = order[k]
+            middle = own.u[place] + own.width[place] / 2
+            for other in (k + 1, k - 1):
+                if not 0 <= other < len(texts) or len(texts[other]) != 1:
+                    continue
+                beside = order[other]
+                inside = own.u[beside] < middle < own.u[beside] + own.width[beside]
+                whole = accented(texts[other], text) if inside else None
+                if whole:
+                    texts[other], texts[k] = whole, ""
+                    break
+        return texts
+
+    def _spans(
+        self, order: Ints, texts: list[str], edges: list[int], size: float, foot: float
+    ) -> tuple[Span, ...]:
+        own = self.letters
+        keys = self.keys[order]
+        if size:
+            rise, small = foot - own.v[order], own.size[order] <= SMALL * size
+            raised, lowered = rise > SAME_FOOT * size, rise < -LOWERED * size
+            keys = keys + 16 * (small & raised) - 16 * (small & lowered)
+        key = keys.tolist()
+        if key.count(16) == len(key):
+            return ()
+        spans: list[Span] = []
+        starts = set(edges)
+        at, begun, last = 0, 0, key[0]
+        for k, text in enumerate(texts):
+            space = 1 if k and k in starts else 0
+            if key[k] != last:
+                if at > begun:
+                    spans += _span(begun, at, last, self.targets)
+                begun, last = at + space, key[k]
+            at += space + len(text)
+        spans += _span(begun, at, last, self.targets)
+        return tuple(spans)
+
+
+def _span(start: int, end: int, key: int, targets: Sequence[str]) -> list[Span]:
+    link, rest = divmod(key, 64)
+    script, style = divmod(rest, 16)
+    if end <= start or (not style and script == 1 and not link):
+        return []
+    return [
+        Span(
+            start,
+            end,
+            bold=bool(style & BOLD),
+            italic=bool(style & ITALIC),
+            mono=bool(style & MONO),
+            script=cast(Literal[-1, 0, 1], script - 1),
+            link=targets[link - 1] if link else "",
+        )
+    ]
+
+
+def _quad(u0: float, u1: float, head: float, base: float, cosine: float, sine: float) -> Quad:
+    if sine == 0 and cosine == 1:
+        return (u0, head), (u1, head), (u1, base), (u0, base)
+
+    def point(u: float, v: float) -> Point:
+        return u * cosine - v * sine, u * sine + v * cosine
+
+    return point(u0, head), point(u1, head), point(u1, base), point(u0, base)
+
+
+def _without_doubles(lines: list[SetLine]) -> list[SetLine]:
+    """Leave out lines that are there again, a little aside: shadows, and fakes of bold type."""
+    dropped: set[int] = set()
+    seen: dict[str, list[int]] = {}
+    for i, found in enumerate(lines):
+        line = found.line
+        for j in seen.get(line.text, ()):
+            other = lines[j].line
+            near = DOUBLE * line.size
+            if all(
+                abs(a - b) <= near
+                for one, two in zip(line.quad, other.quad, strict=True)
+                for a, b in zip(one, two, strict=True)
+            ):
+                dropped.add(j)  # the later one lies on top
+        seen.setdefault(line.text, []).append(i)
+    return [line for i, line in enumerate(lines) if i not in dropped]
+
+
+def _right_to_left(letters: Letters, places: Ints) -> Iterator[SetLine]:
+    """Yield lines with letters that run from right to left, in the order in which they are read.
+
+    MuPDF has put each of its rows into that order. Rows that stand beside each other are one line.
+    """
+    rows = np.split(places, np.flatnonzero(np.diff(letters.row[places])) + 1)
+    joined: list[list[Ints]] = []
+    for row in rows:
+        if joined and _goes_on(letters, joined[-1][-1], row):
+            joined[-1].append(row)
+        else:
+            joined.append([row])
+    for parts in joined:
+        order = np.concatenate(parts)
+        texts, tokens = _tokens(letters, order)
+        size = float(np.median(letters.size[order]))
+        foot = float(np.median(letters.v[order]))
+        cosine, sine = letters.turn[order[0]].tolist()
+        head, base = foot - HEAD * size, foot + FOOT * size
+        words = []
+        for a, b in zip(tokens, [*tokens[1:], len(order)], strict=True):
+            chosen = order[a:b]
+            low = float(letters.u[chosen].min())
+            high = float((letters.u + letters.width)[chosen].max())
+            words.append(Word("".join(texts[a:b]), 1.0, _quad(low, high, head, base, cosine, sine)))
+        low = float(letters.u[order].min())
+        high = float((letters.u + letters.width)[order].max())
+        text = " ".join(word.text for word in words)
+        quad = _quad(low, high, head, base, cosine, sine)
+        line = Line(text, 1.0, quad, tuple(words), size)
+        yield SetLine(line, 0.0, int(order[0]))
+
+
+def _goes_on(letters: Letters, before: Ints, row: Ints) -> bool:
+    size = letters.size[row[0]]
+    if abs(letters.v[row[0]] - letters.v[before[0]]) > SAME_FOOT * size:
+        return False
+    if np.abs(letters.turn[row[0]] - letters.turn[before[0]]).max() > 0.02:
+        return False
+    ends = letters.u + letters.width
+    return bool(-0.3 * size <= letters.u[before].min() - ends[row].max() <= WIDE_APART * size)
+
+
+def _tokens(letters: Letters, order: Ints) -> tuple[list[str], list[int]]:
+    """Return the letters of a line, and where its words begin."""
+    texts = [letters.text[i] for i in order.tolist()]
+    u0 = letters.u[order]
+    u1 = u0 + letters.width[order]
+    size = letters.size[order]
+    flat = letters.width[order] < 0.02 * size
+    for k in range(len(texts) - 1):
+        # The second part of a ligature has no width; in turned rows it comes first.
+        if flat[k] and not flat[k + 1] and abs(u0[k] - u1[k + 1]) < 0.05 * size[k]:
+            texts[k], texts[k + 1] = texts[k + 1], texts[k]
+    kinds = [is_right_to_left(text) for text in texts]
+    edges = [0] + [
+        k for k in range(1, len(texts)) if letters.spaced[order[k]] or kinds[k] != kinds[k - 1]
+    ]
+    starts = [0]
+    for n in range(1, len(edges)):
+        a, b = edges[n - 1], edges[n]
+        c = edges[n + 1] if n + 1 < len(edges) else len(texts)
+        gap = max(u0[b:c].min() - u1[a:b].max(), u0[a:b].min() - u1[b:c].max())
+        if letters.spaced[order[b]] or gap > SPACE * size[b]:
+            starts.append(b)
+    return texts, starts

@@ -1,0 +1,327 @@
+"""What a page of a PDF holds of its own: text with its setting, rules, pictures, drawings."""
+
+# PyMuPDF is typed only in part.
+# mypy: allow-untyped-calls, disable-error-code="attr-defined"
+
+from __future__ import annotations
+
+import math
+import re
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import pymupdf
+from numpy.typing import NDArray
+
+from ocrtool.document import Box, Line, Quad, Word
+from ocrtool.errors import InputError
+from ocrtool.pdf.content import Flags, Floats, Letters, Vectors, read_content
+from ocrtool.pdf.drawn import Rule, drawn_of
+from ocrtool.pdf.file import POINTS, PdfFile
+from ocrtool.pdf.formulas import formulas_of
+from ocrtool.pdf.glyphs import DRAWN
+from ocrtool.pdf.lines import FOOT, HEAD, lines_of
+from ocrtool.pdf.marks import with_marks
+
+_CLIP, _IMAGES = 64, 4  # MuPDF's numbers
+MOST_COVERING = 300
+"""Pictures, the largest first, that may hide text."""
+PALE = 200
+"""Least of the three colours of text that may be white on white."""
+CONTRAST = 24
+"""Grey levels that seen text differs from its ground by."""
+MANY_DRAWN = 0.2
+"""Share of letters that are drawings which makes a page's text doubtful."""
+LEAST_GROUND = 4.0
+"""Points; what is narrower is no ground that text could vanish on."""
+LOOK_DPI = 72.0
+MOST_LOOK = 4_000_000
+"""Pixels of the page when it is only looked at."""
+NOTE_SIZE = 9.0
+"""Points; of the text of notes, which has no size of its own."""
+NOTE_WIDTH = 80
+"""Letters in a line of a note."""
+SCHEMES = re.compile(r"(?:https?|ftp|mailto|tel|file|doi|news|sip|geo):|www\.|#", re.IGNORECASE)
+"""What links may lead to; code that runs is none."""
+
+
+@dataclass(frozen=True)
+class NativePage:
+    """What a page of a PDF holds of its own.
+
+    Geometry is in pixels of the page drawn at ``dpi`` as it is shown (turned and cropped), origin
+    at the top left.
+
+    Attributes:
+        width: Of the page.
+        height: Of the page.
+        dpi: Pixels an inch.
+        lines: What is read, in the file's order. Pieces far apart on one row are lines of their
+            own. Quads of text that runs from right to left begin at its left, too.
+        rules: Straight strokes and thin bars.
+        fills: Shaded rectangles.
+        pictures: Places of raster images.
+        drawings: Places of what is drawn of many lines, such as charts.
+        formulas: Places of displayed formulas, told by their fonts.
+        hidden: Text that is not seen: of an OCR layer, under a picture, white on white.
+        drawn_letters: Whether many letters are drawings (Type 3 fonts); what such fonts say that
+            their letters are is often wrong.
+    """
+
+    width: int
+    height: int
+    dpi: float
+    lines: tuple[Line, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    fills: tuple[Box, ...] = ()
+    pictures: tuple[Box, ...] = ()
+    drawings: tuple[Box, ...] = ()
+    formulas: tuple[Box, ...] = ()
+    hidden: tuple[Line, ...] = ()
+    drawn_letters: bool = False
+
+
+def native_page(file: PdfFile, index: int, dpi: float) -> NativePage:
+    """Return what a page holds of its own.
+
+    Args:
+        file: An open PDF.
+        index: Of the page, from 0.
+        dpi: Pixels an inch of the geometry.
+
+    Raises:
+        InputError: The page is damaged.
+    """
+    try:
+        return _native_page(file, index, dpi)
+    except InputError:
+        raise
+    except Exception as error:  # a damaged page makes MuPDF raise nearly anything
+        raise file.damaged(index, error) from None
+
+
+def _native_page(file: PdfFile, index: int, dpi: float) -> NativePage:
+    page, shown = file.page(index), file.shown(index)
+    scale = dpi / POINTS
+    width, height = (max(1, math.ceil(side * scale - 0.001)) for side in file.size(index))
+    letters, vectors = read_content(shown, scale)
+    letters = file.glyphs.told(page, letters, scale)
+    pictures, opaque = _pictures(shown, scale, (width, height))
+    seen = letters.seen & ~_covered(page, letters, pictures[opaque], scale)
+    seen &= ~_pale(file, index, letters, vectors, seen, scale)
+    own, unseen = letters.of(np.flatnonzero(seen)), letters.of(np.flatnonzero(~seen))
+    drawn = drawn_of(vectors, _boxes(own), (width, height), dpi)
+    upright = np.array(
+        [(rule.x0, rule.y0, rule.y1) for rule in drawn.rules if not rule.level]
+    ).reshape(-1, 3)
+    links, targets = _links(page, own, scale)
+    found = lines_of(own, links, targets, upright)
+    lines, marks = with_marks([line.line for line in found], vectors, drawn.drawings, scale)
+    lines += _notes(page, lines, scale, (width, height))
+    return NativePage(
+        width,
+        height,
+        dpi,
+        tuple(lines),
+        drawn.rules,
+        tuple(fill for fill in drawn.fills if fill not in marks),
+        tuple(Box(*box) for box in pictures.tolist()),
+        drawn.drawings,
+        formulas_of(found),
+        tuple(line.line for line in lines_of(unseen)),
+        bool((own.style & DRAWN > 0).mean() > MANY_DRAWN) if len(own.text) else False,
+    )
+
+
+def _boxes(letters: Letters) -> Floats:
+    """Return (N, 4) upright boxes about letters."""
+    middles, half = letters.middles, letters.size / 2
+    wide = np.maximum(letters.width / 2, 0.05 * letters.size)
+    level = np.abs(letters.turn[:, 0]) > 0.7
+    x, y = np.where(level, wide, half), np.where(level, half, wide)
+    return np.stack(
+        (middles[:, 0] - x, middles[:, 1] - y, middles[:, 0] + x, middles[:, 1] + y), axis=1
+    )
+
+
+def _pictures(
+    shown: pymupdf.DisplayList, scale: float, size: tuple[int, int]
+) -> tuple[Floats, Flags]:
+    """Return (P, 4) places of raster images, and which of them nothing shines through."""
+    images = pymupdf.TextPage(shown.get_textpage(_IMAGES | _CLIP)).extractIMGINFO()
+    boxes = np.array([image["bbox"] for image in images], np.float64).reshape(-1, 4) * scale
+    boxes = np.clip(boxes, 0, [*size, *size])
+    opaque = np.array([not image.get("has-mask") for image in images], bool)
+    kept = (boxes[:, 2] - boxes[:, 0] >= 1) & (boxes[:, 3] - boxes[:, 1] >= 1)
+    return boxes[kept], opaque[kept]
+
+
+def _within(points: Floats, box: Sequence[float]) -> Flags:
+    x, y = points[:, 0], points[:, 1]
+    return np.asarray((x > box[0]) & (x < box[2]) & (y > box[1]) & (y < box[3]))
+
+
+def _covered(page: pymupdf.Page, letters: Letters, pictures: Floats, scale: float) -> Flags:
+    """Tell which letters lie under a picture that was painted after them."""
+    covered = np.zeros(len(letters.text), bool)
+    if not len(pictures) or not len(covered):
+        return covered
+    areas = (pictures[:, 2] - pictures[:, 0]) * (pictures[:, 3] - pictures[:, 1])
+    largest = pictures[np.argsort(-areas)[:MOST_COVERING]]
+    points = letters.middles
+    inside = [_within(points, box) & letters.seen for box in largest.tolist()]
+    if not any(some.any() for some in inside):
+        return covered
+    turn = page.rotation_matrix
+    log = [
+        (number, tuple(pymupdf.Rect(box) * turn * scale))
+        for number, (kind, box) in enumerate(page.get_bboxlog())
+        if kind == "fill-image"
+    ]
+    spans = [
+        (span["seqno"], tuple(pymupdf.Rect(span["bbox"]) * turn * scale))
+        for span in page.get_texttrace()
+        if span["type"] != 3
+    ]
+    order = np.array([number for number, _ in spans])
+    boxes = np.array([box for _, box in spans], np.float64).reshape(-1, 4)
+    for box, within in zip(largest.tolist(), inside, strict=True):
+        near = 2 * scale
+        painted = [n for n, other in log if max(map(abs, np.subtract(box, other))) <= near]
+        if not painted or not within.any():
+            continue
+        under = np.flatnonzero(within)
+        spot = points[under]
+        first, over = np.zeros(len(under), bool), np.zeros(len(under), bool)
+        for number, span in zip(order.tolist(), boxes.tolist(), strict=True):
+            hit = _within(spot, span)
+            if number < max(painted):
+                first |= hit
+            else:
+                over |= hit
+        covered[under] |= first & ~over
+    return covered
+
+
+def _pale(
+    file: PdfFile, index: int, letters: Letters, vectors: Vectors, seen: Flags, scale: float
+) -> Flags:
+    """Tell which letters have the colour of their ground, by a look at the page."""
+    pale = np.zeros(len(letters.text), bool)
+    if not seen.any():
+        return pale
+    colors = np.stack((letters.color >> 16 & 255, letters.color >> 8 & 255, letters.color & 255))
+    doubt = colors.min(axis=0) >= PALE
+    points = letters.middles
+    dark = np.unique(letters.color[~doubt])
+    areas = vectors.straight & ~vectors.stroked & np.isin(vectors.color, dark)
+    areas &= (vectors.boxes[:, 2:] - vectors.boxes[:, :2]).min(axis=1) > LEAST_GROUND * scale
+    for box, color in zip(
+        vectors.boxes[areas].tolist(), vectors.color[areas].tolist(), strict=True
+    ):
+        doubt |= (letters.color == color) & _within(points, box)
+    doubt &= seen
+    if not doubt.any():
+        return pale
+    wide, high = file.size(index)
+    dpi = min(LOOK_DPI, LOOK_DPI * math.sqrt(MOST_LOOK / max(wide * high, 1.0)))
+    grey = cv2.cvtColor(file.rasterise(index, dpi), cv2.COLOR_RGB2GRAY)
+    boxes = _boxes(letters) * (dpi / POINTS / scale)
+    chosen = np.flatnonzero(doubt)
+    for some in np.split(chosen, np.flatnonzero(np.diff(letters.row[chosen])) + 1):
+        x0, y0 = np.floor(boxes[some, :2].min(axis=0)).astype(int).tolist()
+        x1, y1 = np.ceil(boxes[some, 2:].max(axis=0)).astype(int).tolist()
+        crop = grey[max(y0, 0) : y1, max(x0, 0) : x1]
+        pale[some] = crop.size == 0 or int(np.ptp(crop)) < CONTRAST
+    return pale
+
+
+def _links(
+    page: pymupdf.Page, letters: Letters, scale: float
+) -> tuple[NDArray[np.int64], list[str]]:
+    """Return for each letter the number of where it leads, -1 for nowhere; and where that is."""
+    leads = np.full(len(letters.text), -1)
+    targets: list[str] = []
+    known: dict[str, int] = {}
+    points = letters.middles
+    for link in page.get_links():
+        target = _target(link)
+        if not target:
+            continue
+        within = _within(points, [side * scale for side in link["from"]])
+        leads[within] = known.setdefault(target, len(targets))
+        if len(known) > len(targets):
+            targets.append(target)
+    return leads, targets
+
+
+def _target(link: dict[str, object]) -> str:
+    if link.get("uri"):
+        uri = str(link["uri"]).strip()
+        return uri if SCHEMES.match(uri) and not re.search(r"[\s<>]", uri) else ""
+    number = link.get("page", -1)
+    inside = link["kind"] in (pymupdf.LINK_GOTO, pymupdf.LINK_NAMED)
+    return f"#page={number + 1}" if inside and isinstance(number, int) and number >= 0 else ""
+
+
+def _notes(
+    page: pymupdf.Page, lines: Sequence[Line], scale: float, size: tuple[int, int]
+) -> Iterator[Line]:
+    """Yield what notes say, and what fields hold that they do not show."""
+    kinds = {kind for _, kind, _ in page.annot_xrefs()}
+    if kinds - {pymupdf.PDF_ANNOT_LINK, pymupdf.PDF_ANNOT_WIDGET, pymupdf.PDF_ANNOT_POPUP}:
+        for note in page.annots():
+            if not note.flags & (pymupdf.PDF_ANNOT_IS_HIDDEN | pymupdf.PDF_ANNOT_IS_NO_VIEW):
+                said = str(note.info.get("content") or "")
+                yield from _note(said, [side * scale for side in note.rect], lines, scale, size)
+    if pymupdf.PDF_ANNOT_WIDGET in kinds:
+        held = (pymupdf.PDF_WIDGET_TYPE_TEXT, pymupdf.PDF_WIDGET_TYPE_COMBOBOX,
+                pymupdf.PDF_WIDGET_TYPE_LISTBOX)  # fmt: skip
+        for field in page.widgets(types=held):
+            if field.field_value and field.field_display == 0:
+                value = field.field_value
+                said = value if isinstance(value, str) else "\n".join(map(str, value))
+                yield from _note(said, [side * scale for side in field.rect], lines, scale, size)
+
+
+def _note(
+    said: str, box: list[float], lines: Sequence[Line], scale: float, size: tuple[int, int]
+) -> Iterator[Line]:
+    """Yield the lines of a note at its place, unless the page shows them there."""
+    rows = [row for part in said.splitlines() for row in textwrap.wrap(part, NOTE_WIDTH)]
+    if not rows:
+        return
+    there = (
+        word.text
+        for line in lines
+        for word in line.words
+        if box[0] - scale < (word.quad[0][0] + word.quad[2][0]) / 2 < box[2] + scale
+        and box[1] - scale < (word.quad[0][1] + word.quad[2][1]) / 2 < box[3] + scale
+    )
+    if _bare("".join(rows)) in _bare("".join(there)):
+        return
+    type_size = NOTE_SIZE * scale
+    for k, row in enumerate(rows):
+        width = 0.5 * type_size * len(row)
+        x0 = max(0.0, min(box[0], size[0] - width))
+        y0 = max(0.0, min(box[1], size[1] - 1.2 * type_size * len(rows))) + 1.2 * k * type_size
+        yield _plain_line(row, x0, y0, type_size)
+
+
+def _bare(text: str) -> str:
+    return re.sub(r"\W", "", text)
+
+
+def _plain_line(text: str, x0: float, y0: float, size: float) -> Line:
+    def quad(start: int, end: int) -> Quad:
+        left, right, foot = x0 + start * size / 2, x0 + end * size / 2, y0 + (HEAD + FOOT) * size
+        return (left, y0), (right, y0), (right, foot), (left, foot)
+
+    words = tuple(
+        Word(match.group(), 1.0, quad(match.start(), match.end()))
+        for match in re.finditer(r"\S+", text)
+    )
+    return Line(" ".join(word.text for word in words), 1.0, quad(0, len(text)), words, size)

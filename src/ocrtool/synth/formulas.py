@@ -1,0 +1,315 @@
+"""Drawn formulas with their labels: what a formula reader is trained on.
+
+Usage: python -m ocrtool.synth.formulas FILE... -o FOLDER --count N [--skip N] [--held] [--seed S]
+
+FILE holds one LaTeX formula a line (`.xz` too). TeX draws them once, clean, into shards; a
+`FormulaSource` reads the shards and lets each picture suffer anew: scale, margins, paper, light,
+blur, noise, JPEG, dark mode.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ocrtool.errors import InputError, OcrToolError
+from ocrtool.latex.vocabulary import read_lines
+from ocrtool.synth import damage
+from ocrtool.synth.formula_shards import Drawn, Shards, draw_shards
+from ocrtool.synth.formula_texts import COMPOSED, composed, formulas_of, is_held, ordered
+from ocrtool.synth.lines import Line
+
+Random = np.random.Generator
+
+GROUP = 8
+"""Shards from which neighbouring draws come: more would mix better and need more memory."""
+MOST_PIXELS = 1_200_000
+"""Of a picture; larger ones are made smaller."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How often a kind of picture comes, and what it is like; shares are probabilities."""
+
+    weight: float
+    em: tuple[float, float] = (20, 60)  # type size in pixels; letters are 0.43 of it high
+    dark: float = 0.0  # light ink on dark ground
+    contrast: tuple[float, float] = (90, 250)  # grey levels between ink and ground
+    ink: float = 0.3  # spread or thinned ink
+    turned: float = 0.0  # slightly
+    neighbours: float = 0.05  # print of the lines above and below at the edges
+
+
+LOOKS: dict[str, Look] = {
+    "clean": Look(0.34, em=(17, 70), contrast=(255, 255), ink=0.0, neighbours=0.02),
+    "screen": Look(0.22, em=(17, 60), dark=0.4, contrast=(110, 255), ink=0.1),
+    "scan": Look(0.24, em=(20, 60), turned=0.4, ink=0.6, neighbours=0.08),
+    "photo": Look(0.12, em=(22, 70), contrast=(60, 200), turned=0.7, neighbours=0.08),
+    "bitonal": Look(0.08, em=(26, 70), contrast=(120, 250), turned=0.3, ink=0.5),
+}
+
+
+class FormulaSource:
+    """An endless, seeded supply of labelled pictures of formulas.
+
+    Each formula comes once before any comes again; neighbouring draws come from a few shards, so
+    that few are in memory.
+
+    Args:
+        shards: Files that `draw_shards` made.
+        seed: Of order and damage.
+        max_tokens: Longer labels are left out.
+        min_tokens: Shorter ones too.
+        looks: Kinds of pictures and their weights; `LOOKS` where not given, none where empty:
+            then the pictures are clean, as drawn.
+
+    Raises:
+        InputError: No formula is left, or a shard cannot be read.
+    """
+
+    def __init__(
+        self,
+        shards: Sequence[Path],
+        seed: int = 0,
+        max_tokens: int = 200,
+        min_tokens: int = 1,
+        looks: dict[str, Look] | None = None,
+    ) -> None:
+        self.seed = seed
+        self.looks = LOOKS if looks is None else looks
+        self._shards = Shards(sorted(shards))
+        self._items = [
+            np.flatnonzero((counts >= min_tokens) & (counts <= max_tokens))
+            for counts in self._shards.tokens
+        ]
+        self._items = [items.astype(np.int32) for items in self._items]
+        self.count = sum(map(len, self._items))
+        """How many different formulas there are."""
+        if not self.count:
+            raise InputError("no formulas of this length in the shards")
+        weights = np.array([look.weight for look in self.looks.values()])
+        self._edges = np.cumsum(weights / weights.sum()) if len(weights) else weights
+        self._round: tuple[int, list[tuple[int, NDArray[np.int32], NDArray[np.int32]]]] | None = (
+            None
+        )
+
+    def __len__(self) -> int:
+        """Return how many different formulas there are."""
+        return self.count
+
+    def draw(self, index: int) -> Line:
+        """Draw number `index`: always the same for the same seed."""
+        drawn = self.clean(index)
+        if not self.looks:
+            return Line(drawn.image, drawn.label)
+        rng = np.random.default_rng((self.seed, 1, index))
+        name = list(self.looks)[int(np.searchsorted(self._edges[:-1], rng.random()))]
+        look = self.looks[name]
+        neighbour = None
+        if rng.random() < look.neighbours:
+            neighbour = self.clean(index + 1)
+        return Line(_suffer(rng, drawn, look, name, neighbour), drawn.label)
+
+    def clean(self, index: int) -> Drawn:
+        """Return the picture of number `index` as TeX drew it."""
+        turn, position = divmod(index, self.count)
+        if self._round is None or self._round[0] != turn:
+            self._round = (turn, self._shuffled(turn))
+        for size, shards, items in self._round[1]:
+            if position < size:
+                return self._shards.get(int(shards[position]), int(items[position]))
+            position -= size
+        raise IndexError(index)
+
+    def _shuffled(self, turn: int) -> list[tuple[int, NDArray[np.int32], NDArray[np.int32]]]:
+        """The order of one round: groups of shards, in each all formulas mixed."""
+        rng = np.random.default_rng((self.seed, 0, turn))
+        order = rng.permutation([i for i, items in enumerate(self._items) if len(items)])
+        groups = []
+        for start in range(0, len(order), GROUP):
+            members = order[start : start + GROUP]
+            items = np.concatenate([self._items[i] for i in members])
+            shards = np.repeat(members.astype(np.int32), [len(self._items[i]) for i in members])
+            mixed = rng.permutation(len(items))
+            groups.append((len(items), shards[mixed], items[mixed]))
+        return groups
+
+
+def _suffer(
+    rng: Random, drawn: Drawn, look: Look, name: str, neighbour: Drawn | None
+) -> NDArray[np.uint8]:
+    """A clean picture's way to a file: size, ink, margins, paper, camera."""
+    em = float(np.exp(rng.uniform(np.log(look.em[0]), np.log(look.em[1]))))
+    if rng.random() < 0.04:
+        em *= 2
+    mask = (255 - drawn.image).astype(np.float32) * np.float32(1 / 255)
+    mask, em = _sized(rng, mask, em / drawn.em, drawn.em)
+    if rng.random() < look.ink:
+        mask = _inked(rng, mask, em)
+    mask = _margins(rng, mask, em, name)
+    if neighbour is not None:
+        _beside(rng, mask, em, neighbour)
+    if rng.random() < look.turned:
+        mask = _turned(rng, mask)
+    image = _printed(rng, mask, em, look, name)
+    image = _photographed(rng, image, em, name)
+    return np.asarray(np.clip(image + 0.5, 0, 255), np.uint8)
+
+
+def _sized(rng: Random, mask: damage.Grey, scale: float, em: float) -> tuple[damage.Grey, float]:
+    height, width = mask.shape
+    scale = min(scale, (MOST_PIXELS / (height * width)) ** 0.5)
+    size = (max(3, round(width * scale)), max(3, round(height * scale)))
+    if scale < 1:
+        method = cv2.INTER_AREA if rng.random() < 0.7 else cv2.INTER_LINEAR
+        if method == cv2.INTER_LINEAR and scale < 0.6:  # a cheap viewer's scaling, not aliasing
+            mask = cv2.GaussianBlur(mask, (0, 0), 0.35 / scale)
+    else:
+        method = cv2.INTER_CUBIC
+    return np.clip(cv2.resize(mask, size, interpolation=method), 0, 1), em * scale
+
+
+def _inked(rng: Random, mask: damage.Grey, em: float) -> damage.Grey:
+    """Spread, thinned or faded ink; thin strokes must not vanish."""
+    pad = max(2, round(0.05 * em))
+    mask = cv2.copyMakeBorder(mask, pad, pad, pad, pad, cv2.BORDER_CONSTANT, value=0.0)
+    kind = rng.random()
+    if kind < 0.5:
+        soft = cv2.GaussianBlur(mask, (0, 0), max(0.3, em * rng.uniform(0.008, 0.025)))
+        return np.clip((soft - rng.uniform(0.25, 0.45)) * rng.uniform(1.5, 4.0) + 0.5, 0, 1)
+    if kind < 0.75:
+        return damage.fade_ink(mask, rng, em)
+    return mask ** np.float32(rng.uniform(0.6, 1.5))
+
+
+def _margins(rng: Random, mask: damage.Grey, em: float, name: str) -> damage.Grey:
+    """White round the formula: tight, usual or wide, and sometimes on one side more."""
+    kind = rng.random()
+    low, high = (0.0, 0.12) if kind < 0.25 else (0.1, 1.0) if kind < 0.8 else (0.5, 4.0)
+    top, bottom, left, right = (rng.uniform(low, high, 4) * em).astype(int)
+    if rng.random() < 0.1:
+        left += int(rng.uniform(0, 8) * em)
+    if rng.random() < 0.1:
+        right += int(rng.uniform(0, 8) * em)
+    return cv2.copyMakeBorder(
+        mask, int(top), int(bottom), int(left), int(right), cv2.BORDER_CONSTANT, value=0.0
+    )
+
+
+def _beside(rng: Random, mask: damage.Grey, em: float, neighbour: Drawn) -> None:
+    """Put slivers of other print at the upper or lower edge, clear of the formula."""
+    rows = np.flatnonzero(mask.max(axis=1) > 0.2)
+    if not len(rows):
+        return
+    other: damage.Grey = (255 - neighbour.image).astype(np.float32) * np.float32(1 / 255)
+    scale = em / neighbour.em
+    other = cv2.resize(other, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    for above in (True, False):
+        room = int(rows[0] if above else mask.shape[0] - 1 - rows[-1]) - int(0.3 * em)
+        if room < 2 or rng.random() < 0.3:
+            continue
+        tall = min(room, int(rng.uniform(0.05, 0.3) * em) + 1, other.shape[0])
+        wide = min(mask.shape[1], other.shape[1])
+        at = int(rng.integers(mask.shape[1] - wide + 1))
+        if above:
+            mask[:tall, at : at + wide] = other[-tall:, :wide]
+        else:
+            mask[-tall:, at : at + wide] = other[:tall, :wide]
+
+
+def _turned(rng: Random, mask: damage.Grey) -> damage.Grey:
+    """Turn by up to two degrees, long formulas by less; nothing is cut off."""
+    height, width = mask.shape
+    angle = float(rng.uniform(-2, 2)) * min(1.0, 12 * height / width + 0.25)
+    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), angle, 1.0)
+    cosine, sine = abs(matrix[0, 0]), abs(matrix[0, 1])
+    size = (int(width * cosine + height * sine + 1), int(height * cosine + width * sine + 1))
+    matrix[:, 2] += (size[0] - width) / 2, (size[1] - height) / 2
+    if rng.random() < 0.3:  # a little slant and perspective of a hand-held camera
+        matrix[0, 1] += rng.uniform(-0.02, 0.02)
+    return cv2.warpAffine(mask, matrix, size, flags=cv2.INTER_LINEAR, borderValue=0.0)
+
+
+def _printed(rng: Random, mask: damage.Grey, em: float, look: Look, name: str) -> damage.Grey:
+    """Ink on paper, or light on a screen: coverage becomes grey levels."""
+    contrast = rng.uniform(*look.contrast)
+    paper = rng.uniform(contrast, 255) if contrast < 255 else 255.0
+    ink = paper - contrast
+    ground: damage.Grey = paper
+    if name == "scan" and rng.random() < 0.4:
+        ground = paper + rng.uniform(1, 6) * damage.field(rng, mask.shape, em * rng.uniform(0.3, 4))
+    image = ground + (ink - ground) * mask
+    if name in ("scan", "photo") and rng.random() < 0.12 and min(mask.shape) > 16:
+        image = damage.bleed_through(image, mask, rng)
+    if name == "photo" or (name == "scan" and rng.random() < 0.2):
+        image = damage.shade(image, rng)
+    if rng.random() < look.dark:
+        image = 255 - image
+    return np.asarray(image, np.float32)
+
+
+def _photographed(rng: Random, image: damage.Grey, em: float, name: str) -> damage.Grey:
+    """The way from paper or screen to the file."""
+    if name == "clean":
+        if rng.random() < 0.2:
+            image = damage.jpeg(image, rng, 40, 95)
+        return image
+    if name == "screen":
+        if rng.random() < 0.4:
+            image = damage.jpeg(image, rng, 30, 95)
+        if rng.random() < 0.15:
+            image = damage.blur(image, rng, 0.5 * em)
+        return image
+    if rng.random() < 0.6:
+        image = damage.blur(image, rng, (0.9 if name == "photo" else 0.6) * em)
+    if rng.random() < 0.5:
+        image = damage.noise(image, rng, 1.5, 14)
+    if name == "photo" and rng.random() < 0.08:
+        image = damage.moire(image, rng)
+    if rng.random() < 0.2:
+        image = damage.sharpen(image, rng, em)
+    if name == "bitonal":
+        return damage.binarise(image, rng, em)
+    if rng.random() < 0.4:
+        image = damage.jpeg(image, rng, 25, 95)
+    return image
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Parse the command line and draw shards."""
+    parser = argparse.ArgumentParser(prog="python -m ocrtool.synth.formulas", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("files", type=Path, nargs="+", help="text files, one formula a line")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write")
+    parser.add_argument("--count", type=int, required=True, help="how many to draw")
+    parser.add_argument("--skip", type=int, default=0, help="how many an earlier call drew")
+    parser.add_argument("--seed", type=int, default=0, help="of choice, fonts and sizes")
+    parser.add_argument("--max-tokens", type=int, default=200, help="longest label (200)")
+    parser.add_argument("--held", action="store_true", help="draw those held back from training")
+    parser.add_argument("--jobs", type=int, default=1, help="processes (1)")
+    options = parser.parse_args(arguments)
+    lines = (line for path in options.files for line in read_lines(path))
+    try:
+        found = list(formulas_of(lines, options.max_tokens))
+        rng = np.random.default_rng(options.seed)
+        found += composed(found, int(COMPOSED * len(found)), rng, options.max_tokens)
+        unique = {formula.label: formula for formula in found}.values()
+        chosen = ordered([f for f in unique if is_held(f) == options.held], rng)
+        chosen = chosen[options.skip : options.skip + options.count]
+        # Short ones come first, so that a training may begin with the first shards.
+        chosen.sort(key=lambda formula: (formula.tokens > 20, formula.tokens > 60))
+        paths = draw_shards(chosen, options.output, options.seed + options.skip, options.jobs)
+    except OcrToolError as error:
+        sys.exit(f"{parser.prog}: {error}")
+    print(*paths, sep="\n")
+
+
+if __name__ == "__main__":
+    main()

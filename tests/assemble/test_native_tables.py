@@ -1,0 +1,173 @@
+"""Tables with rules and without, of pages whose lines are known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from assemble.drawing import Sheet, cells, draw_rows, plain
+from ocrtool.document import Block, Page
+
+ROWS = [
+    ["Town", "Asked", "Yes", "No"],
+    ["Ashford", "1,204", "61.2 %", "38.8 %"],
+    ["Belton", "87", "44.0 %", "56.0 %"],
+    ["Carrick on the Hill", "412", "9.9 %", "90.1 %"],
+    ["Dunmore", "1,990", "70.4 %", "29.6 %"],
+]
+EDGES = (60.0, 180.0, 250.0, 330.0, 410.0)
+
+
+def table_of(page: Page) -> Block:
+    (block,) = (block for block in page.blocks if block.kind == "table")
+    return block
+
+
+def framed(sheet: Sheet, y: float = 200.0) -> float:
+    """Prose, a table of five rows, prose; returns the table's head."""
+    sheet.prose(60, 80, 470, 6)
+    end = draw_rows(sheet, ROWS, EDGES, y, right=lambda k: k > 0)
+    sheet.prose(60, end + 40, 470, 6)
+    return y
+
+
+@pytest.mark.parametrize("look", ["grid", "booktabs", "rows", "shaded", "head", "frame", "bare"])
+def test_cells_are_found_however_they_are_ruled(look: str, tmp_path: Path) -> None:
+    sheet = Sheet()
+    y, left, right = 200.0, EDGES[0], EDGES[-1]
+    if look == "shaded":
+        for k in (0, 2, 4):
+            sheet.fill(left, y + 18 * k, right, y + 18 * (k + 1))
+    framed(sheet, y)
+    levels = {"grid": range(6), "rows": range(1, 6), "booktabs": (0, 1, 5), "head": (0, 1),
+              "frame": (0, 1, 5)}.get(look, ())  # fmt: skip
+    for k in levels:
+        sheet.rule(left, y + 18 * k, right, y + 18 * k)
+    for x in EDGES if look == "grid" else (left, right) if look == "frame" else ():
+        sheet.rule(x, y, x, y + 90)
+    page = sheet.read(tmp_path)
+    assert [block.kind for block in page.blocks] == ["paragraph", "table", "paragraph"]
+    table = page.blocks[1]
+    assert cells(table) == plain(ROWS)
+    assert [cell.row for cell in table.cells if cell.header] == [0, 0, 0, 0]
+
+
+def test_merged_cells_have_spans(tmp_path: Path) -> None:
+    sheet = Sheet()
+    edges = (60.0, 160.0, 240.0, 320.0, 400.0)
+    for k in range(5):
+        sheet.rule(60 if k in (0, 2, 4) else 160, 100 + 20 * k, 400, 100 + 20 * k)
+    for i, x in enumerate(edges):
+        sheet.rule(x, 120 if i == 3 else 100, x, 180)
+    sheet.put(65, 123, "Region", font="hebo")
+    sheet.put(170, 113, "Town")
+    sheet.put(250, 113, "Both of these years", font="hebo")
+    for k, (a, b, c) in enumerate(
+        (("", "2023", "2024"), ("Marlow", "3", "4"), ("Kelso", "5", "6"))
+    ):
+        for x, text in zip(edges[1:], (a, b, c), strict=False):
+            sheet.put(x + 5, 133 + 20 * k, text)
+    sheet.put(65, 163, "North")
+    table = table_of(sheet.read(tmp_path))
+    assert cells(table) == [
+        (0, 0, 2, 1, "Region"), (0, 1, 1, 1, "Town"), (0, 2, 1, 2, "Both of these years"),
+        (1, 2, 1, 1, "2023"), (1, 3, 1, 1, "2024"),
+        (2, 0, 2, 1, "North"), (2, 1, 1, 1, "Marlow"), (2, 2, 1, 1, "3"), (2, 3, 1, 1, "4"),
+        (3, 1, 1, 1, "Kelso"), (3, 2, 1, 1, "5"), (3, 3, 1, 1, "6"),
+    ]  # fmt: skip
+
+
+def test_grouped_heads_reach_over_their_columns(tmp_path: Path) -> None:
+    sheet = Sheet()
+    edges = (60.0, 160.0, 220.0, 280.0, 340.0, 400.0)
+    sheet.rule(60, 100, 400, 100)
+    sheet.put(65, 114, "Model", font="hebo")
+    for a, name in ((160, "Notes"), (280, "Letters")):
+        sheet.put(a + 45, 114, name, font="hebo")
+        sheet.rule(a + 3, 118, a + 117, 118)
+    body = [["", "Error", "Time", "Error", "Time"],
+            ["Small", "0.4", "12", "1.9", "14"], ["Large", "0.2", "31", "1.1", "40"],
+            ["Largest", "0.1", "90", "1.0", "120"]]  # fmt: skip
+    end = draw_rows(sheet, body, edges, 120)
+    sheet.rule(60, 137, 400, 137)
+    sheet.rule(60, end, 400, end)
+    table = table_of(sheet.read(tmp_path))
+    top = [cell for cell in cells(table) if cell[0] == 0]
+    assert [cell[1:] for cell in top if cell[1]] == [(1, 1, 2, "Notes"), (3, 1, 2, "Letters")]
+    assert [c[4] for c in cells(table) if c[0] == 3] == ["Large", "0.2", "31", "1.1", "40"]
+    assert {cell.row for cell in table.cells if cell.header} == {0, 1}
+
+
+def test_wrapped_cells_are_one(tmp_path: Path) -> None:
+    sheet = Sheet()
+    edges = (60.0, 130.0, 300.0, 380.0)
+    y = draw_rows(sheet, [["No.", "What", "Price"]], edges, 100)
+    for k, (first, rest) in enumerate((("A pump for the well in", "the garden"), ("A valve", ""),
+                                       ("Pipes of copper, cut to", "length"))):  # fmt: skip
+        y = draw_rows(sheet, [["", "", ""], [str(k + 1), first, f"{k + 3}.50"]], edges, y - 18)
+        if rest:
+            sheet.put(135, y + 6, rest)
+            y += 12
+        y += 6
+    table = table_of(sheet.read(tmp_path))
+    assert cells(table) == plain([
+        ["No.", "What", "Price"],
+        ["1", "A pump for the well in the garden", "3.50"],
+        ["2", "A valve", "4.50"],
+        ["3", "Pipes of copper, cut to length", "5.50"],
+    ])  # fmt: skip
+
+
+def test_wrapped_cells_between_rules_are_one(tmp_path: Path) -> None:
+    sheet = Sheet()
+    for k in range(4):
+        sheet.rule(60, 100 + 40 * k, 400, 100 + 40 * k)
+    for x in (60, 150, 400):
+        sheet.rule(x, 100, x, 220)
+    for k, name in enumerate(("One", "Two", "Three")):
+        sheet.put(65, 124 + 40 * k, name)
+        sheet.prose(155, 114 + 40 * k, 235, 2)
+    found = cells(table_of(sheet.read(tmp_path)))
+    assert [cell[:4] for cell in found] == [(r, k, 1, 1) for r in range(3) for k in range(2)]
+    assert [cell[4] for cell in found[::2]] == ["One", "Two", "Three"]
+
+
+def test_tables_beside_and_below_each_other_stay_apart(tmp_path: Path) -> None:
+    sheet = Sheet()
+    rows = [["Name", "Size"], ["a", "1"], ["b", "2"]]
+    for x in (60.0, 320.0):
+        for y in (100.0, 240.0):
+            for k in range(4):
+                sheet.rule(x, y + 18 * k, x + 160, y + 18 * k)
+            for at in (x, x + 80, x + 160):
+                sheet.rule(at, y, at, y + 54)
+            draw_rows(sheet, rows, (x, x + 80, x + 160), y)
+    tables = [block for block in sheet.read(tmp_path).blocks if block.kind == "table"]
+    assert [cells(table) for table in tables] == [plain(rows)] * 4
+
+
+def test_a_chart_is_no_table(tmp_path: Path) -> None:
+    sheet = Sheet()
+    sheet.prose(60, 80, 470, 8)
+    for k in range(6):
+        sheet.rule(120, 300 + 30 * k, 420, 300 + 30 * k)
+        sheet.put(100, 303 + 30 * k, str(50 - 10 * k), 7)
+    for k in range(5):
+        sheet.rule(140 + 60 * k, 300, 140 + 60 * k, 450)
+        sheet.fill(150 + 60 * k, 330 + 10 * k, 180 + 60 * k, 450, 0.4)
+        sheet.put(155 + 60 * k, 460, f"May {k}", 7)
+    sheet.prose(60, 520, 470, 8)
+    page = sheet.read(tmp_path)
+    assert "table" not in [block.kind for block in page.blocks]
+
+
+def test_tables_in_columns_do_not_mix_with_those_beside_them(tmp_path: Path) -> None:
+    sheet = Sheet()
+    for x, at in ((60.0, 80.0), (310.0, 110.0)):
+        y = sheet.prose(x, at, 225, 4)
+        y = draw_rows(sheet, ROWS, (x, x + 95, x + 135, x + 180, x + 225), y, 15)
+        sheet.prose(x, y + 24, 225, 4)
+    page = sheet.read(tmp_path)
+    assert [block.kind for block in page.blocks] == ["paragraph", "table", "paragraph"] * 2
+    assert [cells(page.blocks[k]) for k in (1, 4)] == [plain(ROWS)] * 2

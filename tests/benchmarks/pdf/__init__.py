@@ -1,0 +1,1 @@
+"""Drawn PDFs with known truth, and the scores of what converters make of them."""
