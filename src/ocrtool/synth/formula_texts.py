@@ -29,7 +29,11 @@ _UNDRAWABLE = re.compile(
     r"\\mathcal \{ [^}]*[a-z0-9]|\\mathscr \{ [^}]*[a-z0-9]|\\mathbb \{ [^}]*[a-z0]"
 )
 """Letters that math fonts have no sign for, or a wrong one."""
-_NOT_DRAWN = re.compile(r"\\(?:label|tag\*?)\s*\{[^{}]*\}|\\(?:nonumber|notag)(?![A-Za-z])")
+_NOT_DRAWN = re.compile(
+    r"\\(?:label|tag\*?)\s*\{[^{}]*\}"
+    r"|\\(?:nonumber|notag|tiny|scriptsize|footnotesize|small|normalsize|large)(?![A-Za-z])"
+)
+_RING = re.compile(r"\\(AA|aa)(?![A-Za-z])")
 _SPLIT = re.compile(r"\\(begin|end)\{(?:split|align\*?)\}")
 
 
@@ -79,6 +83,7 @@ def drawable(latex: str) -> str:
     latex = latex.strip().strip("$")
     latex = _NOT_DRAWN.sub(" ", latex)
     latex = _SPLIT.sub(r"\\\1{aligned}", latex)
+    latex = _RING.sub(r"\\text{\\\1}", latex)
     return latex.replace(r"\mathbb{1}", r"\mathds{1}").replace(r"\mathbb 1", r"\mathds{1}")
 
 

@@ -9,6 +9,7 @@ run that dies is divided, until the formula that killed it stands alone.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shutil
@@ -16,7 +17,7 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -35,19 +36,19 @@ MARGIN = 4.0
 """Points of white round a formula on its page: some letters reach out of their boxes."""
 WIDEST, TALLEST = 1000.0, 500.0
 """Points; larger formulas are dropped."""
-_SECONDS = 10
-"""Of processor time that a run may take: a usual one takes one second."""
+_SECONDS, _PER_FORMULA = 4.0, 0.01
+"""Of processor time that a run and each of its formulas may take; usual is a quarter of it."""
 _LONGEST = 600
 """Seconds on the clock."""
 _UNWRITTEN = 60
 """Formulas whose marks TeX may have had in its buffer when it was stopped."""
 
-_FEW = r"\newcommand\bmmax{0}\newcommand\hmmax{0}"  # TeX has but sixteen math fonts at a time
-COMMON = _FEW + r"\usepackage{amsmath,amssymb,mathrsfs,bm,dsfont}"
-OWN_SIGNS = _FEW + r"\usepackage{amsmath}"
+COMMON = r"\usepackage{amsmath,amssymb,mathrsfs,dsfont}"
+OWN_SIGNS = r"\usepackage{amsmath}"
 """For fonts that bring the letters and signs of amssymb themselves."""
 _LATE = r"""
 \makeatletter
+\providecommand\bm{\boldsymbol}
 \providecommand\llbracket{[\mkern-3.5mu[}\providecommand\rrbracket{]\mkern-3.5mu]}
 \providecommand\coloneqq{\mathrel{\mathop:}=}\providecommand\eqqcolon{=\mathrel{\mathop:}}
 \providecommand\coloneq{\mathrel{\mathop:}-}\providecommand\colonequals{\mathrel{\mathop:}=}
@@ -96,19 +97,19 @@ FONTS: dict[str, TexFont] = {
     "bold": TexFont(0.4, r"\AtBeginDocument{\boldmath\bfseries}"),
     "times": TexFont(1.5, r"\usepackage{mathptmx}"),
     "newtx": TexFont(2.0, r"\usepackage{newtxtext,newtxmath}"),
-    "txfonts": TexFont(1.2, r"\usepackage{txfonts,bm}", own_signs=True),
+    "txfonts": TexFont(1.2, r"\usepackage{txfonts}", own_signs=True),
     "palatino": TexFont(1.5, r"\usepackage{mathpazo}"),
     "newpx": TexFont(1.0, r"\usepackage{newpxtext,newpxmath}"),
-    "pxfonts": TexFont(0.5, r"\usepackage{pxfonts,bm}", own_signs=True),
-    "stix": TexFont(0.8, r"\usepackage{stix,bm}", own_signs=True),
-    "stix2": TexFont(1.2, r"\usepackage[T1]{fontenc}\usepackage{stix2,bm}", own_signs=True),
+    "pxfonts": TexFont(0.5, r"\usepackage{pxfonts}", own_signs=True),
+    "stix": TexFont(0.8, r"\usepackage{stix}", own_signs=True),
+    "stix2": TexFont(1.2, r"\usepackage[T1]{fontenc}\usepackage{stix2}", own_signs=True),
     "fourier": TexFont(1.0, r"\usepackage{fourier}"),
     "schoolbook": TexFont(0.5, r"\usepackage{fouriernc}"),
     "euler": TexFont(0.8, r"\usepackage{palatino,eulervm}"),
     "charter": TexFont(0.8, r"\usepackage[bitstream-charter]{mathdesign}"),
     "utopia": TexFont(0.4, r"\usepackage[adobe-utopia]{mathdesign}"),
     "libertinus": TexFont(1.0, r"\usepackage[T1]{fontenc}\usepackage{libertinust1math}"),
-    "kp": TexFont(0.8, r"\usepackage{kpfonts,bm}", own_signs=True),
+    "kp": TexFont(0.8, r"\usepackage{kpfonts}", own_signs=True),
     "bright": TexFont(0.7, r"\usepackage{cmbright}"),
     "arev": TexFont(0.4, r"\usepackage{arev}"),
     "iwona": TexFont(0.3, r"\usepackage[math]{iwona}"),
@@ -225,12 +226,13 @@ def _run(document: str, count: int, folder: Path) -> dict[int, int] | None:
     for name in ("run.pdf", "run.log"):
         (folder / name).unlink(missing_ok=True)
     command = ["pdflatex", "-interaction=batchmode", "-no-shell-escape", "run.tex"]
+    seconds = math.ceil(_SECONDS + _PER_FORMULA * count)
     environment = {**os.environ, "max_print_line": "1000", "openout_any": "p", "openin_any": "p"}
     try:
         subprocess.run(
             command, cwd=folder, env=environment, stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=_LONGEST, check=False,
-            preexec_fn=_limit if os.name == "posix" else None,
+            preexec_fn=partial(_limit, seconds) if os.name == "posix" else None,
         )  # fmt: skip
     except (subprocess.TimeoutExpired, OSError):
         return None
@@ -250,11 +252,11 @@ def _run(document: str, count: int, folder: Path) -> dict[int, int] | None:
     return pages if _sizes_agree(pdf, sizes) else None
 
 
-def _limit() -> None:
+def _limit(seconds: int) -> None:
     """Bound the processor time of the process that is about to become TeX."""
     import resource  # not on every system
 
-    resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS, _SECONDS))
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
 
 
 _BEGUN = re.compile(r"^>>(\d+)$", re.MULTILINE)
