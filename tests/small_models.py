@@ -31,14 +31,19 @@ def small_engine(
         ctc=ctc,
         flash=True,
     )
+    model = _random_model(config, seed, gain)
+    raw = {"schema": 1, "config": config.to_dict(), "characters": ALPHABET}
+    return TorchEngine(ModelFacts(config, vocabulary, raw), model)
+
+
+def _random_model(config: ModelConfig, seed: int, gain: float) -> OcrModel:
     torch.manual_seed(seed)
     model = OcrModel(config)
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.dim() > 1:
                 parameter.mul_(gain)
-    raw = {"schema": 1, "config": config.to_dict(), "characters": ALPHABET}
-    return TorchEngine(ModelFacts(config, vocabulary, raw), model)
+    return model
 
 
 @lru_cache
@@ -54,12 +59,7 @@ def small_formula_engine(seed: int, gain: float = 3.0) -> TorchEngine:
         ctc=False,
         flash=True,
     )
-    torch.manual_seed(seed)
-    model = OcrModel(config)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.dim() > 1:
-                parameter.mul_(gain)
+    model = _random_model(config, seed, gain)
     raw = {"schema": 1, "config": config.to_dict(), "tokens": list(entries)}
     return TorchEngine(ModelFacts(config, vocabulary, raw), model)
 

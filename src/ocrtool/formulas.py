@@ -19,7 +19,7 @@ from ocrtool.decoding import DecodeOptions, beam_rows, generate, width_limits
 from ocrtool.engines import open_engine
 from ocrtool.engines.base import Engine
 from ocrtool.errors import InputError, ModelError
-from ocrtool.inputs import load_image
+from ocrtool.inputs import pixels_of
 from ocrtool.latex import detokenize, is_valid, repair
 from ocrtool.options import ReadOptions
 
@@ -97,12 +97,7 @@ class FormulaReader:
         Raises:
             InputError: It is no image that can be read.
         """
-        source = str(image) if isinstance(image, Path | str) else ""
-        if isinstance(image, bytes):
-            image = load_image(image)
-        elif not isinstance(image, np.ndarray):
-            image = load_image(Path(image))
-        return next(self.read_stream([(source, image)]))
+        return next(self.read_stream([pixels_of(image)]))
 
     def read_stream(self, images: Iterable[tuple[str, Image]]) -> Iterator[FormulaResult]:
         """Read any number of formulas, in their order, a bounded number of them held at a time.

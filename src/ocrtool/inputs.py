@@ -117,6 +117,21 @@ def _pdf_pages(
             yield PageImage(number, Picture(pixels, pdf=file), dpi, file.facts)
 
 
+def pixels_of(image: NDArray[np.uint8] | Path | str | bytes) -> tuple[str, NDArray[np.uint8]]:
+    """Return what an image is called, and its pixels.
+
+    Args:
+        image: A path, the content of an image file, or pixels, which are returned as they are.
+
+    Raises:
+        InputError: It is no image that can be read.
+    """
+    name = str(image) if isinstance(image, Path | str) else ""
+    if isinstance(image, np.ndarray):
+        return name, image
+    return name, load_image(image if isinstance(image, bytes) else Path(image))
+
+
 def load_image(source: Path | BinaryIO | bytes) -> NDArray[np.uint8]:
     """Load one image; of several frames, the first.
 

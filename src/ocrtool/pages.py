@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from ocrtool.assemble import AssembleOptions, ReadLine, ReadWord, assemble
 from ocrtool.assemble.geometry import part_of
 from ocrtool.document import Page
-from ocrtool.inputs import load_image
+from ocrtool.inputs import pixels_of
 from ocrtool.layout.crops import MARGIN, cut_line
 from ocrtool.layout.detector import Detector
 from ocrtool.layout.found import FoundLine, Layout, Region
 from ocrtool.layout.orientation import Turn, page_turn, turn_image, turn_quad
 from ocrtool.layout.rules import table_rules
 from ocrtool.layout.turned import turned_box, turned_page
+from ocrtool.looks import DOUBT
 from ocrtool.options import ReadOptions
 from ocrtool.recognize import LineReader, LineResult
 from ocrtool.shine import of_this_side
@@ -212,13 +213,16 @@ class PageReader:
     ) -> list[tuple[FoundLine, LineResult]]:
         """Read short lines that are in doubt in other ways."""
         start = time.perf_counter()
-        pairs = [(cut_line(image, line.quad), result) for line, result in read]
-        results = self.lines.look_again(pairs)
-        count = sum(new is not old for new, (_, old) in zip(results, read, strict=True))
+        unsure = [i for i, (_, result) in enumerate(read) if result.sureness < DOUBT]
+        pairs = [(cut_line(image, read[i][0].quad), read[i][1]) for i in unsure]
+        seen = list(read)
+        for i, result in zip(unsure, self.lines.look_again(pairs), strict=True):
+            seen[i] = read[i][0], result
+        count = sum(new is not old for (_, new), (_, old) in zip(seen, read, strict=True))
         logger.info(
             "%d lines looked at again in %.0f ms", count, 1e3 * (time.perf_counter() - start)
         )
-        return [(line, result) for (line, _), result in zip(read, results, strict=True)]
+        return seen
 
     def _lone_line(self, image: NDArray[np.uint8]) -> _Look | None:
         """Read an image as if it were a line; nothing where that makes no sense."""
@@ -248,9 +252,8 @@ def read_page(
         MissingDependencyError: The engine is not installed.
         DeviceError: The device that is asked for cannot be used.
     """
-    if not isinstance(image, np.ndarray):
-        image = load_image(Path(image) if isinstance(image, str) else image)
-    return _reader(options or ReadOptions()).read(image)
+    _, pixels = pixels_of(image)
+    return _reader(options or ReadOptions()).read(pixels)
 
 
 @lru_cache(maxsize=1)

@@ -8,7 +8,17 @@ from typing import Annotated
 import typer
 
 from ocrtool import console
-from ocrtool.commands.shared import ColorChoice, Device, NoProgress, Quiet, Verbose, talk
+from ocrtool.commands.shared import (
+    ColorChoice,
+    Device,
+    Engine,
+    Model,
+    NoProgress,
+    Quiet,
+    Recursive,
+    Verbose,
+    talk,
+)
 from ocrtool.console import Color
 from ocrtool.convert.options import (
     BatchOptions,
@@ -49,10 +59,7 @@ def pdf(
             help="Output format, repeatable; without it the suffix of OUT decides, else md.",
         ),
     ] = None,
-    recursive: Annotated[
-        bool,
-        typer.Option("--recursive", "-r", show_default=False, help="Search folders to any depth."),
-    ] = False,
+    recursive: Recursive = False,
     pages: Annotated[
         str | None,
         typer.Option(
@@ -160,20 +167,8 @@ def pdf(
             help="Mark words read with less confidence than this.",
         ),
     ] = 0.0,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            "-m",
-            envvar="OCRTOOL_MODEL",
-            metavar="MODEL",
-            show_default=False,
-            help="Bundled model or model folder; default the bundled reader.",
-        ),
-    ] = None,
-    engine: Annotated[
-        EngineName, typer.Option("--engine", envvar="OCRTOOL_ENGINE", help="What computes.")
-    ] = EngineName.AUTO,
+    model: Model = None,
+    engine: Engine = EngineName.AUTO,
     device: Device = "auto",
     threads: Annotated[
         int,

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ocrtool import console
-from ocrtool.commands.shared import ColorChoice, Device, NoProgress, Quiet, Verbose, talk
+from ocrtool.commands.shared import (
+    ColorChoice,
+    Device,
+    Engine,
+    Model,
+    NoProgress,
+    Quiet,
+    Recursive,
+    Verbose,
+    talk,
+)
 from ocrtool.console import Color
 from ocrtool.errors import ExitCode, InputError, UsageError
 from ocrtool.options import EngineName, HyphenChoice, Layout, ReadOptions, TextFormat
@@ -80,10 +90,7 @@ def read(
             help="Also draw what was found on the picture; further pages go to NAME-2.png.",
         ),
     ] = None,
-    recursive: Annotated[
-        bool,
-        typer.Option("--recursive", "-r", show_default=False, help="Search folders to any depth."),
-    ] = False,
+    recursive: Recursive = False,
     from_clipboard: Annotated[
         bool,
         typer.Option("--clipboard", show_default=False, help="Read the image on the clipboard."),
@@ -101,20 +108,8 @@ def read(
             help="Mark words read with less confidence than this; of lines, withhold them.",
         ),
     ] = 0.0,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            "-m",
-            envvar="OCRTOOL_MODEL",
-            metavar="MODEL",
-            show_default=False,
-            help="Bundled model or model folder; default the bundled reader.",
-        ),
-    ] = None,
-    engine: Annotated[
-        EngineName, typer.Option("--engine", envvar="OCRTOOL_ENGINE", help="What computes.")
-    ] = EngineName.AUTO,
+    model: Model = None,
+    engine: Engine = EngineName.AUTO,
     device: Device = "auto",
     threads: Annotated[
         int,

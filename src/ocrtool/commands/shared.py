@@ -9,6 +9,7 @@ import typer
 
 from ocrtool.console import Color, Talk
 from ocrtool.errors import UsageError
+from ocrtool.options import EngineName
 
 Verbose = Annotated[
     int,
@@ -47,6 +48,24 @@ Device = Annotated[
         metavar="auto|cpu|cuda|cuda:N",
         help="Where to compute. A device named here and not there is an error.",
     ),
+]
+Recursive = Annotated[
+    bool,
+    typer.Option("--recursive", "-r", show_default=False, help="Search folders to any depth."),
+]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        envvar="OCRTOOL_MODEL",
+        metavar="MODEL",
+        show_default=False,
+        help="Bundled model or model folder; default the bundled reader.",
+    ),
+]
+Engine = Annotated[
+    EngineName, typer.Option("--engine", envvar="OCRTOOL_ENGINE", help="What computes.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", show_default=False, help="Print JSON.")]
 

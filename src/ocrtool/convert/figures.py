@@ -84,7 +84,7 @@ def _file_of(
     box: Box, page: Page, placed: Sequence[Placed], cut: Callable[[Box, float], Pixels]
 ) -> tuple[bytes, str]:
     near = 0.03 * (page.dpi or 200.0)
-    inside = [image for image in placed if _shared(image.box, box) > 0.5]
+    inside = [image for image in placed if shared(image.box, box) > 0.5]
     if len(inside) == 1 and inside[0].jpeg is not None:
         own = inside[0].box
         if max(abs(own.x0 - box.x0), abs(own.y0 - box.y0),
@@ -102,7 +102,8 @@ def _file_of(
     return buffer.getvalue(), "png"
 
 
-def _shared(box: Box, other: Box) -> float:
+def shared(box: Box, other: Box) -> float:
+    """Return the share of a box that lies in another."""
     wide = min(box.x1, other.x1) - max(box.x0, other.x0)
     high = min(box.y1, other.y1) - max(box.y0, other.y0)
     if wide <= 0 or high <= 0:

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtool.assemble import AssembleOptions
+from ocrtool.assemble.geometry import bounds
 from ocrtool.assemble.native import assemble_native
-from ocrtool.convert.figures import part, with_figures
+from ocrtool.convert.figures import part, shared, with_figures
 from ocrtool.convert.learning import meanings, worth_reading
 from ocrtool.convert.options import OcrChoice, PageOptions
 from ocrtool.convert.result import PageResult, Route
@@ -221,9 +222,9 @@ class _Conversion:
         read = False
         for area in judgement.areas:
             lines, found = self._read_area(pixels, area, kept)
-            covered = sum(_area(_bounds(line.quad)) for line in lines)
+            covered = sum(_area(bounds([line.quad])) for line in lines)
             if covered >= TEXT_PICTURE * _area(area):
-                shown = [box for box in shown if _shared(box, area) < 0.9]
+                shown = [box for box in shown if shared(box, area) < 0.9]
                 regions += found
             extra += lines
             read |= bool(lines)
@@ -246,12 +247,12 @@ class _Conversion:
             min(float(height), area.y1 + margin),
         )
         page = self.converter.reader.read(np.ascontiguousarray(part(pixels, box)), 1, self.dpi)
-        own = [_bounds(word.quad) for line in kept for word in line.words]
+        own = [bounds([word.quad]) for line in kept for word in line.words]
         lines = [
             moved
             for block in page.blocks
             for moved in (_moved(line, box.x0, box.y0) for line in block.lines)
-            if _covered(_bounds(moved.quad), own) < TAKEN
+            if _covered(bounds([moved.quad]), own) < TAKEN
         ]
         regions = [
             Region("table", _moved_box(block, box), 1.0)
@@ -320,25 +321,12 @@ def _as_it_is(native: NativePage) -> tuple[Judgement, NativePage]:
     return Judgement("native" if native.lines else "blank", warnings=warnings), native
 
 
-def _bounds(quad: Quad) -> Box:
-    xs, ys = zip(*quad, strict=True)
-    return Box(min(xs), min(ys), max(xs), max(ys))
-
-
 def _area(box: Box) -> float:
     return max(0.0, box.x1 - box.x0) * max(0.0, box.y1 - box.y0)
 
 
-def _shared(box: Box, other: Box) -> float:
-    """Return the share of a box that lies in another."""
-    both = Box(
-        max(box.x0, other.x0), max(box.y0, other.y0), min(box.x1, other.x1), min(box.y1, other.y1)
-    )
-    return _area(both) / max(1.0, _area(box)) if both.x1 > both.x0 and both.y1 > both.y0 else 0.0
-
-
 def _covered(box: Box, others: Sequence[Box]) -> float:
-    return sum(_shared(box, other) for other in others)
+    return sum(shared(box, other) for other in others)
 
 
 def _moved(line: Line, x: float, y: float) -> Line:
