@@ -62,7 +62,7 @@ def formula_pixels(image: NDArray[np.uint8], height: int, width: int) -> Pixels:
     Raises:
         ValueError: The array is not such an image, or has no pixels.
     """
-    ink = _even_ink(_bounded(to_grey(image)))
+    ink = even_ink(image)
     box = None if ink is None else _Box.around(ink)
     if ink is None or box is None:
         return np.full((1, *FORMULA_CELL), PAPER_VALUE, np.float32)
@@ -130,6 +130,21 @@ def like_sizes(sizes: Sequence[tuple[int, int]], groups: int) -> list[list[int]]
 
 
 # --------------------------------------------------------------------------- ground and ink
+
+
+def even_ink(image: NDArray[np.uint8]) -> Grey | None:
+    """Return how much ink there is in a picture, whatever its ground, light and contrast.
+
+    Args:
+        image: (H, W) grey or (H, W, 3) RGB, uint8.
+
+    Returns:
+        (H, W), 0 on paper to 255; smaller than the picture where that is huge; None without ink.
+
+    Raises:
+        ValueError: The array is not such an image, or has no pixels.
+    """
+    return _even_ink(_bounded(to_grey(image)))
 
 
 def _bounded(grey: Grey) -> Grey:

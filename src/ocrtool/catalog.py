@@ -17,10 +17,15 @@ from ocrtool.vocabulary import SPECIALS
 
 ABOUT = {
     "detector": "finds lines of text and regions on pages of any kind",
+    "equation-vlm": "formulas: ViT-B/16 and SmolLM-135M, from published weights or none",
+    "equation-vlm-small": "the same at a size for trials",
     "formula": "formulas of any size, read as LaTeX by an autoregressive decoder",
     "line": "text lines of any width: CTC proposes, the decoder verifies",
     "tiny": "square images, read by a small autoregressive decoder",
 }
+
+ASCII = 95
+"""Printable characters of ASCII."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class Entry:
     def line(self) -> str:
         """As text for people."""
         size = f"{self.size / 1e6:.1f} MB" if self.size else "-"
-        return f"{self.name:<9} {self.kind:<8} {size:>9}  {self.about}"
+        return f"{self.name:<18} {self.kind:<8} {size:>9}  {self.about}"
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values for JSON."""
@@ -65,7 +70,9 @@ class Description:
     def lines(self) -> Iterator[str]:
         """As text for people."""
         vision, decoder = self.config.vision, self.config.decoder
-        width, unit = vision.width or "any", "token" if vision.kind == "formula" else "character"
+        prefixed = decoder.fusion == "prefix"
+        tokens = vision.kind == "formula" or prefixed
+        width, unit = vision.width or "any", "token" if tokens else "character"
         most = "up to " if vision.kind == "formula" else ""
         feed_forward = "SwiGLU" if decoder.swiglu else "GELU"
         yield f"{self.name} ({self.kind})"
@@ -84,8 +91,11 @@ class Description:
             f"{decoder.n_head} heads ({decoder.n_kv_head} for keys and values), "
             f"{feed_forward} {decoder.d_ff}, dropout {decoder.dropout}"
         )
+        if prefixed:
+            yield f"fusion      image and prompt {self.config.prompt!r} are a prefix of the text"
         yield f"text        up to {decoder.max_length} tokens, RoPE theta {decoder.rope_theta:g}"
-        yield f"heads       language model{' and CTC' if self.config.ctc else ''}"
+        head = "language model, tied to the embedding" if decoder.tied else "language model"
+        yield f"heads       {head}{' and CTC' if self.config.ctc else ''}"
         for name, value in self.metrics.items():
             yield f"{name:<11} {value:.4g}" if isinstance(value, float) else f"{name:<11} {value}"
 
@@ -145,19 +155,23 @@ def entries() -> Iterator[Entry]:
         yield Entry(name, "preset", ABOUT.get(name, "network"), 0)
 
 
-def describe(name: str, characters: int) -> Description | DetectorDescription:
+def describe(name: str, characters: int | None = None) -> Description | DetectorDescription:
     """Describe a bundled model, a preset or a model folder; a name means the first that has it.
 
     Args:
         name: What was asked for.
-        characters: Size of the alphabet with which a preset, which has none, is counted.
+        characters: Size of the alphabet with which a preset is counted; None for its own, or 95
+            where it has none.
 
     Raises:
         ModelError: There is no such model.
         MissingDependencyError: A preset's network is built to be counted, which needs PyTorch.
     """
     if name in PRESETS and not (BUNDLED / name / FACTS).is_file():
-        config = replace(PRESETS[name], vocab_size=SPECIALS + characters)
+        config = PRESETS[name]
+        if characters is None:
+            characters = config.vocab_size - SPECIALS if config.vocab_size else ASCII
+        config = replace(config, vocab_size=SPECIALS + characters)
         return Description(name, "preset", _count_network(config), characters, config, {})
     from ocrtool.engines.base import find_model, read_facts, read_raw
 

@@ -17,6 +17,7 @@ from ocrtool import __version__, console
 from ocrtool.commands import models
 from ocrtool.commands.completions import completions
 from ocrtool.commands.doctor import doctor
+from ocrtool.commands.latex import latex
 from ocrtool.commands.pdf import pdf
 from ocrtool.commands.read import read
 from ocrtool.commands.train import train
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 app.command(no_args_is_help=True)(read)
 app.command(no_args_is_help=True)(pdf)
+app.command(no_args_is_help=True)(latex)
 app.command(no_args_is_help=True)(train)
 app.add_typer(models.app, name="models")
 app.command()(doctor)
@@ -66,6 +68,7 @@ def root(
       ocrtool read line.png                      print the text of one line
       ocrtool read scans/ -f jsonl -o out.jsonl  a folder, with confidences
       ocrtool pdf reports/ -r -o text/           PDFs to Markdown
+      ocrtool latex equation.png                 a formula, a table or a page to LaTeX
       ocrtool train words.csv -o run             train a model on your own data
       ocrtool doctor                             what is installed, what really runs
     """

@@ -36,6 +36,7 @@ EXTRA_OF_MODULE = {
     "onnx": "torch",
     "onnxscript": "torch",
     "safetensors": "torch",
+    "tokenizers": "torch",
     "torch": "torch",
 }
 """The extra that installs a module which the base install does not have."""

@@ -136,6 +136,7 @@ class Block:
         image: Name of the file that a figure was cut out to, if any.
         continued: Whether it goes on with the last block of its kind before it, of the page before
             or of the same.
+        rules: Of a table, the strokes that are drawn in and round it, as thin boxes.
     """
 
     kind: BlockKind
@@ -147,6 +148,7 @@ class Block:
     latex: str = ""
     image: str = ""
     continued: bool = False
+    rules: tuple[Box, ...] = ()
 
 
 @dataclass(frozen=True)

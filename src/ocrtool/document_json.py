@@ -93,17 +93,21 @@ def page_record(page: Page, min_confidence: float = 0.0) -> dict[str, Any]:
 
 def block_record(block: Block, min_confidence: float = 0.0) -> dict[str, Any]:
     """Return a block as plain values."""
-    box = block.box
     return {
         "kind": block.kind,
-        "box": [_rounded(value, DIGITS) for value in (box.x0, box.y0, box.x1, box.y1)],
+        "box": _box(block.box),
         "text": block.text,
         **_unless(0, level=block.level),
         **_unless("", latex=block.latex, image=block.image),
         **_unless(False, continued=block.continued),
         "lines": _lines(block.lines, min_confidence),
         **_unless([], cells=[_cell(cell, min_confidence) for cell in block.cells]),
+        **_unless([], rules=[_box(rule) for rule in block.rules]),
     }
+
+
+def _box(box: Box) -> list[float]:
+    return [_rounded(value, DIGITS) for value in (box.x0, box.y0, box.x1, box.y1)]
 
 
 def _cell(cell: Cell, min_confidence: float) -> dict[str, Any]:
@@ -206,18 +210,23 @@ def page_from(record: Mapping[str, Any]) -> Page:
 def _block_from(record: Mapping[str, Any]) -> Block:
     if record["kind"] not in KINDS:
         raise ValueError(f"there is no kind of block {record['kind']!r}")
-    x0, y0, x1, y1 = map(float, record["box"])
     return Block(
         kind=cast(BlockKind, record["kind"]),
-        box=Box(x0, y0, x1, y1),
+        box=_box_from(record["box"]),
         lines=_lines_from(record["lines"]),
         text=_text(record["text"]),
         level=int(record.get("level", 0)),
         cells=tuple(_cell_from(cell) for cell in record.get("cells", ())),
+        rules=tuple(_box_from(rule) for rule in record.get("rules", ())),
         latex=_text(record.get("latex", "")),
         image=_text(record.get("image", "")),
         continued=bool(record.get("continued", False)),
     )
+
+
+def _box_from(values: Sequence[float]) -> Box:
+    x0, y0, x1, y1 = map(float, values)
+    return Box(x0, y0, x1, y1)
 
 
 def _cell_from(record: Mapping[str, Any]) -> Cell:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import logging
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ocrtool.bundled import BUNDLED, FACTS
 from ocrtool.calibration import Calibration
 from ocrtool.canonical import PAPER_VALUE, collate_formulas, formula_pixels
 from ocrtool.ctc import Reading
@@ -20,8 +22,10 @@ from ocrtool.engines import open_engine
 from ocrtool.engines.base import Engine
 from ocrtool.errors import InputError, ModelError
 from ocrtool.inputs import pixels_of
-from ocrtool.latex import detokenize, is_valid, repair
+from ocrtool.latex import detokenize, is_valid, normal, repair
+from ocrtool.latex.stretch import stretched
 from ocrtool.options import ReadOptions
+from ocrtool.preprocess import square_pixels
 
 Image = NDArray[np.uint8]
 Pixels = NDArray[np.float32]
@@ -33,6 +37,9 @@ CPU_BATCH_AREA = 250_000
 """Pixels in a batch, padding included: some ten formulas, so that each step reads the weights once
 for all of them."""
 GPU_BATCH_AREA = 5_000_000
+LEAST_CONTRAST = 0.08
+"""Difference between ink and paper, of the 2 from black to white, below which a square picture is
+blank."""
 LEAST_FILLED = 0.6
 """Share of a batch that is picture; what is left is padding."""
 BROKEN_CONFIDENCE = 0.1
@@ -46,12 +53,14 @@ class FormulaResult:
     """What one picture says.
 
     Attributes:
-        latex: LaTeX without ``$`` around it, always valid; empty for a blank picture.
+        latex: LaTeX without ``$`` around it, always valid, its brackets as tall as what is in them;
+            empty for a blank picture.
         confidence: Probability, 0 to 1, that the whole formula is right.
-        tokens: The tokens of ``latex``.
+        tokens: The tokens of its normal form.
         valid: Whether it is as the network wrote it; else that was no valid LaTeX, and was
             repaired.
         source: Where the picture came from, as it was given.
+        others: What else it may say, likelier first; only valid LaTeX, and only of a beam.
     """
 
     latex: str
@@ -59,6 +68,17 @@ class FormulaResult:
     tokens: tuple[str, ...]
     valid: bool
     source: str = ""
+    others: tuple[str, ...] = ()
+
+    def instead(self, index: int) -> FormulaResult:
+        """Return the same with another of its texts: 0 is ``latex``, then come ``others``."""
+        if index == 0:
+            return self
+        texts = [self.latex, *self.others]
+        chosen = texts.pop(index)
+        return replace(
+            self, latex=chosen, tokens=tuple(normal(chosen)), valid=True, others=tuple(texts)
+        )
 
 
 class FormulaReader:
@@ -83,7 +103,7 @@ class FormulaReader:
         model = DEFAULT_MODEL if asked.model is None else asked.model
         self.engine: Engine = open_engine(model, asked.engine, asked.device, asked.threads)
         facts = self.engine.facts
-        if facts.config.vision.kind != "formula" or not facts.vocabulary.separator:
+        if facts.config.vision.kind == "line" or not facts.vocabulary.separator:
             raise ModelError(f"{model} reads no formulas", "name a model of the preset formula")
         self.calibration = Calibration.from_dict(facts.raw.get("calibration", {}))
         self._batch_area = CPU_BATCH_AREA if self.engine.device == "cpu" else GPU_BATCH_AREA
@@ -114,7 +134,7 @@ class FormulaReader:
         stream = iter(images)
         while window := list(itertools.islice(stream, WINDOW)):
             pixels = [self._prepare(source, image) for source, image in window]
-            inked = [i for i, picture in enumerate(pixels) if picture.max() > PAPER_VALUE]
+            inked = [i for i, picture in enumerate(pixels) if self._is_inked(picture)]
             found = dict(zip(inked, self._read([pixels[i] for i in inked]), strict=True))
             blank = FormulaResult("", 1.0, (), True)
             for i, (source, _) in enumerate(window):
@@ -123,14 +143,27 @@ class FormulaReader:
     def _prepare(self, source: str, image: Image) -> Pixels:
         vision = self.engine.facts.config.vision
         try:
+            if vision.kind == "vit":
+                return square_pixels(image, vision.height)
             return formula_pixels(image, vision.height, vision.width)
         except ValueError as error:
             raise InputError(f"{source or 'image'}: {error}") from None
 
+    def _is_inked(self, picture: Pixels) -> bool:
+        if self.engine.facts.config.vision.kind == "vit":
+            return float(np.ptp(picture)) > LEAST_CONTRAST
+        return float(picture.max()) > PAPER_VALUE
+
+    def _collate(self, pictures: Sequence[Pixels]) -> tuple[Pixels, NDArray[np.int64]]:
+        if self.engine.facts.config.vision.kind == "vit":
+            images = np.stack(pictures)
+            return images, np.full(len(images), images.shape[-1], np.int64)
+        return collate_formulas(pictures)
+
     def _read(self, pixels: Sequence[Pixels]) -> list[FormulaResult]:
         results: dict[int, FormulaResult] = {}
         for batch in batches([picture.shape[1:] for picture in pixels], self._batch_area):
-            images, sizes = collate_formulas([pixels[i] for i in batch])
+            images, sizes = self._collate([pixels[i] for i in batch])
             encoded = self.engine.encode(images, sizes)
             # The grid of a batch has more cells than its largest picture: cut what is none.
             encoded = encoded.select(np.arange(len(batch)))
@@ -156,11 +189,31 @@ class FormulaReader:
             tokens = tuple(repair(tokens))
         if reading.runaway or not valid[chosen]:
             confidence = min(confidence, BROKEN_CONFIDENCE)
-        return FormulaResult(detokenize(tokens), confidence, tokens, valid[chosen])
+        others = tuple(
+            _shown(other)
+            for i, other in enumerate(written)
+            if valid[i] and i != chosen and other != tokens
+        )
+        return FormulaResult(_shown(tokens), confidence, tokens, valid[chosen], others=others)
 
     def _tokens(self, reading: Reading) -> tuple[str, ...]:
         vocabulary = self.engine.facts.vocabulary
         return tuple(vocabulary.split(vocabulary.decode(reading.ids)))
+
+
+def lazily(options: ReadOptions) -> Callable[[], FormulaReader] | None:
+    """Return what opens the bundled reader when it is first asked for; None where none is bundled.
+
+    Args:
+        options: Engine, device and the like; the model they name reads lines.
+    """
+    if not (BUNDLED / DEFAULT_MODEL / FACTS).is_file():
+        return None
+    return functools.cache(lambda: FormulaReader(replace(options, model=None)))
+
+
+def _shown(tokens: Sequence[str]) -> str:
+    return detokenize(stretched(tokens))
 
 
 def batches(sizes: Sequence[tuple[int, ...]], most: int) -> Iterator[list[int]]:

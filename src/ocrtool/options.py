@@ -28,6 +28,48 @@ class Layout(StrEnum):
     """One line of text, nothing else."""
 
 
+class PictureKind(StrEnum):
+    """What a picture holds that becomes LaTeX."""
+
+    AUTO = "auto"
+    """Whichever of the others it looks like."""
+    FORMULA = "formula"
+    """One formula, of any number of rows."""
+    TABLE = "table"
+    """One table."""
+    PAGE = "page"
+    """A page: text, formulas, tables, figures."""
+
+
+class LatexFormat(StrEnum):
+    """How ``ocrtool latex`` writes."""
+
+    TEX = "tex"
+    """LaTeX alone."""
+    JSONL = "jsonl"
+    """One record a line, each written as soon as it is read."""
+    JSON = "json"
+    """One array of records."""
+    MD = "md"
+    """Markdown."""
+    TYPST = "typst"
+    """Formulas for Typst."""
+    MATHML = "mathml"
+    """Formulas as MathML."""
+
+
+class Wrap(StrEnum):
+    r"""What is put round a formula."""
+
+    NONE = "none"
+    INLINE = "inline"
+    r"""``\(...\)``."""
+    DISPLAY = "display"
+    r"""``\[...\]``."""
+    EQUATION = "equation"
+    r"""A numbered environment."""
+
+
 class HyphenChoice(StrEnum):
     """What becomes of words that are split at the ends of lines."""
 

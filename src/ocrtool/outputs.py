@@ -25,6 +25,29 @@ def as_read(min_confidence: float) -> WriteOptions:
     return WriteOptions(min_confidence=min_confidence, keep_furniture=True, page_breaks=True)
 
 
+class Names:
+    """Names for the files of inputs, no two of them the same."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+
+    def of(self, source: str) -> str:
+        """Return a name, without a suffix, that no other input has.
+
+        Args:
+            source: Path of the input, or ``-``.
+        """
+        path = Path("stdin" if source == STDOUT else source)
+        name, number = path.stem, 1
+        if name in self._taken:
+            name = path.name
+        while name in self._taken:
+            number += 1
+            name = f"{path.name}-{number}"
+        self._taken.add(name)
+        return name
+
+
 @dataclass
 class PageOutputs:
     """Takes the pages of one input after the other and writes them in every format.
@@ -46,16 +69,12 @@ class PageOutputs:
     overwrite: bool
     min_confidence: float
     inputs: int
-    _names: set[str] = field(default_factory=set)
+    _names: Names = field(default_factory=Names)
     _whole: list[PageWriter] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be, before any work."""
-        self.folder: Path | None = None
-        if self.target != STDOUT and (
-            self.target.endswith(("/", "\\")) or Path(self.target).is_dir()
-        ):
-            self.folder = Path(self.target)
+        self.folder = folder_of(self.target)
         named = None if self.target == STDOUT or self.folder else format_of(self.target)
         self.forms = tuple(dict.fromkeys(self.forms)) or (named or PageFormat.TXT,)
         if self.folder:
@@ -73,10 +92,7 @@ class PageOutputs:
     def opened(self) -> Iterator[PageOutputs]:
         """Open what all inputs share; files appear when everything is written."""
         if self.folder:
-            try:
-                self.folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise OutputError(f"cannot make {self.folder}: {error.strerror}") from None
+            made(self.folder)
             yield self
             return
         with ExitStack() as stack:
@@ -95,7 +111,7 @@ class PageOutputs:
         if not self.folder:
             yield self._whole
             return
-        name = self._name(source)
+        name = self._names.of(source)
         with ExitStack() as stack:
             writers = [
                 self._open(stack, str(self.folder / f"{name}.{form}"), form) for form in self.forms
@@ -108,14 +124,22 @@ class PageOutputs:
         write = stack.enter_context(console.output(name, self.overwrite, binary=form in BINARY))
         return open_writer(form, write, as_read(self.min_confidence))
 
-    def _name(self, source: str) -> str:
-        """Return a name for the files of an input that no other input has."""
-        path = Path("stdin" if source == STDOUT else source)
-        name, number = path.stem, 1
-        if name in self._names:
-            name = path.name
-        while name in self._names:
-            number += 1
-            name = f"{path.name}-{number}"
-        self._names.add(name)
-        return name
+
+def folder_of(target: str) -> Path | None:
+    """Return the folder that a target means: one that exists, or a name that ends with a slash."""
+    if target != STDOUT and (target.endswith(("/", "\\")) or Path(target).is_dir()):
+        return Path(target)
+    return None
+
+
+def made(folder: Path) -> Path:
+    """Make a folder where there is none.
+
+    Raises:
+        OutputError: It cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make {folder}: {error.strerror}") from None
+    return folder

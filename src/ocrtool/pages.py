@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -14,9 +15,12 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.assemble import AssembleOptions, ReadLine, ReadWord, assemble
+from ocrtool.assemble import AssembleOptions, Order, ReadLine, ReadWord, assemble
 from ocrtool.assemble.geometry import part_of
+from ocrtool.convert.figures import part
 from ocrtool.document import Page
+from ocrtool.formula_blocks import with_latex
+from ocrtool.formulas import FormulaReader
 from ocrtool.inputs import pixels_of
 from ocrtool.layout.crops import MARGIN, cut_line
 from ocrtool.layout.detector import Detector
@@ -90,6 +94,8 @@ class PageReader:
         detector: Name of a bundled detector or path of a model folder.
         lone_lines: Whether a small image on which less than two lines are found is also read as
             if it were a line.
+        formulas: Returns what reads displayed formulas; asked for with the first of them. Without
+            it they stay text.
 
     Raises:
         ModelError: There is no such model, or it is damaged.
@@ -103,9 +109,11 @@ class PageReader:
         assembling: AssembleOptions | None = None,
         detector: str = "detector",
         lone_lines: bool = False,
+        formulas: Callable[[], FormulaReader] | None = None,
     ) -> None:
         self.options = options or ReadOptions()
         self.lone_lines = lone_lines
+        self.formulas = formulas
         self.assembling = assembling or AssembleOptions()
         asked = self.options
         # What is not sure enough is marked by the writers, not withheld by the reader.
@@ -156,10 +164,23 @@ class PageReader:
         layout = replace(layout, rules=table_rules(turn_image(image, turn), layout))
         assembling = replace(self.assembling, known={*self.assembling.known, *known})
         page = assemble(number, upright, layout, look.readings, assembling)
+        if self.formulas is not None:
+            turned = turn_image(image, turn)
+            page = with_latex(page, lambda box: part(turned, box), self.formulas)
         page = turned_page(page, BACK[turn], *upright)
         page = replace(page, width=width, height=height, turned=turn, dpi=dpi)
         logger.info("assembled in %.0f ms", 1000 * (time.perf_counter() - start))
         return page
+
+    def with_order(self, order: Order) -> PageReader:
+        """Return a reader of the same models that takes pages for something else.
+
+        Args:
+            order: See ``AssembleOptions``.
+        """
+        other = copy.copy(self)
+        other.assembling = replace(self.assembling, order=order)
+        return other
 
     def _look(self, image: NDArray[np.uint8], most: int = 0) -> _Look:
         """Find and read the lines of an image.

@@ -70,6 +70,10 @@ class Vocabulary:
         """Return one id a character or token, UNK for those unknown; no BOS, no EOS."""
         return [self._ids.get(part, UNK) for part in self.split(text)]
 
+    def encode_prompt(self, text: str) -> list[int]:
+        """Return the ids of what a decoder is told before it writes, which need not be known."""
+        return self.encode(text)
+
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text of ids; PAD, BOS and EOS are dropped, UNK becomes U+FFFD."""
         return self.separator.join(

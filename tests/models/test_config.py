@@ -12,7 +12,7 @@ import pytest
 
 from ocrtool.errors import ExitCode, UsageError
 from ocrtool.models.config import ModelConfig
-from ocrtool.models.presets import LINE, PRESETS, TINY, preset
+from ocrtool.models.presets import EQUATION_VLM, FORMULA, LINE, PRESETS, TINY, preset
 
 
 @pytest.mark.parametrize("config", PRESETS.values(), ids=lambda config: config.preset)
@@ -58,6 +58,11 @@ def test_a_missing_key_is_named() -> None:
         (LINE, "vision", {"patch": 6}),
         (LINE, "vision", {"stem": (24, 64)}),
         (LINE, "vision", {"n_head": 192}),
+        (LINE, "vision", {"class_token": True}),
+        (FORMULA, "vision", {"norm": "layer"}),
+        (EQUATION_VLM, "vision", {"norm": "batch"}),
+        (EQUATION_VLM, "decoder", {"fusion": "middle"}),
+        (EQUATION_VLM, "decoder", {"norm_eps": 0.0}),
     ],
 )
 def test_a_contradiction_is_a_usage_error(
@@ -67,6 +72,25 @@ def test_a_contradiction_is_a_usage_error(
         dataclasses.replace(getattr(base, part), **changes)
     assert caught.value.exit_code == ExitCode.USAGE
     assert caught.value.remedy
+
+
+def test_what_a_prefix_needs_is_additive() -> None:
+    """Configurations that were saved before there were prefixes say nothing of them."""
+    values = LINE.to_dict()
+    for name in ("norm", "norm_eps", "bias", "class_token"):
+        del values["vision"][name]
+    for name in ("fusion", "tied", "norm_eps"):
+        del values["decoder"][name]
+    del values["prompt"], values["prompt_ids"]
+    assert ModelConfig.from_dict(values) == LINE
+
+
+def test_a_prompt_needs_a_prefix() -> None:
+    assert EQUATION_VLM.prompt == "LaTeX: "
+    with pytest.raises(UsageError, match="prefix"):
+        dataclasses.replace(TINY, prompt="LaTeX: ")
+    with pytest.raises(UsageError, match="prompt_ids"):
+        dataclasses.replace(EQUATION_VLM, prompt_ids=(49_152,))
 
 
 def test_a_ctc_head_needs_columns() -> None:
@@ -83,7 +107,7 @@ def test_presets_by_name() -> None:
     assert preset("line") is LINE
     with pytest.raises(UsageError, match="did you mean line"):
         preset("lines")
-    with pytest.raises(UsageError, match="presets: formula, line, tiny"):
+    with pytest.raises(UsageError, match=r"presets: equation-vlm, .*formula, line, tiny"):
         preset("xyzzy")
 
 

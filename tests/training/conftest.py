@@ -61,6 +61,7 @@ SMALL: dict[str, dict[str, Any]] = {
         "decoder_d_ff": 96,
         "max_length": 64,
     },
+    "equation-vlm-small": {},
     "tiny": {
         "img_size": 32,
         "patch": 8,

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from drawn_formulas import draw, formula, write_csv
+from interrupted import cut_short
 from ocrtool.engines.base import read_facts
 from ocrtool.errors import InputError, UsageError
 from ocrtool.latex import normal
@@ -101,22 +102,6 @@ def test_an_interrupted_curriculum_goes_on_bit_for_bit(
         run(make_options({"resume": True, "out": out}))
         found = load_file(out / "last" / "model.safetensors")
         assert all(torch.equal(found[name], tensor) for name, tensor in wanted.items())
-
-
-def cut_short(options: TrainOptions, stop: int) -> None:
-    """Train as Ctrl-C at a step would leave it."""
-    from ocrtool.training import trainer
-
-    class Interrupted(trainer.Trainer):
-        def _step(self, *given: object) -> None:
-            super()._step(*given)  # type: ignore[arg-type]
-            if self.position.step == stop:
-                interrupt.asked = True
-
-    with trainer._Interrupt() as interrupt:
-        trainer._claim_folder(options, Group())
-        data, config = prepare(options, None, Group())
-        Interrupted(options, config, data, Group(), torch.device("cpu"), None).run(interrupt)
 
 
 def test_the_curriculum_limits_texts(shards: Path, tmp_path: Path, small_options: Options) -> None:

@@ -10,13 +10,14 @@ from ocrtool.assemble.blocks import blocks_of, rows_as_blocks
 from ocrtool.assemble.geometry import part_of, straight_boxes, straight_rules
 from ocrtool.assemble.parted import part_lines
 from ocrtool.assemble.rows import MARKER
+from ocrtool.assemble.ruled import with_rules
 from ocrtool.document import Block, BlockKind, Box, Line, Page, Word
 from ocrtool.hyphens import Hyphens, mend, run_on, words_in
-from ocrtool.layout.found import Layout
+from ocrtool.layout.found import Layout, Region
 
 __all__ = ["AssembleOptions", "ReadLine", "ReadWord", "assemble", "join_lines"]
 
-Order = Literal["page", "block", "sparse"]
+Order = Literal["page", "block", "sparse", "table"]
 
 JOINED: frozenset[BlockKind] = frozenset({"paragraph", "heading", "caption", "footnote", "list"})
 """Kinds whose lines run on."""
@@ -65,7 +66,7 @@ class AssembleOptions:
         known: Words of other pages of the document, as of `ocrtool.hyphens.words_in`, that help
             to tell.
         order: ``page`` looks for columns, tables and the like; ``block`` takes all for rows of
-            one column; ``sparse`` makes every line a paragraph.
+            one column; ``sparse`` makes every line a paragraph; ``table`` takes all for one table.
     """
 
     hyphens: Hyphens = "keep"
@@ -96,6 +97,9 @@ def assemble(
         ValueError: There is not one reading a line.
     """
     options = options or AssembleOptions()
+    if options.order == "table":
+        whole = Region("table", Box(0, 0, *size), 1.0)
+        layout, options = replace(layout, regions=(whole,)), replace(options, order="page")
     kept = [(found, said) for found, said in zip(layout.lines, readings, strict=True)
             if said.text.strip()]  # fmt: skip
     lines = [
@@ -121,6 +125,7 @@ def assemble(
         quads = [line.quad for line in lines]
         rules = straight_rules(layout.rules, quads) if lines and layout.rules else []
         blocks = blocks_of(lines, boxes, regions, [r.box for r in layout.regions], size, rules)
+        blocks = [with_rules(block, layout.rules) for block in blocks]
     else:
         blocks = rows_as_blocks(lines, boxes, apart=options.order == "sparse")
     if options.hyphens == "join":

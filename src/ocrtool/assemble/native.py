@@ -14,7 +14,7 @@ from ocrtool.assemble import AssembleOptions, mended
 from ocrtool.assemble.blocks import Whole, native_blocks, rows_as_blocks
 from ocrtool.assemble.paragraphs import CAPTION
 from ocrtool.assemble.pieces import cut, joined, style
-from ocrtool.assemble.ruled import ruled_tables
+from ocrtool.assemble.ruled import ruled_tables, with_rules
 from ocrtool.document import Box, Cell, Line, Page
 from ocrtool.hyphens import words_in
 from ocrtool.layout.found import Region
@@ -120,6 +120,7 @@ def assemble_native(
         if rule.y1 - rule.y0 > 4 * height
     ]
     blocks = native_blocks(lines, boxes, wholes, dividers, size)
+    blocks = [with_rules(block, native.rules) for block in blocks]
     if options.hyphens == "join":
         known = words_in(block.text for block in blocks) | set(options.known)
         blocks = [mended(block, known) for block in blocks]

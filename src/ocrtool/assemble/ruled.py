@@ -9,7 +9,7 @@ prose in them, is no table: a frame round a text, the rules between the parts of
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ocrtool.assemble.grid import Bit, bit_rows, bits_of, most_whites
 from ocrtool.assemble.lattice import BARE, Frame, Grid, Stroke
 from ocrtool.assemble.paragraphs import CAPTION
-from ocrtool.document import Box, Cell, Line
+from ocrtool.document import Block, Box, Cell, Line
 from ocrtool.layout.found import Rule
 
 TOUCH = 0.25
@@ -82,6 +82,41 @@ def ruled_tables(
     charts = [frame.box for frame in frames if _has_bars(frame, fills, boxes, height)
               and not any(_within(frame.box, t.box, height) for t in found)]  # fmt: skip
     return sorted(found, key=lambda table: (table.box.y0, table.box.x0)), charts
+
+
+def with_rules(block: Block, rules: Sequence[Rule]) -> Block:
+    """Return a block; a table with the strokes in and round it.
+
+    Args:
+        block: Of a page.
+        rules: Of that page, in the same pixels.
+    """
+    if block.kind != "table" or not block.cells:
+        return block
+    heights = sorted(line.quad[3][1] - line.quad[0][1] for line in block.lines)
+    near = heights[len(heights) // 2] if heights else 0.0
+    box, slack = block.box, 1.5 * near
+    # Rules reach beyond the text: level ones on both sides, and the outer upright ones to them.
+    level = [
+        rule for rule in map(_box, (r for r in rules if r.level))
+        if box.y0 - slack < rule.y0 < box.y1 + slack and rule.x0 < box.x1 and rule.x1 > box.x0
+    ]  # fmt: skip
+    left = min([box.x0, *(rule.x0 for rule in level)]) - slack
+    right = max([box.x1, *(rule.x1 for rule in level)]) + slack
+    upright = [
+        rule for rule in map(_box, (r for r in rules if not r.level))
+        if left < rule.x0 < right and rule.y0 < box.y1 and rule.y1 > box.y0
+    ]  # fmt: skip
+    return replace(block, rules=(*level, *upright))
+
+
+def _box(rule: Rule) -> Box:
+    half = rule.width / 2
+    if rule.level:
+        middle = (rule.y0 + rule.y1) / 2
+        return Box(rule.x0, middle - half, rule.x1, middle + half)
+    middle = (rule.x0 + rule.x1) / 2
+    return Box(middle - half, rule.y0, middle + half, rule.y1)
 
 
 def _has_walls(frame: Frame, height: float) -> bool:

@@ -48,14 +48,16 @@ def models_show(
         str, typer.Argument(metavar="MODEL", help="Preset, bundled model, or model folder.")
     ],
     characters: Annotated[
-        int,
+        int | None,
         typer.Option(
             "--characters",
             metavar="N",
             min=1,
-            help="Size of the alphabet with which a preset's parameters are counted.",
+            show_default=False,
+            help="Size of the alphabet with which a preset's parameters are counted; default its"
+            " own, or 95.",
         ),
-    ] = 95,
+    ] = None,
     as_json: AsJson = False,
     verbose: Verbose = 0,
 ) -> None:

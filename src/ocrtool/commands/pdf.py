@@ -22,6 +22,7 @@ from ocrtool.commands.shared import (
 from ocrtool.console import Color
 from ocrtool.convert.options import (
     BatchOptions,
+    FormulaChoice,
     ImageChoice,
     OcrChoice,
     PageOptions,
@@ -81,6 +82,12 @@ def pdf(
             "none on stdout.",
         ),
     ] = None,
+    formulas: Annotated[
+        FormulaChoice,
+        typer.Option(
+            "--formulas", help="Displayed formulas: read from their picture, or left as text."
+        ),
+    ] = FormulaChoice.LATEX,
     tables: Annotated[
         TableChoice, typer.Option("--tables", help="How tables are written in Markdown.")
     ] = TableChoice.MD,
@@ -215,7 +222,7 @@ def pdf(
     from ocrtool.writers.options import WriteOptions
 
     settings = BatchSettings(
-        pages=PageOptions(ocr=ocr, hyphens=hyphens, reading=reading),
+        pages=PageOptions(ocr=ocr, hyphens=hyphens, formulas=formulas, reading=reading),
         writing=WriteOptions(
             min_confidence=min_confidence,
             tables=tables,

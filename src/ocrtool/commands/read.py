@@ -17,6 +17,7 @@ from ocrtool.commands.shared import (
     NoProgress,
     Quiet,
     Recursive,
+    Threads,
     Verbose,
     talk,
 )
@@ -111,16 +112,7 @@ def read(
     model: Model = None,
     engine: Engine = EngineName.AUTO,
     device: Device = "auto",
-    threads: Annotated[
-        int,
-        typer.Option(
-            "--threads",
-            envvar="OCRTOOL_THREADS",
-            min=0,
-            metavar="N",
-            help="CPU threads; 0 leaves the choice to the engine.",
-        ),
-    ] = 0,
+    threads: Threads = 0,
     verbose: Verbose = 0,
     quiet: Quiet = False,
     color: ColorChoice = Color.AUTO,

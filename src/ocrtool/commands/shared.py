@@ -67,6 +67,16 @@ Model = Annotated[
 Engine = Annotated[
     EngineName, typer.Option("--engine", envvar="OCRTOOL_ENGINE", help="What computes.")
 ]
+Threads = Annotated[
+    int,
+    typer.Option(
+        "--threads",
+        envvar="OCRTOOL_THREADS",
+        min=0,
+        metavar="N",
+        help="CPU threads; 0 leaves the choice to the engine.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", show_default=False, help="Print JSON.")]
 
 

@@ -60,6 +60,24 @@ def train(
             help="Fine-tune a bundled model or a model folder.",
         ),
     ] = None,
+    vision_from: Annotated[
+        str | None,
+        typer.Option(
+            "--vision-from",
+            metavar="MODEL",
+            show_default=False,
+            help="Start a ViT from published weights: a folder, or owner/name on the hub.",
+        ),
+    ] = None,
+    decoder_from: Annotated[
+        str | None,
+        typer.Option(
+            "--decoder-from",
+            metavar="MODEL",
+            show_default=False,
+            help="Start a prefix decoder from a published Llama and its tokenizer, likewise.",
+        ),
+    ] = None,
     resume: Annotated[
         bool,
         typer.Option("--resume", show_default=False, help="Go on with the run in DIR."),
@@ -311,6 +329,8 @@ def train(
         "out": out,
         "preset": preset,
         "start_from": start_from,
+        "vision_from": vision_from,
+        "decoder_from": decoder_from,
         "resume": resume or None,
         "overwrite": overwrite or None,
         "validation": validation,

@@ -20,6 +20,15 @@ class OcrChoice(StrEnum):
     """The text that a page holds is passed over."""
 
 
+class FormulaChoice(StrEnum):
+    """What becomes of displayed formulas."""
+
+    LATEX = "latex"
+    """They are read from their picture; where that is not sure, their text is taken."""
+    TEXT = "text"
+    """Their text as the page holds it."""
+
+
 class ImageChoice(StrEnum):
     """What becomes of pictures."""
 
@@ -48,10 +57,12 @@ class PageOptions:
         ocr: When it is read from its picture.
         pictures: Whether pictures are cut out.
         hyphens: What becomes of words that are split at the ends of lines.
+        formulas: Whether displayed formulas are read from their picture, unless nothing is.
         reading: Model, device and the like, for pages that are read from their picture.
     """
 
     ocr: OcrChoice = OcrChoice.AUTO
+    formulas: FormulaChoice = FormulaChoice.LATEX
     pictures: bool = True
     hyphens: HyphenChoice = HyphenChoice.KEEP
     reading: ReadOptions = field(default_factory=ReadOptions)

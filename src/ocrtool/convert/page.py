@@ -17,7 +17,7 @@ from ocrtool.assemble.geometry import bounds
 from ocrtool.assemble.native import assemble_native
 from ocrtool.convert.figures import part, shared, with_figures
 from ocrtool.convert.learning import meanings, worth_reading
-from ocrtool.convert.options import OcrChoice, PageOptions
+from ocrtool.convert.options import FormulaChoice, OcrChoice, PageOptions
 from ocrtool.convert.result import PageResult, Route
 from ocrtool.convert.route import (
     Judgement,
@@ -29,6 +29,8 @@ from ocrtool.convert.route import (
 )
 from ocrtool.convert.turning import upright
 from ocrtool.document import Block, Box, Line, Page, Quad
+from ocrtool.formula_blocks import with_latex
+from ocrtool.formulas import lazily
 from ocrtool.layout.crops import cut_line
 from ocrtool.layout.found import Region
 from ocrtool.pdf.file import POINTS, PdfFile
@@ -71,6 +73,9 @@ class PageConverter:
     def __init__(self, options: PageOptions | None = None) -> None:
         self.options = options or PageOptions()
         self.assembling = AssembleOptions(hyphens=self.options.hyphens.value)
+        latex = self.options.formulas is FormulaChoice.LATEX
+        seen = latex and self.options.ocr is not OcrChoice.NEVER
+        self.formulas = lazily(self.options.reading) if seen else None
         self._reader: PageReader | None = None
 
     @property
@@ -193,7 +198,7 @@ class _Conversion:
             self.dpi = native.dpi
             return self._done(self._assembled(native), "native")
         route: Route = "ocr" if page.blocks else "blank"
-        return self._done(page, route, pixels)
+        return self._done(page, route)
 
     def _unseen_instead(self, native: NativePage, page: Page) -> Page | None:
         """Return the page by its unseen text where its own reading is worse."""
@@ -261,10 +266,11 @@ class _Conversion:
         ]
         return lines, regions
 
-    def _done(
-        self, page: Page, route: Route, pixels: NDArray[np.uint8] | None = None
-    ) -> PageResult:
+    def _done(self, page: Page, route: Route) -> PageResult:
         files: dict[str, bytes] = {}
+        formulas = self.converter.formulas
+        if formulas is not None and not page.turned:
+            page = with_latex(page, lambda box: self._cut(box, page.dpi), formulas)
         if self.options.pictures and any(block.kind == "figure" for block in page.blocks):
             images = placed_images(self.file, self.index, page.dpi)
             page, files = with_figures(page, images, self._cut)

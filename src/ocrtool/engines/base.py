@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.bundled import BUNDLED, FACTS
+from ocrtool.bundled import BUNDLED, FACTS, TOKENIZER
 from ocrtool.errors import ModelError, UsageError
 from ocrtool.models.config import DecoderConfig, ModelConfig
 from ocrtool.vocabulary import Vocabulary
@@ -71,14 +71,23 @@ def read_facts(folder: Path) -> ModelFacts:
         raise ModelError(f"{folder} finds text and cannot read it", "name a reader, such as line")
     try:
         config = ModelConfig.from_dict(raw["config"])
-        vocabulary = Vocabulary.from_json(raw["tokens"] if "tokens" in raw else raw["characters"])
-    except (ValueError, KeyError, TypeError, UsageError) as error:
+        vocabulary = _read_vocabulary(folder, raw)
+    except (OSError, ValueError, KeyError, TypeError, UsageError) as error:
         raise ModelError(f"{path} is damaged: {error}") from None
     if len(vocabulary) != config.vocab_size:
         raise ModelError(
             f"{path} is damaged: {len(vocabulary)} token ids, the network has {config.vocab_size}"
         )
     return ModelFacts(config, vocabulary, raw)
+
+
+def _read_vocabulary(folder: Path, raw: dict[str, Any]) -> Vocabulary:
+    if "tokenizer" not in raw:
+        return Vocabulary.from_json(raw["tokens"] if "tokens" in raw else raw["characters"])
+    from ocrtool.bpe import BpeVocabulary
+
+    source = (folder / TOKENIZER).read_text("utf-8")
+    return BpeVocabulary.from_tokenizer(source, raw["tokenizer"]["separator"])
 
 
 def find_model(model: str | Path) -> Path:
@@ -103,9 +112,10 @@ class Encoded(NamedTuple):
     """A batch of images as the decoder sees it.
 
     Attributes:
-        cross_keys: (L, B, G, N, D) float32, keys of the image tokens.
+        cross_keys: (L, B, G, N, D) float32, keys of the image tokens; where the image is a prefix,
+            of image tokens and prompt.
         cross_values: (L, B, G, N, D) float32.
-        lengths: (B,) int64, image tokens of each row that are image.
+        lengths: (B,) int64, tokens of each row that are image (and prompt).
         ctc_log_probs: (B, N * frames, V) float32, natural logarithms; None without a CTC head.
     """
 

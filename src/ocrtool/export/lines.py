@@ -107,10 +107,16 @@ def export_model(checkpoint: Path, output: Path, *, portable: bool = False) -> E
             and more slowly in ONNX Runtime.
 
     Raises:
-        ModelError: The checkpoint is unusable, or the graphs differ from it.
+        ModelError: The checkpoint is unusable or of a kind that is not exported, or the graphs
+            differ from it.
         OutputError: The folder cannot be written.
     """
     facts = read_facts(checkpoint)
+    if facts.config.decoder.fusion == "prefix":
+        raise ModelError(
+            f"{checkpoint} reads images as a prefix, which cannot be exported to ONNX yet",
+            "read with --engine torch",
+        )
     reference = TorchEngine.open(checkpoint, "cpu", 0)
     source = reference.model if portable else fuse(reference.model)
     graphs = {ENCODER: _export_encoder(source), DECODER: _export_decoder(source)}

@@ -27,6 +27,7 @@ def turned_page(page: Page, turn: Turn, width: float, height: float) -> Page:
             box=turned_box(given.box, turn, width, height),
             lines=tuple(map(line, given.lines)),
             cells=tuple(map(cell, given.cells)),
+            rules=tuple(turned_box(rule, turn, width, height) for rule in given.rules),
         )
 
     return replace(page, blocks=tuple(map(block, page.blocks)))

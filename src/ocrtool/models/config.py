@@ -11,6 +11,8 @@ from typing import Any, Literal, TypeVar, get_args
 from ocrtool.errors import UsageError
 
 VisionKind = Literal["vit", "line", "formula"]
+Norm = Literal["rms", "layer"]
+Fusion = Literal["cross", "prefix"]
 
 FRAME = 4
 """Pixels of a line in one frame of the CTC head."""
@@ -43,6 +45,11 @@ class VisionConfig:
         dropout: probability on every residual branch.
         stem: channels of the strided convolutions of the stem: three for ``line``, four for
             ``formula``, none for ``vit``.
+        norm: ``rms`` or ``layer`` normalisation; ``vit`` alone has the choice.
+        norm_eps: what keeps the norm of a zero vector finite.
+        bias: whether attention and MLP add biases (``vit`` only).
+        class_token: whether a learned token joins the patches in attention (``vit`` only). It is
+            not handed on.
     """
 
     kind: VisionKind
@@ -56,6 +63,10 @@ class VisionConfig:
     d_ff: int
     dropout: float
     stem: tuple[int, ...] = ()
+    norm: Norm = "rms"
+    norm_eps: float = 1e-6
+    bias: bool = False
+    class_token: bool = False
 
     def __post_init__(self) -> None:
         """Refuse contradictions.
@@ -66,7 +77,9 @@ class VisionConfig:
         if self.kind not in get_args(VisionKind):
             raise UsageError(f"vision.kind is {self.kind!r}", "use one of: vit, line, formula")
         _positive(self, "vision", "channels", "height", "patch", "d_model", "n_layer", "n_head")
-        _positive(self, "vision", "d_ff")
+        _positive(self, "vision", "d_ff", "norm_eps")
+        if self.norm not in get_args(Norm):
+            raise UsageError(f"vision.norm is {self.norm!r}", "use one of: rms, layer")
         _check_dropout("vision", self.dropout)
         _divides("vision.n_head", self.n_head, "vision.d_model", self.d_model)
         if self.kind == "vit":
@@ -78,6 +91,10 @@ class VisionConfig:
                     "vision.stem is for kinds 'line' and 'formula'", "leave it empty for 'vit'"
                 )
             return
+        if self.norm != "rms" or self.bias or self.class_token:
+            raise UsageError(
+                "vision.norm, bias and class_token are for kind 'vit'", "leave them out"
+            )
         _even_head("vision", self.d_model // self.n_head)
         if self.kind == "formula":
             self._check_formula()
@@ -141,7 +158,11 @@ class DecoderConfig:
         dropout: probability on the embedding and on every residual branch.
         swiglu: SwiGLU when true, a GELU MLP when false.
         rope_theta: base of the rotary frequencies.
-        max_length: longest token sequence, BOS included.
+        max_length: longest token sequence, BOS included; image and prompt are not counted.
+        fusion: how the image joins: every block looks at it by ``cross`` attention, or it stands
+            before the text as a ``prefix`` of the same sequence.
+        tied: whether the head that scores tokens is the embedding itself.
+        norm_eps: what keeps the norm of a zero vector finite.
     """
 
     d_model: int
@@ -153,6 +174,9 @@ class DecoderConfig:
     swiglu: bool
     rope_theta: float
     max_length: int
+    fusion: Fusion = "cross"
+    tied: bool = False
+    norm_eps: float = 1e-6
 
     def __post_init__(self) -> None:
         """Refuse contradictions.
@@ -161,7 +185,9 @@ class DecoderConfig:
             UsageError: naming the field and what would fit.
         """
         _positive(self, "decoder", "d_model", "n_layer", "n_head", "n_kv_head", "d_ff")
-        _positive(self, "decoder", "rope_theta", "max_length")
+        _positive(self, "decoder", "rope_theta", "max_length", "norm_eps")
+        if self.fusion not in get_args(Fusion):
+            raise UsageError(f"decoder.fusion is {self.fusion!r}", "use one of: cross, prefix")
         _check_dropout("decoder", self.dropout)
         _divides("decoder.n_head", self.n_head, "decoder.d_model", self.d_model)
         _divides("decoder.n_kv_head", self.n_kv_head, "decoder.n_head", self.n_head)
@@ -184,6 +210,8 @@ class ModelConfig:
         vocab_size: token ids, the four special ones included; 0 until filled from the data.
         ctc: whether there is a CTC head (id 0 is the blank).
         flash: fused attention kernels when true, plain matrix products when false.
+        prompt: what stands between image and text (``prefix`` fusion only).
+        prompt_ids: its token ids; empty until filled with the vocabulary.
     """
 
     preset: str
@@ -192,6 +220,8 @@ class ModelConfig:
     vocab_size: int
     ctc: bool
     flash: bool
+    prompt: str = ""
+    prompt_ids: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse contradictions.
@@ -203,11 +233,18 @@ class ModelConfig:
             raise UsageError(f"vocab_size is {self.vocab_size}", "leave it 0 to take it from data")
         if self.ctc and self.vision.kind != "line":
             raise UsageError("ctc needs columns in reading order", "use vision.kind 'line'")
+        if self.prompt and self.decoder.fusion != "prefix":
+            raise UsageError("a prompt stands behind a prefix", "use decoder.fusion 'prefix'")
+        if any(not 0 <= id_ < self.vocab_size for id_ in self.prompt_ids):
+            raise UsageError(
+                f"prompt_ids are {list(self.prompt_ids)}", f"use ids below {self.vocab_size}"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; ``from_dict`` reads them back."""
         values = dataclasses.asdict(self)
         values["vision"]["stem"] = list(self.vision.stem)
+        values["prompt_ids"] = list(self.prompt_ids)
         return values
 
     @classmethod
@@ -215,7 +252,8 @@ class ModelConfig:
         """Read what ``to_dict`` wrote.
 
         Args:
-            values: a mapping with exactly the fields of this class (``stem`` may be absent).
+            values: a mapping with the fields of this class; those that have a default may be
+                absent.
 
         Raises:
             UsageError: for a key that is unknown (the nearest is named) or missing.
@@ -224,6 +262,7 @@ class ModelConfig:
         return cls(
             **{
                 **known,
+                "prompt_ids": tuple(known.get("prompt_ids", ())),
                 "vision": _section(VisionConfig, known["vision"], "vision"),
                 "decoder": _section(DecoderConfig, known["decoder"], "decoder"),
             }

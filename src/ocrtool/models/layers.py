@@ -27,6 +27,11 @@ class RMSNorm(nn.Module):
         return (wide * scale * self.weight).to(x.dtype)
 
 
+def norm_layer(kind: str, width: int, eps: float) -> nn.Module:
+    """Return a normalisation of vectors of ``width``: kind ``rms`` or ``layer``."""
+    return RMSNorm(width, eps) if kind == "rms" else nn.LayerNorm(width, eps)
+
+
 class Dropout(nn.Dropout):
     """Dropout whose random numbers are cheap on the CPU.
 
@@ -145,15 +150,17 @@ def _attend_plainly(
 class SelfAttention(nn.Module):
     """Self-attention with rotary or no positions and a key-value cache as argument and result."""
 
-    def __init__(self, d_model: int, n_head: int, n_kv_head: int, *, flash: bool) -> None:
+    def __init__(
+        self, d_model: int, n_head: int, n_kv_head: int, *, flash: bool, bias: bool = False
+    ) -> None:
         """Build the projections: ``qkv`` (queries, then keys, then values) and ``out``."""
         super().__init__()
         self.n_head = n_head
         self.n_kv_head = n_kv_head
         self.d_head = d_model // n_head
         self.flash = flash
-        self.qkv = nn.Linear(d_model, (n_head + 2 * n_kv_head) * self.d_head, bias=False)
-        self.out = nn.Linear(d_model, d_model, bias=False)
+        self.qkv = nn.Linear(d_model, (n_head + 2 * n_kv_head) * self.d_head, bias=bias)
+        self.out = nn.Linear(d_model, d_model, bias=bias)
 
     def forward(
         self,
@@ -220,11 +227,11 @@ class CrossAttention(nn.Module):
 class GeluMLP(nn.Module):
     """Two linear maps with GELU between."""
 
-    def __init__(self, d_model: int, d_ff: int) -> None:
+    def __init__(self, d_model: int, d_ff: int, *, bias: bool = False) -> None:
         """Widen to ``d_ff`` and back."""
         super().__init__()
-        self.up = nn.Linear(d_model, d_ff, bias=False)
-        self.out = nn.Linear(d_ff, d_model, bias=False)
+        self.up = nn.Linear(d_model, d_ff, bias=bias)
+        self.out = nn.Linear(d_ff, d_model, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., d_model) to (..., d_model)."""

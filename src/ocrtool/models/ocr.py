@@ -47,11 +47,13 @@ class Output(NamedTuple):
         logits: (B, T, V), scores of the token after each input token.
         ctc_logits: (B, N * frames, V), or None without a CTC head.
         frames: (B,) int64, valid CTC frames of each row.
+        encoding: What the decoder looked at.
     """
 
     logits: Tensor
     ctc_logits: Tensor | None
     frames: Tensor
+    encoding: Encoding
 
 
 class OcrModel(nn.Module):
@@ -76,7 +78,9 @@ class OcrModel(nn.Module):
         vision = {"vit": VisionTransformer, "line": LineEncoder, "formula": FormulaEncoder}
         self.vision = vision[config.vision.kind](config.vision, flash=config.flash)
         self.projector = nn.Linear(config.vision.d_model, config.decoder.d_model)
-        self.decoder = TextDecoder(config.decoder, config.vocab_size, flash=config.flash)
+        self.decoder = TextDecoder(
+            config.decoder, config.vocab_size, flash=config.flash, prompt_ids=config.prompt_ids
+        )
         scores = config.vision.frames * config.vocab_size
         self.ctc = nn.Linear(config.vision.d_model, scores) if config.ctc else None
         initialize(self)
@@ -96,7 +100,7 @@ class OcrModel(nn.Module):
         return Encoding(self.projector(tokens), lengths, ctc_logits)
 
     def cross(self, encoding: Encoding) -> CrossCache:
-        """Compute the cross-attention keys and values, once an image."""
+        """Compute the keys and values of the image (and prompt) that text sees, once an image."""
         return self.decoder.cross(encoding.memory, encoding.lengths)
 
     def step(
@@ -127,7 +131,7 @@ class OcrModel(nn.Module):
         """Teacher forcing: score the token after each of ``tokens`` (B, T), given the images."""
         encoding = self.encode(images, sizes)
         logits, _, _ = self.decoder(tokens, self.cross(encoding))
-        return Output(logits, encoding.ctc_logits, encoding.frames)
+        return Output(logits, encoding.ctc_logits, encoding.frames, encoding)
 
     def num_parameters(self) -> int:
         """Return the count of trainable numbers."""
@@ -138,13 +142,14 @@ def initialize(model: OcrModel) -> None:
     """Draw the first weights from PyTorch's global generator.
 
     Linear maps and embeddings: normal, deviation 0.02. The maps that write to a residual stream:
-    divided by sqrt(2 n_layer) (three writers a block in the decoder), so that the stream's
+    divided by sqrt(2 n_layer) (with cross-attention three writers a block), so that the stream's
     variance does not grow with depth (Radford et al., 2019). Convolutions, before a norm: He
     normal. Biases and learned positions: zero, norms: one (their own defaults).
 
-    A formula's decoder learns late where to look, for it must find the place in two dimensions.
-    It learns several times sooner where what it looks at, and with, has variance one from the
-    start: the maps from the stem to the keys, values and queries of the cross-attention.
+    A decoder without a CTC head beside it learns late where to look, for it must find the place in
+    two dimensions. It learns several times sooner where what it looks at, and with, has variance
+    one from the start: the maps from the stem to the keys, values and queries of the
+    cross-attention.
     """
     for module in model.modules():
         if isinstance(module, nn.Linear | nn.Embedding):
@@ -156,14 +161,16 @@ def initialize(model: OcrModel) -> None:
     config = model.config
     for part, writers in (
         (model.vision, 2 * config.vision.n_layer),
-        (model.decoder, 3 * config.decoder.n_layer),
+        (model.decoder, (3 if config.decoder.fusion == "cross" else 2) * config.decoder.n_layer),
     ):
         std = 0.02 * writers**-0.5
         for module in part.modules():
             if isinstance(module, SelfAttention | CrossAttention | GeluMLP | SwiGLU):
                 nn.init.normal_(module.out.weight, std=std)
-    if isinstance(model.vision, FormulaEncoder):
-        looking = [model.vision.stem.project, model.projector]
+    if model.ctc is None:
+        looking = [model.projector]
+        if isinstance(model.vision, FormulaEncoder):
+            looking.append(model.vision.stem.project)
         for module in model.decoder.modules():
             if isinstance(module, CrossAttention):
                 looking += [module.q, module.kv]

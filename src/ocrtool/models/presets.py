@@ -1,8 +1,9 @@
-"""Named model geometries. Torch-free; ``vocab_size`` is 0 until it is filled from the data."""
+"""Named model geometries. Torch-free; ``vocab_size`` is filled from the data before training."""
 
 from __future__ import annotations
 
 import difflib
+from dataclasses import replace
 
 from ocrtool.errors import UsageError
 from ocrtool.models.config import DecoderConfig, ModelConfig, VisionConfig
@@ -102,7 +103,69 @@ FORMULA = ModelConfig(
 )
 """Formulas of any size, read as LaTeX tokens by an autoregressive decoder."""
 
-PRESETS: dict[str, ModelConfig] = {config.preset: config for config in (FORMULA, LINE, TINY)}
+EQUATION_VLM = ModelConfig(
+    preset="equation-vlm",
+    vision=VisionConfig(
+        kind="vit",
+        channels=3,
+        height=224,
+        width=224,
+        patch=16,
+        d_model=768,
+        n_layer=12,
+        n_head=12,
+        d_ff=3072,
+        dropout=0.0,
+        norm="layer",
+        norm_eps=1e-12,
+        bias=True,
+        class_token=True,
+    ),
+    decoder=DecoderConfig(
+        d_model=576,
+        n_layer=30,
+        n_head=9,
+        n_kv_head=3,
+        d_ff=1536,
+        dropout=0.0,
+        swiglu=True,
+        rope_theta=10_000.0,
+        max_length=256,
+        fusion="prefix",
+        tied=True,
+        norm_eps=1e-5,
+    ),
+    vocab_size=49_152,
+    ctc=False,
+    flash=True,
+    prompt="LaTeX: ",
+)
+"""ViT-B/16 and SmolLM-135M, joined by a linear map: the image is a prefix of the formula's text."""
+
+EQUATION_VLM_SMALL = ModelConfig(
+    preset="equation-vlm-small",
+    vision=replace(
+        EQUATION_VLM.vision, height=64, width=64, patch=8, d_model=64, n_layer=2, n_head=4, d_ff=128
+    ),
+    decoder=replace(
+        EQUATION_VLM.decoder,
+        d_model=96,
+        n_layer=2,
+        n_head=3,
+        n_kv_head=1,
+        d_ff=192,
+        max_length=64,
+    ),
+    vocab_size=0,
+    ctc=False,
+    flash=True,
+    prompt="LaTeX: ",
+)
+"""The same at a size for trials on a CPU."""
+
+PRESETS: dict[str, ModelConfig] = {
+    config.preset: config for config in (EQUATION_VLM, EQUATION_VLM_SMALL, FORMULA, LINE, TINY)
+}
 
 
 def preset(name: str) -> ModelConfig:

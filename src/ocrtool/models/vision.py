@@ -16,6 +16,7 @@ from ocrtool.models.layers import (
     RMSNorm,
     SelfAttention,
     additive_mask,
+    norm_layer,
     rotary_angles,
 )
 
@@ -29,10 +30,11 @@ class VisionBlock(nn.Module):
     def __init__(self, config: VisionConfig, *, flash: bool) -> None:
         """Build the block that ``config`` describes."""
         super().__init__()
-        self.attention_norm = RMSNorm(config.d_model)
-        self.attention = SelfAttention(config.d_model, config.n_head, config.n_head, flash=flash)
-        self.mlp_norm = RMSNorm(config.d_model)
-        self.mlp = GeluMLP(config.d_model, config.d_ff)
+        width, heads = config.d_model, config.n_head
+        self.attention_norm = norm_layer(config.norm, width, config.norm_eps)
+        self.attention = SelfAttention(width, heads, heads, flash=flash, bias=config.bias)
+        self.mlp_norm = norm_layer(config.norm, width, config.norm_eps)
+        self.mlp = GeluMLP(width, config.d_ff, bias=config.bias)
         self.dropout = Dropout(config.dropout)
 
     def forward(
@@ -46,17 +48,25 @@ class VisionBlock(nn.Module):
 
 
 class VisionTransformer(nn.Module):
-    """Square patches with learned positions (ViT; Dosovitskiy et al., 2020), no class token."""
+    """Square patches with learned positions (ViT; Dosovitskiy et al., 2020).
+
+    With a class token, its position is the first of ``positions``.
+    """
 
     def __init__(self, config: VisionConfig, *, flash: bool) -> None:
         """Build the encoder that ``config`` (kind ``vit``) describes."""
         super().__init__()
         rows, columns = config.height // config.patch, config.width // config.patch
         self.embed = nn.Conv2d(config.channels, config.d_model, config.patch, config.patch)
-        self.positions = nn.Parameter(grid_positions(rows, columns, config.d_model))
+        positions = grid_positions(rows, columns, config.d_model)
+        self.class_token: nn.Parameter | None = None
+        if config.class_token:
+            self.class_token = nn.Parameter(torch.zeros(config.d_model))
+            positions = F.pad(positions, (0, 0, 1, 0))
+        self.positions = nn.Parameter(positions)
         self.dropout = Dropout(config.dropout)
         self.blocks = nn.ModuleList(VisionBlock(config, flash=flash) for _ in range(config.n_layer))
-        self.norm = RMSNorm(config.d_model)
+        self.norm = norm_layer(config.norm, config.d_model, config.norm_eps)
 
     def forward(self, images: Tensor, widths: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Encode images of exactly the configured size.
@@ -69,9 +79,13 @@ class VisionTransformer(nn.Module):
             Tokens (B, N, d_model), patches row by row from the top left, and lengths (B,), all N.
         """
         x = self.embed(images).flatten(2).transpose(1, 2)
+        if self.class_token is not None:
+            x = torch.cat((self.class_token.expand(x.shape[0], 1, -1).to(x.dtype), x), dim=1)
         x = self.dropout(x + self.positions)
         for block in self.blocks:
             x = block(x, None, None)
+        if self.class_token is not None:
+            x = x[:, 1:]
         lengths = torch.full((x.shape[0],), x.shape[1], dtype=torch.int64, device=x.device)
         return self.norm(x), lengths
 

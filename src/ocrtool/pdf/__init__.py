@@ -5,6 +5,7 @@ from ocrtool.pdf.file import FACTS, MOST_PIXELS, POINTS, PdfFile
 from ocrtool.pdf.layer import PdfLayer
 from ocrtool.pdf.maker import PAGES_HELD, PdfMaker
 from ocrtool.pdf.native import NativePage, native_page
+from ocrtool.pdf.svg import draw_svg
 from ocrtool.pdf.unseen import Run
 
 __all__ = [
@@ -18,5 +19,6 @@ __all__ = [
     "PdfMaker",
     "Rule",
     "Run",
+    "draw_svg",
     "native_page",
 ]

@@ -1,6 +1,6 @@
 """Write drawn lines or words to a folder: pictures and `labels.csv` (`image,text`).
 
-Usage: python -m ocrtool.synth COUNT -o FOLDER [--words] [--style NAME] [--fonts DIR] [--text FILE]
+Usage: python -m ocrtool.synth COUNT -o FOLDER [--words] [--square SIDE] [--text FILE] ...
 
 The folder is a data set for `ocrtool train FOLDER/labels.csv`, or a test set for another reader.
 """
@@ -13,6 +13,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from ocrtool.console import atomic_write
@@ -21,8 +24,34 @@ from ocrtool.synth.fonts import find_fonts
 from ocrtool.synth.lines import STYLES, LineSource
 
 
-def write_set(source: LineSource, count: int, folder: Path) -> Path:
-    """Draw lines 0 to `count` - 1 of a source as PNG files; return the CSV that lists them."""
+def on_square(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Put a line on a square of its own ground, as square networks take it, from the left edge.
+
+    Args:
+        image: (H, W) or (H, W, 3), uint8.
+        side: Of the square, in pixels. What is larger is shrunk.
+    """
+    high, wide = image.shape[:2]
+    scale = min(1.0, side / high, side / wide)
+    size = max(1, round(wide * scale)), max(1, round(high * scale))
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    edge = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
+    square = np.empty((side, side, *image.shape[2:]), np.uint8)
+    square[...] = np.median(edge, axis=0)
+    y = (side - size[1]) // 2
+    square[y : y + size[1], : size[0]] = small
+    return square
+
+
+def write_set(source: LineSource, count: int, folder: Path, side: int = 0) -> Path:
+    """Draw lines 0 to `count` - 1 of a source as PNG files; return the CSV that lists them.
+
+    Args:
+        source: What draws.
+        count: How many.
+        folder: Where they go.
+        side: Of the square that each is put on, in pixels; 0 for none.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     table = folder / "labels.csv"
     digits = len(str(count - 1))
@@ -34,8 +63,9 @@ def write_set(source: LineSource, count: int, folder: Path) -> Path:
         writer.writerow(["image", "text"])
         for index in range(count):
             line = source.draw(index)
+            image = on_square(line.image, side) if side else line.image
             name = f"{index:0{digits}}.png"
-            Image.fromarray(line.image).save(folder / name, compress_level=1)
+            Image.fromarray(image).save(folder / name, compress_level=1)
             writer.writerow([name, line.text])
     return table
 
@@ -47,6 +77,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("count", type=int, help="how many to draw")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write")
     parser.add_argument("--words", action="store_true", help="single words instead of lines")
+    parser.add_argument("--square", type=int, default=0, help="put each on a square of this side")
     parser.add_argument("--style", action="append", choices=list(STYLES), help="only this style")
     parser.add_argument("--fonts", type=Path, action="append", default=[], help="folder or file")
     parser.add_argument("--text", type=Path, action="append", default=[], help="UTF-8 text file")
@@ -64,7 +95,7 @@ def main(arguments: list[str] | None = None) -> None:
         styles=styles,
         words_only=options.words,
     )
-    table = write_set(source, options.count, options.output)
+    table = write_set(source, options.count, options.output, options.square)
     print(table, file=sys.stdout)
 
 

@@ -50,7 +50,12 @@ class Style:
     pose: Pose = PAGE
 
 
+PROOF = "proof"
+"""The style of bare print, black on white, in type of one size."""
+PROOF_EM = 27
+"""Pixels of that size: fixed-pitch letters are then 16 pixels wide, as a patch of ``tiny`` is."""
 STYLES: dict[str, Style] = {
+    PROOF: Style(0.0, neighbours=0.0),  # for first trials: only where it is asked for
     "clean": Style(0.12, dark=0.15, contrast=(60, 255)),
     "scan": Style(0.18, neighbours=0.7),
     "bitonal": Style(0.08, neighbours=0.7, contrast=(120, 250)),
@@ -107,7 +112,7 @@ class LineSource:
         self._texts = TextSource(texts, alphabet)
         self._fonts = _Fonts(index_fonts(list(fonts) or bundled_fonts(), alphabet))
         weights = np.array([style.weight for style in self.styles.values()])
-        self._edges = np.cumsum(weights / weights.sum())
+        self._edges = np.cumsum(weights / weights.sum() if weights.any() else weights + 1.0)
         self._names = list(self.styles)
 
     def draw(self, index: int) -> Line:
@@ -134,7 +139,7 @@ class LineSource:
         label = self._texts.label(text)
         if not label:
             return None
-        em = int(np.exp(rng.uniform(np.log(17), np.log(52))))
+        em = PROOF_EM if name == PROOF else int(np.exp(rng.uniform(np.log(17), np.log(52))))
         neighbours = None
         if rng.random() < style.neighbours:
             neighbours = [self._neighbour(rng, font, text) for _ in range(2)]
@@ -144,6 +149,8 @@ class LineSource:
             return None
         if sheet is None:
             return None
+        if name == PROOF:
+            return Line(_proof(sheet), label)
         sheet = bending.bend(rng, sheet, style.pose)
         if name != "clean" and rng.random() < 0.5:
             sheet = Sheet(damage.spread_ink(sheet.mask, rng, em), sheet.box, sheet.em)
@@ -195,6 +202,13 @@ class LineSource:
         if font.caps or text.isupper():
             line = line.upper()
         return "".join(c for c in line if c in font.characters)
+
+
+def _proof(sheet: Sheet) -> np.ndarray:
+    x0, y0, x1, y1 = (round(value) for value in sheet.box)
+    margin = max(2, round(0.2 * sheet.em))
+    ink = sheet.mask[max(0, y0 - margin) : y1 + margin, max(0, x0 - margin) : x1 + margin]
+    return np.clip(255.5 - 255 * ink, 0, 255).astype(np.uint8)
 
 
 def _sizes(rng: Random, text: str, em: int) -> dict[int, int]:

@@ -1,8 +1,9 @@
 """Models and training states on disk: folders that are complete or not there.
 
 A model folder holds ``model.safetensors`` (float32 weights under the names of the network's state
-dict) and ``model.json`` (schema, geometry, alphabet, scores). ``last/`` of a run holds beside them
-``trainer.safetensors`` and ``trainer.json``: what an exact resume needs.
+dict) and ``model.json`` (schema, geometry, alphabet, scores), and ``tokenizer.json`` where the
+alphabet is a published tokenizer's. ``last/`` of a run holds beside them ``trainer.safetensors``
+and ``trainer.json``: what an exact resume needs.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from ocrtool.bundled import FACTS, WEIGHTS
+from ocrtool.bpe import BpeVocabulary
+from ocrtool.bundled import FACTS, TOKENIZER, WEIGHTS
 from ocrtool.engines.base import SCHEMA, read_facts
 from ocrtool.errors import ModelError, OutputError, UsageError
 from ocrtool.models.config import ModelConfig
@@ -56,14 +58,21 @@ class Checkpoint:
 
     def files(self) -> dict[str, bytes]:
         """The files of a model folder."""
+        vocabulary = self.vocabulary
+        files = {WEIGHTS: _packed(self.weights)}
+        if isinstance(vocabulary, BpeVocabulary):
+            written: dict[str, Any] = {"tokenizer": {"separator": vocabulary.separator}}
+            files[TOKENIZER] = vocabulary.source.encode()
+        else:
+            written = {"tokens" if vocabulary.separator else "characters": vocabulary.to_json()}
         facts = {
             "schema": SCHEMA,
             "config": self.config.to_dict(),
-            "tokens" if self.vocabulary.separator else "characters": self.vocabulary.to_json(),
+            **written,
             "step": self.step,
             "metrics": dict(self.metrics),
         }
-        return {WEIGHTS: _packed(self.weights), FACTS: _json(facts)}
+        return {**files, FACTS: _json(facts)}
 
 
 @dataclass(frozen=True)
@@ -183,7 +192,12 @@ def tuned_config(options: TrainOptions, start: Checkpoint, vocabulary: Vocabular
         decoder = dataclasses.replace(decoder, max_length=options.max_length)
     flash = start.config.flash if options.use_flash is None else options.use_flash
     return dataclasses.replace(
-        start.config, vision=vision, decoder=decoder, flash=flash, vocab_size=len(vocabulary)
+        start.config,
+        vision=vision,
+        decoder=decoder,
+        flash=flash,
+        vocab_size=len(vocabulary),
+        prompt_ids=tuple(vocabulary.encode_prompt(start.config.prompt)),
     )
 
 

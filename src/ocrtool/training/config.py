@@ -25,6 +25,19 @@ PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 SYNTHETIC = {"lines": "line", "formulas": "formula"}
 """What the data engine draws, and the preset that learns from it where none is named."""
 TOKENS = ("characters", "latex")
+LATEX_NETWORKS = ("formula", "equation-vlm", "equation-vlm-small")
+"""Presets whose texts are formulas."""
+VISION_FIGURES = ("patch", "vision_d_model", "vision_layers", "vision_heads", "vision_d_ff")
+DECODER_FIGURES = (
+    "decoder_d_model",
+    "decoder_layers",
+    "decoder_heads",
+    "decoder_kv_heads",
+    "decoder_d_ff",
+    "use_gqa",
+    "use_swiglu",
+    "rope_theta",
+)
 RECIPES = Path(__file__).parent / "recipes"
 """Configurations for the networks that are bundled; ``--config line`` names one."""
 
@@ -51,7 +64,7 @@ class TrainOptions:
         alphabet: Characters to learn; without it those of the data (or of the data engine).
         tokens: What a text is made of: ``characters``, or ``latex``, which brings formulas to one
             normal form and cuts them into commands and characters. ``None`` is ``latex`` for the
-            preset ``formula`` and ``characters`` otherwise.
+            presets that read formulas and ``characters`` otherwise.
         max_tokens: Longest text to learn from, in characters or tokens; longer ones are left out.
         curriculum: Short texts first: pairs of a share of the run and the longest text from there
             on, such as ``[[0, 24], [0.25, 60]]``.
@@ -59,6 +72,10 @@ class TrainOptions:
         resume: Go on with the run in `out`, exactly where it stopped.
         overwrite: Start anew in a folder that holds a run.
         start_from: Model to fine-tune: a bundled name or a model folder (``--from``).
+        vision_from: Published ViT to start the vision encoder from: a folder, or a name on the hub
+            of models, such as ``google/vit-base-patch16-224``; it gives the encoder's geometry.
+        decoder_from: Published Llama to start the decoder from, such as
+            ``HuggingFaceTB/SmolLM-135M``; it gives the decoder's geometry and the vocabulary.
         draw: Write a picture of this many drawn samples to `out` and stop.
         preset: Network preset; ``None`` is ``line`` for drawn lines, ``formula`` for drawn formulas
             and ``tiny`` otherwise.
@@ -92,6 +109,8 @@ class TrainOptions:
         clip: Largest norm of the gradient.
         label_smoothing: Share of the target spread over all characters.
         token_noise: Share of the decoder's input characters replaced by random ones.
+        hint_weight: Weight of the loss of a head that helps the encoder while it is trained,
+            where the network has no CTC head; see ``ocrtool.training.hints``.
         ctc_weight: Weight of the CTC loss where the network has a CTC head.
         decoder_weight: Weight of the decoder's cross-entropy beside CTC.
         ema: Decay of the averaged weights, which are validated and saved; 0 turns averaging off.
@@ -131,6 +150,8 @@ class TrainOptions:
     resume: bool = False
     overwrite: bool = False
     start_from: str | None = None
+    vision_from: str | None = None
+    decoder_from: str | None = None
     draw: int = 0
     # The network: what differs from the preset.
     preset: str | None = None
@@ -164,6 +185,7 @@ class TrainOptions:
     clip: float = 1.0
     label_smoothing: float = 0.0
     token_noise: float = 0.05
+    hint_weight: float = 0.0
     ctc_weight: float = 1.0
     decoder_weight: float = 0.5
     ema: float = 0.999
@@ -217,6 +239,7 @@ class TrainOptions:
             raise UsageError("--resume and --overwrite contradict each other")
         if self.resume and self.start_from is not None:
             raise UsageError("--resume and --from contradict each other")
+        self._check_parts()
         positive = ("validation_size", "batch_size", "accumulation", "log_every", "validate_every")
         ends = ("steps", "epochs", "max_minutes")
         for name in (*positive, *ends, "learning_rate", "max_length", "max_tokens"):
@@ -240,6 +263,22 @@ class TrainOptions:
             if value is not None and not 0.0 <= value < 1.0:
                 raise UsageError(f"{name} must lie in 0 to below 1, not {value}")
 
+    def _check_parts(self) -> None:
+        for flag, source, figures in (
+            ("--vision-from", self.vision_from, VISION_FIGURES),
+            ("--decoder-from", self.decoder_from, DECODER_FIGURES),
+        ):
+            if source is None:
+                continue
+            if self.resume or self.start_from is not None:
+                other = "--resume" if self.resume else "--from"
+                raise UsageError(f"{other} and {flag} contradict each other")
+            for name in figures:
+                if getattr(self, name) is not None:
+                    raise UsageError(f"{name} is fixed by {flag}", "leave it out")
+        if self.decoder_from is not None and self.alphabet is not None:
+            raise UsageError("--alphabet and --decoder-from, which has its own, contradict")
+
     def _check_curriculum(self) -> None:
         shares = [stage[0] for stage in self.curriculum if len(stage) == 2]
         if len(shares) < len(self.curriculum):
@@ -257,7 +296,7 @@ class TrainOptions:
     @property
     def latex(self) -> bool:
         """Whether texts are formulas, made of LaTeX tokens."""
-        return self.tokens == "latex" or (self.tokens is None and self.network == "formula")
+        return self.tokens == "latex" or (self.tokens is None and self.network in LATEX_NETWORKS)
 
     def longest(self, progress: float) -> int:
         """Return the longest text, in characters or tokens, at a share of the run; 0 for any."""
@@ -294,8 +333,8 @@ def make_options(flags: Mapping[str, Any], config: Path | None = None) -> TrainO
     saved = Path(given.get("out", TrainOptions.out)) / OPTIONS
     if given.get("resume") and saved.is_file():
         values = read_config(saved)
-        for name in ("start_from", "overwrite"):  # done by the run's first start
-            values.pop(name, None)
+        for name in ("start_from", "vision_from", "decoder_from", "overwrite"):
+            values.pop(name, None)  # done by the run's first start
         if "synth" in given or "data" in given:  # one replaces the other
             values = {k: v for k, v in values.items() if k not in ("synth", "data", "formulas")}
     if config is not None:
@@ -372,31 +411,20 @@ def model_config(options: TrainOptions, vocab_size: int) -> ModelConfig:
 
 OPTIONS = "options.json"
 """Name of the file in the folder of a run that holds its options."""
-NETWORK_FIELDS = (
-    "img_size",
-    "patch",
-    "vision_d_model",
-    "vision_layers",
-    "vision_heads",
-    "vision_d_ff",
-    "vision_stem",
-    "decoder_d_model",
-    "decoder_layers",
-    "decoder_heads",
-    "decoder_kv_heads",
-    "decoder_d_ff",
-    "use_gqa",
-    "use_swiglu",
-    "rope_theta",
-    "max_length",
-)
+NETWORK_FIELDS = ("img_size", "vision_stem", *VISION_FIGURES, *DECODER_FIGURES, "max_length")
 """Options that fix shapes: a model that is fine-tuned or resumed has them already."""
 
 DEFAULT_EPOCHS = 20.0
 """Passes over CSV data where no end of the run is given."""
 DEFAULT_STEPS = 50_000
 """Steps on drawn images where no end of the run is given."""
-LEARNING_RATES = {"tiny": 5e-4, "line": 1e-3, "formula": 5e-4}
+LEARNING_RATES = {
+    "tiny": 5e-4,
+    "line": 1e-3,
+    "formula": 5e-4,
+    "equation-vlm": 1e-4,
+    "equation-vlm-small": 1e-3,
+}
 """Peak learning rates of the presets, used where none is given."""
 
 

@@ -240,8 +240,9 @@ class Preparation:
         """Why the network cannot learn a text on an image of this width; None if it can."""
         parts, unit = self.vocabulary.split(text), self.vocabulary.unit
         longest = self.config.decoder.max_length - 1
-        if len(parts) > longest:
-            return f"text has {len(parts)} {unit}s, the decoder takes {longest}"
+        count = len(self.vocabulary.encode(text))
+        if count > longest:
+            return f"text has {count} {unit}s, the decoder takes {longest}"
         if not self.vocabulary.covers(text):
             missing = sorted(set(parts) - set(self.vocabulary.entries))
             return f"{unit}s outside the alphabet: {' '.join(missing)}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ocrtool import console
+from ocrtool.bpe import BpeVocabulary
 from ocrtool.errors import InputError, UsageError
 from ocrtool.models.config import ModelConfig
 from ocrtool.training import checkpoint
@@ -23,6 +24,7 @@ from ocrtool.training.data import (
     usable_rows,
 )
 from ocrtool.training.distributed import Group
+from ocrtool.training.published import tokenizer_of, with_parts
 from ocrtool.vocabulary import Vocabulary
 
 VALIDATION_SEED = 7_368_787
@@ -75,7 +77,8 @@ def prepare(
         rows, held = normal_rows(rows, problems), normal_rows(held, problems)
     vocabulary = choose_vocabulary(options, start, rows + held)
     if start is None:
-        config = model_config(options, len(vocabulary))
+        config = with_parts(options, model_config(options, len(vocabulary)))
+        config = replace(config, prompt_ids=tuple(vocabulary.encode_prompt(config.prompt)))
     elif options.resume:
         config = start.config
     else:
@@ -144,13 +147,20 @@ def normal_rows(rows: Sequence[Row], problems: list[str]) -> list[Row]:
 def choose_vocabulary(
     options: TrainOptions, start: Checkpoint | None, rows: Sequence[Row]
 ) -> Vocabulary:
-    """The resumed run's alphabet, or that asked for, or the start's and the data's."""
+    """The resumed run's alphabet, or that asked for, or the start's and the data's.
+
+    A decoder that has a published tokenizer keeps it as it is.
+    """
     if options.resume and start is not None:
         return start.vocabulary
+    if options.decoder_from is not None:
+        return tokenizer_of(options.decoder_from, " " if options.latex else "")
     if options.latex:
         return _latex_vocabulary(options, start, rows)
     if start is not None and start.vocabulary.separator:
         raise UsageError("the model to start from reads formulas", "use --tokens latex")
+    if start is not None and isinstance(start.vocabulary, BpeVocabulary):
+        return start.vocabulary
     if options.alphabet is not None:
         return Vocabulary.from_texts([options.alphabet])
     texts = [row.text for row in rows]
@@ -174,6 +184,8 @@ def _latex_vocabulary(
     if start is not None:
         if not start.vocabulary.separator:
             raise UsageError("the model to start from reads characters, not formulas")
+        if isinstance(start.vocabulary, BpeVocabulary):
+            return start.vocabulary
         known += start.vocabulary.entries
     elif options.synth is not None:
         from ocrtool.latex.vocabulary import formula_tokens

@@ -1,0 +1,154 @@
+"""``ocrtool latex``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ocrtool import console
+from ocrtool.commands.shared import (
+    ColorChoice,
+    Device,
+    Engine,
+    NoProgress,
+    Quiet,
+    Recursive,
+    Threads,
+    Verbose,
+    talk,
+)
+from ocrtool.console import Color
+from ocrtool.errors import UsageError
+from ocrtool.options import EngineName, LatexFormat, PictureKind, ReadOptions, Wrap
+
+
+def latex(
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="INPUT",
+            show_default=False,
+            help="Images, PDFs, folders, patterns, or - for standard input.",
+        ),
+    ] = None,
+    kind: Annotated[
+        PictureKind, typer.Option("--kind", "-k", help="What a picture holds.")
+    ] = PictureKind.AUTO,
+    form: Annotated[
+        LatexFormat | None,
+        typer.Option(
+            "--format",
+            "-f",
+            show_default=False,
+            help="Output format; without it the suffix of OUT decides, else tex. Typst and MathML "
+            "are for formulas.",
+        ),
+    ] = None,
+    wrap: Annotated[
+        Wrap, typer.Option("--wrap", "-w", help="What is put round a formula.")
+    ] = Wrap.NONE,
+    out: Annotated[
+        str,
+        typer.Option(
+            "--output", "-o", metavar="OUT", help="File, or FOLDER/ for a file each; - is stdout."
+        ),
+    ] = "-",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", show_default=False, help="Replace what exists.")
+    ] = False,
+    pages: Annotated[
+        str | None,
+        typer.Option(
+            "--pages",
+            metavar="1,3-5,8-end",
+            show_default=False,
+            help="Pages of PDFs and TIFFs; default all.",
+        ),
+    ] = None,
+    beam: Annotated[
+        int,
+        typer.Option(
+            "--beam",
+            min=0,
+            max=16,
+            metavar="N",
+            help="Texts that are followed for each formula: 1 is greedy, 0 means 1, with --verify "
+            "4.",
+        ),
+    ] = 0,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify",
+            show_default=False,
+            help="Draw what was read, compare it with the picture, take what looks most like it, "
+            "and tell where nothing does.",
+        ),
+    ] = False,
+    recursive: Recursive = False,
+    from_clipboard: Annotated[
+        bool,
+        typer.Option("--clipboard", show_default=False, help="Read the image on the clipboard."),
+    ] = False,
+    copy: Annotated[
+        bool,
+        typer.Option("--copy", show_default=False, help="Also leave the LaTeX on the clipboard."),
+    ] = False,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            envvar="OCRTOOL_FORMULA_MODEL",
+            metavar="MODEL",
+            show_default=False,
+            help="What reads formulas: a bundled model or a model folder; default formula.",
+        ),
+    ] = None,
+    engine: Engine = EngineName.AUTO,
+    device: Device = "auto",
+    threads: Threads = 0,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
+    color: ColorChoice = Color.AUTO,
+    no_progress: NoProgress = False,
+) -> int:
+    """Turn pictures of formulas, tables and pages into LaTeX.
+
+    \b
+    Examples:
+      ocrtool latex equation.png
+      ocrtool latex equation.png --wrap display --copy
+      ocrtool latex --clipboard -f typst
+      ocrtool latex crops/ -f jsonl -o formulas.jsonl --verify
+      ocrtool latex table.png --kind table
+      ocrtool latex page.png -o page.tex
+
+    A formula is a line of LaTeX, a table a tabular, a page a document that compiles by itself.
+    What cannot be read is reported and left out; the others are read, and the exit code is 1 (that
+    of its own failure if it is the only one).
+    """
+    console.begin(talk(verbose, quiet, color, no_progress))
+    options = ReadOptions(model=model, engine=engine, device=device, threads=threads)
+    from ocrtool.clipboard import SOURCE
+    from ocrtool.selection import PageSelection
+    from ocrtool.sources import expand
+    from ocrtool.typesetting import LatexJob, typeset
+
+    given = [*(inputs or []), *[SOURCE] * from_clipboard]
+    if not given:
+        raise UsageError("nothing to read", "name images, or give --clipboard; see --help")
+    job = LatexJob(
+        sources=tuple(dict.fromkeys(expand(given, recursive, documents=True))),
+        kind=kind,
+        form=form,
+        wrap=wrap,
+        out=out,
+        overwrite=overwrite,
+        selection=PageSelection.parse(pages) if pages is not None else PageSelection(),
+        beam=beam,
+        verify=verify,
+        copy=copy,
+    )
+    return typeset(job, options)

@@ -1,0 +1,88 @@
+"""Displayed formulas of a page, read as LaTeX."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ocrtool.assemble.geometry import bounds
+from ocrtool.document import Block, Box, Line, Page
+from ocrtool.formulas import FormulaReader
+
+LEAST = 0.2
+"""Confidence below which the plain text of a formula is the safer thing to show."""
+MARGIN = 0.25
+"""White that is left round a formula, in heights of a line."""
+APART = 1.0
+"""White before the number of a formula, in heights of its line."""
+NUMBER = re.compile(r"\(\s*([A-Z]?\.?\d+(?:[.-]\d+)*[a-z]?'*)\s*\)")
+"""What a formula is called by: "(12)", "(A.3)"."""
+
+Image = NDArray[np.uint8]
+
+
+def with_latex(
+    page: Page, cut: Callable[[Box], Image], reader: Callable[[], FormulaReader]
+) -> Page:
+    """Return a page whose displayed formulas are read; those that read badly stay as they are.
+
+    Args:
+        page: As it was put together.
+        cut: Returns the picture of a part of the page.
+        reader: Returns what reads formulas; asked only where there are any.
+    """
+    places = [
+        i for i, block in enumerate(page.blocks) if block.kind == "formula" and not block.latex
+    ]
+    if not places:
+        return page
+    blocks = list(page.blocks)
+    numbers = [number_of(blocks[i]) for i in places]
+    pictures = (
+        ("", cut(_frame(blocks[i], number, page)))
+        for i, number in zip(places, numbers, strict=True)
+    )
+    results = reader().read_stream(pictures)
+    for i, number, result in zip(places, numbers, results, strict=True):
+        if result.latex and result.valid and result.confidence >= LEAST:
+            tag = NUMBER.fullmatch(number.text) if number else None
+            latex = result.latex + (rf" \tag{{{tag[1]}}}" if tag else "")
+            blocks[i] = replace(blocks[i], latex=latex)
+    return replace(page, blocks=tuple(blocks))
+
+
+def number_of(block: Block) -> Line | None:
+    """Return the line that is the number of a formula, at one of its sides, if there is one."""
+    for line in block.lines:
+        others = [other for other in block.lines if other is not line]
+        if not NUMBER.fullmatch(line.text) or not others:
+            continue
+        own, rest = bounds([line.quad]), bounds([other.quad for other in others])
+        white = APART * (own.y1 - own.y0)
+        if own.x0 > rest.x1 + white or own.x1 < rest.x0 - white:
+            return line
+    return None
+
+
+def _frame(block: Block, number: Line | None, page: Page) -> Box:
+    """Return where the picture of a formula is cut out: without its number."""
+    box = block.box
+    heights = sorted(line.quad[3][1] - line.quad[0][1] for line in block.lines)
+    margin = MARGIN * (heights[len(heights) // 2] if heights else box.y1 - box.y0)
+    x0, x1 = box.x0 - margin, box.x1 + margin
+    if number is not None:
+        own = bounds([number.quad])
+        if own.x0 > (box.x0 + box.x1) / 2:
+            x1 = own.x0 - margin
+        else:
+            x0 = own.x1 + margin
+    return Box(
+        max(0.0, x0),
+        max(0.0, box.y0 - margin),
+        min(float(page.width), x1),
+        min(float(page.height), box.y1 + margin),
+    )
