@@ -101,6 +101,10 @@ class FormulaReader:
         self.options = asked = options or ReadOptions()
         self.decoding = decoding or DecodeOptions(strategy="greedy")
         model = DEFAULT_MODEL if asked.model is None else asked.model
+        if asked.model is None and not _is_bundled():
+            raise ModelError(
+                "no formula reader is bundled yet", "train one (docs/training.md), give --model"
+            )
         self.engine: Engine = open_engine(model, asked.engine, asked.device, asked.threads)
         facts = self.engine.facts
         if facts.config.vision.kind == "line" or not facts.vocabulary.separator:
@@ -207,9 +211,13 @@ def lazily(options: ReadOptions) -> Callable[[], FormulaReader] | None:
     Args:
         options: Engine, device and the like; the model they name reads lines.
     """
-    if not (BUNDLED / DEFAULT_MODEL / FACTS).is_file():
+    if not _is_bundled():
         return None
     return functools.cache(lambda: FormulaReader(replace(options, model=None)))
+
+
+def _is_bundled() -> bool:
+    return (BUNDLED / DEFAULT_MODEL / FACTS).is_file()
 
 
 def _shown(tokens: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ocrtool.layout.crops import cut_line
 from ocrtool.layout.found import FoundLine, Layout
+from ocrtool.layout.rules import table_rules
 
 if TYPE_CHECKING:
     from ocrtool.recognize import LineResult
@@ -21,6 +22,8 @@ ROWS = 12
 TABLE = 0.3
 """Share of the picture that is table, from which it is no formula: a matrix is taken for a small
 one, if at all."""
+LEVEL, UPRIGHT = 3, 2
+"""Rules of a grid; matrices have none, and fractions level ones only."""
 LONG = 5.0
 """Length of a line over its height from which it can tell prose from signs."""
 LOOKS = 3
@@ -51,6 +54,10 @@ def is_formula(
     tables = [region.box for region in layout.regions if region.kind == "table"]
     share = sum((box.x1 - box.x0) * (box.y1 - box.y0) for box in tables) / (height * width)
     if share > TABLE or _rows(layout.lines) >= ROWS:
+        return False
+    rules = table_rules(image, layout)
+    level = sum(rule.level for rule in rules)
+    if level >= LEVEL and len(rules) - level >= UPRIGHT:
         return False
     longest = sorted(layout.lines, key=lambda line: line.length, reverse=True)[:LOOKS]
     long = [line for line in longest if line.length > LONG * line.height]
