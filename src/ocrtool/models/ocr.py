@@ -47,13 +47,11 @@ class Output(NamedTuple):
         logits: (B, T, V), scores of the token after each input token.
         ctc_logits: (B, N * frames, V), or None without a CTC head.
         frames: (B,) int64, valid CTC frames of each row.
-        encoding: What the decoder looked at.
     """
 
     logits: Tensor
     ctc_logits: Tensor | None
     frames: Tensor
-    encoding: Encoding
 
 
 class OcrModel(nn.Module):
@@ -131,7 +129,7 @@ class OcrModel(nn.Module):
         """Teacher forcing: score the token after each of ``tokens`` (B, T), given the images."""
         encoding = self.encode(images, sizes)
         logits, _, _ = self.decoder(tokens, self.cross(encoding))
-        return Output(logits, encoding.ctc_logits, encoding.frames, encoding)
+        return Output(logits, encoding.ctc_logits, encoding.frames)
 
     def num_parameters(self) -> int:
         """Return the count of trainable numbers."""

@@ -109,8 +109,6 @@ class TrainOptions:
         clip: Largest norm of the gradient.
         label_smoothing: Share of the target spread over all characters.
         token_noise: Share of the decoder's input characters replaced by random ones.
-        hint_weight: Weight of the loss of a head that helps the encoder while it is trained,
-            where the network has no CTC head; see ``ocrtool.training.hints``.
         ctc_weight: Weight of the CTC loss where the network has a CTC head.
         decoder_weight: Weight of the decoder's cross-entropy beside CTC.
         ema: Decay of the averaged weights, which are validated and saved; 0 turns averaging off.
@@ -185,7 +183,6 @@ class TrainOptions:
     clip: float = 1.0
     label_smoothing: float = 0.0
     token_noise: float = 0.05
-    hint_weight: float = 0.0
     ctc_weight: float = 1.0
     decoder_weight: float = 0.5
     ema: float = 0.999

@@ -144,7 +144,7 @@ def validate(
         with torch.autocast(device.type, precision, enabled=precision != torch.float32):
             encoding = model.encode(tensors.pixels, tensors.sizes)
             logits, _, _ = model.decoder(tensors.tokens, model.cross(encoding))
-            sums = sums_of(Output(logits, encoding.ctc_logits, encoding.frames, encoding), tensors)
+            sums = sums_of(Output(logits, encoding.ctc_logits, encoding.frames), tensors)
         decoder += float(sums.decoder)
         ctc += float(sums.ctc)
         correct += float(sums.correct)

@@ -49,7 +49,6 @@ from ocrtool.training.curves import draw_curves, draw_sheet
 from ocrtool.training.data import Batch, PoolDataset, batches_from
 from ocrtool.training.distributed import Group, choose_device, choose_precision, process_group
 from ocrtool.training.evaluation import Scores, Tensors, sums_of, to_device, validate
-from ocrtool.training.hints import hint_head
 from ocrtool.training.prepare import Data, prepare
 from ocrtool.training.published import fetched_parts, load_parts
 from ocrtool.training.report import Display, Log
@@ -245,10 +244,7 @@ class Trainer:
                 console.say("starting from published weights")
         self.model.to(device)
         self.average = copy.deepcopy(self.model).eval() if options.ema else self.model
-        self.hint = hint_head(config, data.preparation.vocabulary) if options.hint_weight else None
-        if self.hint is not None:
-            self.hint.to(device)
-        self.optimizer = _optimizer(self.model, self._named_parameters(), options)
+        self.optimizer = _optimizer(self.model, options)
         # Beside its work in fp16, the scaler skips every step whose gradient is not finite, and it
         # does so without waiting for the GPU; in other types its scale stays at 1.
         self.scales = self.precision == torch.float16
@@ -277,16 +273,6 @@ class Trainer:
             options.token_noise,
             options.seed,
         )
-
-    def _named_parameters(self) -> list[tuple[str, torch.nn.Parameter]]:
-        """All that learns: the network, and the head beside it that gives hints."""
-        named = list(self.model.named_parameters())
-        if self.hint is not None:
-            named += [(f"hint.{name}", p) for name, p in self.hint.named_parameters()]
-        return named
-
-    def _parameters(self) -> list[torch.nn.Parameter]:
-        return [parameter for _, parameter in self._named_parameters()]
 
     # ------------------------------------------------------------------ time and rate
 
@@ -415,10 +401,11 @@ class Trainer:
                 torch.cuda.empty_cache()
             position.split *= 2
             console.warn(f"out of memory: batches are cut into {position.split} parts from here on")
-        parameters = self._parameters()
-        group.add_gradients(parameters)
+        group.add_gradients(self.model.parameters())
         self.scaler.unscale_(self.optimizer)
-        norm = torch.nn.utils.clip_grad_norm_(parameters, options.clip or math.inf, foreach=True)
+        norm = torch.nn.utils.clip_grad_norm_(
+            self.model.parameters(), options.clip or math.inf, foreach=True
+        )
         self.scaler.step(self.optimizer)
         self.scaler.update(None if self.scales else 1.0)
         self.optimizer.zero_grad()
@@ -436,10 +423,6 @@ class Trainer:
             sums = sums_of(output, batch, self.options.label_smoothing)
         decoder, ctc = sums.decoder / tokens, sums.ctc / characters
         loss = self.weights[0] * decoder + self.weights[1] * ctc
-        if self.hint is not None:
-            seen = output.encoding
-            hint = self.hint(seen.memory, seen.lengths, batch.targets, batch.lengths)
-            loss = loss + self.options.hint_weight * hint / tokens
         torch.autograd.backward(self.scaler.scale(loss))
         window.add(loss.detach(), decoder.detach(), ctc.detach(), sums.correct)
 
@@ -497,7 +480,7 @@ class Trainer:
     def _save(self) -> None:
         position = dataclasses.replace(self.position, seconds=self.seconds)
         tensors: dict[str, Tensor] = {}
-        for name, parameter in self._named_parameters():
+        for name, parameter in self.model.named_parameters():
             tensors[f"weights.{name}"] = parameter
             for key, value in self.optimizer.state[parameter].items():
                 tensors[f"{key}.{name}"] = value
@@ -521,7 +504,7 @@ class Trainer:
         self.position = Position(**state.facts["position"])
         self.scaler.load_state_dict(state.facts["scaler"])
         with torch.no_grad():
-            for name, parameter in self._named_parameters():
+            for name, parameter in self.model.named_parameters():
                 parameter.copy_(state.tensors[f"weights.{name}"])
                 for key in ("step", "exp_avg", "exp_avg_sq"):
                     if f"{key}.{name}" in state.tensors:
@@ -529,16 +512,14 @@ class Trainer:
                         self.optimizer.state[parameter][key] = tensor.to(self.device)
 
 
-def _optimizer(
-    model: OcrModel, named: Sequence[tuple[str, torch.nn.Parameter]], options: TrainOptions
-) -> torch.optim.AdamW:
-    """AdamW over named parameters; norms, biases, embeddings and learned positions do not decay."""
+def _optimizer(model: OcrModel, options: TrainOptions) -> torch.optim.AdamW:
+    """AdamW; norms, biases, embeddings and learned positions do not decay."""
     embeddings = {
         id(module.weight) for module in model.modules() if isinstance(module, torch.nn.Embedding)
     }
     decay: list[Tensor] = []
     plain: list[Tensor] = []
-    for name, parameter in named:
+    for name, parameter in model.named_parameters():
         keeps = parameter.ndim < 2 or id(parameter) in embeddings or name.endswith("positions")
         (plain if keeps else decay).append(parameter)
     groups = [
