@@ -6,6 +6,8 @@ from pathlib import Path
 
 BUNDLED = Path(__file__).parent / "weights"
 """One folder a model."""
+FORMULA_READER = "formula"
+"""What reads formulas where no other model is named."""
 FACTS = "model.json"
 """Geometry, alphabet and calibration."""
 WEIGHTS = "model.safetensors"
@@ -15,3 +17,8 @@ TOKENIZER = "tokenizer.json"
 ENCODER = "encoder.onnx"
 DECODER = "decoder.onnx"
 DETECTOR = "detector.onnx"
+
+
+def is_bundled(name: str) -> bool:
+    """Tell whether a model ships with the package."""
+    return (BUNDLED / name / FACTS).is_file()

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.assemble.geometry import bounds
+from ocrtool.assemble.geometry import bounds, usual_height
+from ocrtool.bundled import FORMULA_READER, is_bundled
 from ocrtool.document import Block, Box, Line, Page
-from ocrtool.formulas import FormulaReader
+from ocrtool.options import ReadOptions
+
+if TYPE_CHECKING:
+    from ocrtool.formulas import FormulaReader
 
 LEAST = 0.2
 """Confidence below which the plain text of a formula is the safer thing to show."""
@@ -23,6 +29,24 @@ NUMBER = re.compile(r"\(\s*([A-Z]?\.?\d+(?:[.-]\d+)*[a-z]?'*)\s*\)")
 """What a formula is called by: "(12)", "(A.3)"."""
 
 Image = NDArray[np.uint8]
+
+
+def bundled_reader(options: ReadOptions) -> Callable[[], FormulaReader] | None:
+    """Return what opens the bundled reader when it is first asked for; None where none is bundled.
+
+    Args:
+        options: Engine, device and the like; the model they name reads lines.
+    """
+    if not is_bundled(FORMULA_READER):
+        return None
+
+    @functools.cache
+    def reader() -> FormulaReader:
+        from ocrtool.formulas import FormulaReader
+
+        return FormulaReader(replace(options, model=None))
+
+    return reader
 
 
 def with_latex(
@@ -71,8 +95,7 @@ def number_of(block: Block) -> Line | None:
 def _frame(block: Block, number: Line | None, page: Page) -> Box:
     """Return where the picture of a formula is cut out: without its number."""
     box = block.box
-    heights = sorted(line.quad[3][1] - line.quad[0][1] for line in block.lines)
-    margin = MARGIN * (heights[len(heights) // 2] if heights else box.y1 - box.y0)
+    margin = MARGIN * (usual_height(block.lines) or box.y1 - box.y0)
     x0, x1 = box.x0 - margin, box.x1 + margin
     if number is not None:
         own = bounds([number.quad])

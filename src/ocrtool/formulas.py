@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import logging
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.bundled import BUNDLED, FACTS
+from ocrtool.bundled import FORMULA_READER, is_bundled
 from ocrtool.calibration import Calibration
 from ocrtool.canonical import PAPER_VALUE, collate_formulas, formula_pixels
 from ocrtool.ctc import Reading
@@ -30,7 +29,6 @@ from ocrtool.preprocess import square_pixels
 Image = NDArray[np.uint8]
 Pixels = NDArray[np.float32]
 
-DEFAULT_MODEL = "formula"
 WINDOW = 64
 """Pictures held at a time, from which batches of like sizes are made."""
 CPU_BATCH_AREA = 250_000
@@ -100,8 +98,8 @@ class FormulaReader:
     ) -> None:
         self.options = asked = options or ReadOptions()
         self.decoding = decoding or DecodeOptions(strategy="greedy")
-        model = DEFAULT_MODEL if asked.model is None else asked.model
-        if asked.model is None and not _is_bundled():
+        model = FORMULA_READER if asked.model is None else asked.model
+        if asked.model is None and not is_bundled(FORMULA_READER):
             raise ModelError(
                 "no formula reader is bundled yet", "train one (docs/training.md), give --model"
             )
@@ -203,21 +201,6 @@ class FormulaReader:
     def _tokens(self, reading: Reading) -> tuple[str, ...]:
         vocabulary = self.engine.facts.vocabulary
         return tuple(vocabulary.split(vocabulary.decode(reading.ids)))
-
-
-def lazily(options: ReadOptions) -> Callable[[], FormulaReader] | None:
-    """Return what opens the bundled reader when it is first asked for; None where none is bundled.
-
-    Args:
-        options: Engine, device and the like; the model they name reads lines.
-    """
-    if not _is_bundled():
-        return None
-    return functools.cache(lambda: FormulaReader(replace(options, model=None)))
-
-
-def _is_bundled() -> bool:
-    return (BUNDLED / DEFAULT_MODEL / FACTS).is_file()
 
 
 def _shown(tokens: Sequence[str]) -> str:

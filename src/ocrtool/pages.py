@@ -10,19 +10,17 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ocrtool.assemble import AssembleOptions, Order, ReadLine, ReadWord, assemble
 from ocrtool.assemble.geometry import part_of
-from ocrtool.convert.figures import part
 from ocrtool.document import Page
 from ocrtool.formula_blocks import with_latex
-from ocrtool.formulas import FormulaReader
 from ocrtool.inputs import pixels_of
-from ocrtool.layout.crops import MARGIN, cut_line
+from ocrtool.layout.crops import MARGIN, cut_box, cut_line
 from ocrtool.layout.detector import Detector
 from ocrtool.layout.found import FoundLine, Layout, Region
 from ocrtool.layout.orientation import Turn, page_turn, turn_image, turn_quad
@@ -32,6 +30,9 @@ from ocrtool.looks import DOUBT
 from ocrtool.options import ReadOptions
 from ocrtool.recognize import LineReader, LineResult
 from ocrtool.shine import of_this_side
+
+if TYPE_CHECKING:
+    from ocrtool.formulas import FormulaReader
 
 logger = logging.getLogger(__name__)
 
@@ -166,7 +167,7 @@ class PageReader:
         page = assemble(number, upright, layout, look.readings, assembling)
         if self.formulas is not None:
             turned = turn_image(image, turn)
-            page = with_latex(page, lambda box: part(turned, box), self.formulas)
+            page = with_latex(page, lambda box: cut_box(turned, box), self.formulas)
         page = turned_page(page, BACK[turn], *upright)
         page = replace(page, width=width, height=height, turned=turn, dpi=dpi)
         logger.info("assembled in %.0f ms", 1000 * (time.perf_counter() - start))

@@ -79,11 +79,11 @@ def read_pages(job: PageJob, options: ReadOptions) -> int:
     with outputs.opened(), console.progress("Reading", len(job.sources)) as step:
         # After the output was opened: what cannot be written need not be read.
         from ocrtool.assemble import AssembleOptions
-        from ocrtool.formulas import lazily
+        from ocrtool.formula_blocks import bundled_reader
         from ocrtool.pages import PageReader
 
         assembling = AssembleOptions(hyphens=job.hyphens, order=_ORDERS[job.layout])
-        lone, formulas = job.layout is Layout.AUTO, lazily(options)
+        lone, formulas = job.layout is Layout.AUTO, bundled_reader(options)
         reader = PageReader(options, assembling, lone_lines=lone, formulas=formulas)
         for source in job.sources:
             try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -12,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtool.assemble import AssembleOptions
-from ocrtool.convert.figures import part, with_figures
 from ocrtool.decoding import DecodeOptions
 from ocrtool.document import Block, Box, Page
-from ocrtool.formulas import FormulaReader, FormulaResult, lazily
-from ocrtool.latex.verify import verify_all
+from ocrtool.formula_blocks import bundled_reader
+from ocrtool.formulas import FormulaReader, FormulaResult
+from ocrtool.layout.crops import cut_box
 from ocrtool.layout.kinds import is_formula
 from ocrtool.options import PictureKind, ReadOptions
 from ocrtool.pages import PageReader
@@ -33,8 +32,6 @@ UNLIKE = 0.1
 """Most confidence in a formula that, drawn again, looks different."""
 MOSTLY = 0.8
 """Share of a picture's lines in one table, from which the picture is that table."""
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -100,7 +97,6 @@ class Transcriber:
         decoding: How formulas are decoded.
         renderer: Draws formulas again, to compare them with their pictures; not done without.
         figures: Whether the figures of pages are cut out.
-
     """
 
     def __init__(
@@ -124,7 +120,7 @@ class Transcriber:
     def pages(self) -> PageReader:
         """What reads tables and pages; the model that was asked for reads formulas."""
         own = self.options.model is None
-        formulas = lazily(self.options) if own else lambda: self.formulas
+        formulas = bundled_reader(self.options) if own else lambda: self.formulas
         options = replace(self.options, model=None)
         return PageReader(options, AssembleOptions(hyphens="join"), formulas=formulas)
 
@@ -186,6 +182,8 @@ class Transcriber:
         self, pictures: Sequence[Given], said: Sequence[Transcript]
     ) -> Iterator[Transcript]:
         """Take of each formula the text that looks most like its picture."""
+        from ocrtool.latex.verify import verify_all
+
         assert self.renderer is not None
         shown = [i for i, one in enumerate(said) if one.candidates]
         groups = [said[i].candidates for i in shown]
@@ -219,6 +217,8 @@ class Transcriber:
             return Transcript(given.source, given.number, "table", page.confidence, block=table)
         figures: dict[str, bytes] = {}
         if self.figures:
+            from ocrtool.convert.figures import with_figures
+
             page, figures = with_figures(page, (), lambda box, dpi: _cut(given.image, box))
         return Transcript(
             given.source, given.number, "page", page.confidence, pages=(page,), figures=figures
@@ -242,4 +242,4 @@ def windows(pictures: Iterable[Given]) -> Iterator[list[Given]]:
 
 def _cut(image: Image, box: Box) -> Image:
     pixels = image if image.ndim == 3 else np.stack([image] * 3, axis=-1)
-    return np.ascontiguousarray(part(pixels, box))
+    return np.ascontiguousarray(cut_box(pixels, box))

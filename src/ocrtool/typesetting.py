@@ -83,7 +83,7 @@ class _Typesetting:
         self.folder = folder_of(job.out)
         self.form = job.form or SUFFIXES.get(Path(job.out).suffix.lower(), LatexFormat.TEX)
         self.names = Names()
-        self.failures: list[OcrToolError] = []
+        self.failures: dict[str | InputError, OcrToolError] = {}  # the first of each input
         self.copied: list[str] = []
 
     def run(self) -> int:
@@ -98,10 +98,8 @@ class _Typesetting:
                     beside = None if job.out == STDOUT else Path(job.out)
                     transcripts = self._merged(self._transcripts(step))
                     write_texts(self._texts(transcripts, beside), self.form, write)
-                    if len(self.failures) == count == 1:
-                        raise self.failures[0]  # inside the block: no output file appears
-        if len(self.failures) == count == 1:
-            raise self.failures[0]
+                    self._raise_the_only()  # inside the block: no output file appears
+        self._raise_the_only()
         if job.copy:
             clipboard.put("\n".join(self.copied))
         if self.failures:
@@ -109,10 +107,15 @@ class _Typesetting:
             return ExitCode.FAILED
         return ExitCode.OK
 
-    def _failed(self, problem: OcrToolError) -> None:
-        self.failures.append(problem)
-        if len(self.job.sources) > 1:  # the only input's failure is the command's
+    def _failed(self, source: str | InputError, problem: OcrToolError) -> None:
+        self.failures.setdefault(source, problem)
+        if len(self.job.sources) > 1:
             console.error(str(problem))
+
+    def _raise_the_only(self) -> None:
+        """Let the failure of the only input be the command's."""
+        if self.failures and len(self.job.sources) == 1:
+            raise next(iter(self.failures.values()))
 
     def _transcripts(self, step: Callable[[int], None]) -> Iterator[Transcript]:
         transcriber = self._transcriber()
@@ -156,7 +159,7 @@ class _Typesetting:
                 for image in open_pages(content_of(source), self.job.selection):
                     yield Given(source, image.picture.pixels, image.number, image.dpi)
             except (InputError, EncryptedError) as problem:
-                self._failed(problem)
+                self._failed(source, problem)
             step(1)
 
     def _merged(self, transcripts: Iterable[Transcript]) -> Iterator[Transcript]:
@@ -184,7 +187,7 @@ class _Typesetting:
             try:
                 text = TEXTS[self.form](said, self.job.wrap, images)
             except InputError as problem:
-                self._failed(problem)
+                self._failed(said.source, problem)
                 continue
             self.copied.append(text)
             yield text
@@ -205,9 +208,8 @@ class _Typesetting:
         suffix = ENDINGS.get(self.form, f".{self.form}")
         for source, group in itertools.groupby(transcripts, lambda said: said.source):
             path = self.folder / (self.names.of(source) + suffix)
-            before = len(self.failures)
             texts = list(self._texts(self._merged(group), path))
-            if not texts and len(self.failures) > before:
+            if not texts and source in self.failures:
                 continue
             with console.output(str(path), self.job.overwrite) as write:
                 write_texts(texts, self.form, write)

@@ -208,3 +208,15 @@ def test_pages_of_one_input_are_one_document(run_cli: Run, page: Path, tmp_path:
     assert len(re.findall("A harbour of old", done.out)) == 2
     records = run_cli("latex", path, "-f", "jsonl", "--pages", "2").out.splitlines()
     assert [json.loads(record)["page"] for record in records] == [2]
+
+
+def test_an_input_fails_once_however_many_pages_do(
+    run_cli: Run, table: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "two.tiff"
+    image = Image.open(table)
+    image.save(path, save_all=True, append_images=[image])
+    alone = run_cli("latex", path, "-k", "table", "-f", "mathml")
+    assert (alone.code, alone.out) == (4, "") and "is a table" in alone.err
+    both = run_cli("latex", path, table, "-k", "table", "-f", "mathml")
+    assert both.code == 1 and "0 read, 2 failed" in both.err

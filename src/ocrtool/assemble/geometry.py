@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.document import Box, Point, Quad
+from ocrtool.document import Box, Line, Point, Quad
 from ocrtool.layout.found import Rule
 
 MOST_SKEW = 10.0
@@ -79,6 +79,12 @@ def skew(corners: NDArray[np.float64]) -> float:
     order = np.argsort(angles[near])
     weights = np.cumsum(lengths[near][order])
     return float(angles[near][order][np.searchsorted(weights, weights[-1] / 2)])
+
+
+def usual_height(lines: Sequence[Line]) -> float:
+    """Return the height of most upright lines, in pixels; 0 where there are none."""
+    heights = sorted(line.quad[3][1] - line.quad[0][1] for line in lines)
+    return heights[len(heights) // 2] if heights else 0.0
 
 
 def part_of(quad: Quad, start: float, end: float) -> Quad:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ocrtool.assemble.geometry import usual_height
 from ocrtool.assemble.grid import Bit, bit_rows, bits_of, most_whites
 from ocrtool.assemble.lattice import BARE, Frame, Grid, Stroke
 from ocrtool.assemble.paragraphs import CAPTION
@@ -93,9 +94,7 @@ def with_rules(block: Block, rules: Sequence[Rule]) -> Block:
     """
     if block.kind != "table" or not block.cells:
         return block
-    heights = sorted(line.quad[3][1] - line.quad[0][1] for line in block.lines)
-    near = heights[len(heights) // 2] if heights else 0.0
-    box, slack = block.box, 1.5 * near
+    box, slack = block.box, 1.5 * usual_height(block.lines)
     # Rules reach beyond the text: level ones on both sides, and the outer upright ones to them.
     level = [
         rule for rule in map(_box, (r for r in rules if r.level))

@@ -11,27 +11,25 @@ from ocrtool.commands.shared import (
     ColorChoice,
     Device,
     Engine,
+    FromClipboard,
+    Inputs,
     NoProgress,
+    Out,
+    Overwrite,
+    Pages,
     Quiet,
     Recursive,
     Threads,
     Verbose,
+    given,
     talk,
 )
 from ocrtool.console import Color
-from ocrtool.errors import UsageError
 from ocrtool.options import EngineName, LatexFormat, PictureKind, ReadOptions, Wrap
 
 
 def latex(
-    inputs: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="INPUT",
-            show_default=False,
-            help="Images, PDFs, folders, patterns, or - for standard input.",
-        ),
-    ] = None,
+    inputs: Inputs = None,
     kind: Annotated[
         PictureKind, typer.Option("--kind", "-k", help="What a picture holds.")
     ] = PictureKind.AUTO,
@@ -48,24 +46,9 @@ def latex(
     wrap: Annotated[
         Wrap, typer.Option("--wrap", "-w", help="What is put round a formula.")
     ] = Wrap.NONE,
-    out: Annotated[
-        str,
-        typer.Option(
-            "--output", "-o", metavar="OUT", help="File, or FOLDER/ for a file each; - is stdout."
-        ),
-    ] = "-",
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", show_default=False, help="Replace what exists.")
-    ] = False,
-    pages: Annotated[
-        str | None,
-        typer.Option(
-            "--pages",
-            metavar="1,3-5,8-end",
-            show_default=False,
-            help="Pages of PDFs and TIFFs; default all.",
-        ),
-    ] = None,
+    out: Out = "-",
+    overwrite: Overwrite = False,
+    pages: Pages = None,
     beam: Annotated[
         int,
         typer.Option(
@@ -87,10 +70,7 @@ def latex(
         ),
     ] = False,
     recursive: Recursive = False,
-    from_clipboard: Annotated[
-        bool,
-        typer.Option("--clipboard", show_default=False, help="Read the image on the clipboard."),
-    ] = False,
+    from_clipboard: FromClipboard = False,
     copy: Annotated[
         bool,
         typer.Option("--copy", show_default=False, help="Also leave the LaTeX on the clipboard."),
@@ -131,16 +111,13 @@ def latex(
     """
     console.begin(talk(verbose, quiet, color, no_progress))
     options = ReadOptions(model=model, engine=engine, device=device, threads=threads)
-    from ocrtool.clipboard import SOURCE
     from ocrtool.selection import PageSelection
     from ocrtool.sources import expand
     from ocrtool.typesetting import LatexJob, typeset
 
-    given = [*(inputs or []), *[SOURCE] * from_clipboard]
-    if not given:
-        raise UsageError("nothing to read", "name images, or give --clipboard; see --help")
+    sources = given(inputs, from_clipboard)
     job = LatexJob(
-        sources=tuple(dict.fromkeys(expand(given, recursive, documents=True))),
+        sources=tuple(dict.fromkeys(expand(sources, recursive, documents=True))),
         kind=kind,
         form=form,
         wrap=wrap,

@@ -13,12 +13,18 @@ from ocrtool.commands.shared import (
     ColorChoice,
     Device,
     Engine,
+    FromClipboard,
+    Inputs,
     Model,
     NoProgress,
+    Out,
+    Overwrite,
+    Pages,
     Quiet,
     Recursive,
     Threads,
     Verbose,
+    given,
     talk,
 )
 from ocrtool.console import Color
@@ -33,14 +39,7 @@ if TYPE_CHECKING:
 
 
 def read(
-    inputs: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="INPUT",
-            show_default=False,
-            help="Images, PDFs, folders, patterns, or - for standard input.",
-        ),
-    ] = None,
+    inputs: Inputs = None,
     layout: Annotated[
         Layout,
         typer.Option(
@@ -58,24 +57,9 @@ def read(
             help="Output format, repeatable; without it the suffix of OUT decides, else txt.",
         ),
     ] = None,
-    out: Annotated[
-        str,
-        typer.Option(
-            "--output", "-o", metavar="OUT", help="File, or FOLDER/ for a file each; - is stdout."
-        ),
-    ] = "-",
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", show_default=False, help="Replace what exists.")
-    ] = False,
-    pages: Annotated[
-        str | None,
-        typer.Option(
-            "--pages",
-            metavar="1,3-5,8-end",
-            show_default=False,
-            help="Pages of PDFs and TIFFs; default all.",
-        ),
-    ] = None,
+    out: Out = "-",
+    overwrite: Overwrite = False,
+    pages: Pages = None,
     hyphens: Annotated[
         HyphenChoice,
         typer.Option(
@@ -92,10 +76,7 @@ def read(
         ),
     ] = None,
     recursive: Recursive = False,
-    from_clipboard: Annotated[
-        bool,
-        typer.Option("--clipboard", show_default=False, help="Read the image on the clipboard."),
-    ] = False,
+    from_clipboard: FromClipboard = False,
     copy: Annotated[
         bool,
         typer.Option("--copy", show_default=False, help="Also leave the text on the clipboard."),
@@ -140,23 +121,20 @@ def read(
         threads=threads,
         min_confidence=min_confidence,
     )
-    from ocrtool.clipboard import SOURCE
     from ocrtool.sources import expand
 
-    given = [*(inputs or []), *[SOURCE] * from_clipboard]
-    if not given:
-        raise UsageError("nothing to read", "name images, or give --clipboard; see --help")
+    sources = given(inputs, from_clipboard)
     if layout is Layout.LINE:
         for name, value in (("--pages", pages), ("--overlay", overlay)):
             if value is not None:
                 raise UsageError(f"{name} is of no use for single lines", "leave out --layout line")
-        sources = list(expand(given, recursive))
-        return _read_lines(sources, options, forms or [], out, overwrite, copy)
+        lines = list(expand(sources, recursive))
+        return _read_lines(lines, options, forms or [], out, overwrite, copy)
     from ocrtool.reading import PageJob, read_pages
     from ocrtool.selection import PageSelection
 
     job = PageJob(
-        sources=tuple(expand(given, recursive, documents=True)),
+        sources=tuple(expand(sources, recursive, documents=True)),
         forms=tuple(forms or ()),
         out=out,
         overwrite=overwrite,

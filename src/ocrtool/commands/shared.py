@@ -11,6 +11,36 @@ from ocrtool.console import Color, Talk
 from ocrtool.errors import UsageError
 from ocrtool.options import EngineName
 
+Inputs = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="INPUT",
+        show_default=False,
+        help="Images, PDFs, folders, patterns, or - for standard input.",
+    ),
+]
+Out = Annotated[
+    str,
+    typer.Option(
+        "--output", "-o", metavar="OUT", help="File, or FOLDER/ for a file each; - is stdout."
+    ),
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", show_default=False, help="Replace what exists.")
+]
+Pages = Annotated[
+    str | None,
+    typer.Option(
+        "--pages",
+        metavar="1,3-5,8-end",
+        show_default=False,
+        help="Pages of PDFs and TIFFs; default all.",
+    ),
+]
+FromClipboard = Annotated[
+    bool,
+    typer.Option("--clipboard", show_default=False, help="Read the image on the clipboard."),
+]
 Verbose = Annotated[
     int,
     typer.Option(
@@ -85,6 +115,16 @@ def talk(verbose: int, quiet: bool, color: Color, no_progress: bool) -> Talk:
     if quiet and verbose:
         raise UsageError("--quiet and --verbose contradict each other")
     return Talk(-1 if quiet else verbose, color, not no_progress)
+
+
+def given(inputs: list[str] | None, from_clipboard: bool) -> list[str]:
+    """Return the inputs that a command was given, the clipboard last."""
+    from ocrtool.clipboard import SOURCE
+
+    sources = [*(inputs or []), *[SOURCE] * from_clipboard]
+    if not sources:
+        raise UsageError("nothing to read", "name images, or give --clipboard; see --help")
+    return sources
 
 
 def pretty(value: Any) -> str:

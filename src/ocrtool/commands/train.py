@@ -48,7 +48,7 @@ def train(
             metavar="FILE",
             show_default=False,
             help="JSON file with any option, the network's figures too, or a bundled recipe (line,"
-            " formula); flags win over it.",
+            " formula, words); flags win over it.",
         ),
     ] = None,
     start_from: Annotated[

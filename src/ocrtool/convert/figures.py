@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -109,15 +108,3 @@ def shared(box: Box, other: Box) -> float:
     if wide <= 0 or high <= 0:
         return 0.0
     return wide * high / max(1.0, (box.x1 - box.x0) * (box.y1 - box.y0))
-
-
-def part(pixels: Pixels, box: Box) -> Pixels:
-    """Return a part of a picture.
-
-    Args:
-        pixels: (H, W, 3).
-        box: In its pixels.
-    """
-    rows = slice(math.floor(box.y0), max(math.ceil(box.y1), math.floor(box.y0) + 1))
-    columns = slice(math.floor(box.x0), max(math.ceil(box.x1), math.floor(box.x0) + 1))
-    return pixels[rows, columns]

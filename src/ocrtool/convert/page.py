@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ocrtool.assemble import AssembleOptions
 from ocrtool.assemble.geometry import bounds
 from ocrtool.assemble.native import assemble_native
-from ocrtool.convert.figures import part, shared, with_figures
+from ocrtool.convert.figures import shared, with_figures
 from ocrtool.convert.learning import meanings, worth_reading
 from ocrtool.convert.options import FormulaChoice, OcrChoice, PageOptions
 from ocrtool.convert.result import PageResult, Route
@@ -29,9 +29,8 @@ from ocrtool.convert.route import (
 )
 from ocrtool.convert.turning import upright
 from ocrtool.document import Block, Box, Line, Page, Quad
-from ocrtool.formula_blocks import with_latex
-from ocrtool.formulas import lazily
-from ocrtool.layout.crops import cut_line
+from ocrtool.formula_blocks import bundled_reader, with_latex
+from ocrtool.layout.crops import cut_box, cut_line
 from ocrtool.layout.found import Region
 from ocrtool.pdf.file import POINTS, PdfFile
 from ocrtool.pdf.glyphs import UNKNOWN
@@ -75,7 +74,7 @@ class PageConverter:
         self.assembling = AssembleOptions(hyphens=self.options.hyphens.value)
         latex = self.options.formulas is FormulaChoice.LATEX
         seen = latex and self.options.ocr is not OcrChoice.NEVER
-        self.formulas = lazily(self.options.reading) if seen else None
+        self.formulas = bundled_reader(self.options.reading) if seen else None
         self._reader: PageReader | None = None
 
     @property
@@ -251,7 +250,7 @@ class _Conversion:
             min(float(width), area.x1 + margin),
             min(float(height), area.y1 + margin),
         )
-        page = self.converter.reader.read(np.ascontiguousarray(part(pixels, box)), 1, self.dpi)
+        page = self.converter.reader.read(np.ascontiguousarray(cut_box(pixels, box)), 1, self.dpi)
         own = [bounds([word.quad]) for line in kept for word in line.words]
         lines = [
             moved

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from ocrtool.errors import MissingDependencyError
 from ocrtool.latex.mathml import to_mathml
 from ocrtool.latex.normal import normal
+from ocrtool.latex.stretch import stretched
 from ocrtool.latex.symbols import LARGE, NAMED
 from ocrtool.latex.tokens import LatexError, detokenize
 
@@ -29,13 +30,8 @@ Grey = NDArray[np.uint8]
 
 EM = 30.0
 """Type size of the pictures in pixels: small letters are 13 high."""
-_CLOSED_BY = {"(": ")", "[": "]", r"\{": r"\}", r"\langle": r"\rangle", r"\lfloor": r"\rfloor",
-              r"\lceil": r"\rceil"}  # fmt: skip
-_CLOSING = frozenset(_CLOSED_BY.values())
 _TALL = LARGE | NAMED | {r"\frac", r"\binom", r"\operatorname*"}
 """What is set otherwise within a paragraph."""
-_NO_BRACKET_AFTER = frozenset((r"\left", r"\right", r"\sqrt", r"\xrightarrow", r"\xleftarrow"))
-
 logger = logging.getLogger(__name__)
 
 
@@ -136,31 +132,10 @@ def _looks(tokens: Sequence[str]) -> list[tuple[str, bool]]:
     """LaTeX of each look, and whether it is set as within a paragraph."""
     if not tokens:
         return []
-    plain, grown = detokenize(tokens), detokenize(_grown(tokens))
+    plain, grown = detokenize(tokens), detokenize(stretched(tokens, everywhere=True))
     texts = [plain] if plain == grown else [plain, grown]
     inline = (False, True) if _TALL & set(tokens) else (False,)
     return [(text, small) for small in inline for text in texts]
-
-
-def _grown(tokens: Sequence[str]) -> list[str]:
-    r"""Put `\left` and `\right` before brackets that belong together."""
-    before = [""] * len(tokens)
-    opened: list[list[int]] = [[]]  # in each group
-    for at, token in enumerate(tokens):
-        if token == "{" or token.startswith(r"\begin{"):
-            opened.append([])
-        elif token == "}" or token.startswith(r"\end{"):
-            opened.pop()
-        elif token in ("&", r"\\", r"\atop"):
-            opened[-1].clear()
-        elif token in _CLOSED_BY:
-            fixed = at and tokens[at - 1] in _NO_BRACKET_AFTER
-            opened[-1].append(-1 if fixed else at)
-        elif token in _CLOSING and opened[-1] and tokens[at - 1] != r"\right":
-            start = opened[-1].pop()
-            if start >= 0:
-                before[start], before[at] = r"\left", r"\right"
-    return [part for pair in zip(before, tokens, strict=True) for part in pair if part]
 
 
 def _by_tex(texts: Sequence[Sequence[tuple[str, bool]]]) -> list[list[Grey]]:

@@ -16,7 +16,7 @@ _CLOSING = frozenset({")", "]", r"\}", *names(r"\rangle \rfloor \rceil")})
 _TALL = LARGE | names(r"\frac \binom \atop \substack \overset \underset \overbrace \underbrace")
 
 
-def stretched(tokens: Sequence[str]) -> list[str]:
+def stretched(tokens: Sequence[str], everywhere: bool = False) -> list[str]:
     r"""Put `\left` and `\right` before brackets round what is taller than a line.
 
     Brackets are matched within a group, a cell or an argument. The sign `|` opens as well as
@@ -24,9 +24,10 @@ def stretched(tokens: Sequence[str]) -> list[str]:
 
     Args:
         tokens: A normal form, as of `ocrtool.latex.normal`.
+        everywhere: Whether brackets round all else get them, too.
 
     Returns:
-        LaTeX tokens whose normal form are the given ones.
+        LaTeX tokens whose normal form are the given ones; if everywhere, tokens that look the same.
     """
     levels = [_Level()]
     grown: dict[int, str] = {}
@@ -55,7 +56,7 @@ def stretched(tokens: Sequence[str]) -> list[str]:
             level.tall = False
         elif token in _CLOSING and level.open:
             start, tall = level.open.pop()
-            if level.tall and not _lone_grid(tokens[start + 1 : i]):
+            if everywhere or (level.tall and not _lone_grid(tokens[start + 1 : i])):
                 grown[start], grown[i] = r"\left", r"\right"
             level.tall |= tall
         before = token

@@ -1,10 +1,14 @@
-"""Pictures of single lines, cut out of a page and turned to read upright."""
+"""Parts of a page's picture: single lines, turned to read upright, and upright boxes."""
 
 from __future__ import annotations
+
+import math
 
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from ocrtool.document import Box
 
 MARGIN = 0.12
 """Share of a line's height that is added on every side: boxes are tight and may be a little off."""
@@ -39,6 +43,18 @@ def cut_line(
             if straight is not None:
                 return np.ascontiguousarray(np.rot90(straight, quarter))
     return _warp(image, corners)
+
+
+def cut_box(image: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
+    """Return a part of a picture, as a view of it.
+
+    Args:
+        image: (H, W) or (H, W, 3).
+        box: In its pixels; at least a pixel is returned each way.
+    """
+    rows = slice(math.floor(box.y0), max(math.ceil(box.y1), math.floor(box.y0) + 1))
+    columns = slice(math.floor(box.x0), max(math.ceil(box.x1), math.floor(box.x0) + 1))
+    return image[rows, columns]
 
 
 def _slice(image: NDArray[np.uint8], corners: NDArray[np.float32]) -> NDArray[np.uint8] | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
@@ -297,7 +298,7 @@ def _without_signs(pieces: Sequence[Piece], name: Attribute) -> list[Piece]:
     return result
 
 
-class Inline:
+class Inline(ABC):
     """Writes runs in a form, one way of setting inside the other; forms say how.
 
     The way that reaches furthest is the outermost.
@@ -307,10 +308,11 @@ class Inline:
         """Return runs, white space at their ends left out."""
         return self._write(settled(runs.strip()), frozenset())
 
+    @abstractmethod
     def text(self, text: str) -> str:
         """Return plain text so that it is shown as it is."""
-        raise NotImplementedError
 
+    @abstractmethod
     def wrap(self, name: Attribute, style: Style, inner: str, before: str, after: str) -> str:
         """Return what is set in a way.
 
@@ -322,7 +324,6 @@ class Inline:
             before: What is written right before it, from the last white space on.
             after: The character behind it, as the text has it; empty at the end.
         """
-        raise NotImplementedError
 
     def page(self, number: int) -> str:
         """Return the sign that a page begins here."""
