@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -46,6 +47,20 @@ Grey = NDArray[np.uint8]
 Pixels = NDArray[np.float32]
 
 
+class Canonical(NamedTuple):
+    """A prepared picture, and how it came from the one that was given.
+
+    Attributes:
+        pixels: (1, H', W'), as of `formula_pixels`.
+        scale: Of its width and height, as shares.
+        offset: Where the given picture's top left corner came to lie, x and y in its pixels.
+    """
+
+    pixels: Pixels
+    scale: tuple[float, float]
+    offset: tuple[float, float]
+
+
 def formula_pixels(image: NDArray[np.uint8], height: int, width: int) -> Pixels:
     """Prepare the picture of one formula.
 
@@ -62,10 +77,16 @@ def formula_pixels(image: NDArray[np.uint8], height: int, width: int) -> Pixels:
     Raises:
         ValueError: The array is not such an image, or has no pixels.
     """
+    return canonical(image, height, width).pixels
+
+
+def canonical(image: NDArray[np.uint8], height: int, width: int) -> Canonical:
+    """Prepare the picture of one formula, as `formula_pixels` does, and say what was done to it."""
     ink = even_ink(image)
     box = None if ink is None else _Box.around(ink)
     if ink is None or box is None:
-        return np.full((1, *FORMULA_CELL), PAPER_VALUE, np.float32)
+        blank = np.full((1, *FORMULA_CELL), PAPER_VALUE, np.float32)
+        return Canonical(blank, (1.0, 1.0), (0.0, 0.0))
     scale, drawn, grain = 1.0, ink[box.rows, box.columns], _grain(ink)
     for _ in range(ROUNDS):
         wanted = min(
@@ -78,7 +99,11 @@ def formula_pixels(image: NDArray[np.uint8], height: int, width: int) -> Pixels:
         drawn, grain = _scaled(ink, box, scale), SMALL_GRAIN
         if change < CLOSE:
             break
-    return _framed(drawn, height, width)
+    pixels, top = _framed(drawn, height, width)
+    across, down = drawn.shape[1] / box.width, drawn.shape[0] / box.height
+    offset = MARGIN - across * box.left, top - down * box.top
+    shrunk = ink.shape[1] / image.shape[1]
+    return Canonical(pixels, (across * shrunk, down * shrunk), offset)
 
 
 def collate_formulas(pictures: Sequence[Pixels]) -> tuple[Pixels, NDArray[np.int64]]:
@@ -240,8 +265,8 @@ def _scaled(ink: Grey, box: _Box, scale: float) -> Grey:
     return np.asarray(cv2.resize(ink[box.rows, box.columns], size, interpolation=method), np.uint8)
 
 
-def _framed(drawn: Grey, height: int, width: int) -> Pixels:
-    """Put ink on paper whose sides are whole cells."""
+def _framed(drawn: Grey, height: int, width: int) -> tuple[Pixels, int]:
+    """Put ink on paper whose sides are whole cells; return the row that it begins in, too."""
     down, across = FORMULA_CELL
     tall = min(height, -(-(drawn.shape[0] + 2 * MARGIN) // down) * down)
     wide = min(width, -(-(drawn.shape[1] + 2 * MARGIN) // across) * across)
@@ -249,7 +274,7 @@ def _framed(drawn: Grey, height: int, width: int) -> Pixels:
     top = (tall - drawn.shape[0]) // 2
     values = drawn.astype(np.float32) * np.float32((INK_VALUE - PAPER_VALUE) / 255)
     pixels[0, top : top + drawn.shape[0], MARGIN : MARGIN + drawn.shape[1]] += values
-    return pixels
+    return pixels, top
 
 
 # --------------------------------------------------------------------------- the size of letters

@@ -86,7 +86,7 @@ def test_image_prompt_and_text_are_one_sequence() -> None:
         x = torch.cat((encoding.memory[row, :count], text))[None]
         angles = rotary(x.shape[1], decoder.d_head)
         for block in decoder.blocks:
-            x, _, _ = block(x, angles, None, None)
+            x, *_ = block(x, angles, None, None)
         scores = decoder.norm(x)[0, -6:] @ decoder.embed.weight.T
         torch.testing.assert_close(scores, logits[row], rtol=1e-4, atol=1e-4)
 

@@ -94,10 +94,10 @@ def test_a_llama_writes_the_same(changes: dict[str, Any]) -> None:
         # No image: the prompt is all of the prefix.
         nothing = ours.cross(torch.zeros(2, 0, 36), torch.zeros(2, dtype=torch.int64))
         both = torch.cat((torch.tensor([[7, 3, 9]] * 2), tokens), dim=1)
-        found, keys, _ = ours(tokens, nothing)
+        found, keys, *_ = ours(tokens, nothing)
         torch.testing.assert_close(found, theirs(both).logits[:, 3:], rtol=1e-4, atol=1e-4)
         bare = replace_prompt(ours, ())
-        found, _, _ = bare(tokens, bare.cross(torch.zeros(2, 0, 36), nothing.lengths - 3))
+        found, *_ = bare(tokens, bare.cross(torch.zeros(2, 0, 36), nothing.lengths - 3))
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
     assert keys.shape == (2, 2, config.n_kv_head, 11, 4)
 
@@ -116,7 +116,7 @@ def test_an_image_before_the_prompt_is_what_embeddings_are() -> None:
     memory, tokens = torch.randn(2, 6, 36), torch.randint(0, 50, (2, 5))
     lengths = torch.tensor([6, 4])
     with torch.no_grad():
-        found, _, _ = ours(tokens, ours.cross(memory, lengths))
+        found, *_ = ours(tokens, ours.cross(memory, lengths))
         for row, count in enumerate(lengths.tolist()):
             ids = torch.cat((torch.tensor([7, 3]), tokens[row]))
             x = torch.cat((memory[row, :count], theirs.get_input_embeddings()(ids)))

@@ -142,7 +142,7 @@ def test_a_formula_that_tex_rejects_does_not_move_the_others() -> None:
     for text, picture in zip(good, alone, strict=True):
         seen = left.pop(text)
         assert seen is not None and picture is not None
-        assert np.array_equal(seen, picture), text
+        assert np.array_equal(seen.image, picture.image), text
     assert all(picture is None for picture in left.values())
 
 

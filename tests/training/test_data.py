@@ -17,6 +17,7 @@ from ocrtool.training.data import (
     HeldSource,
     PoolDataset,
     Preparation,
+    Ready,
     Row,
     RowSource,
     Sample,
@@ -177,8 +178,13 @@ def test_text_that_does_not_fit_is_left_out_of_pools() -> None:
 
 def test_tokens_and_targets() -> None:
     fit = preparation("abc")
-    pixels = [np.ones((1, 32, 40), np.float32), np.ones((1, 32, 24), np.float32)]
-    batch = fit.collate(pixels, ["abc", "b"])
+    nowhere = np.zeros(0, np.int64)
+    batch = fit.collate(
+        [
+            Ready(np.ones((1, 32, 40), np.float32), "abc", nowhere),
+            Ready(np.ones((1, 32, 24), np.float32), "b", nowhere),
+        ]
+    )
     assert batch.tokens.tolist() == [[BOS, 4, 5, 6], [BOS, 5, PAD, PAD]]
     assert batch.targets.tolist() == [[4, 5, 6, EOS], [5, EOS, PAD, PAD]]
     assert batch.lengths.tolist() == [3, 1]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,12 +16,19 @@ from interrupted import cut_short
 from ocrtool.engines.base import read_facts
 from ocrtool.errors import InputError, UsageError
 from ocrtool.latex import normal
+from ocrtool.models.ocr import OcrModel
 from ocrtool.models.presets import FORMULA
 from ocrtool.synth.formula_shards import Drawn, write_shard
-from ocrtool.training import make_options, run
+from ocrtool.training import checkpoint, make_options, run
 from ocrtool.training.config import TrainOptions
-from ocrtool.training.data import FORMULA_POOL, PoolDataset, Preparation
+from ocrtool.training.data import (
+    FORMULA_POOL,
+    PoolDataset,
+    Preparation,
+    validation_batches,
+)
 from ocrtool.training.distributed import Group
+from ocrtool.training.evaluation import guidance_of, to_device
 from ocrtool.training.metrics import rates
 from ocrtool.training.prepare import prepare
 from ocrtool.vocabulary import Vocabulary
@@ -124,6 +132,44 @@ def test_the_curriculum_limits_texts(shards: Path, tmp_path: Path, small_options
         assert size == 0 and max(lengths) <= longest
     drawn = {data.validation.draw(i).text for i in range(data.validation_size)}
     assert not drawn & {source.draw(i).text for i in range(40)}  # files of their own
+
+
+def test_guidance_teaches_where_to_look(tmp_path: Path, small_options: Options) -> None:
+    """The decoder's first heads look at the sign that comes next, and nearly nowhere else."""
+    folders = [tmp_path / "train", tmp_path / "held"]
+    for folder in folders:
+        folder.mkdir()
+        shutil.copy(Path(__file__).parents[1] / "synth" / "formulas.npz", folder)
+    surprise = {}
+    for guidance in (0.0, 1.0):
+        options = small_options(
+            "formula",
+            synth="formulas",
+            formulas=(folders[0],),
+            validation=folders[1],
+            validation_size=2,
+            out=tmp_path / f"{guidance}",
+            steps=60,
+            learning_rate=5e-3,
+            dropout=0.0,
+            token_noise=0.0,
+            ema=0.0,
+            guidance=guidance,
+        )
+        trained = checkpoint.load(run(options).last)
+        model = OcrModel(trained.config)
+        model.load_state_dict(trained.weights)
+        data, _ = prepare(options, None, Group())
+        source, size = data.upto(0)
+        (batch, _), *_ = validation_batches(source, size or 4, data.preparation, 4)
+        tensors = to_device(batch, torch.device("cpu"))
+        assert (tensors.places >= 0).sum() > 20
+        with torch.no_grad():
+            looks = model(tensors.pixels, tensors.tokens, tensors.sizes, looking=True).looks
+        assert looks.exp().sum(-1).allclose(torch.ones(()))
+        total = guidance_of(looks, tensors.places)
+        surprise[guidance] = float(total / (tensors.places >= 0).sum())
+    assert surprise[1.0] < 0.6 * surprise[0.0]
 
 
 def test_batches_hold_pictures_of_like_size(

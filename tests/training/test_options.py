@@ -155,7 +155,11 @@ def test_rates() -> None:
     assert found.exact == pytest.approx(1 / 3)
 
 
-def test_a_bundled_recipe_is_named_without_a_path() -> None:
+def test_a_bundled_recipe_is_named_without_a_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("line").mkdir()  # a folder of that name, such as that of a run, does not hide it
     options = make_options({"steps": 5}, Path("line"))
     assert (options.network, options.synth, options.steps) == ("line", "lines", 5)
     with pytest.raises(InputError, match="no-such-recipe"):

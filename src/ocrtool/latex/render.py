@@ -151,8 +151,8 @@ def _by_tex(texts: Sequence[Sequence[tuple[str, bool]]]) -> list[list[Grey]]:
         kept: list[Grey] = []
         for text in group:
             picture = drawn[text]
-            if picture is not None and not any(np.array_equal(picture, one) for one in kept):
-                kept.append(picture)
+            if picture is not None and not any(np.array_equal(picture.image, one) for one in kept):
+                kept.append(picture.image)
         found.append(kept)
     return found
 

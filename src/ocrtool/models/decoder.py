@@ -57,6 +57,23 @@ class Past(NamedTuple):
     lengths: Tensor
 
 
+class DecoderOutput(NamedTuple):
+    """What the decoder makes of new tokens.
+
+    Attributes:
+        logits: (B, T, V), scores of what follows each token.
+        keys: (n_layer, B, G, T, D), new ones, rotated to their positions.
+        values: (n_layer, B, G, T, D), new ones.
+        looks: (n_layer, B, T, N), log-probabilities by which the first heads of the cross-attention
+            attend to image tokens; None where not asked for, or where there is only a prefix.
+    """
+
+    logits: Tensor
+    keys: Tensor
+    values: Tensor
+    looks: Tensor | None
+
+
 class DecoderBlock(nn.Module):
     """Causal self-attention, cross-attention, MLP, each on its own RMSNorm and residual.
 
@@ -84,16 +101,24 @@ class DecoderBlock(nn.Module):
         past: tuple[Tensor, Tensor] | None,
         image: tuple[Tensor, Tensor] | None = None,
         image_mask: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Map (B, T, d_model) to the same shape; return the new keys and values too."""
+        looking: bool = False,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """Map (B, T, d_model) to the same shape; return the new keys and values too.
+
+        Last comes, if ``looking``, where the first head of the cross-attention looks.
+        """
         mixed, keys, values = self.self_attention(
             self.self_norm(x), angles, mask=mask, causal=mask is None, past=past
         )
         x = x + self.dropout(mixed)
+        looks = None
         if image is not None:
-            x = x + self.dropout(self.cross_attention(self.cross_norm(x), *image, image_mask))
+            asking = self.cross_norm(x)
+            x = x + self.dropout(self.cross_attention(asking, *image, image_mask))
+            if looking:
+                looks = self.cross_attention.looks(asking, image[0], image_mask)
         x = x + self.dropout(self.mlp(self.mlp_norm(x)))
-        return x, keys, values
+        return x, keys, values, looks
 
 
 class TextDecoder(nn.Module):
@@ -150,12 +175,16 @@ class TextDecoder(nn.Module):
         sources = torch.where(beyond < len(self.prompt), sources, 0)
         x = x.gather(1, sources[..., None].expand_as(x))
         angles = rotary_angles(slot[None], self.d_head, self.rope_theta)
-        _, keys, values = self._through(self.dropout(x), angles, None, None, None, None)
+        _, keys, values, _ = self._through(self.dropout(x), angles, None, None, None, None)
         return CrossCache(keys, values, lengths + len(self.prompt))
 
     def forward(
-        self, tokens: Tensor, cross: CrossCache, past: Past | None = None
-    ) -> tuple[Tensor, Tensor, Tensor]:
+        self,
+        tokens: Tensor,
+        cross: CrossCache,
+        past: Past | None = None,
+        looking: bool = False,
+    ) -> DecoderOutput:
         """Read ``tokens`` behind ``past`` and score what follows each of them.
 
         Token t of row b stands at position ``past.lengths[b] + t``, behind a prefix so much
@@ -167,9 +196,7 @@ class TextDecoder(nn.Module):
             tokens: (B, T) int64.
             cross: the image, from ``cross``.
             past: earlier keys and values; None is the same as P = 0, with a faster kernel.
-
-        Returns:
-            Logits (B, T, V), and new keys and values (n_layer, B, G, T, D).
+            looking: tell where each token looks.
         """
         step = torch.arange(tokens.shape[1], device=tokens.device)
         positions = step[None]
@@ -190,17 +217,19 @@ class TextDecoder(nn.Module):
                     torch.cat((cross.values, past.values.to(dtype)), dim=3),
                 )
             mask = _behind(torch.cat(seen, dim=-1), step, dtype)
-            x, keys, values = self._through(x, angles, mask, earlier, None, None)
+            x, keys, values, looks = self._through(x, angles, mask, earlier, None, None)
         else:
             mask = None
             if past is not None:
                 mask = _behind(_valid(past.keys, past.lengths), step, past.keys.dtype)
             image_mask = additive_mask(_valid(cross.keys, cross.lengths)[:, None, None], dtype)
             image = cross.keys, cross.values
-            x, keys, values = self._through(x, angles, mask, past, image, image_mask)
+            x, keys, values, looks = self._through(
+                x, angles, mask, past, image, image_mask, looking
+            )
         x = self.norm(x)
         logits = F.linear(x, self.embed.weight) if self.head is None else self.head(x)
-        return logits, keys, values
+        return DecoderOutput(logits, keys, values, looks)
 
     def _through(
         self,
@@ -210,16 +239,20 @@ class TextDecoder(nn.Module):
         past: tuple[Tensor, Tensor] | Past | None,
         image: tuple[Tensor, Tensor] | None,
         image_mask: Tensor | None,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Take (B, T, d_model) through all blocks; return it, and the new keys and values."""
-        new_keys, new_values = [], []
+        looking: bool = False,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """Take (B, T, d_model) through all blocks; return it, new keys and values, and looks."""
+        new_keys, new_values, all_looks = [], [], []
         for i, block in enumerate(self.blocks):
             earlier = None if past is None else (past[0][i], past[1][i])
             looked = None if image is None else (image[0][i], image[1][i])
-            x, keys, values = block(x, angles, mask, earlier, looked, image_mask)
+            x, keys, values, looks = block(x, angles, mask, earlier, looked, image_mask, looking)
             new_keys.append(keys)
             new_values.append(values)
-        return x, torch.stack(new_keys), torch.stack(new_values)
+            if looks is not None:
+                all_looks.append(looks)
+        stacked = torch.stack(all_looks) if all_looks else None
+        return x, torch.stack(new_keys), torch.stack(new_values), stacked
 
 
 def _valid(entries: Tensor, lengths: Tensor) -> Tensor:

@@ -217,6 +217,15 @@ class CrossAttention(nn.Module):
         keys, values = heads.split((self.n_kv_head, self.n_kv_head), dim=1)
         return keys, values
 
+    def looks(self, x: Tensor, keys: Tensor, mask: Tensor | None) -> Tensor:
+        """Return where the first head looks: log-probabilities (B, T, N) of the image tokens."""
+        queries = F.linear(x, self.q.weight[: self.d_head])
+        scores = queries @ keys[:, 0].mT * self.d_head**-0.5
+        if mask is not None:
+            scores = scores + mask[:, 0]
+        looks: Tensor = scores.float().log_softmax(-1)
+        return looks
+
     def forward(self, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
         """Attend from ``x`` (B, T, d_model) to the image; ``mask`` as in ``attend``."""
         queries = self.q(x).unflatten(-1, (-1, self.d_head)).transpose(1, 2)

@@ -47,11 +47,14 @@ class Output(NamedTuple):
         logits: (B, T, V), scores of the token after each input token.
         ctc_logits: (B, N * frames, V), or None without a CTC head.
         frames: (B,) int64, valid CTC frames of each row.
+        looks: (n_layer, B, T, N), log-probabilities by which the first heads of the decoder attend
+            to image tokens; None where not asked for.
     """
 
     logits: Tensor
     ctc_logits: Tensor | None
     frames: Tensor
+    looks: Tensor | None = None
 
 
 class OcrModel(nn.Module):
@@ -122,14 +125,16 @@ class OcrModel(nn.Module):
             Logits (B, T, V), and the new keys and values (n_layer, B, G, T, D).
         """
         past = Past(past_keys, past_values, past_lengths)
-        logits, keys, values = self.decoder(tokens, cross, past)
-        return logits, keys, values
+        output = self.decoder(tokens, cross, past)
+        return output.logits, output.keys, output.values
 
-    def forward(self, images: Tensor, tokens: Tensor, sizes: Tensor | None = None) -> Output:
+    def forward(
+        self, images: Tensor, tokens: Tensor, sizes: Tensor | None = None, looking: bool = False
+    ) -> Output:
         """Teacher forcing: score the token after each of ``tokens`` (B, T), given the images."""
         encoding = self.encode(images, sizes)
-        logits, _, _ = self.decoder(tokens, self.cross(encoding))
-        return Output(logits, encoding.ctc_logits, encoding.frames)
+        read = self.decoder(tokens, self.cross(encoding), None, looking)
+        return Output(read.logits, encoding.ctc_logits, encoding.frames, read.looks)
 
     def num_parameters(self) -> int:
         """Return the count of trainable numbers."""

@@ -7,6 +7,8 @@ A shard is an uncompressed `.npz` of about a thousand clean pictures with their 
     labels     uint8: UTF-8 text, one label a line
     tokens     int32 (n,): tokens of each label
     em         float32 (n,): type size in pixels
+    places     float32 (m, 3): where tokens stand, see `formula_places`
+    place_ends int64 (n,): where the places of each picture end
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import sys
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from numpy.typing import NDArray
 
 from ocrtool.console import atomic_write
 from ocrtool.errors import InputError
+from ocrtool.synth.formula_places import places_of
 from ocrtool.synth.formula_texts import Formula
 from ocrtool.synth.tex import FONTS, TexStyle, draw_formulas, usable
 
@@ -43,11 +46,15 @@ _GREYS = 17  # of 255: sixteen steps
 
 @dataclass(frozen=True)
 class Drawn:
-    """A clean picture (H, W) uint8, its label, and its type size in pixels."""
+    """A clean picture (H, W) uint8, its label, its type size in pixels, and where tokens stand.
+
+    `places` is (n, 3), the number of a token, and x and y in pixels.
+    """
 
     image: NDArray[np.uint8]
     label: str
     em: float
+    places: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 3), np.float32))
 
 
 def write_shard(path: Path, drawn: Sequence[Drawn]) -> None:
@@ -69,6 +76,8 @@ def write_shard(path: Path, drawn: Sequence[Drawn]) -> None:
             labels=np.frombuffer("\n".join(d.label for d in drawn).encode(), np.uint8),
             tokens=np.array([d.label.count(" ") + 1 for d in drawn], np.int32),
             em=np.array([d.em for d in drawn], np.float32),
+            places=np.concatenate([np.zeros((0, 3), np.float32), *(d.places for d in drawn)]),
+            place_ends=np.cumsum([len(d.places) for d in drawn], dtype=np.int64),
         )
 
 
@@ -112,13 +121,16 @@ class _Shard:
         self.starts = np.concatenate([[0], _load(path, "ends")])
         self.labels = _load(path, "labels").tobytes().decode().split("\n")
         self.em = _load(path, "em")
+        self.places = _load(path, "places")
+        self.first_places = np.concatenate([[0], _load(path, "place_ends")])
 
     def get(self, item: int) -> Drawn:
         part = self.pictures[self.starts[item] : self.starts[item + 1]]
         image = cv2.imdecode(part, cv2.IMREAD_GRAYSCALE)
         if image is None:
             raise InputError(f"{self.path}: picture {item} is damaged")
-        return Drawn(np.asarray(image, np.uint8), self.labels[item], float(self.em[item]))
+        places = self.places[self.first_places[item] : self.first_places[item + 1]]
+        return Drawn(np.asarray(image, np.uint8), self.labels[item], float(self.em[item]), places)
 
 
 def _load(path: Path, name: str) -> Any:
@@ -187,11 +199,11 @@ def _draw_task(task: tuple[Sequence[Formula], Path, int, int]) -> list[Path]:
         members = [formulas[i] for i in order[start : start + RUN]]
         style = choose_style(rng)
         small = [not _needs_display(f.latex) and rng.random() < 0.35 for f in members]
-        images = draw_formulas([f.latex for f in members], style, small)
+        typeset = draw_formulas([f.latex for f in members], style, small)
         drawn += [
-            Drawn(image, formula.label, style.em)
-            for image, formula in zip(images, members, strict=True)
-            if image is not None
+            Drawn(one.image, formula.label, style.em, places_of(formula.label, one.glyphs))
+            for one, formula in zip(typeset, members, strict=True)
+            if one is not None
         ]
     mixed = rng.permutation(len(drawn))
     for part, path in zip(np.array_split(mixed, len(paths)), paths, strict=True):

@@ -24,7 +24,6 @@ from ocrtool.latex.vocabulary import read_lines
 from ocrtool.synth import damage
 from ocrtool.synth.formula_shards import Drawn, Shards, draw_shards
 from ocrtool.synth.formula_texts import COMPOSED, composed, formulas_of, is_held, ordered
-from ocrtool.synth.lines import Line
 
 Random = np.random.Generator
 
@@ -54,6 +53,22 @@ LOOKS: dict[str, Look] = {
     "photo": Look(0.12, em=(22, 70), contrast=(60, 200), turned=0.7, neighbours=0.08),
     "bitonal": Look(0.08, em=(26, 70), contrast=(120, 250), turned=0.3, ink=0.5),
 }
+
+
+@dataclass(frozen=True)
+class FormulaPicture:
+    """A labelled picture of a formula.
+
+    Attributes:
+        image: (H, W) uint8 grey.
+        text: Tokens of the normal form, a space between them.
+        places: (n, 3): the number of a token, and the middle of what it draws, x and y in pixels
+            from the top left; of the tokens that draw something.
+    """
+
+    image: NDArray[np.uint8]
+    text: str
+    places: NDArray[np.float32]
 
 
 class FormulaSource:
@@ -104,18 +119,21 @@ class FormulaSource:
         """Return how many different formulas there are."""
         return self.count
 
-    def draw(self, index: int) -> Line:
+    def draw(self, index: int) -> FormulaPicture:
         """Draw number `index`: always the same for the same seed."""
         drawn = self.clean(index)
         if not self.looks:
-            return Line(drawn.image, drawn.label)
+            return FormulaPicture(drawn.image, drawn.label, drawn.places)
         rng = np.random.default_rng((self.seed, 1, index))
         name = list(self.looks)[int(np.searchsorted(self._edges[:-1], rng.random()))]
         look = self.looks[name]
         neighbour = None
         if rng.random() < look.neighbours:
             neighbour = self.clean(index + 1)
-        return Line(_suffer(rng, drawn, look, name, neighbour), drawn.label)
+        image, moved = _suffer(rng, drawn, look, name, neighbour)
+        places = drawn.places.copy()
+        places[:, 1:] = places[:, 1:] @ moved[:, :2].T + moved[:, 2]
+        return FormulaPicture(image, drawn.label, places)
 
     def clean(self, index: int) -> Drawn:
         """Return the picture of number `index` as TeX drew it."""
@@ -144,23 +162,30 @@ class FormulaSource:
 
 def _suffer(
     rng: Random, drawn: Drawn, look: Look, name: str, neighbour: Drawn | None
-) -> NDArray[np.uint8]:
-    """A clean picture's way to a file: size, ink, margins, paper, camera."""
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """A clean picture's way to a file: size, ink, margins, paper, camera.
+
+    Returned is also the affine map (2, 3) from its pixels to those of the file.
+    """
     em = float(np.exp(rng.uniform(np.log(look.em[0]), np.log(look.em[1]))))
     if rng.random() < 0.04:
         em *= 2
     mask = (255 - drawn.image).astype(np.float32) * np.float32(1 / 255)
     mask, em = _sized(rng, mask, em / drawn.em, drawn.em)
+    moved = np.eye(2, 3) * em / drawn.em
     if rng.random() < look.ink:
-        mask = _inked(rng, mask, em)
-    mask = _margins(rng, mask, em, name)
+        mask, pad = _inked(rng, mask, em)
+        moved[:, 2] += pad
+    mask, corner = _margins(rng, mask, em, name)
+    moved[:, 2] += corner
     if neighbour is not None:
         _beside(rng, mask, em, neighbour)
     if rng.random() < look.turned:
-        mask = _turned(rng, mask)
+        mask, turn = _turned(rng, mask)
+        moved = turn @ np.vstack((moved, (0, 0, 1)))
     image = _printed(rng, mask, em, look, name)
     image = _photographed(rng, image, em, name)
-    return np.asarray(np.clip(image + 0.5, 0, 255), np.uint8)
+    return np.asarray(np.clip(image + 0.5, 0, 255), np.uint8), moved
 
 
 def _sized(rng: Random, mask: damage.Grey, scale: float, em: float) -> tuple[damage.Grey, float]:
@@ -176,21 +201,28 @@ def _sized(rng: Random, mask: damage.Grey, scale: float, em: float) -> tuple[dam
     return np.clip(cv2.resize(mask, size, interpolation=method), 0, 1), em * scale
 
 
-def _inked(rng: Random, mask: damage.Grey, em: float) -> damage.Grey:
-    """Spread, thinned or faded ink; thin strokes must not vanish."""
+def _inked(rng: Random, mask: damage.Grey, em: float) -> tuple[damage.Grey, int]:
+    """Spread, thinned or faded ink; thin strokes must not vanish. Also the white that is added."""
     pad = max(2, round(0.05 * em))
     mask = cv2.copyMakeBorder(mask, pad, pad, pad, pad, cv2.BORDER_CONSTANT, value=0.0)
     kind = rng.random()
     if kind < 0.5:
         soft = cv2.GaussianBlur(mask, (0, 0), max(0.3, em * rng.uniform(0.008, 0.025)))
-        return np.clip((soft - rng.uniform(0.25, 0.45)) * rng.uniform(1.5, 4.0) + 0.5, 0, 1)
-    if kind < 0.75:
-        return damage.fade_ink(mask, rng, em)
-    return mask ** np.float32(rng.uniform(0.6, 1.5))
+        mask = np.clip((soft - rng.uniform(0.25, 0.45)) * rng.uniform(1.5, 4.0) + 0.5, 0, 1)
+    elif kind < 0.75:
+        mask = damage.fade_ink(mask, rng, em)
+    else:
+        mask = mask ** np.float32(rng.uniform(0.6, 1.5))
+    return mask, pad
 
 
-def _margins(rng: Random, mask: damage.Grey, em: float, name: str) -> damage.Grey:
-    """White round the formula: tight, usual or wide, and sometimes on one side more."""
+def _margins(
+    rng: Random, mask: damage.Grey, em: float, name: str
+) -> tuple[damage.Grey, tuple[int, int]]:
+    """White round the formula: tight, usual or wide, and sometimes on one side more.
+
+    Returned is also what is added at the left and at the top.
+    """
     kind = rng.random()
     low, high = (0.0, 0.12) if kind < 0.25 else (0.1, 1.0) if kind < 0.8 else (0.5, 4.0)
     top, bottom, left, right = (rng.uniform(low, high, 4) * em).astype(int)
@@ -198,9 +230,10 @@ def _margins(rng: Random, mask: damage.Grey, em: float, name: str) -> damage.Gre
         left += int(rng.uniform(0, 8) * em)
     if rng.random() < 0.1:
         right += int(rng.uniform(0, 8) * em)
-    return cv2.copyMakeBorder(
+    mask = cv2.copyMakeBorder(
         mask, int(top), int(bottom), int(left), int(right), cv2.BORDER_CONSTANT, value=0.0
     )
+    return mask, (int(left), int(top))
 
 
 def _beside(rng: Random, mask: damage.Grey, em: float, neighbour: Drawn) -> None:
@@ -224,8 +257,8 @@ def _beside(rng: Random, mask: damage.Grey, em: float, neighbour: Drawn) -> None
             mask[-tall:, at : at + wide] = other[:tall, :wide]
 
 
-def _turned(rng: Random, mask: damage.Grey) -> damage.Grey:
-    """Turn by up to two degrees, long formulas by less; nothing is cut off."""
+def _turned(rng: Random, mask: damage.Grey) -> tuple[damage.Grey, NDArray[np.float64]]:
+    """Turn by up to two degrees, long formulas by less; nothing is cut off. Also the map (2, 3)."""
     height, width = mask.shape
     angle = float(rng.uniform(-2, 2)) * min(1.0, 12 * height / width + 0.25)
     matrix = cv2.getRotationMatrix2D((width / 2, height / 2), angle, 1.0)
@@ -234,7 +267,8 @@ def _turned(rng: Random, mask: damage.Grey) -> damage.Grey:
     matrix[:, 2] += (size[0] - width) / 2, (size[1] - height) / 2
     if rng.random() < 0.3:  # a little slant and perspective of a hand-held camera
         matrix[0, 1] += rng.uniform(-0.02, 0.02)
-    return cv2.warpAffine(mask, matrix, size, flags=cv2.INTER_LINEAR, borderValue=0.0)
+    turned = cv2.warpAffine(mask, matrix, size, flags=cv2.INTER_LINEAR, borderValue=0.0)
+    return np.asarray(turned, np.float32), np.asarray(matrix, np.float64)
 
 
 def _printed(rng: Random, mask: damage.Grey, em: float, look: Look, name: str) -> damage.Grey:

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -133,6 +133,28 @@ class TexStyle:
         return self.points * self.dpi / INCH
 
 
+class Glyph(NamedTuple):
+    """A sign that TeX set: what it is, where known, and its middle in pixels from the top left."""
+
+    character: str
+    x: float
+    y: float
+
+
+@dataclass(frozen=True)
+class Typeset:
+    """A formula that TeX set.
+
+    Attributes:
+        image: (H, W), uint8, black on white, cut to its ink.
+        glyphs: Its signs in TeX's order; of rules there are none. What a font does not name has
+            the replacement character.
+    """
+
+    image: NDArray[np.uint8]
+    glyphs: tuple[Glyph, ...]
+
+
 def have_tex() -> bool:
     """Tell whether formulas can be drawn on this machine."""
     return shutil.which("pdflatex") is not None
@@ -150,7 +172,7 @@ def usable(font: str) -> bool:
 
 def draw_formulas(
     formulas: Sequence[str], style: TexStyle, inline: Sequence[bool] = ()
-) -> list[NDArray[np.uint8] | None]:
+) -> list[Typeset | None]:
     """Draw formulas in one style.
 
     Args:
@@ -159,8 +181,8 @@ def draw_formulas(
         inline: Which are set as within a paragraph; none where not given.
 
     Returns:
-        For each a picture (H, W), uint8, black on white, cut to its ink; or None where TeX
-        complains about it, a letter is missing, or it is too large.
+        For each its picture and signs; or None where TeX complains about it, a letter is missing,
+        or it is too large.
 
     Raises:
         MissingDependencyError: There is no TeX.
@@ -174,10 +196,10 @@ def draw_formulas(
 
 def _draw(
     formulas: Sequence[str], style: TexStyle, inline: Sequence[bool], folder: Path
-) -> list[NDArray[np.uint8] | None]:
+) -> list[Typeset | None]:
     if not formulas:
         return []
-    pictures: list[NDArray[np.uint8] | None]
+    pictures: list[Typeset | None]
     pages = _run(_document(formulas, style, inline), len(formulas), folder)
     if pages is None:
         if len(formulas) == 1:
@@ -188,13 +210,30 @@ def _draw(
         return pictures
     pictures = [None] * len(formulas)
     if pages:
-        matrix = _mu.Matrix(style.dpi / POINTS, style.dpi / POINTS)
         with _mu.open(folder / "run.pdf") as file:
             for number, page in pages.items():
-                drawn = file[page].get_pixmap(matrix=matrix, colorspace=_mu.csGRAY, alpha=False)
-                grey = np.frombuffer(drawn.samples, np.uint8).reshape(drawn.height, drawn.stride)
-                pictures[number] = _cut(grey[:, : drawn.width])
+                pictures[number] = _typeset(file[page], style.dpi / POINTS)
     return pictures
+
+
+def _typeset(page: Any, scale: float) -> Typeset | None:
+    drawn = page.get_pixmap(matrix=_mu.Matrix(scale, scale), colorspace=_mu.csGRAY, alpha=False)
+    grey = np.frombuffer(drawn.samples, np.uint8).reshape(drawn.height, drawn.stride)
+    grey = grey[:, : drawn.width]
+    left, top, width, height = cv2.boundingRect((grey < 250).astype(np.uint8))
+    if width < 1 or height < 1:
+        return None
+    top, left, bottom, right = max(0, top - 1), max(0, left - 1), top + height + 1, left + width + 1
+    glyphs = [
+        Glyph(sign["c"], scale * (x0 + x1) / 2 - left, scale * (y0 + y1) / 2 - top)
+        for block in page.get_text("rawdict", flags=_mu.TEXT_ACCURATE_BBOXES)["blocks"]
+        for line in block["lines"]
+        for span in line["spans"]
+        for sign in span["chars"]
+        for x0, y0, x1, y1 in [sign["bbox"]]
+        if not sign["c"].isspace()
+    ]
+    return Typeset(np.ascontiguousarray(grey[top:bottom, left:right]), tuple(glyphs))
 
 
 def _parts(count: int, folder: Path) -> list[slice]:
@@ -227,7 +266,10 @@ def _run(document: str, count: int, folder: Path) -> dict[int, int] | None:
         (folder / name).unlink(missing_ok=True)
     command = ["pdflatex", "-interaction=batchmode", "-no-shell-escape", "run.tex"]
     seconds = math.ceil(_SECONDS + _PER_FORMULA * count)
-    environment = {**os.environ, "max_print_line": "1000", "openout_any": "p", "openin_any": "p"}
+    environment = {
+        **os.environ, "max_print_line": "1000", "openout_any": "p", "openin_any": "p",
+        "MKTEXPK": "0", "MKTEXTFM": "0",  # a font that is not there is not to be made, for minutes
+    }  # fmt: skip
     try:
         subprocess.run(
             command, cwd=folder, env=environment, stdin=subprocess.DEVNULL,
@@ -302,13 +344,3 @@ def _sizes_agree(pdf: Path, sizes: Sequence[tuple[float, float]]) -> bool:
         for page, told in zip(seen, sizes, strict=False)
         for a, b in zip(page, told, strict=True)
     )
-
-
-def _cut(grey: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
-    """Cut a picture to its ink, with a pixel of white round it."""
-    ink = cv2.boundingRect((grey < 250).astype(np.uint8))
-    x, y, width, height = ink
-    if width < 1 or height < 1:
-        return None
-    part = grey[max(0, y - 1) : y + height + 1, max(0, x - 1) : x + width + 1]
-    return np.ascontiguousarray(part)

@@ -109,6 +109,8 @@ class TrainOptions:
         clip: Largest norm of the gradient.
         label_smoothing: Share of the target spread over all characters.
         token_noise: Share of the decoder's input characters replaced by random ones.
+        guidance: Weight of the loss that teaches the decoder where to look, where the samples tell
+            where their signs stand (drawn formulas do).
         ctc_weight: Weight of the CTC loss where the network has a CTC head.
         decoder_weight: Weight of the decoder's cross-entropy beside CTC.
         ema: Decay of the averaged weights, which are validated and saved; 0 turns averaging off.
@@ -183,6 +185,7 @@ class TrainOptions:
     clip: float = 1.0
     label_smoothing: float = 0.0
     token_noise: float = 0.05
+    guidance: float = 0.0
     ctc_weight: float = 1.0
     decoder_weight: float = 0.5
     ema: float = 0.999
@@ -249,6 +252,7 @@ class TrainOptions:
             "warmup",
             "weight_decay",
             "clip",
+            "guidance",
             "draw",
             "save_minutes",
         ):
@@ -342,7 +346,7 @@ def make_options(flags: Mapping[str, Any], config: Path | None = None) -> TrainO
 def read_config(path: Path) -> dict[str, Any]:
     """Read the fields of :class:`TrainOptions` that a JSON file, or a bundled recipe, sets."""
     recipe = RECIPES / f"{path.name}.json"
-    if not path.exists() and path.name == str(path) and recipe.is_file():
+    if not path.is_file() and path.name == str(path) and recipe.is_file():
         path = recipe
     try:
         content = json.loads(path.read_text("utf-8-sig"))

@@ -26,10 +26,10 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
-from ocrtool.canonical import collate_formulas, formula_pixels, like_sizes
+from ocrtool.canonical import canonical, collate_formulas, formula_pixels, like_sizes
 from ocrtool.errors import InputError
 from ocrtool.inputs import load_image
-from ocrtool.models.config import FRAME, ModelConfig
+from ocrtool.models.config import FORMULA_CELL, FRAME, ModelConfig
 from ocrtool.preprocess import collate_lines, line_pixels, square_pixels
 from ocrtool.vocabulary import BOS, EOS, PAD, SPECIALS, Vocabulary
 
@@ -39,17 +39,25 @@ VALIDATED = 256  # formulas that are sorted by size together, so that the first 
 
 
 class Sample(NamedTuple):
-    """One labelled image: uint8 (H, W) or (H, W, 3), and its text."""
+    """One labelled image.
+
+    Attributes:
+        image: uint8 (H, W) or (H, W, 3).
+        text: What it says.
+        places: (n, 3), where known: the number of a token, and where it stands, x and y in pixels
+            from the top left.
+    """
 
     image: NDArray[np.uint8]
     text: str
+    places: NDArray[np.float32] | None = None
 
 
 class Source(Protocol):
     """Where samples come from; ``draw`` is pure, so that any process may draw any index."""
 
     def draw(self, index: int) -> Any:
-        """Return an object with the attributes ``image`` and ``text``."""
+        """Return an object with the attributes ``image`` and ``text``, and maybe ``places``."""
 
 
 @dataclass(frozen=True)
@@ -211,6 +219,8 @@ class Batch(NamedTuple):
         tokens: (B, T) int64, BOS + text, padded with PAD: what the decoder is given.
         targets: (B, T) int64, text + EOS, padded with PAD: what it shall say.
         lengths: (B,) int64, characters (or tokens) of each text.
+        places: (B, T) int64, the image token at which the next sign stands that `targets` names
+            from there on; -1 where that is not known.
     """
 
     pixels: NDArray[np.float32]
@@ -218,6 +228,15 @@ class Batch(NamedTuple):
     tokens: NDArray[np.int64]
     targets: NDArray[np.int64]
     lengths: NDArray[np.int64]
+    places: NDArray[np.int64]
+
+
+class Ready(NamedTuple):
+    """One sample as the network takes it; see `Batch`."""
+
+    pixels: NDArray[np.float32]
+    text: str
+    places: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -235,6 +254,28 @@ class Preparation:
         if vision.kind == "formula":
             return formula_pixels(image, vision.height, vision.width)
         return square_pixels(image, vision.height)
+
+    def ready(self, sample: Any) -> Ready:
+        """Pixels, text, and the image tokens at which the signs of the text stand, if known.
+
+        Args:
+            sample: As a `Source` draws it.
+        """
+        places: NDArray[np.float32] | None = getattr(sample, "places", None)
+        if self.config.vision.kind != "formula" or places is None or not len(places):
+            return Ready(self.pixels(sample.image), sample.text, np.zeros(0, np.int64))
+        vision = self.config.vision
+        pixels, scale, offset = canonical(sample.image, vision.height, vision.width)
+        down, across = (np.array(pixels.shape[1:]) // FORMULA_CELL).tolist()
+        columns, rows = (
+            np.clip((places[:, 1 + i] * scale[i] + offset[i]) // FORMULA_CELL[1 - i], 0, most - 1)
+            for i, most in enumerate((across, down))
+        )
+        # A token that draws nothing, such as a brace, announces the next one that does.
+        numbers = np.arange(int(places[-1, 0]) + 1)
+        following = np.searchsorted(places[:, 0], numbers)
+        cells = (rows * across + columns).astype(np.int64)
+        return Ready(pixels, sample.text, cells[following])
 
     def misfit(self, width: int, text: str) -> str | None:
         """Why the network cannot learn a text on an image of this width; None if it can."""
@@ -254,20 +295,19 @@ class Preparation:
 
     def collate(
         self,
-        pixels: Sequence[NDArray[np.float32]],
-        texts: Sequence[str],
+        samples: Sequence[Ready],
         noise: float = 0.0,
         generator: np.random.Generator | None = None,
     ) -> Batch:
         """Pad images and texts to one batch.
 
         Args:
-            pixels: (C, H, W_i) each.
-            texts: Their texts.
+            samples: Pixels (C, H, W_i) and texts.
             noise: Share of the decoder's input tokens replaced by random ones, so that it learns
                 to trust the image more than its own past.
             generator: Draws the noise; needed where `noise` is above 0.
         """
+        pixels = [sample.pixels for sample in samples]
         if self.config.vision.kind == "line":
             images, sizes = collate_lines(pixels)
         elif self.config.vision.kind == "formula":
@@ -275,7 +315,7 @@ class Preparation:
         else:
             images = np.stack(pixels)
             sizes = np.full(len(pixels), images.shape[-1], np.int64)
-        ids = [self.vocabulary.encode(text) for text in texts]
+        ids = [self.vocabulary.encode(sample.text) for sample in samples]
         lengths = np.array([len(line) for line in ids], np.int64)
         tokens = np.full((len(ids), int(lengths.max()) + 1), PAD, np.int64)
         targets = tokens.copy()
@@ -284,21 +324,24 @@ class Preparation:
             tokens[row, 1 : len(line) + 1] = line
             targets[row, : len(line)] = line
             targets[row, len(line)] = EOS
+        places = np.full(tokens.shape, -1, np.int64)
+        for announced, sample in zip(places, samples, strict=True):
+            announced[: len(sample.places)] = sample.places
         if noise and generator is not None:
             wrong = (generator.random(tokens.shape) < noise) & (tokens >= SPECIALS)
             drawn = generator.integers(SPECIALS, len(self.vocabulary), tokens.shape)
             tokens = np.where(wrong, drawn, tokens)
-        return Batch(images, sizes, tokens, targets, lengths)
+        return Batch(images, sizes, tokens, targets, lengths, places)
 
-    def group(self, pixels: Sequence[NDArray[np.float32]], groups: int) -> list[list[int]]:
+    def group(self, samples: Sequence[Ready], groups: int) -> list[list[int]]:
         """Cut images into batches of like sizes, so that little is padding.
 
         Returns:
             Indices of each batch. Wide batches hold fewer images: all take about as long.
         """
         if self.config.vision.kind != "formula":
-            return _cut([image.shape[-1] for image in pixels], groups)
-        sizes = [(image.shape[1], image.shape[2]) for image in pixels]
+            return _cut([sample.pixels.shape[-1] for sample in samples], groups)
+        sizes = [(sample.pixels.shape[1], sample.pixels.shape[2]) for sample in samples]
         if len(sizes) < groups:  # so few fit that some must serve twice
             return [[i % len(sizes)] for i in range(groups)]
         return like_sizes(sizes, groups)
@@ -349,29 +392,20 @@ class PoolDataset(Dataset[Pool]):
         """Load pool `number`."""
         wanted = self.batches * self.batch_size
         generator = np.random.default_rng([self.seed, 2, number])
-        pixels: list[NDArray[np.float32]] = []
-        texts: list[str] = []
+        samples: list[Ready] = []
         misfits = 0
         for position in range(number * wanted, (number + 1) * wanted):
-            sample = self.source.draw(self._index(position))
-            ready = self.preparation.pixels(sample.image)
-            if self.preparation.misfit(ready.shape[-1], sample.text) is None:
-                pixels.append(ready)
-                texts.append(sample.text)
+            ready = self.preparation.ready(self.source.draw(self._index(position)))
+            if self.preparation.misfit(ready.pixels.shape[-1], ready.text) is None:
+                samples.append(ready)
             else:
                 misfits += 1
-        if not pixels:
+        if not samples:
             raise InputError("none of the drawn images fits the network", "raise max_length")
-        groups = self.preparation.group(pixels, self.batches)
-        order = generator.permutation(len(groups))
+        groups = self.preparation.group(samples, self.batches)
         batches = [
-            self.preparation.collate(
-                [pixels[i] for i in groups[j]],
-                [texts[i] for i in groups[j]],
-                self.noise,
-                generator,
-            )
-            for j in order
+            self.preparation.collate([samples[i] for i in groups[j]], self.noise, generator)
+            for j in generator.permutation(len(groups))
         ]
         return Pool(batches, misfits)
 
@@ -480,9 +514,8 @@ def validation_batches(
         kind, batch_size
     )
     for start in range(0, size, chunk):
-        samples = [source.draw(index) for index in range(start, min(start + chunk, size))]
-        pixels = [preparation.pixels(sample.image) for sample in samples]
-        groups = preparation.group(pixels, -(-len(samples) // batch_size))
-        for group in groups:
-            texts = [samples[i].text for i in group]
-            yield preparation.collate([pixels[i] for i in group], texts), texts
+        drawn = (source.draw(index) for index in range(start, min(start + chunk, size)))
+        samples = [preparation.ready(sample) for sample in drawn]
+        for group in preparation.group(samples, -(-len(samples) // batch_size)):
+            members = [samples[i] for i in group]
+            yield preparation.collate(members), [sample.text for sample in members]

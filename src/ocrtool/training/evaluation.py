@@ -29,6 +29,7 @@ class Tensors(NamedTuple):
     tokens: Tensor
     targets: Tensor
     lengths: Tensor
+    places: Tensor
 
 
 def to_device(batch: Batch, device: torch.device) -> Tensors:
@@ -76,6 +77,21 @@ def sums_of(output: Output, batch: Tensors, label_smoothing: float = 0.0) -> Sum
         zero_infinity=True,
     )
     return Sums(decoder, ctc, correct)
+
+
+def guidance_of(looks: Tensor, places: Tensor) -> Tensor:
+    """How surprised the decoder is by where the next sign stands, summed over tokens.
+
+    It is the cross-entropy of what the first heads attend to, meant over all blocks but the first,
+    which knows too little of the text to tell what comes next. A decoder that is told where to look
+    learns to read several times sooner (guided attention; Tachibana et al., 2018).
+
+    Args:
+        looks: (n_layer, B, T, N), of `Output`.
+        places: (B, T), of `Batch`.
+    """
+    chosen = looks[-max(1, len(looks) - 1) :].mean(0).gather(-1, places.clamp(min=0)[..., None])
+    return -(chosen[..., 0] * (places >= 0)).sum()
 
 
 class Scores(NamedTuple):
@@ -143,7 +159,7 @@ def validate(
         tensors = to_device(batch, device)
         with torch.autocast(device.type, precision, enabled=precision != torch.float32):
             encoding = model.encode(tensors.pixels, tensors.sizes)
-            logits, _, _ = model.decoder(tensors.tokens, model.cross(encoding))
+            logits = model.decoder(tensors.tokens, model.cross(encoding)).logits
             sums = sums_of(Output(logits, encoding.ctc_logits, encoding.frames), tensors)
         decoder += float(sums.decoder)
         ctc += float(sums.ctc)

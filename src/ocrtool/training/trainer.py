@@ -48,7 +48,14 @@ from ocrtool.training.config import (
 from ocrtool.training.curves import draw_curves, draw_sheet
 from ocrtool.training.data import Batch, PoolDataset, batches_from
 from ocrtool.training.distributed import Group, choose_device, choose_precision, process_group
-from ocrtool.training.evaluation import Scores, Tensors, sums_of, to_device, validate
+from ocrtool.training.evaluation import (
+    Scores,
+    Tensors,
+    guidance_of,
+    sums_of,
+    to_device,
+    validate,
+)
 from ocrtool.training.prepare import Data, prepare
 from ocrtool.training.published import fetched_parts, load_parts
 from ocrtool.training.report import Display, Log
@@ -419,10 +426,13 @@ class Trainer:
     def _backward(self, batch: Tensors, characters: float, tokens: float, window: _Window) -> None:
         half = self.precision != torch.float32
         with torch.autocast(self.device.type, self.precision, enabled=half):
-            output = self.model(batch.pixels, batch.tokens, batch.sizes)
+            guided = self.options.guidance > 0
+            output = self.model(batch.pixels, batch.tokens, batch.sizes, guided)
             sums = sums_of(output, batch, self.options.label_smoothing)
         decoder, ctc = sums.decoder / tokens, sums.ctc / characters
         loss = self.weights[0] * decoder + self.weights[1] * ctc
+        if output.looks is not None:
+            loss = loss + self.options.guidance / tokens * guidance_of(output.looks, batch.places)
         torch.autograd.backward(self.scaler.scale(loss))
         window.add(loss.detach(), decoder.detach(), ctc.detach(), sums.correct)
 
