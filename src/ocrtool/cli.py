@@ -17,6 +17,7 @@ from ocrtool import __version__, console
 from ocrtool.commands import models
 from ocrtool.commands.completions import completions
 from ocrtool.commands.doctor import doctor
+from ocrtool.commands.export import export
 from ocrtool.commands.latex import latex
 from ocrtool.commands.pdf import pdf
 from ocrtool.commands.read import read
@@ -36,6 +37,7 @@ app.command(no_args_is_help=True)(read)
 app.command(no_args_is_help=True)(pdf)
 app.command(no_args_is_help=True)(latex)
 app.command(no_args_is_help=True)(train)
+app.command(no_args_is_help=True)(export)
 app.add_typer(models.app, name="models")
 app.command()(doctor)
 app.command(no_args_is_help=True)(completions)
@@ -70,6 +72,7 @@ def root(
       ocrtool pdf reports/ -r -o text/           PDFs to Markdown
       ocrtool latex equation.png                 a formula, a table or a page to LaTeX
       ocrtool train words.csv -o run             train a model on your own data
+      ocrtool export run/best -o model           a trained model to ONNX
       ocrtool doctor                             what is installed, what really runs
     """
 

@@ -86,6 +86,14 @@ class EngineName(StrEnum):
     TORCH = "torch"
 
 
+class Precision(StrEnum):
+    """What an exported network computes in."""
+
+    FP32 = "fp32"
+    FP16 = "fp16"
+    INT8 = "int8"
+
+
 class TextFormat(StrEnum):
     """How results are written."""
 

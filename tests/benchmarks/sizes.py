@@ -23,13 +23,14 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from ocrtool.export.fused import fuse
-from ocrtool.export.lines import _export_encoder
+from ocrtool.export.graphs import encoder_graph
 from ocrtool.models.ocr import OcrModel
 from ocrtool.models.presets import LINE
 from ocrtool.training import make_options, run
 
 CHARACTERS = 412
 ROUNDS = 8
+OPSET = 20
 GEOMETRIES: dict[str, dict[str, Any]] = {
     "4 px, width 192, 6 blocks": {"patch": 4},
     "8 px, width 192, 6 blocks": {"patch": 8},
@@ -45,7 +46,7 @@ GEOMETRIES: dict[str, dict[str, Any]] = {
 def timings(model: OcrModel) -> list[float]:
     """Milliseconds a line and a word, the best of some rounds."""
     height = model.config.vision.height
-    graph = _export_encoder(fuse(model.eval()))
+    graph = encoder_graph(fuse(model.eval()), OPSET)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 2
     content = graph.model_proto.SerializeToString()
@@ -88,10 +89,12 @@ def main() -> None:
     parser.add_argument("--train", type=Path)
     parser.add_argument("--validation", type=Path)
     parser.add_argument("--epochs", type=float, default=4.0)
+    parser.add_argument("--only", action="append", metavar="GEOMETRY", help="repeatable")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--no-timing", action="store_true")
     given = parser.parse_args()
-    for name, changes in GEOMETRIES.items():
+    for name in given.only or GEOMETRIES:
+        changes = GEOMETRIES[name]
         vision = dataclasses.replace(LINE.vision, **changes)
         config = dataclasses.replace(LINE, vision=vision, vocab_size=CHARACTERS, flash=False)
         model = OcrModel(config).eval()

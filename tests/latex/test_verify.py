@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -12,9 +10,8 @@ from ocrtool.latex import detokenize, normal
 from ocrtool.latex.render import Renderer, TexRenderer, ZiamathRenderer, open_renderer
 from ocrtool.latex.verify import closeness, verify, verify_all
 from ocrtool.synth import tex
-from ocrtool.synth.formulas import LOOKS, FormulaSource
+from ocrtool.synth.formulas import LOOKS, SHIPPED, FormulaSource
 
-SHARD = Path(__file__).parents[1] / "synth" / "formulas.npz"
 needs_tex = pytest.mark.skipif(not tex.have_tex(), reason="there is no pdflatex")
 FORMULAS = [r"E=mc^{2}", r"\frac{a+b}{c}", r"\sum_{i=1}^{n}i", r"\hat{\theta}\in\Theta",
             r"f=\begin{cases}1&x>0\\0&\text{otherwise}\end{cases}", r"\sqrt{2\pi n}",
@@ -100,7 +97,7 @@ def test_without_candidates_there_is_no_verdict(renderer: Renderer) -> None:
 @needs_tex
 @pytest.mark.slow
 def test_damaged_pictures_in_other_fonts_are_known() -> None:
-    source = FormulaSource([SHARD], seed=4, looks={k: LOOKS[k] for k in ("clean", "screen")})
+    source = FormulaSource([SHIPPED], seed=4, looks={k: LOOKS[k] for k in ("clean", "screen")})
     lines = [source.draw(i) for i in range(len(source))]
     labels = [detokenize(line.text.split(" ")) for line in lines]
     candidates = [[label, *(other for other in labels[:5] if other != label)] for label in labels]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -12,12 +10,10 @@ from ocrtool.models.presets import PRESETS
 from ocrtool.synth import tex
 from ocrtool.synth.formula_places import UNKNOWN, places_of
 from ocrtool.synth.formula_shards import Shards
-from ocrtool.synth.formulas import LOOKS, FormulaSource
+from ocrtool.synth.formulas import LOOKS, SHIPPED, FormulaSource
 from ocrtool.synth.tex import Glyph
 from ocrtool.training.data import Preparation
 from ocrtool.vocabulary import Vocabulary
-
-SHARD = Path(__file__).parent / "formulas.npz"
 
 
 def in_a_row(characters: str) -> list[Glyph]:
@@ -59,7 +55,7 @@ def test_tex_tells_where_it_set_what() -> None:
 @pytest.mark.parametrize("name", LOOKS)
 def test_places_follow_their_signs_through_all_damage(name: str) -> None:
     """In the cell that is named, or beside it, there is ink."""
-    source = FormulaSource([SHARD], seed=3, looks={name: LOOKS[name]})
+    source = FormulaSource([SHIPPED], seed=3, looks={name: LOOKS[name]})
     near = []
     for index in range(len(source)):
         picture = source.draw(index)
@@ -67,22 +63,23 @@ def test_places_follow_their_signs_through_all_damage(name: str) -> None:
         ready = Preparation(PRESETS["formula"], vocabulary).ready(picture)
         across = ready.pixels.shape[2] // FORMULA_CELL[1]
         ink = ready.pixels[0] > 0.6
-        for cell in ready.places:
+        for cell in ready.signs[ready.signs >= 0]:
             y, x = cell // across * FORMULA_CELL[0], cell % across * FORMULA_CELL[1]
             near.append(ink[max(0, y - 4) : y + 20, max(0, x - 4) : x + 12].any())
     assert len(near) > 100 and np.mean(near) > 0.98
 
 
 def test_tokens_that_draw_nothing_announce_what_follows() -> None:
-    drawn = Shards([SHARD]).get(0, 0)
+    drawn = Shards([SHIPPED]).get(0, 0)
     assert len(drawn.places) and (np.diff(drawn.places[:, 0]) > 0).all()
-    source = FormulaSource([SHARD], looks={})
-    picture = source.draw(0)
-    vocabulary = Vocabulary.from_texts([picture.text], " ")
-    ready = Preparation(PRESETS["formula"], vocabulary).ready(picture)
+    picture = FormulaSource([SHIPPED], looks={}).draw(0)
+    preparation = Preparation(PRESETS["formula"], Vocabulary.from_texts([picture.text], " "))
+    ready = preparation.ready(picture)
     numbers = picture.places[:, 0].astype(int)
-    assert len(ready.places) == numbers[-1] + 1
+    assert np.flatnonzero(ready.signs >= 0).tolist() == numbers.tolist()
+    batch = preparation.collate([ready])
     start = 0
     for number in numbers:
-        assert len(set(ready.places[start : number + 1].tolist())) == 1
+        assert set(batch.places[0, start : number + 1].tolist()) == {ready.signs[number]}
         start = number + 1
+    assert (batch.places[0, start:] == -1).all()

@@ -21,10 +21,10 @@ from ocrtool.synth.formula_texts import (
     is_held,
     ordered,
 )
-from ocrtool.synth.formulas import LOOKS, FormulaSource, main
+from ocrtool.synth.formulas import LOOKS, SHIPPED, FormulaSource, main
 
 HERE = Path(__file__).parent
-SHARD = HERE / "formulas.npz"
+SHARD = SHIPPED
 """`formulas.txt` as TeX drew it."""
 TEXTS = (HERE / "formulas.txt").read_text().splitlines()
 

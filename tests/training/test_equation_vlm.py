@@ -21,7 +21,7 @@ from ocrtool.bpe import BpeVocabulary
 from ocrtool.decoding import DecodeOptions
 from ocrtool.engines.base import read_facts
 from ocrtool.errors import ModelError, UsageError
-from ocrtool.export import export_model
+from ocrtool.export import ExportOptions, export_model
 from ocrtool.formulas import FormulaReader
 from ocrtool.models.published import llama_weights, vit_weights
 from ocrtool.options import EngineName, ReadOptions
@@ -101,8 +101,10 @@ def test_a_few_formulas_are_learnt_by_heart(
         assert read == FORMULAS
     blank = open_reader.read(np.full((40, 90), 250, np.uint8))
     assert (blank.latex, blank.confidence) == ("", 1.0)
-    with pytest.raises(ModelError, match="prefix, which cannot be exported"):
-        export_model(result.best, tmp_path / "exported")
+    report = export_model(result.best, tmp_path / "exported", ExportOptions(table=table))
+    assert report.parity is not None and report.parity.texts == report.parity.equal == len(FORMULAS)
+    read = [result.tokens for result in reader(report.folder).read_stream(pictures)]
+    assert read == FORMULAS
 
 
 def test_an_interrupted_run_goes_on_bit_for_bit(

@@ -19,6 +19,7 @@ from ocrtool.latex import normal
 from ocrtool.models.ocr import OcrModel
 from ocrtool.models.presets import FORMULA
 from ocrtool.synth.formula_shards import Drawn, write_shard
+from ocrtool.synth.formulas import SHIPPED
 from ocrtool.training import checkpoint, make_options, run
 from ocrtool.training.config import TrainOptions
 from ocrtool.training.data import (
@@ -139,7 +140,7 @@ def test_guidance_teaches_where_to_look(tmp_path: Path, small_options: Options) 
     folders = [tmp_path / "train", tmp_path / "held"]
     for folder in folders:
         folder.mkdir()
-        shutil.copy(Path(__file__).parents[1] / "synth" / "formulas.npz", folder)
+        shutil.copy(SHIPPED, folder)
     surprise = {}
     for guidance in (0.0, 1.0):
         options = small_options(
@@ -165,9 +166,9 @@ def test_guidance_teaches_where_to_look(tmp_path: Path, small_options: Options) 
         tensors = to_device(batch, torch.device("cpu"))
         assert (tensors.places >= 0).sum() > 20
         with torch.no_grad():
-            looks = model(tensors.pixels, tensors.tokens, tensors.sizes, looking=True).looks
-        assert looks.exp().sum(-1).allclose(torch.ones(()))
-        total = guidance_of(looks, tensors.places)
+            output = model(tensors.pixels, tensors.tokens, tensors.sizes, looking=True)
+            total = guidance_of(output, tensors, model.decoder.embed.weight)
+        assert output.looks.exp().sum(-1).allclose(torch.ones(()))
         surprise[guidance] = float(total / (tensors.places >= 0).sum())
     assert surprise[1.0] < 0.6 * surprise[0.0]
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from ocrtool.export.lines import ExportReport, export_model, parity
+from ocrtool.export.job import ExportOptions, ExportReport, export_model
 
-__all__ = ["ExportReport", "export_model", "parity"]
+__all__ = ["ExportOptions", "ExportReport", "export_model"]

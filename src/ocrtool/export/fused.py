@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.onnx.ops import symbolic
 
-from ocrtool.models.layers import CrossAttention, RMSNorm, SelfAttention
+from ocrtool.models.layers import CrossAttention, RMSNorm, SelfAttention, additive_mask
 from ocrtool.models.ocr import OcrModel
 
 Angles = tuple[Tensor, Tensor]
@@ -79,8 +79,6 @@ class FusedSelfAttention(nn.Module):
         past: tuple[Tensor, Tensor] | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """As ``SelfAttention.forward``; without ``past``, ``mask`` may only hide padding."""
-        if causal:
-            raise ValueError("export runs the decoder behind a past, which may be empty")
         narrow = self.n_kv_head * self.d_head
         queries, keys, values = self.qkv(x).split((x.shape[2], narrow, narrow), dim=2)
         if angles is not None:
@@ -90,16 +88,21 @@ class FusedSelfAttention(nn.Module):
             part.unflatten(-1, (self.n_kv_head, self.d_head)).transpose(1, 2)
             for part in (keys, values)
         )
-        if past is None:
+        groups = self.n_head // self.n_kv_head
+        if past is None and not causal and groups == 1:
             mixed = _attention(queries, keys, values, self.n_head, padding=mask)
-        else:
+            return self.out(mixed), new_keys, new_values
+        if causal:
+            step = torch.arange(x.shape[1], device=x.device)
+            mask = additive_mask((step <= step[:, None])[None, None], x.dtype)
+        seen_keys, seen_values = new_keys, new_values
+        if past is not None:
             seen_keys = torch.cat((past[0], new_keys), dim=2)
             seen_values = torch.cat((past[1], new_values), dim=2)
-            groups = self.n_head // self.n_kv_head
-            if groups > 1:
-                seen_keys = seen_keys.repeat_interleave(groups, dim=1)
-                seen_values = seen_values.repeat_interleave(groups, dim=1)
-            mixed = _attention(queries, seen_keys, seen_values, self.n_head, bias=mask)
+        if groups > 1:
+            seen_keys = seen_keys.repeat_interleave(groups, dim=1)
+            seen_values = seen_values.repeat_interleave(groups, dim=1)
+        mixed = _attention(queries, seen_keys, seen_values, self.n_head, bias=mask)
         return self.out(mixed), new_keys, new_values
 
     @staticmethod

@@ -39,7 +39,7 @@ _PAIRS = r"""
 \Vdash ⊩ \vDash ⊨ \Vvdash ⊪ \nvdash ⊬ \nvDash ⊭ \nVdash ⊮ \perp ⟂ \smile ⌣ \frown ⌢ \smallsmile ⌣
 \smallfrown ⌢ \bowtie ⋈ \between ≬ \pitchfork ⋔ \therefore ∴ \because ∵ \trianglelefteq ⊴
 \trianglerighteq ⊵ \vartriangleleft ⊲ \vartriangleright ⊳ \ntriangleleft ⋪ \ntrianglelefteq ⋬
-\ntriangleright ⋫ \nleq ≰ \ngeq ≱ \nless ≮ \ngtr ≯ \nleqslant ≰ \ngeqslant ≱
+\ntriangleright ⋫ \ntrianglerighteq ⋭ \nleq ≰ \ngeq ≱ \nless ≮ \ngtr ≯ \nleqslant ≰ \ngeqslant ≱
 \lneq ⪇ \gneq ⪈ \lneqq ≨ \gneqq ≩ \lnsim ⋦ \gnsim ⋧ \nprec ⊀ \nsucc ⊁ \npreceq ⋠ \nsucceq ⋡
 \nsubseteq ⊈ \nsupseteq ⊉ \nmid ∤ \nparallel ∦ \shortmid ∣ \shortparallel ∥ \multimap ⊸
 \blacktriangleleft ◀ \blacktriangleright ▶

@@ -38,7 +38,8 @@ _RELATIONS = r"""\leq \geq \leqslant \geqslant \leqq \geqq \ll \gg \lll \ggg \pr
 \fallingdotseq \eqcirc \models \vdash \dashv \Vdash \vDash \Vvdash \nvdash \nvDash \nVdash \perp
 \smile \frown \smallsmile \smallfrown \bowtie \between \pitchfork \therefore \because
 \trianglelefteq \trianglerighteq \vartriangleleft \vartriangleright \ntriangleleft
-\ntrianglelefteq \ntriangleright \ntrianglerighteq \nleq \ngeq \nless \ngtr \nleqslant \ngeqslant \lneq \gneq \lneqq
+\ntrianglelefteq \ntriangleright \ntrianglerighteq \nleq \ngeq \nless \ngtr \nleqslant
+\ngeqslant \lneq \gneq \lneqq
 \gneqq \lnsim \gnsim \nprec \nsucc \npreceq \nsucceq \nsubseteq \nsupseteq \nmid \nparallel
 \shortmid \shortparallel \multimap \blacktriangleleft \blacktriangleright"""
 _ARROWS = r"""\leftarrow \rightarrow \leftrightarrow \Leftarrow \Rightarrow \Leftrightarrow

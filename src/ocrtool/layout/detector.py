@@ -138,7 +138,7 @@ class Detector:
         Returns:
             Maps of the image, its sides rounded up to multiples of 32.
         """
-        pixels = _padded(standardize(grey))
+        pixels = padded(standardize(grey))
         height, width = pixels.shape
         kernel = np.empty((height // KERNEL_STRIDE, width // KERNEL_STRIDE), np.float32)
         geometry = np.empty((3, height // STRIDE, width // STRIDE), np.float32)
@@ -224,8 +224,8 @@ def _scaled(grey: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(grey, size, interpolation=method), np.uint8)
 
 
-def _padded(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Repeat the last row and column until both sides are multiples of 32."""
+def padded(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Repeat the last row and column of (H, W) until both sides are multiples of 32."""
     height, width = pixels.shape
     return np.pad(pixels, ((0, -height % STEP), (0, -width % STEP)), mode="edge")
 

@@ -166,7 +166,7 @@ class TextDecoder(nn.Module):
         return CrossCache(keys, values, lengths)
 
     def _read_prefix(self, memory: Tensor, lengths: Tensor) -> CrossCache:
-        x = torch.cat((memory, self.embed(self.prompt).expand(len(memory), -1, -1)), dim=1)
+        x = torch.cat((memory, self.embed(self.prompt).expand(memory.shape[0], -1, -1)), dim=1)
         # The prompt follows each row's own last image token; what is beyond the prompt is stale,
         # and nothing before it can see it.
         slot = torch.arange(x.shape[1], device=x.device)

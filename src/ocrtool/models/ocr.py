@@ -47,6 +47,7 @@ class Output(NamedTuple):
         logits: (B, T, V), scores of the token after each input token.
         ctc_logits: (B, N * frames, V), or None without a CTC head.
         frames: (B,) int64, valid CTC frames of each row.
+        memory: (B, N, d_model of the decoder), the projected image tokens.
         looks: (n_layer, B, T, N), log-probabilities by which the first heads of the decoder attend
             to image tokens; None where not asked for.
     """
@@ -54,6 +55,7 @@ class Output(NamedTuple):
     logits: Tensor
     ctc_logits: Tensor | None
     frames: Tensor
+    memory: Tensor
     looks: Tensor | None = None
 
 
@@ -134,7 +136,9 @@ class OcrModel(nn.Module):
         """Teacher forcing: score the token after each of ``tokens`` (B, T), given the images."""
         encoding = self.encode(images, sizes)
         read = self.decoder(tokens, self.cross(encoding), None, looking)
-        return Output(read.logits, encoding.ctc_logits, encoding.frames, read.looks)
+        return Output(
+            read.logits, encoding.ctc_logits, encoding.frames, encoding.memory, read.looks
+        )
 
     def num_parameters(self) -> int:
         """Return the count of trainable numbers."""

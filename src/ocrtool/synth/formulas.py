@@ -27,6 +27,8 @@ from ocrtool.synth.formula_texts import COMPOSED, composed, formulas_of, is_held
 
 Random = np.random.Generator
 
+SHIPPED = Path(__file__).parent / "formulas.npz"
+"""A few formulas as TeX drew them, to try a reader on where there is no TeX."""
 GROUP = 8
 """Shards from which neighbouring draws come: more would mix better and need more memory."""
 MOST_PIXELS = 1_200_000

@@ -219,8 +219,9 @@ class Batch(NamedTuple):
         tokens: (B, T) int64, BOS + text, padded with PAD: what the decoder is given.
         targets: (B, T) int64, text + EOS, padded with PAD: what it shall say.
         lengths: (B,) int64, characters (or tokens) of each text.
-        places: (B, T) int64, the image token at which the next sign stands that `targets` names
-            from there on; -1 where that is not known.
+        signs: (B, T) int64, the image token at which the sign stands that `targets` names; -1 for
+            what draws nothing, and where that is not known.
+        places: (B, T) int64, the same of the next sign from there on: a brace announces it.
     """
 
     pixels: NDArray[np.float32]
@@ -228,6 +229,7 @@ class Batch(NamedTuple):
     tokens: NDArray[np.int64]
     targets: NDArray[np.int64]
     lengths: NDArray[np.int64]
+    signs: NDArray[np.int64]
     places: NDArray[np.int64]
 
 
@@ -236,7 +238,7 @@ class Ready(NamedTuple):
 
     pixels: NDArray[np.float32]
     text: str
-    places: NDArray[np.int64]
+    signs: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -271,11 +273,9 @@ class Preparation:
             np.clip((places[:, 1 + i] * scale[i] + offset[i]) // FORMULA_CELL[1 - i], 0, most - 1)
             for i, most in enumerate((across, down))
         )
-        # A token that draws nothing, such as a brace, announces the next one that does.
-        numbers = np.arange(int(places[-1, 0]) + 1)
-        following = np.searchsorted(places[:, 0], numbers)
-        cells = (rows * across + columns).astype(np.int64)
-        return Ready(pixels, sample.text, cells[following])
+        signs = np.full(int(places[-1, 0]) + 1, -1, np.int64)
+        signs[places[:, 0].astype(np.int64)] = rows * across + columns
+        return Ready(pixels, sample.text, signs)
 
     def misfit(self, width: int, text: str) -> str | None:
         """Why the network cannot learn a text on an image of this width; None if it can."""
@@ -324,14 +324,14 @@ class Preparation:
             tokens[row, 1 : len(line) + 1] = line
             targets[row, : len(line)] = line
             targets[row, len(line)] = EOS
-        places = np.full(tokens.shape, -1, np.int64)
-        for announced, sample in zip(places, samples, strict=True):
-            announced[: len(sample.places)] = sample.places
+        signs = np.full(tokens.shape, -1, np.int64)
+        for known, sample in zip(signs, samples, strict=True):
+            known[: len(sample.signs)] = sample.signs
         if noise and generator is not None:
             wrong = (generator.random(tokens.shape) < noise) & (tokens >= SPECIALS)
             drawn = generator.integers(SPECIALS, len(self.vocabulary), tokens.shape)
             tokens = np.where(wrong, drawn, tokens)
-        return Batch(images, sizes, tokens, targets, lengths, places)
+        return Batch(images, sizes, tokens, targets, lengths, signs, _announced(signs))
 
     def group(self, samples: Sequence[Ready], groups: int) -> list[list[int]]:
         """Cut images into batches of like sizes, so that little is padding.
@@ -345,6 +345,15 @@ class Preparation:
         if len(sizes) < groups:  # so few fit that some must serve twice
             return [[i % len(sizes)] for i in range(groups)]
         return like_sizes(sizes, groups)
+
+
+def _announced(signs: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Fill what is -1 in rows (B, T) by what comes next; at the end there is nothing."""
+    places = signs.copy()
+    for column in range(signs.shape[1] - 2, -1, -1):
+        unknown = places[:, column] < 0
+        places[unknown, column] = places[unknown, column + 1]
+    return places
 
 
 class Pool(NamedTuple):

@@ -431,8 +431,9 @@ class Trainer:
             sums = sums_of(output, batch, self.options.label_smoothing)
         decoder, ctc = sums.decoder / tokens, sums.ctc / characters
         loss = self.weights[0] * decoder + self.weights[1] * ctc
-        if output.looks is not None:
-            loss = loss + self.options.guidance / tokens * guidance_of(output.looks, batch.places)
+        if guided:
+            embedding = self.model.decoder.embed.weight
+            loss = loss + self.options.guidance / tokens * guidance_of(output, batch, embedding)
         torch.autograd.backward(self.scaler.scale(loss))
         window.add(loss.detach(), decoder.detach(), ctc.detach(), sums.correct)
 

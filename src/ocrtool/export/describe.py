@@ -1,0 +1,105 @@
+"""What ``model.json`` of an exported model tells those who run it without ocrtool."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from ocrtool import canonical, preprocess
+from ocrtool.layout import detector
+from ocrtool.models.config import FORMULA_CELL, FRAME, ModelConfig
+from ocrtool.vocabulary import BOS, EOS, PAD, SPECIALS, UNK
+
+_TYPES = {1: "float32", 6: "int32", 7: "int64", 10: "float16"}
+"""Of ``onnx.TensorProto.DataType``."""
+
+
+def described(
+    raw: Mapping[str, Any], graphs: Mapping[str, Any], contents: Mapping[str, bytes], how: str
+) -> dict[str, Any]:
+    """Return what ``model.json`` holds under ``onnx``.
+
+    Args:
+        raw: What it holds besides.
+        graphs: An ``onnx.ModelProto`` by file name.
+        contents: The files.
+        how: Precision of the weights.
+    """
+    some = next(iter(graphs.values()))
+    domains = {node.domain for graph in graphs.values() for node in graph.graph.node}
+    facts: dict[str, Any] = {
+        "opset": max(entry.version for entry in some.opset_import if not entry.domain),
+        "operators": sorted({"ai.onnx"} | (domains - {""})),
+        "precision": how,
+        "graphs": {
+            name: {
+                "sha256": hashlib.sha256(contents[name]).hexdigest(),
+                "bytes": len(contents[name]),
+                "inputs": [_tensor(value) for value in graph.graph.input],
+                "outputs": [_tensor(value) for value in graph.graph.output],
+            }
+            for name, graph in graphs.items()
+        },
+    }
+    if raw.get("kind") == "detector":
+        return {**facts, "preprocessing": _of_pages()}
+    config = ModelConfig.from_dict(raw["config"])
+    special = {"pad": PAD, "bos": BOS, "eos": EOS, "unk": UNK, "first": SPECIALS}
+    if config.ctc:
+        special["ctc_blank"] = PAD
+    return {**facts, "preprocessing": _of_readers(config), "special_tokens": special}
+
+
+def _tensor(value: Any) -> dict[str, Any]:
+    """Name, type and shape of an input or output; free axes have names."""
+    kind = value.type.tensor_type
+    shape = [axis.dim_param or axis.dim_value for axis in kind.shape.dim]
+    return {"name": value.name, "type": _TYPES.get(kind.elem_type, "other"), "shape": shape}
+
+
+def _of_readers(config: ModelConfig) -> dict[str, Any]:
+    vision = config.vision
+    if vision.kind == "vit":
+        return {
+            "colour": "rgb",
+            "size": [vision.height, vision.width],
+            "aspect": "not kept",
+            "mean": [127.5] * 3,
+            "deviation": [127.5] * 3,
+        }
+    if vision.kind == "line":
+        return {
+            "colour": "grey",
+            "height": vision.height,
+            "aspect": "kept",
+            "width_multiple": preprocess.WIDTH_STEP,
+            "least_width": preprocess.MIN_WIDTH,
+            "width_filled_by": "the last column",
+            "mean": "of the image",
+            "deviation": "of the image",
+            "least_deviation": preprocess.MIN_DEVIATION,
+            "pixels_per_frame": FRAME,
+            "cut": "loose space above and below the line",
+        }
+    return {
+        "colour": "grey",
+        "greatest_size": [vision.height, vision.width],
+        "aspect": "kept",
+        "letter_height": canonical.LETTER,
+        "margin": canonical.MARGIN,
+        "side_multiples": list(FORMULA_CELL),
+        "paper": canonical.PAPER_VALUE,
+        "ink": canonical.INK_VALUE,
+    }
+
+
+def _of_pages() -> dict[str, Any]:
+    return {
+        "colour": "grey",
+        "side_multiples": [detector.STEP, detector.STEP],
+        "sides_filled_by": "the last row and column",
+        "mean": "of the image",
+        "deviation": "of the image",
+        "least_deviation": detector.LEAST_DEVIATION,
+    }

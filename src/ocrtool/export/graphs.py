@@ -1,0 +1,239 @@
+"""Networks to ONNX graphs, by PyTorch's exporter.
+
+A reader becomes two. ``encoder.onnx``, once an image: images (B, C, H, W) float32, widths (B,)
+int64 (of formulas sizes (B, 2): heights and widths) -> cross_keys and cross_values (L, B, G, N, D),
+lengths (B,), ctc_log_probs (B, N * frames, V) where there is a CTC head. ``decoder.onnx``, once a
+step: tokens (B, T) int64, cross_keys, cross_values, lengths, past_keys and past_values
+(L, B, G, P, D), past_lengths (B,) -> logits (B, T, V), new_keys and new_values (L, B, G, T, D).
+All of B, W (lines), H and W (formulas), N, T and P are free. The decoder's rows may have pasts of
+different lengths, so that one graph serves prefill, single steps and the verification of drafts.
+
+A detector becomes one. ``detector.onnx``: images (1, 1, H, W) float32, standardised, H and W free
+multiples of 32 -> kernel (1, 1, H/2, W/2) probabilities, geometry (1, 3, H/4, W/4), regions
+(1, 4, H/4, W/4) probabilities. Normalisations are folded into the convolutions.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ocrtool.bundled import DECODER, DETECTOR, ENCODER
+from ocrtool.errors import ModelError
+from ocrtool.layout.detector import STEP
+from ocrtool.models.detector import DetectorNet
+from ocrtool.models.ocr import CrossCache, OcrModel
+from ocrtool.vocabulary import BOS
+
+LOOPS = frozenset({"If", "Loop", "Scan"})
+
+
+class _Encoder(nn.Module):
+    """From pixels to everything that decoding needs."""
+
+    def __init__(self, model: OcrModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor, sizes: Tensor) -> tuple[Tensor, ...]:
+        encoding = self.model.encode(images, sizes)
+        cross = self.model.cross(encoding)
+        if encoding.ctc_logits is None:
+            return cross.keys, cross.values, cross.lengths
+        return cross.keys, cross.values, cross.lengths, encoding.ctc_logits.log_softmax(-1)
+
+
+class _Decoder(nn.Module):
+    """One step over any number of tokens."""
+
+    def __init__(self, model: OcrModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self,
+        tokens: Tensor,
+        cross_keys: Tensor,
+        cross_values: Tensor,
+        lengths: Tensor,
+        past_keys: Tensor,
+        past_values: Tensor,
+        past_lengths: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        cross = CrossCache(cross_keys, cross_values, lengths)
+        return self.model.step(tokens, cross, past_keys, past_values, past_lengths)
+
+
+class _Detector(nn.Module):
+    """The network with its sigmoids."""
+
+    def __init__(self, net: DetectorNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        maps = self.net(images)
+        return maps.kernel.sigmoid(), maps.geometry, maps.regions.sigmoid()
+
+
+def reader_graphs(model: OcrModel, opset: int) -> dict[str, Any]:
+    """Return the graphs of a reader, an ``onnx.ModelProto`` by file name, weights inside.
+
+    Args:
+        model: The network, or what ``fuse`` made of it.
+        opset: Version of the standard operators.
+
+    Raises:
+        ModelError: PyTorch cannot export it.
+    """
+    return {
+        ENCODER: encoder_graph(model, opset),
+        DECODER: _decoder_graph(model, opset),
+    }
+
+
+def encoder_graph(model: OcrModel, opset: int) -> Any:
+    """Return the first of the graphs of a reader; see ``reader_graphs``."""
+    vision = model.config.vision
+    rows = 2
+    width = vision.width if vision.kind == "vit" else 64
+    height = vision.height
+    free = {0: "batch"} if vision.kind == "vit" else {0: "batch", 3: "width"}
+    name, sizes = "widths", torch.full((rows,), width)
+    if vision.kind == "formula":
+        # Sides that are no multiples of a cell, or the exporter would take them for such.
+        height, width, free = 75, 333, {0: "batch", 2: "height", 3: "width"}
+        name, sizes = "sizes", torch.tensor([[height, width]]).repeat(rows, 1)
+    images = torch.zeros(rows, vision.channels, height, width)
+    outputs = ["cross_keys", "cross_values", "lengths"]
+    if model.config.ctc:
+        outputs.append("ctc_log_probs")
+    inputs = {
+        "images": (images, free),
+        name: (sizes, {0: "batch"}),
+    }
+    return _export(_Encoder(model), inputs, outputs, opset)
+
+
+def _decoder_graph(model: OcrModel, opset: int) -> Any:
+    decoder = model.config.decoder
+
+    # Sizes that are all different, and every tensor one of its own: the exporter would take
+    # equal ones for the same.
+    def heads(length: int) -> Tensor:
+        return torch.zeros(decoder.n_layer, 2, decoder.n_kv_head, length, decoder.d_head)
+
+    columns = {1: "batch", 3: "columns"}
+    past = {1: "batch", 3: "past"}
+    inputs = {
+        "tokens": (torch.full((2, 3), BOS), {0: "batch", 1: "tokens"}),
+        "cross_keys": (heads(7), columns),
+        "cross_values": (heads(7), columns),
+        "lengths": (torch.full((2,), 7), {0: "batch"}),
+        "past_keys": (heads(5), past),
+        "past_values": (heads(5), past),
+        "past_lengths": (torch.full((2,), 5), {0: "batch"}),
+    }
+    return _export(_Decoder(model), inputs, ["logits", "new_keys", "new_values"], opset)
+
+
+def detector_graphs(net: DetectorNet, opset: int) -> dict[str, Any]:
+    """Return the graph of a detector, an ``onnx.ModelProto`` by file name, weights inside.
+
+    Args:
+        net: The network; its normalisations are folded away.
+        opset: Version of the standard operators.
+
+    Raises:
+        ModelError: PyTorch cannot export it.
+    """
+    images = torch.zeros(1, 1, 3 * STEP, 5 * STEP)
+    shapes = ({2: STEP * torch.export.Dim("rows", min=1), 3: STEP * torch.export.Dim("columns")},)
+    outputs = ["kernel", "geometry", "regions"]
+    return {DETECTOR: _run(_Detector(net.fold()), (images,), shapes, ["images"], outputs, opset)}
+
+
+def _export(
+    module: nn.Module,
+    inputs: dict[str, tuple[Tensor, dict[int, str]]],
+    outputs: Sequence[str],
+    opset: int,
+) -> Any:
+    """Export one graph, its free axes by name; axes of one name are of one size."""
+    names = {name for _, free in inputs.values() for name in free.values()}
+    sizes = {name: torch.export.Dim(name) for name in sorted(names)}
+    shapes = tuple(
+        {axis: sizes[name] for axis, name in free.items()} for _, free in inputs.values()
+    )
+    tensors = tuple(tensor for tensor, _ in inputs.values())
+    return _run(module, tensors, shapes, list(inputs), outputs, opset)
+
+
+def _run(
+    module: nn.Module,
+    tensors: tuple[Tensor, ...],
+    shapes: tuple[dict[int, Any], ...],
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    opset: int,
+) -> Any:
+    with _quietly():
+        program = torch.onnx.export(
+            module.eval(),
+            tensors,
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_shapes=shapes,
+            opset_version=opset,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+    if program is None:
+        raise ModelError("PyTorch exported nothing", "export with another version of PyTorch")
+    graph = program.model_proto
+    _strip(graph)
+    written = max(entry.version for entry in graph.opset_import if not entry.domain)
+    if written != opset:
+        raise ModelError(f"this PyTorch writes opset {written}, not {opset}", "try another --opset")
+    branching = sorted({node.op_type for node in graph.graph.node} & LOOPS)
+    if branching:
+        raise ModelError(
+            f"the graph holds {', '.join(branching)}", "export with another version of PyTorch"
+        )
+    return graph
+
+
+def _strip(graph: Any) -> None:
+    """Drop what the exporter notes for debugging: traces of source files and the like."""
+    del graph.metadata_props[:], graph.graph.metadata_props[:], graph.functions[:]
+    graph.doc_string = graph.graph.doc_string = ""
+    for node in graph.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    for value in (*graph.graph.value_info, *graph.graph.input, *graph.graph.output):
+        del value.metadata_props[:]
+        value.doc_string = ""
+    for tensor in graph.graph.initializer:
+        del tensor.metadata_props[:]
+        tensor.doc_string = ""
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Silence the exporter, which prints its progress and warns of its own internals."""
+    level = logging.getLogger("torch.onnx").level
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.getLogger("torch.onnx").setLevel(level)

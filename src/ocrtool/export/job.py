@@ -1,0 +1,307 @@
+"""One export: read a checkpoint, write graphs, prove that they are the same network."""
+
+from __future__ import annotations
+
+import json
+import platform
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from ocrtool.bundled import CARD, DETECTOR, ENCODER, FACTS, TOKENIZER, WEIGHTS
+from ocrtool.engines.base import find_model, read_facts, read_raw
+from ocrtool.engines.onnx import OnnxEngine, import_runtime
+from ocrtool.engines.torch import TorchEngine
+from ocrtool.errors import ModelError, UsageError
+from ocrtool.export import check, samples
+from ocrtool.export.check import Parity
+from ocrtool.export.describe import described
+from ocrtool.export.fused import fuse
+from ocrtool.export.graphs import detector_graphs, reader_graphs
+from ocrtool.export.precision import Feed, lowered
+from ocrtool.layout.detector import Detector, load_network, padded, standardize
+from ocrtool.options import EngineName, Precision
+from ocrtool.training.checkpoint import write_folder
+from ocrtool.training.data import Preparation, Ready
+
+OPSETS = (18, 21)
+"""First and last version of the standard operators that can be written."""
+REPORT = "export-report.json"
+CHECKED, CALIBRATED = 200, 32
+"""Pictures that both networks read, and those by which int8 chooses its ranges."""
+CHECKED_PAGES = 6
+TOGETHER = 8
+"""Pictures in a batch."""
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """How a model is exported.
+
+    Args:
+        precision: What the network computes in; inputs and outputs stay float32.
+        opset: Version of the standard operators.
+        portable: Standard operators only. The graphs then run in other runtimes, too, and more
+            slowly in ONNX Runtime.
+        optimize: Let ONNX Runtime transform the graphs ahead of time, so that it starts sooner.
+            They then run in its version and in later ones.
+        checked: Compare with PyTorch before anything is written.
+        table: CSV of pictures (``image,text``) to compare on, in the place of drawn ones.
+
+    Raises:
+        UsageError: They contradict each other.
+    """
+
+    precision: Precision = Precision.FP32
+    opset: int = 20
+    portable: bool = False
+    optimize: bool = False
+    checked: bool = True
+    table: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Check what was asked for."""
+        first, last = OPSETS
+        if not first <= self.opset <= last:
+            raise UsageError(f"--opset is {self.opset}", f"ocrtool writes {first} to {last}")
+        if self.portable and self.optimize:
+            raise UsageError(
+                "--optimize writes operators of ONNX Runtime, --portable forbids them",
+                "leave one of them out",
+            )
+        if self.table is not None and not self.checked:
+            raise UsageError("--check-on needs the check", "leave out --no-check")
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What was written.
+
+    Attributes:
+        folder: The exported model.
+        nodes: Operators of each graph, by file name.
+        bytes: Size of each graph, by file name.
+        parity: How far it is from PyTorch; None where that was not looked at.
+    """
+
+    folder: Path
+    nodes: dict[str, int]
+    bytes: dict[str, int]
+    parity: Parity | None
+
+    def lines(self) -> Iterator[str]:
+        """What the check found, for people."""
+        if self.parity is None:
+            yield "not compared with PyTorch"
+            return
+        yield f"greatest difference from PyTorch: {self.parity.difference:.1e}"
+        if self.parity.texts:
+            yield f"{self.parity.equal} of {self.parity.texts} pictures read the same"
+        if self.parity.errors is not None:
+            before, after = (100 * rate for rate in self.parity.errors)
+            yield f"error rate on them: {before:.2f} % in PyTorch, {after:.2f} % in ONNX Runtime"
+        if self.parity.other_pixels:
+            yield f"{100 * self.parity.other_pixels:.3f} % of the pixels are seen otherwise"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values for JSON."""
+        return {**asdict(self), "folder": str(self.folder)}
+
+    @property
+    def difference(self) -> float:
+        """Greatest difference from PyTorch that was met; 0 where there was no check."""
+        return 0.0 if self.parity is None else self.parity.difference
+
+
+def export_model(
+    model: str | Path, output: Path, options: ExportOptions | None = None
+) -> ExportReport:
+    """Write a model's ONNX graphs, ``model.json`` and ``export-report.json``, and check them.
+
+    Args:
+        model: Bundled name, or folder with ``model.json`` and ``model.safetensors``.
+        output: Folder to make or replace: wholly, or not at all.
+        options: How.
+
+    Raises:
+        ModelError: The checkpoint is unusable, or cannot be exported.
+        ParityError: The graphs do not do what the checkpoint does; nothing is written.
+        OutputError: The folder cannot be written.
+    """
+    options = options or ExportOptions()
+    folder = find_model(model)
+    if not (folder / WEIGHTS).is_file():
+        raise ModelError(f"{folder} has no {WEIGHTS}", "name what ocrtool train wrote")
+    raw = read_raw(folder)
+    job = _Detector if raw.get("kind") == "detector" else _Reader
+    return job(folder, raw, options).run(output)
+
+
+class _Job(ABC):
+    """What exports have in common.
+
+    Args:
+        folder: The checkpoint.
+        raw: Its ``model.json``.
+        options: How it is exported.
+    """
+
+    def __init__(self, folder: Path, raw: dict[str, Any], options: ExportOptions) -> None:
+        self.folder, self.raw, self.options = folder, raw, options
+
+    @abstractmethod
+    def graphs(self) -> dict[str, Any]:
+        """Return the graphs in float32 by file name."""
+
+    @abstractmethod
+    def feeds(self) -> Mapping[str, Sequence[Feed]]:
+        """Return inputs of the graphs that hold convolutions."""
+
+    @abstractmethod
+    def compare(self, folder: Path) -> Parity:
+        """Compare a folder of graphs with the checkpoint."""
+
+    def run(self, output: Path) -> ExportReport:
+        """Export, check and write."""
+        options = self.options
+        graphs = self.graphs()
+        if options.precision is not Precision.FP32:
+            feeds = self.feeds() if options.precision is Precision.INT8 else {}
+            graphs = {
+                name: lowered(graph, options.precision, feeds.get(name, ()))
+                for name, graph in graphs.items()
+            }
+        if options.optimize:
+            graphs = {name: _optimized(graph) for name, graph in graphs.items()}
+        contents = {name: graph.SerializeToString() for name, graph in graphs.items()}
+        facts = {**self.raw, "onnx": described(self.raw, graphs, contents, options.precision)}
+        written = {**contents, FACTS: _json(facts)}
+        for name in (TOKENIZER, CARD):
+            if (self.folder / name).is_file():
+                written[name] = (self.folder / name).read_bytes()
+        parity = self._parity(written) if options.checked else None
+        report = ExportReport(
+            output,
+            {name: len(graph.graph.node) for name, graph in graphs.items()},
+            {name: len(content) for name, content in contents.items()},
+            parity,
+        )
+        written[REPORT] = _json(self._told(report))
+        write_folder(output, written)
+        return report
+
+    def _parity(self, written: Mapping[str, bytes]) -> Parity:
+        with tempfile.TemporaryDirectory() as name:
+            for file, content in written.items():
+                (Path(name) / file).write_bytes(content)
+            parity = self.compare(Path(name))
+        parity.require(self.options.precision)
+        return parity
+
+    def _told(self, report: ExportReport) -> dict[str, Any]:
+        options = asdict(self.options)
+        options["table"] = None if options["table"] is None else options["table"].name
+        return {
+            "model": self.folder.name,
+            "options": options,
+            "nodes": report.nodes,
+            "bytes": report.bytes,
+            "parity": None if report.parity is None else asdict(report.parity),
+            "bounds": {
+                "difference": check.TOLERANCE,
+                "rise_of_error_rate": check.MORE_ERRORS,
+                "other_pixels": check.OTHER_PIXELS,
+            },
+            "versions": {name: _version(name) for name in ("ocrtool", "torch", "onnx")}
+            | {"onnxruntime": import_runtime().__version__, "python": platform.python_version()},
+        }
+
+
+class _Reader(_Job):
+    """A network that writes text."""
+
+    def __init__(self, folder: Path, raw: dict[str, Any], options: ExportOptions) -> None:
+        super().__init__(folder, raw, options)
+        self.facts = read_facts(folder)
+        self.reference = TorchEngine.open(folder, "cpu", 0)
+        self.preparation = Preparation(self.facts.config, self.facts.vocabulary)
+
+    def graphs(self) -> dict[str, Any]:
+        """Return encoder and decoder."""
+        options = self.options
+        # Half and whole-number types are for the standard operators.
+        plain = options.portable or options.precision is not Precision.FP32
+        model = self.reference.model if plain else fuse(self.reference.model)
+        return reader_graphs(model, options.opset)
+
+    def feeds(self) -> Mapping[str, Sequence[Feed]]:
+        """Return batches of pictures for the encoder."""
+        name = "sizes" if self.facts.config.vision.kind == "formula" else "widths"
+        feeds: list[Feed] = []
+        for members in self._batches(CALIBRATED, samples.CALIBRATION_SEED):
+            batch = self.preparation.collate(members)
+            feeds.append({"images": batch.pixels, name: batch.sizes})
+        if self.facts.config.vision.kind == "vit":
+            feeds = [{"images": feed["images"]} for feed in feeds]
+        return {ENCODER: feeds}
+
+    def compare(self, folder: Path) -> Parity:
+        """Compare scores and texts."""
+        batches = self._batches(CHECKED, samples.CHECK_SEED)
+        return check.compare(self.reference, OnnxEngine(folder, "cpu"), self.preparation, batches)
+
+    def _batches(self, count: int, seed: int) -> list[list[Ready]]:
+        drawn = samples.samples(self.preparation, count, seed, self.options.table)
+        return samples.batches(self.preparation, drawn, TOGETHER)
+
+
+class _Detector(_Job):
+    """A network that finds text."""
+
+    def graphs(self) -> dict[str, Any]:
+        """Return the one graph."""
+        return detector_graphs(load_network(self.folder), self.options.opset)
+
+    def feeds(self) -> Mapping[str, Sequence[Feed]]:
+        """Return parts of pages."""
+        drawn = samples.pages(CHECKED_PAGES, samples.CALIBRATION_SEED)
+        feeds = [{"images": padded(standardize(page))[None, None]} for page in drawn]
+        return {DETECTOR: feeds}
+
+    def compare(self, folder: Path) -> Parity:
+        """Compare what is seen."""
+        reference = Detector(self.folder, EngineName.TORCH, "cpu")
+        candidate = Detector(folder, EngineName.ONNX, "cpu")
+        drawn = samples.pages(CHECKED_PAGES, samples.CHECK_SEED)
+        return check.compare_detectors(reference, candidate, drawn)
+
+
+def _optimized(graph: Any) -> Any:
+    """Let ONNX Runtime transform a graph as it would on loading it, for any processor."""
+    import onnx
+
+    runtime = import_runtime()
+    with tempfile.TemporaryDirectory() as name:
+        source, target = Path(name) / "source.onnx", Path(name) / "target.onnx"
+        onnx.save(graph, source)
+        options = runtime.SessionOptions()
+        options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+        options.optimized_model_filepath = str(target)
+        options.log_severity_level = 3
+        runtime.InferenceSession(str(source), options, providers=["CPUExecutionProvider"])
+        return onnx.load(target)
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, ensure_ascii=False, indent=1) + "\n").encode()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
