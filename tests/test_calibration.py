@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ocrtool.calibration import Calibration, Curve, expected_calibration_error, fit
+from ocrtool.errors import ModelError
 
 
 def overconfident(count: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
@@ -50,5 +51,5 @@ def test_json_round_trip() -> None:
     calibration = Calibration(line=Curve(0.7, -0.2))
     assert Calibration.from_dict(calibration.to_dict()) == calibration
     assert Calibration.from_dict({}) == Calibration()
-    with pytest.raises(TypeError):
+    with pytest.raises(ModelError, match="calibration"):
         Calibration.from_dict({"page": {}})

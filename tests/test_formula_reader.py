@@ -22,6 +22,7 @@ from ocrtool.export import export_model
 from ocrtool.formulas import BROKEN_CONFIDENCE, FormulaReader, FormulaResult, batches
 from ocrtool.latex import is_valid
 from ocrtool.options import ReadOptions
+from ocrtool.recognize import LineReader
 from small_models import save, small_formula_engine
 
 FORMULAS = [formula(np.random.default_rng(seed)) for seed in range(14)]
@@ -179,3 +180,8 @@ def test_a_formula_that_never_ends_is_cut(folder: Path) -> None:
     finally:
         with torch.no_grad():
             model.decoder.head.weight.copy_(kept)
+
+
+def test_lines_are_not_read_by_it(folder: Path) -> None:
+    with pytest.raises(ModelError, match="reads formulas; use ocrtool latex"):
+        LineReader(ReadOptions(model=str(folder), device="cpu"))

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ocrtool.errors import ModelError
+
 EDGE = 1e-6
 """Raw probabilities are held this far from 0 and 1."""
 TRUST = 1.0
@@ -55,9 +57,12 @@ class Calibration:
         """Read what ``to_dict`` wrote.
 
         Raises:
-            TypeError: A name is unknown.
+            ModelError: A name is unknown, or it is no such table.
         """
-        return cls(**{unit: Curve(**curve) for unit, curve in values.items()})
+        try:
+            return cls(**{unit: Curve(**curve) for unit, curve in values.items()})
+        except (TypeError, AttributeError) as error:
+            raise ModelError(f"the model's calibration is damaged: {error}") from None
 
 
 def fit(raw: ArrayLike, right: ArrayLike) -> Curve:

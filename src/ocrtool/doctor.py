@@ -50,8 +50,11 @@ PACKAGES = (
     "matplotlib",
     "onnx",
     "onnxscript",
+    "tokenizers",
+    "latex2mathml",
+    "ziamath",
 )
-"""The dependencies: the base install, then those of the ``[torch]`` extra."""
+"""The dependencies: the base install, then those of the extras ``torch`` and ``formulas``."""
 
 RUNTIMES = (
     "onnxruntime",

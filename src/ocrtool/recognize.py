@@ -145,10 +145,10 @@ class LineReader:
         self.decoding = decoding or DecodeOptions()
         asked = self.options
         self.engine: Engine = open_engine(asked.model, asked.engine, asked.device, asked.threads)
-        try:
-            self.calibration = Calibration.from_dict(self.engine.facts.raw.get("calibration", {}))
-        except (TypeError, AttributeError) as error:
-            raise ModelError(f"the model's calibration is damaged: {error}") from None
+        facts = self.engine.facts
+        if facts.vocabulary.separator:
+            raise ModelError(f"{asked.model} reads formulas", "use ocrtool latex")
+        self.calibration = Calibration.from_dict(facts.raw.get("calibration", {}))
         on_cpu = self.engine.device == "cpu"
         self._batch_width = CPU_BATCH_WIDTH if on_cpu else GPU_BATCH_WIDTH
 
