@@ -13,6 +13,7 @@ from typing import Literal
 BlockKind = Literal[
     "heading",
     "paragraph",
+    "quote",
     "list",
     "table",
     "formula",

@@ -84,7 +84,7 @@ def test_headings_are_bold_or_large(tmp_path: Path) -> None:
     page = sheet.read(tmp_path)
     heads = [(block.text, block.level) for block in page.blocks if block.kind == "heading"]
     assert heads == [("The Title of It", 1), ("A section", 3)]
-    assert kinds(page)[-1] == "paragraph"
+    assert kinds(page)[-1] == "quote"  # emphasis, set in on both sides
 
 
 def test_columns_are_read_one_after_the_other(tmp_path: Path) -> None:
@@ -246,3 +246,50 @@ def test_labels_and_values_are_rows(tmp_path: Path) -> None:
     (block,) = sheet.read(tmp_path).blocks
     assert block.kind == "table"
     assert [text for *_, text in cells(block)] == [text for row in rows for text in row]
+
+
+def test_what_is_set_in_on_both_sides_is_a_quote(tmp_path: Path) -> None:
+    sheet = Sheet()
+    y = sheet.prose(60, 80, 470, 5)
+    y = sheet.prose(85, y + 8, 420, 3)
+    y = sheet.prose(85, y + 8, 420, 2)
+    y = sheet.prose(60, y + 8, 470, 4)
+    page = sheet.read(tmp_path)
+    assert kinds(page) == ["paragraph", "quote", "quote", "paragraph"]
+    assert page.blocks[1].text.startswith("The committee met")
+
+
+def test_what_is_set_in_for_another_reason_is_none(tmp_path: Path) -> None:
+    sheet = Sheet()
+    y = sheet.prose(60, 80, 470, 4)
+    y = sheet.prose(85, y + 8, 445, 3)  # on one side alone
+    y = sheet.prose(60, y + 8, 470, 4)
+    sheet.put(220, y + 10, "Abstract")
+    y = sheet.prose(85, y + 26, 420, 4)
+    sheet.prose(60, y + 14, 470, 5)
+    assert "quote" not in kinds(sheet.read(tmp_path))
+
+
+def test_signs_far_before_their_items_make_no_table(tmp_path: Path) -> None:
+    sheet = Sheet()
+    y = sheet.prose(60, 80, 470, 3) + 12
+    items = ("Share the plan with all", "Ask for the keys of the hall", "Close the doors at ten")
+    for item in items:
+        sheet.put(70, y, "\u2022", 10, "helv")
+        sheet.put(112, y, item)
+        y += 18
+    page = sheet.read(tmp_path)
+    assert kinds(page) == ["paragraph", "list"]
+    assert [line.strip("\u00b7\u2022 ") for line in page.blocks[1].text.split("\n")] == list(items)
+
+
+def test_the_hours_of_an_agenda_stay_apart(tmp_path: Path) -> None:
+    sheet = Sheet()
+    y = sheet.prose(60, 80, 470, 4) + 14
+    for hour in ("6:00 Welcome to all", "6:10 What the office says", "6:25 Questions"):
+        sheet.put(60, y, hour)
+        y += 12.5
+    page = sheet.read(tmp_path)
+    assert [b.text for b in page.blocks][1:] == [
+        "6:00 Welcome to all", "6:10 What the office says", "6:25 Questions",
+    ]  # fmt: skip

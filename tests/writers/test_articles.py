@@ -33,6 +33,7 @@ def odd_sheet() -> Sheet:
         paragraph(line("Title & more", Span(0, 5, bold=True)), kind="heading", level=1),
         paragraph(line(ODD, Span(0, 3, bold=True, italic=True))),
         paragraph(line("[starts with a bracket"), line("and goes on*")),
+        paragraph(line("[said by"), line("* another]"), kind="quote"),
         paragraph(line("see this", Span(4, 8, link="https://x.org/a_b%20c#d&e~f"))),
         paragraph(line("call f_x(1)", Span(5, 11, mono=True))),
         paragraph(*items, kind="list"),
@@ -57,6 +58,7 @@ def test_html_without_pictures_is_an_article() -> None:
     assert "".join(ODD.split()) in shown.text
     assert shown.links == ["https://x.org/a_b%20c#d&e~f", "x%20y/a_b.png"]
     assert shown.within("li") == "onea[b]two(x)three"
+    assert shown.within("blockquote") == "[saidby*another]"
     assert text.count("<ol>") == text.count("<ul>") == 1
     assert 'rowspan="2"' in text and "<thead>" in text and "<title>A_b &amp; {c}</title>" in text
     assert shown.within("pre").startswith("nocells")

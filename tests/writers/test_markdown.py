@@ -116,6 +116,12 @@ def test_a_paragraph_stays_a_paragraph(text: str) -> None:
         assert "".join(html.unescape(re.sub("<[^>]+>", "", shown)).split()) == "".join(text.split())
 
 
+def test_quotes_stay_quotes() -> None:
+    said = md(paragraph(line("- said by"), line("# another"), kind="quote"), paragraph(line("a")))
+    assert said == "> \\- said by # another\n\na"
+    assert parsed(said).within("blockquote") == "-saidby#another"
+
+
 def test_styles_are_merged_over_lines() -> None:
     first = line("It is very impor-", Span(6, 17, bold=True))
     second = line("tant indeed, see here.", Span(0, 11, bold=True), Span(17, 21, italic=True))

@@ -19,7 +19,9 @@ __all__ = ["AssembleOptions", "ReadLine", "ReadWord", "assemble", "join_lines"]
 
 Order = Literal["page", "block", "sparse", "table"]
 
-JOINED: frozenset[BlockKind] = frozenset({"paragraph", "heading", "caption", "footnote", "list"})
+JOINED: frozenset[BlockKind] = frozenset(
+    {"paragraph", "quote", "heading", "caption", "footnote", "list"}
+)
 """Kinds whose lines run on."""
 
 

@@ -16,6 +16,7 @@ from ocrtool.assemble.lattice import table_part, unruled_cells
 from ocrtool.assemble.pagecolumns import page_columns
 from ocrtool.assemble.paragraphs import CAPTION, ENDED, kind_of, paragraphs
 from ocrtool.assemble.pieces import joined
+from ocrtool.assemble.quotes import quoted
 from ocrtool.assemble.rows import MARKER, Metrics, Row, metrics_of, rows_of
 from ocrtool.assemble.ruled import ruled_tables
 from ocrtool.assemble.tables import aligned, cells_of, is_code, listed, spaced, tabular_runs
@@ -27,7 +28,7 @@ from ocrtool.layout.order import rows as side_by_side
 
 Boxes = NDArray[np.float32]
 
-JOINED = ("paragraph", "heading", "list", "caption", "footnote")
+JOINED = ("paragraph", "quote", "heading", "list", "caption", "footnote")
 """Kinds whose rows are one line each, where pieces of rows are exact."""
 DENSE = 0.7
 """Share of the fields of a table that hold text, from which white between words that were read
@@ -99,7 +100,8 @@ def native_blocks(
         else:
             drafts += _flow(rows_of(lines, boxes, [free[i] for i in group]), metrics, letters)
     drafts = furnished(_captioned(drafts, regions, metrics), metrics, size[1])
-    return [_block(draft, metrics, places) for draft in _rejoined(drafts)]
+    drafts = quoted(_rejoined(drafts), metrics)
+    return [_block(draft, metrics, places) for draft in drafts]
 
 
 def _whole(
@@ -273,6 +275,8 @@ def _spread(
         wide = sum(len(row.cells(metrics.height)) > 1 for row in run)
         amounts = any(AMOUNT.fullmatch(line.text) for row in run for line in row.lines)
         cells = _white_cells(run, metrics) if wide > 2 or amounts or len(run) > 2 else ()
+        if cells and _are_items(cells):
+            cells, wide = (), 0
         if cells is None and (wide > 2 or amounts):
             table = _table(run, metrics)
         elif cells:
@@ -354,14 +358,19 @@ def _read_table(
         elif held[max(held)] == {0} and not rows[end - 1].text[:1].islower():
             end -= 1
         else:
-            signs = [MARKER.fullmatch(" ".join(line.text for line in cell.lines)) is not None
-                     for cell in cells if cell.column == 0 and cell.lines]  # fmt: skip
             columns = 1 + max(map(max, held.values()))
-            items = sum(signs) > 0.5 * len(signs) and columns < 3
             dense = sum(map(len, held.values())) > DENSE * columns * len(held)
             several = sum(len(filled) > 1 for filled in held.values())
-            return start, end, cells if several > 2 and dense and not items else ()
+            return start, end, cells if several > 2 and dense and not _are_items(cells) else ()
     return start, end, ()
+
+
+def _are_items(cells: Sequence[Cell]) -> bool:
+    """Tell whether what looks like two columns are the signs of a list and its items."""
+    signs = [MARKER.fullmatch(" ".join(line.text for line in cell.lines)) is not None
+             for cell in cells if cell.column == 0 and cell.lines]  # fmt: skip
+    columns = max(cell.column + cell.column_span for cell in cells)
+    return columns < 3 and sum(signs) > 0.5 * len(signs)
 
 
 def _running(

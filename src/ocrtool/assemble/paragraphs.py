@@ -61,8 +61,8 @@ def paragraphs(rows: Sequence[Row], metrics: Metrics) -> list[Part]:
     """Part rows that follow each other where a paragraph ends.
 
     A paragraph ends at extra white, at a change of size, before an indented line among lines that
-    are not, after a line that had room for the next word and ends a sentence, and before and
-    after the items of a list.
+    are not, after a line that had room for the next word and ends a sentence or begins with a
+    number like that of the next line, and before and after the items of a list.
 
     Args:
         rows: Rows of one column, from top to bottom.
@@ -91,7 +91,7 @@ def paragraphs(rows: Sequence[Row], metrics: Metrics) -> list[Part]:
             ends = not _continues(part, row, metrics)
         else:
             inset = indented[i] and not indented[i - 1] and not mixed and (room or ended)
-            ends = inset or (room and ended)
+            ends = inset or (room and (ended or _numbered_alike(before, row)))
         if not (row.exact and before.exact):
             sized = not 1 / BIGGER < ratio < BIGGER and _sure_of_size(before, row)
         else:
@@ -174,6 +174,12 @@ def _set_as(
     if bold or (alone and (numbered or capitals)):
         return "heading", level
     return "paragraph", 0
+
+
+def _numbered_alike(before: Row, row: Row) -> bool:
+    """Tell whether rows begin with numbers of one form, as the hours of an agenda do."""
+    first, second = (one.text.split(" ")[0] for one in (before, row))
+    return any(c.isdigit() for c in first) and _shape(first) == _shape(second)
 
 
 def _restyled(before: Row, row: Row, room: bool) -> bool:

@@ -16,7 +16,9 @@ from ocrtool.writers.rows import NUMBER, sign_of
 
 PASSED: frozenset[BlockKind] = frozenset({"header", "footer", "footnote", "figure", "caption"})
 """What may stand between a block and its rest."""
-RUNNING: frozenset[BlockKind] = frozenset({"paragraph", "heading", "caption", "footnote", "list"})
+RUNNING: frozenset[BlockKind] = frozenset(
+    {"paragraph", "quote", "heading", "caption", "footnote", "list"}
+)
 """Kinds whose lines run on."""
 ENDED = re.compile(
     r"[.!?:\u2026\u3002\uff01\uff1f][\"'\u201d\u2019\u201c\u00bb)\]]*(?:\[?\d{1,3}\]?)?$"

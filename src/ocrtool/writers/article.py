@@ -55,6 +55,11 @@ def _element(tag: str, part: Part, name: str = "") -> str:
     return f"<{tag}{named}>{text}</{tag}>" if text else ""
 
 
+def _quote(part: Part, options: WriteOptions) -> str:
+    inside = _element("p", part)
+    return f"<blockquote>{inside}</blockquote>" if inside else ""
+
+
 def _heading(part: Part, options: WriteOptions) -> str:
     text = INLINE.write(part.paragraph.without("bold"))
     level = min(max(1, part.level), 6)
@@ -126,6 +131,7 @@ def _error(part: Part, options: WriteOptions) -> str:
 
 FORMS: dict[str, Callable[[Part, WriteOptions], str]] = {
     "heading": _heading,
+    "quote": _quote,
     "list": _list,
     "table": _table,
     "formula": _formula,

@@ -49,6 +49,11 @@ def _paragraph(part: Part, options: WriteOptions) -> str:
     return escape_start(MARKDOWN_INLINE.write(part.paragraph))
 
 
+def _quote(part: Part, options: WriteOptions) -> str:
+    text = _paragraph(part, options)
+    return f"> {text}" if text else ""
+
+
 def _heading(part: Part, options: WriteOptions) -> str:
     runs = part.paragraph.without("bold")
     if runs.share("italic") > 0.9:
@@ -178,6 +183,7 @@ def _comment(name: str, text: str) -> str:
 
 FORMS: dict[str, Callable[[Part, WriteOptions], str]] = {
     "heading": _heading,
+    "quote": _quote,
     "list": _list,
     "table": _table,
     "formula": _formula,

@@ -18,6 +18,7 @@ Color = tuple[int, int, int]
 KIND_COLORS: dict[BlockKind, Color] = {
     "heading": (160, 60, 200),
     "paragraph": (60, 110, 220),
+    "quote": (60, 170, 220),
     "list": (30, 150, 190),
     "table": (200, 120, 0),
     "formula": (200, 0, 120),

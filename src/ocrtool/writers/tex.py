@@ -132,6 +132,11 @@ def _paragraph(part: Part, options: WriteOptions) -> str:
     return "{}" + text if text.startswith(("[", "*")) else text
 
 
+def _quote(part: Part, options: WriteOptions) -> str:
+    text = _paragraph(part, options)
+    return f"\\begin{{quote}}\n{text}\n\\end{{quote}}" if text else ""
+
+
 def _heading(part: Part, options: WriteOptions) -> str:
     text = INLINE.write(part.paragraph.without("bold", "link"))
     section = SECTIONS[min(max(1, part.level), len(SECTIONS)) - 1]
@@ -269,6 +274,7 @@ def _error(part: Part, options: WriteOptions) -> str:
 
 FORMS: dict[str, Callable[[Part, WriteOptions], str]] = {
     "heading": _heading,
+    "quote": _quote,
     "list": _list,
     "table": _table,
     "formula": _formula,
