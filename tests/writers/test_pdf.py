@@ -261,7 +261,7 @@ def test_an_encrypted_original_stays_encrypted() -> None:
         page = Page(1, 600, 400, (block("paragraph", was_read),))
         out = written_pdf(Sheet("x.pdf", page, original=file))
     with PdfFile(out, "söz") as again:
-        assert again.document.needs_pass and "Read" in again.document[0].get_text()
+        assert again.encrypted and "Read" in again.document[0].get_text()
 
 
 def test_a_page_that_cannot_be_copied_is_shown_by_its_pixels(sheet: Sheet) -> None:

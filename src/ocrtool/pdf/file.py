@@ -38,6 +38,7 @@ class PdfFile:
         password: Opens it where it is encrypted.
 
     Attributes:
+        encrypted: Whether it is; the password has opened it.
         glyphs: What is known of glyphs whose characters it does not tell.
 
     Raises:
@@ -61,7 +62,9 @@ class PdfFile:
             raise InputError(f"{self.name}: no PDF, or damaged") from None
         except Exception as error:  # a damaged file makes MuPDF raise nearly anything
             raise InputError(f"{self.name}: cannot be opened ({reason(error)})") from None
-        if self.document.needs_pass and not self.document.authenticate(password or ""):
+        # Asked once: asking again tries the empty password and spoils the key of the right one.
+        self.encrypted = bool(self.document.needs_pass)
+        if self.encrypted and not self.document.authenticate(password or ""):
             self.document.close()
             if password is None:
                 raise EncryptedError(f"{self.name}: is encrypted", "give its password")

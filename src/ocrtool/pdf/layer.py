@@ -92,7 +92,7 @@ class PdfLayer:
         try:
             if self._font is not None:
                 self._font.complete()
-            if whole and not document.needs_pass and document.can_save_incrementally():
+            if whole and not self._copy.encrypted and document.can_save_incrementally():
                 if self._font is not None:
                     document.saveIncr()
             else:
