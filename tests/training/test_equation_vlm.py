@@ -70,8 +70,10 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path
     logging.enable_progress_bar()
 
 
-def reader(folder: Path, **decoding: object) -> FormulaReader:
-    asked = ReadOptions(model=str(folder), engine=EngineName.TORCH, device="cpu", threads=1)
+def reader(
+    folder: Path, engine: EngineName = EngineName.TORCH, **decoding: object
+) -> FormulaReader:
+    asked = ReadOptions(model=str(folder), engine=engine, device="cpu", threads=1)
     return FormulaReader(asked, DecodeOptions(**{"strategy": "greedy", **decoding}))
 
 
@@ -103,7 +105,8 @@ def test_a_few_formulas_are_learnt_by_heart(
     assert (blank.latex, blank.confidence) == ("", 1.0)
     report = export_model(result.best, tmp_path / "exported", ExportOptions(table=table))
     assert report.parity is not None and report.parity.texts == report.parity.equal == len(FORMULAS)
-    read = [result.tokens for result in reader(report.folder).read_stream(pictures)]
+    exported = reader(report.folder, EngineName.ONNX)
+    read = [result.tokens for result in exported.read_stream(pictures)]
     assert read == FORMULAS
 
 
