@@ -226,10 +226,11 @@ def test_an_image_that_is_a_prefix(prefixed: Path, tmp_path: Path, options: Expo
 
 
 @pytest.mark.parametrize("precision", [Precision.FP16, Precision.INT8])
-def test_less_than_float32(checkpoint: Path, tmp_path: Path, precision: Precision) -> None:
-    whole = export_model(checkpoint, tmp_path / "whole")
+def test_less_than_float32(
+    checkpoint: Path, exported: Path, tmp_path: Path, precision: Precision
+) -> None:
     report = export_model(checkpoint, tmp_path / "out", ExportOptions(precision))
-    assert report.bytes[DECODER] != whole.bytes[DECODER]
+    assert report.bytes[DECODER] != (exported / DECODER).stat().st_size
     facts = json.loads((report.folder / "model.json").read_text("utf-8"))["onnx"]
     assert facts["precision"] == precision
     kinds = {value["type"] for graph in facts["graphs"].values() for value in graph["inputs"]}
@@ -241,7 +242,7 @@ def test_less_than_float32(checkpoint: Path, tmp_path: Path, precision: Precisio
 
 def test_the_formula_reader_in_any_opset(tmp_path: Path) -> None:
     folder = save(small_formula_engine(3), tmp_path / "model")
-    for opset in (18, 21):
+    for opset in (18,):
         report = export_model(folder, tmp_path / f"{opset}", ExportOptions(opset=opset))
         graph = onnx.load(report.folder / ENCODER)
         assert {entry.version for entry in graph.opset_import if not entry.domain} == {opset}
