@@ -124,29 +124,32 @@ def collate_formulas(pictures: Sequence[Pixels]) -> tuple[Pixels, NDArray[np.int
     return pixels, sizes
 
 
-def like_sizes(sizes: Sequence[tuple[int, int]], groups: int) -> list[list[int]]:
-    """Cut pictures into groups of like heights and widths and about equal sums of area.
+def like_sizes(
+    sizes: Sequence[tuple[int, ...]], costs: Sequence[float], groups: int
+) -> list[list[int]]:
+    """Cut things of several sizes into groups of like sizes and about equal costs.
 
-    The pictures are halved along the side in which they differ more, and so on.
+    They are halved along the size in which they differ more, and so on.
 
     Args:
-        sizes: Height and width of each.
-        groups: How many groups; no more than pictures.
+        sizes: Of each, all above 0: height and width of a picture, length of its text.
+        costs: Of each.
+        groups: How many groups; no more than things.
 
     Returns:
         Indices of each group, none empty.
     """
+    logs = np.log(np.array(sizes, np.float64))
 
     def halve(indices: list[int], groups: int) -> Iterator[list[int]]:
         if groups == 1:
             yield indices
             return
-        logs = np.log(np.array([sizes[i] for i in indices], np.float64))
-        side = int(np.ptp(logs[:, 1]) > np.ptp(logs[:, 0]))
-        indices = sorted(indices, key=lambda i: (sizes[i][side], sizes[i][1 - side], i))
-        areas = np.cumsum([sizes[i][0] * sizes[i][1] for i in indices])
+        widest = int(logs[indices].std(0).argmax())
+        indices = sorted(indices, key=lambda i: (sizes[i][widest], sizes[i], i))
+        sums = np.cumsum([costs[i] for i in indices])
         first = groups // 2
-        cut = 1 + int(np.searchsorted(areas, areas[-1] * first / groups))
+        cut = 1 + int(np.searchsorted(sums, sums[-1] * first / groups))
         cut = min(max(cut, first), len(indices) - (groups - first))
         yield from halve(indices[:cut], first)
         yield from halve(indices[cut:], groups - first)

@@ -14,6 +14,8 @@ from ocrtool.errors import MissingDependencyError, ModelError
 from ocrtool.models.config import ModelConfig
 from ocrtool.models.presets import PRESETS
 from ocrtool.vocabulary import SPECIALS
+from ocrtool.weights.store import Store
+from ocrtool.weights.table import TABLE
 
 ABOUT = {
     "detector": "finds lines of text and regions on pages of any kind",
@@ -30,7 +32,7 @@ ASCII = 95
 
 @dataclass(frozen=True)
 class Entry:
-    """A line of ``ocrtool models list``; size in bytes, 0 for a preset, which has no weights."""
+    """A line of ``ocrtool models list``; size in bytes, 0 where there are no weights here."""
 
     name: str
     kind: str
@@ -40,7 +42,7 @@ class Entry:
     def line(self) -> str:
         """As text for people."""
         size = f"{self.size / 1e6:.1f} MB" if self.size else "-"
-        return f"{self.name:<18} {self.kind:<8} {size:>9}  {self.about}"
+        return f"{self.name:<23} {self.kind:<8} {size:>9}  {self.about}"
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values for JSON."""
@@ -146,13 +148,21 @@ class DetectorDescription:
 
 
 def entries() -> Iterator[Entry]:
-    """List the bundled models, then the other presets that can be trained."""
+    """List the bundled models, the other presets that can be trained, the published models."""
     bundled = {facts.parent.name: facts.parent for facts in BUNDLED.glob(f"*/{FACTS}")}
     for name, folder in sorted(bundled.items()):
         size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
         yield Entry(name, "bundled", ABOUT.get(name, "text reader"), size)
     for name in sorted(PRESETS.keys() - bundled.keys()):
         yield Entry(name, "preset", ABOUT.get(name, "network"), 0)
+    stored = {model.repository: model.size for model in Store().models()}
+    for spec in TABLE:
+        about = f"{spec.about} ({spec.license})"
+        there = spec.repository in stored
+        yield Entry(spec.name, "fetched" if there else "hub", about, stored.get(spec.repository, 0))
+        stored.pop(spec.repository, None)
+    for repository, size in stored.items():
+        yield Entry(f"hf:{repository}", "fetched", "of the hub", size)
 
 
 def describe(name: str, characters: int | None = None) -> Description | DetectorDescription:

@@ -246,6 +246,54 @@ def progress(description: str, total: int | None) -> Iterator[Callable[[int], No
         yield lambda steps: bar.advance(task, steps)
 
 
+@contextmanager
+def transfer(description: str, size: int) -> Iterator[Callable[[int], None]]:
+    """Draw the progress of a transfer while the block runs; say what it is where none is drawn.
+
+    Args:
+        description: What is transferred.
+        size: Bytes in all.
+
+    Yields:
+        A function that is told of bytes as they come.
+    """
+    if not progress_wanted():
+        say(f"fetching {description}")
+        yield lambda count: None
+        return
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=stderr(), transient=True) as bar:
+        task = bar.add_task(description, total=size)
+        yield lambda count: bar.advance(task, count)
+
+
+def ask(question: str) -> bool | None:
+    """Put a question to the user; None where there is no terminal to ask on.
+
+    Args:
+        question: Answered by yes or no; Enter is no.
+    """
+    if _talk.level < 0 or sys.stderr is None or not (sys.stderr.isatty() and sys.stdin.isatty()):
+        return None
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
 def error(message: str) -> None:
     """Say what went wrong. Never silenced."""
     _say("error", "31", message)

@@ -24,6 +24,10 @@ BlockKind = Literal[
     "footer",
     "code",
 ]
+RUNNING: frozenset[BlockKind] = frozenset(
+    {"paragraph", "quote", "heading", "caption", "footnote", "list"}
+)
+"""Kinds of blocks whose lines run on."""
 
 Point = tuple[float, float]
 Quad = tuple[Point, Point, Point, Point]

@@ -11,18 +11,13 @@ from ocrtool.assemble.geometry import part_of, straight_boxes, straight_rules
 from ocrtool.assemble.parted import part_lines
 from ocrtool.assemble.rows import MARKER
 from ocrtool.assemble.ruled import with_rules
-from ocrtool.document import Block, BlockKind, Box, Line, Page, Word
+from ocrtool.document import RUNNING, Block, Box, Line, Page, Word
 from ocrtool.hyphens import Hyphens, mend, run_on, words_in
 from ocrtool.layout.found import Layout, Region
 
 __all__ = ["AssembleOptions", "ReadLine", "ReadWord", "assemble", "join_lines"]
 
 Order = Literal["page", "block", "sparse", "table"]
-
-JOINED: frozenset[BlockKind] = frozenset(
-    {"paragraph", "quote", "heading", "caption", "footnote", "list"}
-)
-"""Kinds whose lines run on."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +141,7 @@ def join_lines(block: Block, known: Collection[str] = ()) -> str:
         block: A block of a page.
         known: Words of the document, as of `ocrtool.hyphens.words_in`.
     """
-    if block.kind not in JOINED:
+    if block.kind not in RUNNING:
         return block.text
     lines = block.text.split("\n")
     if block.kind != "list":
@@ -163,7 +158,7 @@ def join_lines(block: Block, known: Collection[str] = ()) -> str:
 
 def mended(block: Block, known: Collection[str]) -> Block:
     """Return a block with words that were split at the ends of lines put together."""
-    if block.kind not in JOINED:
+    if block.kind not in RUNNING:
         return block
     rows = mend(block.text.split("\n"), known)
     return replace(block, text="\n".join(row for row in rows if row.strip()))

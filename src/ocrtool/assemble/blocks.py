@@ -20,7 +20,7 @@ from ocrtool.assemble.quotes import quoted
 from ocrtool.assemble.rows import MARKER, Metrics, Row, metrics_of, rows_of
 from ocrtool.assemble.ruled import ruled_tables
 from ocrtool.assemble.tables import aligned, cells_of, is_code, listed, spaced, tabular_runs
-from ocrtool.document import Block, BlockKind, Box, Cell, Line
+from ocrtool.document import RUNNING, Block, BlockKind, Box, Cell, Line
 from ocrtool.layout.columns import AMOUNT
 from ocrtool.layout.found import Region, Rule
 from ocrtool.layout.order import line_height, owners, reading_order
@@ -28,8 +28,6 @@ from ocrtool.layout.order import rows as side_by_side
 
 Boxes = NDArray[np.float32]
 
-JOINED = ("paragraph", "quote", "heading", "list", "caption", "footnote")
-"""Kinds whose rows are one line each, where pieces of rows are exact."""
 DENSE = 0.7
 """Share of the fields of a table that hold text, from which white between words that were read
 parts its columns: the lists of receipts have other white below each other by chance."""
@@ -419,7 +417,7 @@ def _block(draft: Draft, metrics: Metrics, places: Sequence[Box]) -> Block:
     lines = tuple(line for row in draft.rows for line in row.lines)
     if draft.cells:
         lines = tuple(line for cell in draft.cells for line in cell.lines)
-    elif draft.kind in JOINED and draft.rows and not draft.spaced:
+    elif draft.kind in RUNNING and draft.rows and not draft.spaced:  # a row is one line
         lines = tuple(line for row in draft.rows
                       for line in ([joined(row.lines)] if row.exact else row.lines))  # fmt: skip
     box = bounds([line.quad for line in lines]) if lines else places[draft.region]

@@ -10,6 +10,7 @@ import typer
 from ocrtool import console
 from ocrtool.commands.shared import AsJson, ColorChoice, Overwrite, Quiet, Verbose, pretty, talk
 from ocrtool.console import Color
+from ocrtool.errors import MissingDependencyError, OutputError
 from ocrtool.options import Precision
 
 
@@ -79,8 +80,6 @@ def export(
       ocrtool export run/best -o model --check-on held.csv
     """
     console.begin(talk(verbose, quiet, color, no_progress=True))
-    from ocrtool.errors import MissingDependencyError, OutputError
-
     if out.exists() and not overwrite and (not out.is_dir() or any(out.iterdir())):
         raise OutputError(f"{out} is there already", "--overwrite replaces it")
     try:

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ocrtool import console
 from ocrtool.commands.shared import AsJson, Verbose, pretty
 from ocrtool.console import Talk
+from ocrtool.errors import ExitCode, ModelError
+
+if TYPE_CHECKING:
+    from ocrtool.weights.store import StoredModel
+    from ocrtool.weights.table import Reference
+
+Published = Annotated[
+    str,
+    typer.Argument(metavar="MODEL", help="Published model, or hf:OWNER/NAME or hf:OWNER/NAME@REV."),
+]
 
 app = typer.Typer(
-    help="""List the models and show what one is made of.
+    help="""List models, show what one is made of, and keep published ones in the cache.
 
     \b
     Examples:
       ocrtool models list
       ocrtool models show tiny
+      ocrtool models download trocr-base-printed
     """,
     no_args_is_help=True,
 )
@@ -24,7 +35,10 @@ app = typer.Typer(
 
 @app.command("list")
 def models_list(as_json: AsJson = False, verbose: Verbose = 0) -> None:
-    """List the bundled models and the presets that can be trained.
+    """List the bundled models, the presets that can be trained, and the published models.
+
+    Those that are in the cache already are marked; any other repository of the hub is named
+    hf:OWNER/NAME.
 
     \b
     Examples:
@@ -77,3 +91,115 @@ def models_show(
         return
     for line in described.lines():
         console.data().write(line + "\n")
+
+
+@app.command("download", no_args_is_help=True)
+def models_download(
+    name: Published,
+    yes: Annotated[
+        bool,
+        typer.Option("--yes", "-y", show_default=False, help="Do not ask before large downloads."),
+    ] = False,
+    accept: Annotated[
+        bool,
+        typer.Option(
+            "--accept-license",
+            show_default=False,
+            help="Accept a licence that forbids commercial use, once and for all.",
+        ),
+    ] = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Fetch a published model into the cache, check it, and print its folder.
+
+    An interrupted download goes on where it ended.
+
+    \b
+    Examples:
+      ocrtool models download trocr-base-printed
+      ocrtool models download hf:microsoft/trocr-base-stage1@main --yes
+    """
+    console.begin(Talk(level=verbose))
+    from ocrtool.weights.store import Store, consenting
+
+    model = Store().get(_reference(name), consenting(yes, accept))
+    console.data().write(f"{model.folder}\n")
+
+
+@app.command("path", no_args_is_help=True)
+def models_path(name: Published, verbose: Verbose = 0) -> None:
+    """Print the folder of a bundled or fetched model.
+
+    \b
+    Examples:
+      ocrtool models path line
+      ocrtool models path trocr-base-printed
+    """
+    console.begin(Talk(level=verbose))
+    from ocrtool.bundled import BUNDLED, is_bundled
+
+    folder = BUNDLED / name if is_bundled(name) else _stored(name).folder
+    console.data().write(f"{folder}\n")
+
+
+@app.command("remove", no_args_is_help=True)
+def models_remove(name: Published, verbose: Verbose = 0) -> None:
+    """Remove a published model from the cache, and what is left of its downloads.
+
+    \b
+    Examples:
+      ocrtool models remove nougat-base
+    """
+    console.begin(Talk(level=verbose))
+    from ocrtool.weights.store import Store
+
+    size = Store().remove(_reference(name))
+    console.say(f"{name} removed, {size / 1e6:,.0f} MB")
+
+
+@app.command("verify")
+def models_verify(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="MODEL", show_default=False, help="Default all that are there."),
+    ] = None,
+    verbose: Verbose = 0,
+) -> int:
+    """Hash the files of fetched models and tell which are not what they were.
+
+    \b
+    Examples:
+      ocrtool models verify
+      ocrtool models verify trocr-base-printed
+    """
+    console.begin(Talk(level=verbose))
+    from ocrtool.weights.store import Store
+
+    store, failed = Store(), False
+    models = list(store.models()) if not names else [_stored(name, False) for name in names]
+    for model in models:
+        wrong = store.verify(model)
+        failed |= bool(wrong)
+        told = "ok" if not wrong else f"changed or missing: {', '.join(wrong)}"
+        console.data().write(f"{model.repository}@{model.commit[:12]}  {told}\n")
+    return ExitCode.MODEL if failed else ExitCode.OK
+
+
+def _reference(name: str) -> Reference:
+    from ocrtool.weights.table import TABLE, refer
+
+    reference = refer(name)
+    if reference is None:
+        known = ", ".join(spec.name for spec in TABLE)
+        raise ModelError(f"no published model {name!r}", f"name one of {known}, or hf:OWNER/NAME")
+    return reference
+
+
+def _stored(name: str, check: bool = True) -> StoredModel:
+    from ocrtool.weights.store import Store
+
+    reference, store = _reference(name), Store()
+    model = store.find(reference) if check else store.recorded(reference)
+    if model is None:
+        raise ModelError(f"{name} is not in the cache", f"ocrtool models download {name}")
+    return model

@@ -9,17 +9,13 @@ from dataclasses import dataclass, replace
 
 from ocrtool.assemble import join_lines
 from ocrtool.convert.rows import is_exact, size_of
-from ocrtool.document import Block, BlockKind, Page
+from ocrtool.document import RUNNING, Block, BlockKind, Page
 from ocrtool.hyphens import HYPHENS, SOFT, seam
 from ocrtool.writers.geometry import bounds
 from ocrtool.writers.rows import NUMBER, sign_of
 
 PASSED: frozenset[BlockKind] = frozenset({"header", "footer", "footnote", "figure", "caption"})
 """What may stand between a block and its rest."""
-RUNNING: frozenset[BlockKind] = frozenset(
-    {"paragraph", "quote", "heading", "caption", "footnote", "list"}
-)
-"""Kinds whose lines run on."""
 ENDED = re.compile(
     r"[.!?:\u2026\u3002\uff01\uff1f][\"'\u201d\u2019\u201c\u00bb)\]]*(?:\[?\d{1,3}\]?)?$"
 )

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ocrtool.convert.headings import Headings
-from ocrtool.convert.joins import RUNNING, joined_page, linked
+from ocrtool.convert.joins import joined_page, linked
 from ocrtool.convert.logos import Logos
 from ocrtool.convert.running import Running
 from ocrtool.convert.weight import Weight
-from ocrtool.document import Bookmark, Page
+from ocrtool.document import RUNNING, Bookmark, Page
 from ocrtool.hyphens import words_in
 
 MOST_WORDS = 200_000

@@ -255,8 +255,7 @@ class _Reader(_Job):
         return check.compare(self.reference, OnnxEngine(folder, "cpu"), self.preparation, batches)
 
     def _batches(self, count: int, seed: int) -> list[list[Ready]]:
-        drawn = samples.samples(self.preparation, count, seed, self.options.table)
-        return samples.batches(self.preparation, drawn, TOGETHER)
+        return samples.batches(self.preparation, count, seed, self.options.table, TOGETHER)
 
 
 class _Detector(_Job):

@@ -7,7 +7,6 @@ cannot be written is compared on noise alone, unless the user gives pictures.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,20 +23,23 @@ CALIBRATION_SEED = 611_953
 """Of those by which int8 chooses its ranges."""
 LONGEST = 40
 """Characters that a drawn line may have."""
-KINDS = ("clean", "scan", "photo", "screen")
+KINDS = ("clean", "scan", "photo")
 """Of drawn lines."""
 NEEDED = frozenset("aeinorst")
 """Characters that an alphabet must have for the data engine's texts to be drawn in it."""
 
 
-def samples(preparation: Preparation, count: int, seed: int, table: Path | None) -> list[Sample]:
-    """Return labelled pictures that a reader can read.
+def batches(
+    preparation: Preparation, count: int, seed: int, table: Path | None, size: int
+) -> list[list[Ready]]:
+    """Return labelled pictures that a reader can read, those of like sizes together.
 
     Args:
         preparation: What the network takes and writes.
         count: How many at most.
         seed: Of those that are drawn.
         table: CSV of the user's own pictures, in the place of drawn ones.
+        size: Mean number of pictures that come together.
 
     Raises:
         InputError: The table cannot be read.
@@ -51,19 +53,14 @@ def samples(preparation: Preparation, count: int, seed: int, table: Path | None)
         drawn = _formulas()
     else:
         drawn = _lines(preparation.vocabulary, count, seed)
-    fitting = [s for s in drawn if _fits(preparation, s)][:count]
+    ready = map(preparation.ready, drawn)
+    fitting = [s for s in ready if preparation.misfit(s.pixels.shape[-1], s.text) is None][:count]
     if table is not None and not fitting:
         raise UsageError(f"{table}: no row fits the network", "give pictures like those it learnt")
-    return fitting
-
-
-def batches(preparation: Preparation, drawn: Sequence[Sample], size: int) -> list[list[Ready]]:
-    """Cut samples into batches of like sizes."""
-    ready = [preparation.ready(sample) for sample in drawn]
-    if not ready:
+    if not fitting:
         return []
-    groups = preparation.group(ready, -(-len(ready) // size))
-    return [[ready[i] for i in group] for group in groups]
+    groups = preparation.group(fitting, -(-len(fitting) // size))
+    return [[fitting[i] for i in group] for group in groups]
 
 
 def pages(count: int, seed: int) -> list[NDArray[np.uint8]]:
@@ -74,16 +71,12 @@ def pages(count: int, seed: int) -> list[NDArray[np.uint8]]:
     return [source.draw_crop(index, 640).image for index in range(count)]
 
 
-def _fits(preparation: Preparation, sample: Sample) -> bool:
-    return preparation.misfit(preparation.pixels(sample.image).shape[-1], sample.text) is None
-
-
 def _lines(vocabulary: Vocabulary, count: int, seed: int) -> list[Sample]:
     from ocrtool.synth.lines import STYLES, LineSource
 
     if not NEEDED.issubset(vocabulary.entries):
         return []
-    styles = {kind: STYLES[kind] for kind in KINDS if kind in STYLES}
+    styles = {kind: STYLES[kind] for kind in KINDS}
     source = LineSource(
         alphabet="".join(vocabulary.entries), seed=seed, styles=styles, max_characters=LONGEST
     )

@@ -96,6 +96,7 @@ FORMULA = ModelConfig(
         swiglu=True,
         rope_theta=10_000.0,
         max_length=256,
+        tied=True,
     ),
     vocab_size=0,
     ctc=False,

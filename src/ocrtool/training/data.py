@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import count, pairwise
@@ -34,7 +34,8 @@ from ocrtool.preprocess import collate_lines, line_pixels, square_pixels
 from ocrtool.vocabulary import BOS, EOS, PAD, SPECIALS, Vocabulary
 
 LINE_POOL = 16  # batches a pool of lines: enough to sort by width, little enough to hold
-FORMULA_POOL = 8
+FORMULA_POOL = 1024  # formulas a pool: they differ in height, width and length
+TOKEN_COST = 180  # pixels that the encoder reads in the time that the decoder takes for a token
 VALIDATED = 256  # formulas that are sorted by size together, so that the first are like all
 
 
@@ -337,14 +338,18 @@ class Preparation:
         """Cut images into batches of like sizes, so that little is padding.
 
         Returns:
-            Indices of each batch. Wide batches hold fewer images: all take about as long.
+            Indices of each batch. Batches of large images hold fewer: all take about as long.
         """
         if self.config.vision.kind != "formula":
             return _cut([sample.pixels.shape[-1] for sample in samples], groups)
-        sizes = [(sample.pixels.shape[1], sample.pixels.shape[2]) for sample in samples]
-        if len(sizes) < groups:  # so few fit that some must serve twice
-            return [[i % len(sizes)] for i in range(groups)]
-        return like_sizes(sizes, groups)
+        if len(samples) < groups:  # so few fit that some must serve twice
+            return [[i % len(samples)] for i in range(groups)]
+        sizes = [
+            (*sample.pixels.shape[1:], len(self.vocabulary.split(sample.text)) + 1)
+            for sample in samples
+        ]
+        costs = [height * width + TOKEN_COST * tokens for height, width, tokens in sizes]
+        return like_sizes(sizes, costs, groups)
 
 
 def _announced(signs: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -393,9 +398,11 @@ class PoolDataset(Dataset[Pool]):
     @property
     def batches(self) -> int:
         """Batches of every pool."""
-        return {"line": LINE_POOL, "formula": FORMULA_POOL}.get(
-            self.preparation.config.vision.kind, 1
-        )
+        kind = self.preparation.config.vision.kind
+        if kind == "formula":  # no more than there are different ones
+            different = len(self.source) if isinstance(self.source, Sized) else FORMULA_POOL
+            return -(-min(FORMULA_POOL, different) // self.batch_size)
+        return LINE_POOL if kind == "line" else 1
 
     def __getitem__(self, number: int) -> Pool:
         """Load pool `number`."""
