@@ -21,3 +21,12 @@ def exported(checkpoint: Path) -> Path:
     from ocrtool.export import export_model
 
     return export_model(checkpoint, checkpoint.with_name("exported")).folder
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A small published model of each architecture, by a short name."""
+    from published_models import MAKERS
+
+    root = tmp_path_factory.mktemp("published")
+    return {name: make(root / name) for name, make in MAKERS.items()}

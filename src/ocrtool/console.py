@@ -38,6 +38,7 @@ EXTRA_OF_MODULE = {
     "safetensors": "torch",
     "tokenizers": "torch",
     "torch": "torch",
+    "transformers": "hub",
 }
 """The extra that installs a module which the base install does not have."""
 

@@ -94,6 +94,7 @@ class Line:
         words: Its words in reading order.
         size: Size of its type in pixels where the file tells it; else 0.
         spans: In order and apart from each other; what none covers is plain.
+        reader: Name of the model that read it, where that is not the one that was asked first.
     """
 
     text: str
@@ -102,6 +103,7 @@ class Line:
     words: tuple[Word, ...] = ()
     size: float = 0.0
     spans: tuple[Span, ...] = ()
+    reader: str = ""
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,7 @@ class Page:
             0, 90, 180 or 270; boxes are those of the image as given.
         dpi: Pixels an inch, where it is known; else 0.
         error: Why it could not be read; such a page has no blocks.
+        warning: What is doubtful about the whole of it, such as a model that went round in circles.
     """
 
     number: int
@@ -178,6 +181,7 @@ class Page:
     turned: int = 0
     dpi: float = 0.0
     error: str = ""
+    warning: str = ""
 
     @property
     def text(self) -> str:

@@ -86,7 +86,7 @@ def page_record(page: Page, min_confidence: float = 0.0) -> dict[str, Any]:
         "height": page.height,
         **_unless(0, turned=page.turned),
         **_unless(0, dpi=_rounded(page.dpi, DIGITS)),
-        **_unless("", error=page.error),
+        **_unless("", error=page.error, warning=page.warning),
         "blocks": [block_record(block, min_confidence) for block in page.blocks],
     }
 
@@ -126,6 +126,7 @@ def _lines(lines: Sequence[Line], min_confidence: float) -> list[dict[str, Any]]
             **_read(line),
             **_unless(0, size=_rounded(line.size, DIGITS)),
             **_unless([], spans=[_span(span) for span in line.spans]),
+            **_unless("", reader=line.reader),
             "words": [_word(word, min_confidence) for word in line.words],
         }
         for line in lines
@@ -204,6 +205,7 @@ def page_from(record: Mapping[str, Any]) -> Page:
         turned=int(record.get("turned", 0)),
         dpi=float(record.get("dpi", 0)),
         error=_text(record.get("error", "")),
+        warning=_text(record.get("warning", "")),
     )
 
 
@@ -252,6 +254,7 @@ def _lines_from(records: Sequence[Mapping[str, Any]]) -> tuple[Line, ...]:
             ),
             size=float(record.get("size", 0)),
             spans=tuple(_span_from(span) for span in record.get("spans", ())),
+            reader=_text(record.get("reader", "")),
         )
         for record in records
     )

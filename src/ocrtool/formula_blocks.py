@@ -18,6 +18,7 @@ from ocrtool.options import ReadOptions
 
 if TYPE_CHECKING:
     from ocrtool.formulas import FormulaReader
+    from ocrtool.readers import ReadsFormulas
 
 LEAST = 0.2
 """Confidence below which the plain text of a formula is the safer thing to show."""
@@ -50,7 +51,7 @@ def bundled_reader(options: ReadOptions) -> Callable[[], FormulaReader] | None:
 
 
 def with_latex(
-    page: Page, cut: Callable[[Box], Image], reader: Callable[[], FormulaReader]
+    page: Page, cut: Callable[[Box], Image], reader: Callable[[], ReadsFormulas]
 ) -> Page:
     """Return a page whose displayed formulas are read; those that read badly stay as they are.
 

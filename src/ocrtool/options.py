@@ -84,6 +84,8 @@ class EngineName(StrEnum):
     """ONNX Runtime where the model has ONNX files, else PyTorch."""
     ONNX = "onnx"
     TORCH = "torch"
+    TESSERACT = "tesseract"
+    """Tesseract reads the lines, where it is installed."""
 
 
 class Precision(StrEnum):
@@ -110,18 +112,25 @@ DEVICE_PATTERN = re.compile(r"auto|cpu|cuda(:\d+)?")
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How :class:`ocrtool.recognize.LineReader` reads.
+    """What reads, and how.
 
     Args:
-        model: Name of a bundled model or path of a model folder; ``None`` takes the bundled reader.
+        model: Name of a bundled or published model, or path of a model folder; ``None`` takes the
+            bundled reader. Of Tesseract, its languages: ``deu+eng``.
         engine: What runs the network.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``. ``auto`` takes a usable GPU, else the
             CPU; a device named here and not there is an error, never a silent fallback.
         threads: CPU threads; 0 leaves the choice to the engine.
         min_confidence: Text read with less confidence (0 to 1) is withheld.
+        offline: Never open a connection, not even for a model that is not in the cache.
+        escalate: Model that reads the lines that are in doubt again; ``tesseract``, or
+            ``tesseract:deu+eng``, is Tesseract. None leaves them as they are.
+        below: Confidence below which a line is in doubt.
+        budget_lines: Most lines that a process escalates; None for any number.
+        budget_seconds: Most time that it gives them; None for any.
 
     Raises:
-        UsageError: A value is out of its range.
+        UsageError: A value is out of its range, or options contradict each other.
     """
 
     model: str | None = None
@@ -129,6 +138,11 @@ class ReadOptions:
     device: str = "auto"
     threads: int = 0
     min_confidence: float = 0.0
+    offline: bool = False
+    escalate: str | None = None
+    below: float = 0.85
+    budget_lines: int | None = None
+    budget_seconds: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
@@ -140,3 +154,28 @@ class ReadOptions:
             raise UsageError(f"--threads must be 0 or more, not {self.threads}")
         if not 0.0 <= self.min_confidence <= 1.0:
             raise UsageError(f"--min-confidence must lie in 0 to 1, not {self.min_confidence}")
+        if not 0.0 <= self.below <= 1.0:
+            raise UsageError(f"--below must lie in 0 to 1, not {self.below}")
+        if self.escalate is None and (self.budget_lines, self.budget_seconds) != (None, None):
+            raise UsageError("--budget bounds what is escalated", "give --escalate, too")
+
+
+BUDGET = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)|(\d+)")
+"""``200`` lines, or ``30s``, ``5m``, ``1.5h``."""
+SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def parse_budget(text: str | None) -> tuple[int | None, float | None]:
+    """Return the lines and seconds that a budget allows; None where it does not bound them.
+
+    Raises:
+        UsageError: It is neither a number of lines nor a time.
+    """
+    if text is None:
+        return None, None
+    match = BUDGET.fullmatch(text.strip())
+    if match is None:
+        raise UsageError(f"--budget {text!r}", "write lines, 200, or a time: 30s, 5m, 1.5h")
+    if match[3] is not None:
+        return int(match[3]), None
+    return None, float(match[1]) * SECONDS[match[2]]

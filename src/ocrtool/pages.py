@@ -27,12 +27,13 @@ from ocrtool.layout.orientation import Turn, page_turn, turn_image, turn_quad
 from ocrtool.layout.rules import table_rules
 from ocrtool.layout.turned import turned_box, turned_page
 from ocrtool.looks import DOUBT
-from ocrtool.options import ReadOptions
-from ocrtool.recognize import LineReader, LineResult
+from ocrtool.options import EngineName, ReadOptions
+from ocrtool.readers import open_lines
+from ocrtool.recognize import LineResult
 from ocrtool.shine import of_this_side
 
 if TYPE_CHECKING:
-    from ocrtool.formulas import FormulaReader
+    from ocrtool.readers import ReadsFormulas
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +111,7 @@ class PageReader:
         assembling: AssembleOptions | None = None,
         detector: str = "detector",
         lone_lines: bool = False,
-        formulas: Callable[[], FormulaReader] | None = None,
+        formulas: Callable[[], ReadsFormulas] | None = None,
     ) -> None:
         self.options = options or ReadOptions()
         self.lone_lines = lone_lines
@@ -118,8 +119,9 @@ class PageReader:
         self.assembling = assembling or AssembleOptions()
         asked = self.options
         # What is not sure enough is marked by the writers, not withheld by the reader.
-        self.lines = LineReader(replace(asked, min_confidence=0.0), second_looks=False)
-        self.detector = Detector(detector, asked.engine, asked.device, asked.threads)
+        self.lines = open_lines(replace(asked, min_confidence=0.0), second_looks=False)
+        engine = EngineName.AUTO if asked.engine is EngineName.TESSERACT else asked.engine
+        self.detector = Detector(detector, engine, asked.device, asked.threads)
 
     def read(
         self,
@@ -205,7 +207,7 @@ class PageReader:
         results = [result for _, result in read]
         texts = [(line, result) for line, result in read if is_text(line, result)]
         if not most:
-            texts = of_this_side(image, self._look_again(image, texts))
+            texts = of_this_side(image, self._escalated(image, self._look_again(image, texts)))
         sure = [placed(result, line) for line, result in texts]
         # Specks and stains say nothing about which way up the page lies.
         longest = [result for result in results[:SAMPLE] if result.text]
@@ -244,6 +246,19 @@ class PageReader:
         logger.info(
             "%d lines looked at again in %.0f ms", count, 1e3 * (time.perf_counter() - start)
         )
+        return seen
+
+    def _escalated(
+        self, image: NDArray[np.uint8], read: Sequence[tuple[FoundLine, LineResult]]
+    ) -> list[tuple[FoundLine, LineResult]]:
+        """Let a larger reader read what is in doubt, if there is one."""
+        seen = list(read)
+        if self.options.escalate is None:
+            return seen
+        doubted = [i for i, (_, said) in enumerate(read) if said.confidence < self.options.below]
+        pairs = [(cut_line(image, read[i][0].quad), read[i][1]) for i in doubted]
+        for i, result in zip(doubted, self.lines.escalate(pairs), strict=True):
+            seen[i] = read[i][0], result
         return seen
 
     def _lone_line(self, image: NDArray[np.uint8]) -> _Look | None:
@@ -325,7 +340,7 @@ def placed(
         for word, (start, end) in zip(result.words, spans, strict=True)
     )
     cut = FoundLine(part_of(line.quad, first, last), line.confidence)
-    return cut, ReadLine(result.text, result.confidence, tuple(words))
+    return cut, ReadLine(result.text, result.confidence, tuple(words), result.reader)
 
 
 def turned_layout(layout: Layout, turn: Turn, width: float, height: float) -> Layout:

@@ -18,7 +18,7 @@ from ocrtool.writers import PageFormat, PageWriter, Sheet, open_writer
 if TYPE_CHECKING:
     from ocrtool.assemble import Order
     from ocrtool.hyphens import Hyphens
-    from ocrtool.pages import PageReader
+    from ocrtool.readers import ReadsPages
 
 
 _ORDERS: dict[Layout, Order] = {
@@ -80,17 +80,17 @@ def read_pages(job: PageJob, options: ReadOptions) -> int:
         # After the output was opened: what cannot be written need not be read.
         from ocrtool.assemble import AssembleOptions
         from ocrtool.formula_blocks import bundled_reader
-        from ocrtool.pages import PageReader
+        from ocrtool.readers import open_pages
 
         assembling = AssembleOptions(hyphens=job.hyphens, order=_ORDERS[job.layout])
         lone, formulas = job.layout is Layout.AUTO, bundled_reader(options)
-        reader = PageReader(options, assembling, lone_lines=lone, formulas=formulas)
+        reader = open_pages(options, assembling, lone_lines=lone, formulas=formulas)
         for source in job.sources:
             try:
                 if isinstance(source, InputError):
                     raise source
                 with outputs.document(source) as writers:
-                    _read_document(reader, source, job.selection, [*writers, *copying], overlays)
+                    _read_document(reader, source, job, [*writers, *copying], overlays)
             except (InputError, EncryptedError) as problem:
                 if len(job.sources) == 1:
                     raise  # its failure is the command's, and no output appears
@@ -107,9 +107,9 @@ def read_pages(job: PageJob, options: ReadOptions) -> int:
 
 
 def _read_document(
-    reader: PageReader,
+    reader: ReadsPages,
     source: str,
-    selection: PageSelection,
+    job: PageJob,
     writers: Sequence[PageWriter],
     overlays: _Overlays,
 ) -> None:
@@ -118,9 +118,9 @@ def _read_document(
 
     content = content_of(source)
     known: set[str] = set()
-    for image in open_pages(content, selection):
+    for image in open_pages(content, job.selection):
         page = reader.read(image.picture.pixels, image.number, image.dpi, known)
-        if reader.assembling.hyphens == "join":
+        if job.hyphens == "join":
             known |= words_in(block.text for block in page.blocks)
         sheet = Sheet(source, page, image.picture, image.facts)
         for writer in writers:

@@ -75,6 +75,7 @@ class LineResult:
         confidence: Probability, 0 to 1, that the whole text is right.
         words: Its words in order, split at white space.
         characters: Probability, 0 to 1, of each character of ``text`` that it is right.
+        reader: Name of the model that read it, where that is not the one that was asked first.
     """
 
     source: str
@@ -82,6 +83,7 @@ class LineResult:
     confidence: float
     words: tuple[Word, ...]
     characters: tuple[float, ...] = ()
+    reader: str = ""
 
     @property
     def sureness(self) -> float:
@@ -204,6 +206,10 @@ class LineReader:
             best, confidence = surest([results[i], *readings[place * count : (place + 1) * count]])
             results[i] = _trusted(best, confidence)
         return results
+
+    def escalate(self, first: Sequence[tuple[Image, LineResult]]) -> list[LineResult]:
+        """Return the readings as they are: there is no larger reader behind this one."""
+        return [result for _, result in first]
 
     def _read_images(self, images: Sequence[tuple[str, Image]]) -> list[LineResult]:
         pieces: list[NDArray[np.float32]] = []

@@ -14,11 +14,12 @@ from ocrtool.assemble import AssembleOptions
 from ocrtool.decoding import DecodeOptions
 from ocrtool.document import Block, Box, Page
 from ocrtool.formula_blocks import bundled_reader
-from ocrtool.formulas import FormulaReader, FormulaResult
+from ocrtool.formulas import FormulaResult
 from ocrtool.layout.crops import cut_box
 from ocrtool.layout.kinds import is_formula
 from ocrtool.options import PictureKind, ReadOptions
 from ocrtool.pages import PageReader
+from ocrtool.readers import ReadsFormulas, open_formulas
 
 if TYPE_CHECKING:
     from ocrtool.latex.render import Renderer
@@ -112,9 +113,9 @@ class Transcriber:
         self.figures = figures
 
     @cached_property
-    def formulas(self) -> FormulaReader:
+    def formulas(self) -> ReadsFormulas:
         """What reads formulas."""
-        return FormulaReader(self.options, self.decoding)
+        return open_formulas(self.options, self.decoding)
 
     @cached_property
     def pages(self) -> PageReader:

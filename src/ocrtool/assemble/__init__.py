@@ -45,11 +45,13 @@ class ReadLine:
         text: What it says.
         confidence: Probability, 0 to 1, that all of it is right.
         words: Its words in order.
+        reader: Name of the model that read it, where that is not the one that was asked first.
     """
 
     text: str
     confidence: float
     words: tuple[ReadWord, ...] = ()
+    reader: str = ""
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,7 @@ def assemble(
                 Word(word.text, word.confidence, part_of(found.quad, word.start, word.end))
                 for word in said.words
             ),
+            reader=said.reader,
         )
         for found, said in kept
     ]

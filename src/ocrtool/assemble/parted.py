@@ -152,6 +152,7 @@ def _pieces(line: Line, cuts: Sequence[int]) -> list[Line]:
                 line.confidence**share,
                 (first[0], last[1], last[2], first[3]),
                 words,
+                reader=line.reader,
             )
         )
     return pieces

@@ -14,6 +14,7 @@ from ocrtool.commands.shared import (
     FromClipboard,
     Inputs,
     NoProgress,
+    Offline,
     Out,
     Overwrite,
     Pages,
@@ -87,6 +88,7 @@ def latex(
         ),
     ] = None,
     engine: Engine = EngineName.AUTO,
+    offline: Offline = False,
     device: Device = "auto",
     threads: Threads = 0,
     verbose: Verbose = 0,
@@ -110,7 +112,9 @@ def latex(
     of its own failure if it is the only one).
     """
     console.begin(talk(verbose, quiet, color, no_progress))
-    options = ReadOptions(model=model, engine=engine, device=device, threads=threads)
+    options = ReadOptions(
+        model=model, engine=engine, device=device, threads=threads, offline=offline
+    )
     from ocrtool.selection import PageSelection
     from ocrtool.sources import expand
     from ocrtool.typesetting import LatexJob, typeset

@@ -9,11 +9,15 @@ import typer
 
 from ocrtool import console
 from ocrtool.commands.shared import (
+    Below,
+    Budget,
     ColorChoice,
     Device,
     Engine,
+    Escalate,
     Model,
     NoProgress,
+    Offline,
     Quiet,
     Recursive,
     Verbose,
@@ -29,7 +33,7 @@ from ocrtool.convert.options import (
     TableChoice,
 )
 from ocrtool.errors import InputError, UsageError
-from ocrtool.options import EngineName, HyphenChoice, ReadOptions
+from ocrtool.options import EngineName, HyphenChoice, ReadOptions, parse_budget
 from ocrtool.writers import PageFormat
 
 
@@ -176,6 +180,10 @@ def pdf(
     ] = 0.0,
     model: Model = None,
     engine: Engine = EngineName.AUTO,
+    escalate: Escalate = None,
+    below: Below = 0.85,
+    budget: Budget = None,
+    offline: Offline = False,
     device: Device = "auto",
     threads: Annotated[
         int,
@@ -207,12 +215,18 @@ def pdf(
     code is 1 (that of its own failure for a document that is the only one).
     """
     console.begin(talk(verbose, quiet, color, no_progress))
+    lines, seconds = parse_budget(budget)
     reading = ReadOptions(
         model=model,
         engine=engine,
         device=device,
         threads=threads,
         min_confidence=min_confidence,
+        offline=offline,
+        escalate=escalate,
+        below=below,
+        budget_lines=lines,
+        budget_seconds=seconds,
     )
     if not inputs:
         raise UsageError("nothing to convert", "name PDFs or folders; see --help")

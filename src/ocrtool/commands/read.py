@@ -10,13 +10,17 @@ import typer
 
 from ocrtool import console
 from ocrtool.commands.shared import (
+    Below,
+    Budget,
     ColorChoice,
     Device,
     Engine,
+    Escalate,
     FromClipboard,
     Inputs,
     Model,
     NoProgress,
+    Offline,
     Out,
     Overwrite,
     Pages,
@@ -29,7 +33,7 @@ from ocrtool.commands.shared import (
 )
 from ocrtool.console import Color
 from ocrtool.errors import ExitCode, InputError, UsageError
-from ocrtool.options import EngineName, HyphenChoice, Layout, ReadOptions, TextFormat
+from ocrtool.options import EngineName, HyphenChoice, Layout, ReadOptions, TextFormat, parse_budget
 from ocrtool.writers import PageFormat
 
 if TYPE_CHECKING:
@@ -92,6 +96,10 @@ def read(
     ] = 0.0,
     model: Model = None,
     engine: Engine = EngineName.AUTO,
+    escalate: Escalate = None,
+    below: Below = 0.85,
+    budget: Budget = None,
+    offline: Offline = False,
     device: Device = "auto",
     threads: Threads = 0,
     verbose: Verbose = 0,
@@ -114,12 +122,18 @@ def read(
     of its own failure if it is the only one).
     """
     console.begin(talk(verbose, quiet, color, no_progress))
+    lines, seconds = parse_budget(budget)
     options = ReadOptions(
         model=model,
         engine=engine,
         device=device,
         threads=threads,
         min_confidence=min_confidence,
+        offline=offline,
+        escalate=escalate,
+        below=below,
+        budget_lines=lines,
+        budget_seconds=seconds,
     )
     from ocrtool.sources import expand
 
@@ -128,8 +142,8 @@ def read(
         for name, value in (("--pages", pages), ("--overlay", overlay)):
             if value is not None:
                 raise UsageError(f"{name} is of no use for single lines", "leave out --layout line")
-        lines = list(expand(sources, recursive))
-        return _read_lines(lines, options, forms or [], out, overwrite, copy)
+        single = list(expand(sources, recursive))
+        return _read_lines(single, options, forms or [], out, overwrite, copy)
     from ocrtool.reading import PageJob, read_pages
     from ocrtool.selection import PageSelection
 
@@ -164,9 +178,9 @@ def _read_lines(
     texts: list[str] = []
     with console.output(out, overwrite) as write, console.progress("Reading", len(sources)) as step:
         # After the output was opened: what cannot be written need not be read.
-        from ocrtool.recognize import LineReader
+        from ocrtool.readers import open_lines
 
-        reader = LineReader(options)
+        reader = open_lines(options)
         images = _images(sources, failures, step)
         results = _counted(reader.read_stream(images), options.min_confidence, step, texts)
         WRITERS[form](results, write)

@@ -91,11 +91,43 @@ Model = Annotated[
         envvar="OCRTOOL_MODEL",
         metavar="MODEL",
         show_default=False,
-        help="Bundled model or model folder; default the bundled reader.",
+        help="Bundled or published model, model folder, or hf:OWNER/NAME; default our own.",
     ),
 ]
 Engine = Annotated[
     EngineName, typer.Option("--engine", envvar="OCRTOOL_ENGINE", help="What computes.")
+]
+Offline = Annotated[
+    bool,
+    typer.Option(
+        "--offline",
+        envvar="OCRTOOL_OFFLINE",
+        show_default=False,
+        help="Never open a connection: published models must be in the cache.",
+    ),
+]
+Escalate = Annotated[
+    str | None,
+    typer.Option(
+        "--escalate",
+        envvar="OCRTOOL_ESCALATE",
+        metavar="MODEL",
+        show_default=False,
+        help="Let this model read again what is in doubt; tesseract, or tesseract:deu+eng.",
+    ),
+]
+Below = Annotated[
+    float,
+    typer.Option("--below", metavar="0..1", help="Confidence below which a line is escalated."),
+]
+Budget = Annotated[
+    str | None,
+    typer.Option(
+        "--budget",
+        metavar="LINES|TIME",
+        show_default=False,
+        help="Most that is escalated: 200 (lines), or 30s, 5m; default all.",
+    ),
 ]
 Threads = Annotated[
     int,

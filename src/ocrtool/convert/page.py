@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import cv2
@@ -40,6 +41,7 @@ from ocrtool.pdf.unsaid import respelled
 
 if TYPE_CHECKING:
     from ocrtool.pages import PageReader
+    from ocrtool.readers import ReadsPages
 
 MOST_READ = 16_000_000
 """Pixels of a page that is read; larger ones, such as posters, are drawn at less dots an inch."""
@@ -75,10 +77,9 @@ class PageConverter:
         latex = self.options.formulas is FormulaChoice.LATEX
         seen = latex and self.options.ocr is not OcrChoice.NEVER
         self.formulas = bundled_reader(self.options.reading) if seen else None
-        self._reader: PageReader | None = None
 
-    @property
-    def reader(self) -> PageReader:
+    @cached_property
+    def reader(self) -> ReadsPages:
         """What reads pictures of pages.
 
         Raises:
@@ -86,11 +87,24 @@ class PageConverter:
             MissingDependencyError: The engine is not installed.
             DeviceError: The device that is asked for cannot be used.
         """
-        if self._reader is None:
-            from ocrtool.pages import PageReader
+        from ocrtool.readers import open_pages
 
-            self._reader = PageReader(self.options.reading, self.assembling, lone_lines=False)
-        return self._reader
+        return open_pages(self.options.reading, self.assembling)
+
+    @cached_property
+    def parts(self) -> PageReader:
+        """What reads parts of pages: a published model of whole pages cannot tell where they are.
+
+        Raises:
+            ModelError: There is no such model, or it is damaged.
+            MissingDependencyError: The engine is not installed.
+            DeviceError: The device that is asked for cannot be used.
+        """
+        from ocrtool.pages import PageReader
+
+        if isinstance(self.reader, PageReader):
+            return self.reader
+        return PageReader(replace(self.options.reading, model=None), self.assembling)
 
     def convert(self, file: PdfFile, index: int, dpi: float = 200.0) -> PageResult:
         """Convert a page.
@@ -170,7 +184,7 @@ class _Conversion:
             return native
         pixels = self.file.rasterise(self.index, self.dpi)
         crops = [("", cut_line(pixels, line.quad)) for line in chosen]
-        said = self.converter.reader.lines.read_stream(crops)
+        said = self.converter.parts.lines.read_stream(crops)
         found = meanings(
             (line.text, result.text) for line, result in zip(chosen, said, strict=True)
         )
@@ -185,6 +199,8 @@ class _Conversion:
         self._images = None
         pixels = self.file.rasterise(self.index, self.dpi)
         page = self.converter.reader.read(pixels, number, self.dpi)
+        if page.warning:
+            self.warnings.append(page.warning)
         words = any(line.words for block in page.blocks for line in block.lines)
         if judgement.scan or native.hidden:
             instead = self._unseen_instead(native, page)
@@ -250,7 +266,7 @@ class _Conversion:
             min(float(width), area.x1 + margin),
             min(float(height), area.y1 + margin),
         )
-        page = self.converter.reader.read(np.ascontiguousarray(cut_box(pixels, box)), 1, self.dpi)
+        page = self.converter.parts.read(np.ascontiguousarray(cut_box(pixels, box)), 1, self.dpi)
         own = [bounds([word.quad]) for line in kept for word in line.words]
         lines = [
             moved

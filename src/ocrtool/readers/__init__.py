@@ -1,0 +1,180 @@
+"""What reads: the bundled networks, published models, Tesseract, and the one behind the other.
+
+`ReadOptions` choose. A reader of lines gets what the detector found; a reader of pages gets whole
+pictures. All give the same results, with confidences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ocrtool.errors import ModelError, UsageError
+from ocrtool.options import EngineName, ReadOptions
+
+if TYPE_CHECKING:
+    from ocrtool.assemble import AssembleOptions, Order
+    from ocrtool.decoding import DecodeOptions
+    from ocrtool.document import Page
+    from ocrtool.formulas import FormulaResult
+    from ocrtool.recognize import LineResult
+
+Image = NDArray[np.uint8]
+
+TESSERACT = "tesseract"
+
+
+class ReadsLines(Protocol):
+    """Reads pictures of single lines."""
+
+    def read_stream(self, images: Iterable[tuple[str, Image]]) -> Iterator[LineResult]:
+        """Read any number of lines, in their order.
+
+        Args:
+            images: Name and pixels, (H, W) or (H, W, 3) uint8, of each.
+        """
+
+    def look_again(self, first: Sequence[tuple[Image, LineResult]]) -> list[LineResult]:
+        """Return better readings of lines in doubt; the same where there is no better way."""
+
+    def escalate(self, first: Sequence[tuple[Image, LineResult]]) -> list[LineResult]:
+        """Return the readings, those in doubt replaced by what a larger reader says."""
+
+
+class ReadsFormulas(Protocol):
+    """Reads pictures of formulas."""
+
+    def read_stream(self, images: Iterable[tuple[str, Image]]) -> Iterator[FormulaResult]:
+        """Read any number of formulas, in their order; arguments as of `ReadsLines`."""
+
+
+class ReadsPages(Protocol):
+    """Reads pictures of pages."""
+
+    def read(
+        self, image: Image, number: int = 1, dpi: float = 0.0, known: Collection[str] = ()
+    ) -> Page:
+        """Read a page; see `ocrtool.pages.PageReader.read`."""
+
+    def with_order(self, order: Order) -> ReadsPages:
+        """Return a reader of the same models that takes pages for something else."""
+
+
+def open_lines(
+    options: ReadOptions, decoding: DecodeOptions | None = None, second_looks: bool = True
+) -> ReadsLines:
+    """Open the reader of lines that the options name.
+
+    Args:
+        options: Model, engine, device, and what gets the lines that are in doubt.
+        decoding: How a network of our own finds text; see `ocrtool.recognize.LineReader`.
+        second_looks: Likewise.
+
+    Raises:
+        ModelError: There is no such model, it is damaged, or it reads no lines.
+        MissingDependencyError: What runs it is not installed.
+        DeviceError: The device that is asked for cannot be used.
+    """
+    first = _open_lines(options, decoding, second_looks)
+    if options.escalate is None:
+        return first
+    from ocrtool.readers.cascade import CascadeReader
+
+    named = options.escalate
+    engine, _, model = named.partition(":") if named.startswith(TESSERACT) else ("", "", named)
+    larger = replace(
+        options,
+        model=model or None,
+        engine=EngineName.TESSERACT if engine == TESSERACT else EngineName.AUTO,
+        escalate=None,
+        budget_lines=None,
+        budget_seconds=None,
+    )
+    return CascadeReader(first, lambda: _open_lines(larger), named, options)
+
+
+def _open_lines(
+    options: ReadOptions, decoding: DecodeOptions | None = None, second_looks: bool = True
+) -> ReadsLines:
+    if options.engine is EngineName.TESSERACT:
+        from ocrtool.readers.tesseract import TesseractReader
+
+        return TesseractReader(options)
+    from ocrtool.readers.found import published_folder
+
+    folder = published_folder(options)
+    if folder is None:
+        from ocrtool.recognize import LineReader
+
+        return LineReader(options, decoding, second_looks)
+    from ocrtool.readers.published import PublishedLines, open_published
+
+    network = open_published(folder, options)
+    if network.reads != "lines":
+        raise ModelError(
+            f"{options.model} reads {network.reads}, not lines", "leave out --layout line"
+        )
+    return PublishedLines(network, options)
+
+
+def open_pages(
+    options: ReadOptions,
+    assembling: AssembleOptions | None = None,
+    lone_lines: bool = False,
+    formulas: Callable[[], ReadsFormulas] | None = None,
+) -> ReadsPages:
+    """Open the reader of pages that the options name; the others are as of `PageReader`.
+
+    Raises:
+        ModelError: There is no such model, it is damaged, or it reads no pages.
+        MissingDependencyError: What runs it is not installed.
+        DeviceError: The device that is asked for cannot be used.
+    """
+    if options.engine is not EngineName.TESSERACT:
+        from ocrtool.readers.found import published_folder
+
+        folder = published_folder(options)
+        if folder is not None:
+            from ocrtool.readers.published import open_published
+
+            network = open_published(folder, options)
+            if network.reads == "pages":
+                if options.escalate is not None:
+                    raise UsageError(
+                        f"{options.model} reads whole pages: no line of it can be escalated",
+                        "leave out --escalate",
+                    )
+                from ocrtool.readers.whole import PublishedPages
+
+                return PublishedPages(network)
+    from ocrtool.pages import PageReader
+
+    return PageReader(options, assembling, lone_lines=lone_lines, formulas=formulas)
+
+
+def open_formulas(options: ReadOptions, decoding: DecodeOptions | None = None) -> ReadsFormulas:
+    """Open the reader of formulas that the options name.
+
+    Raises:
+        ModelError: There is no such model, it is damaged, or reads no formulas.
+        MissingDependencyError: What runs it is not installed.
+        DeviceError: The device that is asked for cannot be used.
+    """
+    from ocrtool.readers.found import published_folder
+
+    folder = published_folder(options)
+    if folder is None:
+        from ocrtool.formulas import FormulaReader
+
+        return FormulaReader(options, decoding)
+    from ocrtool.readers.published import open_published
+    from ocrtool.readers.whole import PublishedFormulas
+
+    network = open_published(folder, options)
+    if network.reads != "formulas":
+        raise ModelError(f"{options.model} reads {network.reads}, not formulas", "use ocrtool read")
+    return PublishedFormulas(network)

@@ -1,0 +1,34 @@
+"""Which models are published ones, and where they lie. Nothing heavy is imported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ocrtool.bundled import FACTS, is_bundled
+from ocrtool.errors import ModelError
+from ocrtool.options import EngineName, ReadOptions
+
+CONFIG = "config.json"
+"""Of a model in the layout of `transformers`."""
+
+
+def published_folder(options: ReadOptions) -> Path | None:
+    """Return the folder of the published model that the options name; None where it is our own.
+
+    A model of the hub is fetched if it is not there.
+
+    Raises:
+        UsageError: A name that begins like a repository's is none.
+        ModelError: It cannot be had, or is asked to run where it cannot.
+    """
+    name = options.model
+    if name is None or is_bundled(name):
+        return None
+    folder: Path | None = Path(name)
+    if folder is None or (folder / FACTS).is_file() or not (folder / CONFIG).is_file():
+        from ocrtool.weights.store import fetched
+
+        folder = fetched(name, options.offline)
+    if folder is not None and options.engine is EngineName.ONNX:
+        raise ModelError(f"{name} has no ONNX files", "leave out --engine onnx")
+    return folder
