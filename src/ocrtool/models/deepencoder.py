@@ -1,0 +1,303 @@
+"""DeepEncoder: a window-and-global ViT, a 16x convolution compressor, and a global ViT behind it.
+
+The vision encoder of DeepSeek-OCR (Wei et al., 2025, arXiv:2510.18234) and of its kin: SAM's image
+encoder (Kirillov et al., 2023) sees a page in patches of 16 pixels, two strided convolutions make
+one token of 4 x 4 of them, and CLIP's ViT-L (Radford et al., 2021) reads those tokens in the place
+of patches of its own. Both towers' maps are handed on, side by side. Parameters are named as in
+the published checkpoints, so that these load strictly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+STRIDE = 64
+"""Pixels of a side that become one token: patches of 16, halved twice."""
+
+
+@dataclass(frozen=True)
+class SamConfig:
+    """The first tower; the published figures where nothing else is said.
+
+    Attributes:
+        width: Of the residual stream.
+        n_layer: Blocks.
+        n_head: Heads.
+        d_ff: Hidden width of the MLP.
+        patch: Side of a patch in pixels.
+        grid: Patches a side that the learned positions are for.
+        window: Patches a side of a window.
+        global_blocks: Blocks that attend over the whole grid; the others do within windows.
+        neck: Channels behind the blocks.
+        compressor: Channels of the two strided convolutions.
+    """
+
+    width: int = 768
+    n_layer: int = 12
+    n_head: int = 12
+    d_ff: int = 3072
+    patch: int = 16
+    grid: int = 64
+    window: int = 14
+    global_blocks: tuple[int, ...] = (2, 5, 8, 11)
+    neck: int = 256
+    compressor: tuple[int, int] = (512, 1024)
+
+
+@dataclass(frozen=True)
+class ClipConfig:
+    """The second tower; it must be as wide as the compressor's output.
+
+    Attributes:
+        width: Of the residual stream.
+        n_layer: Blocks.
+        n_head: Heads.
+        d_ff: Hidden width of the MLP.
+        grid: Tokens a side that the learned positions are for.
+        patch: Side in pixels of the patches of its own embedding, which is loaded and never used.
+    """
+
+    width: int = 1024
+    n_layer: int = 24
+    n_head: int = 16
+    d_ff: int = 4096
+    grid: int = 16
+    patch: int = 14
+
+
+# --------------------------------------------------------------------------- first tower
+
+
+class SamAttention(nn.Module):
+    """Attention over a grid with decomposed relative positions (Li et al., 2022, MViTv2)."""
+
+    def __init__(self, config: SamConfig, side: int) -> None:
+        """Attend over grids whose relative positions are learned for ``side`` patches a side."""
+        super().__init__()
+        self.n_head = config.n_head
+        d_head = config.width // config.n_head
+        self.qkv = nn.Linear(config.width, 3 * config.width)
+        self.proj = nn.Linear(config.width, config.width)
+        self.rel_pos_h = nn.Parameter(torch.zeros(2 * side - 1, d_head))
+        self.rel_pos_w = nn.Parameter(torch.zeros(2 * side - 1, d_head))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Mix (B, H, W, width); the shape stays."""
+        rows, height, width, _ = x.shape
+        heads = self.qkv(x).view(rows, height * width, 3, self.n_head, -1)
+        queries, keys, values = heads.permute(2, 0, 3, 1, 4)
+        # The bias is made of the unscaled queries, and added to the scaled scores.
+        grid = queries.unflatten(2, (height, width))
+        down = torch.einsum("bnhwd,hkd->bnhwk", grid, _relative(self.rel_pos_h, height))
+        across = torch.einsum("bnhwd,wkd->bnhwk", grid, _relative(self.rel_pos_w, width))
+        bias = (down[..., :, None] + across[..., None, :]).flatten(4).flatten(2, 3)
+        mixed = F.scaled_dot_product_attention(queries, keys, values, attn_mask=bias)
+        mixed = mixed.transpose(1, 2).reshape(rows, height, width, -1)
+        out: Tensor = self.proj(mixed)
+        return out
+
+
+def _relative(table: Tensor, side: int) -> Tensor:
+    """Return the embedding (side, side, D) of the distance of each place from each other."""
+    wanted = 2 * side - 1
+    if table.shape[0] != wanted:
+        line = table.float().T[None]
+        table = F.interpolate(line, size=wanted, mode="linear")[0].T.to(table.dtype)
+    places = torch.arange(side, device=table.device)
+    return table[places[:, None] - places + side - 1]
+
+
+class _SamMlp(nn.Module):
+    def __init__(self, config: SamConfig) -> None:
+        super().__init__()
+        self.lin1 = nn.Linear(config.width, config.d_ff)
+        self.lin2 = nn.Linear(config.d_ff, config.width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.lin2(F.gelu(self.lin1(x)))
+        return out
+
+
+class SamBlock(nn.Module):
+    """A pre-norm block, within windows or over the whole grid."""
+
+    def __init__(self, config: SamConfig, *, windowed: bool) -> None:
+        """Build a block that ``config`` describes."""
+        super().__init__()
+        self.window = config.window if windowed else 0
+        self.norm1 = nn.LayerNorm(config.width, eps=1e-6)
+        self.attn = SamAttention(config, config.window if windowed else config.grid)
+        self.norm2 = nn.LayerNorm(config.width, eps=1e-6)
+        self.mlp = _SamMlp(config)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, H, W, width) to the same shape."""
+        y = self.norm1(x)
+        x = x + (self._in_windows(y) if self.window else self.attn(y))
+        out: Tensor = x + self.mlp(self.norm2(x))
+        return out
+
+    def _in_windows(self, x: Tensor) -> Tensor:
+        """Attend within windows; the grid is filled up with zeros to whole ones, and cut again."""
+        side = self.window
+        rows, height, width, channels = x.shape
+        tall, wide = -(-height // side), -(-width // side)
+        x = F.pad(x, (0, 0, 0, wide * side - width, 0, tall * side - height))
+        x = x.view(rows, tall, side, wide, side, channels).transpose(2, 3)
+        x = self.attn(x.reshape(-1, side, side, channels))
+        x = x.view(rows, tall, wide, side, side, channels).transpose(2, 3)
+        return x.reshape(rows, tall * side, wide * side, channels)[:, :height, :width]
+
+
+class _ChannelNorm(nn.LayerNorm):
+    """Normalisation over the channels of (B, C, H, W)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class _PatchEmbed(nn.Module):
+    def __init__(self, config: SamConfig) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(3, config.width, config.patch, config.patch)
+
+
+class SamTower(nn.Module):
+    """The window-and-global ViT, its neck, and the compressor."""
+
+    def __init__(self, config: SamConfig) -> None:
+        """Build the tower that ``config`` describes."""
+        super().__init__()
+        self.patch_embed = _PatchEmbed(config)
+        self.pos_embed = nn.Parameter(torch.zeros(1, config.grid, config.grid, config.width))
+        self.blocks = nn.ModuleList(
+            SamBlock(config, windowed=i not in config.global_blocks) for i in range(config.n_layer)
+        )
+        self.neck = nn.Sequential(
+            nn.Conv2d(config.width, config.neck, 1, bias=False),
+            _ChannelNorm(config.neck, eps=1e-6),
+            nn.Conv2d(config.neck, config.neck, 3, padding=1, bias=False),
+            _ChannelNorm(config.neck, eps=1e-6),
+        )
+        first, second = config.compressor
+        self.net_2 = nn.Conv2d(config.neck, first, 3, 2, 1, bias=False)
+        self.net_3 = nn.Conv2d(first, second, 3, 2, 1, bias=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images (B, 3, H, W) to (B, C, H / 64, W / 64)."""
+        x = self.patch_embed.proj(images).permute(0, 2, 3, 1)
+        x = x + resized_grid(self.pos_embed, x.shape[1], x.shape[2])
+        for block in self.blocks:
+            x = block(x)
+        x = self.neck(x.permute(0, 3, 1, 2))
+        out: Tensor = self.net_3(self.net_2(x))
+        return out
+
+
+def resized_grid(grid: Tensor, height: int, width: int) -> Tensor:
+    """Return learned positions (1, H, W, C) for a grid of another size.
+
+    The antialiased kernel exists on the CPU alone for some devices, and is to compute in float32.
+    """
+    if tuple(grid.shape[1:3]) == (height, width):
+        return grid
+    wide = grid.detach().float().cpu() if grid.device.type == "mps" else grid.float()
+    resized = F.interpolate(
+        wide.permute(0, 3, 1, 2), (height, width), mode="bicubic", antialias=True
+    )
+    return resized.permute(0, 2, 3, 1).to(grid)
+
+
+# --------------------------------------------------------------------------- second tower
+
+
+class _ClipAttention(nn.Module):
+    def __init__(self, config: ClipConfig) -> None:
+        super().__init__()
+        self.n_head = config.n_head
+        self.qkv_proj = nn.Linear(config.width, 3 * config.width)
+        self.out_proj = nn.Linear(config.width, config.width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        heads = self.qkv_proj(x).unflatten(-1, (3, self.n_head, -1)).permute(2, 0, 3, 1, 4)
+        mixed = F.scaled_dot_product_attention(*heads)
+        out: Tensor = self.out_proj(mixed.transpose(1, 2).flatten(2))
+        return out
+
+
+class _ClipMlp(nn.Module):
+    def __init__(self, config: ClipConfig) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(config.width, config.d_ff)
+        self.fc2 = nn.Linear(config.d_ff, config.width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.fc1(x)
+        out: Tensor = self.fc2(hidden * torch.sigmoid(1.702 * hidden))  # the quick GELU
+        return out
+
+
+class _ClipLayer(nn.Module):
+    def __init__(self, config: ClipConfig) -> None:
+        super().__init__()
+        self.layer_norm1 = nn.LayerNorm(config.width, eps=1e-5)
+        self.self_attn = _ClipAttention(config)
+        self.layer_norm2 = nn.LayerNorm(config.width, eps=1e-5)
+        self.mlp = _ClipMlp(config)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.self_attn(self.layer_norm1(x))
+        out: Tensor = x + self.mlp(self.layer_norm2(x))
+        return out
+
+
+class _ClipEmbeddings(nn.Module):
+    def __init__(self, config: ClipConfig) -> None:
+        super().__init__()
+        self.class_embedding = nn.Parameter(torch.zeros(config.width))
+        self.patch_embedding = nn.Conv2d(3, config.width, config.patch, config.patch, bias=False)
+        self.position_embedding = nn.Embedding(config.grid**2 + 1, config.width)
+
+
+class _ClipLayers(nn.Module):
+    def __init__(self, config: ClipConfig) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(_ClipLayer(config) for _ in range(config.n_layer))
+
+
+class ClipTower(nn.Module):
+    """A ViT that reads the compressed map of the first tower as its patches."""
+
+    def __init__(self, config: ClipConfig) -> None:
+        """Build the tower that ``config`` describes."""
+        super().__init__()
+        self.grid = config.grid
+        self.embeddings = _ClipEmbeddings(config)
+        self.pre_layrnorm = nn.LayerNorm(config.width, eps=1e-5)  # spelt as in the checkpoints
+        self.transformer = _ClipLayers(config)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map (B, width, h, w) to (B, h * w, width); the class token is dropped."""
+        height, width = features.shape[2:]
+        x = features.flatten(2).transpose(1, 2)
+        first = self.embeddings.class_embedding.expand(x.shape[0], 1, -1)
+        table = self.embeddings.position_embedding.weight
+        grid = table[1:].view(1, self.grid, self.grid, -1)
+        places = torch.cat((table[None, :1], resized_grid(grid, height, width).flatten(1, 2)), 1)
+        x = self.pre_layrnorm(torch.cat((first, x), 1) + places)
+        for layer in self.transformer.layers:
+            x = layer(x)
+        return x[:, 1:]
+
+
+def fused(sam: SamTower, clip: ClipTower, images: Tensor) -> Tensor:
+    """Return what both towers see in views (B, 3, S, S): (B, (S / 64) ** 2, both widths).
+
+    The second tower's channels come first.
+    """
+    features = sam(images)
+    return torch.cat((clip(features), features.flatten(2).transpose(1, 2)), dim=-1)
