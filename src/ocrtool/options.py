@@ -128,6 +128,9 @@ class ReadOptions:
         below: Confidence below which a line is in doubt.
         budget_lines: Most lines that a process escalates; None for any number.
         budget_seconds: Most time that it gives them; None for any.
+        mode: How a page is shown to a model that has modes, such as DeepSeek-OCR.
+        prompt: What such a model is asked.
+        int8: Whether it keeps its weights in eight bits.
 
     Raises:
         UsageError: A value is out of its range, or options contradict each other.
@@ -143,6 +146,9 @@ class ReadOptions:
     below: float = 0.85
     budget_lines: int | None = None
     budget_seconds: float | None = None
+    mode: str | None = None
+    prompt: str | None = None
+    int8: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""

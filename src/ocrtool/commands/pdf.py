@@ -15,9 +15,12 @@ from ocrtool.commands.shared import (
     Device,
     Engine,
     Escalate,
+    Int8,
+    Mode,
     Model,
     NoProgress,
     Offline,
+    Prompt,
     Quiet,
     Recursive,
     Verbose,
@@ -184,6 +187,9 @@ def pdf(
     below: Below = 0.85,
     budget: Budget = None,
     offline: Offline = False,
+    mode: Mode = None,
+    prompt: Prompt = None,
+    int8: Int8 = False,
     device: Device = "auto",
     threads: Annotated[
         int,
@@ -227,6 +233,9 @@ def pdf(
         below=below,
         budget_lines=lines,
         budget_seconds=seconds,
+        mode=mode,
+        prompt=prompt,
+        int8=int8,
     )
     if not inputs:
         raise UsageError("nothing to convert", "name PDFs or folders; see --help")

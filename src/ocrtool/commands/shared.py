@@ -129,6 +129,28 @@ Budget = Annotated[
         help="Most that is escalated: 200 (lines), or 30s, 5m; default all.",
     ),
 ]
+Mode = Annotated[
+    str | None,
+    typer.Option(
+        "--mode",
+        metavar="MODE",
+        show_default=False,
+        help="How DeepSeek-OCR sees a page: tiny, small, base, large, gundam (tiles).",
+    ),
+]
+Prompt = Annotated[
+    str | None,
+    typer.Option(
+        "--prompt",
+        metavar="PROMPT",
+        show_default=False,
+        help="What it is asked: markdown, ocr, grounding, figure, describe, locate:TEXT.",
+    ),
+]
+Int8 = Annotated[
+    bool,
+    typer.Option("--int8", show_default=False, help="Keep its weights in eight bits."),
+]
 Threads = Annotated[
     int,
     typer.Option(

@@ -51,7 +51,7 @@ class TorchEngine:
             ModelError: The files are missing, damaged or do not fit each other.
             DeviceError: The device that is asked for is not there.
         """
-        device = _device(device)
+        device = device_of(device)
         if threads:
             torch.set_num_threads(threads)
         facts = read_facts(folder)
@@ -100,7 +100,7 @@ def _array(tensor: torch.Tensor) -> FloatArray:
     return tensor.float().cpu().numpy()
 
 
-def _device(asked: str) -> str:
+def device_of(asked: str) -> str:
     """Return ``cpu`` or ``cuda:N`` for what was asked, once it is known to be there."""
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if asked == "auto":

@@ -291,7 +291,8 @@ class ClipTower(nn.Module):
         x = self.pre_layrnorm(torch.cat((first, x), 1) + places)
         for layer in self.transformer.layers:
             x = layer(x)
-        return x[:, 1:]
+        out: Tensor = x[:, 1:]
+        return out
 
 
 def fused(sam: SamTower, clip: ClipTower, images: Tensor) -> Tensor:

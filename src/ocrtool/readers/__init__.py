@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -139,21 +140,49 @@ def open_pages(
 
         folder = published_folder(options)
         if folder is not None:
-            from ocrtool.readers.published import open_published
-
-            network = open_published(folder, options)
-            if network.reads == "pages":
-                if options.escalate is not None:
-                    raise UsageError(
-                        f"{options.model} reads whole pages: no line of it can be escalated",
-                        "leave out --escalate",
-                    )
-                from ocrtool.readers.whole import PublishedPages
-
-                return PublishedPages(network)
+            whole = _open_whole(folder, options)
+            if whole is not None:
+                return whole
     from ocrtool.pages import PageReader
 
+    _refuse_special(options)
     return PageReader(options, assembling, lone_lines=lone_lines, formulas=formulas)
+
+
+def _refuse_special(options: ReadOptions) -> None:
+    """Refuse what only DeepSeek-OCR can be asked.
+
+    Raises:
+        UsageError: It was asked of another model.
+    """
+    given = {"--mode": options.mode, "--prompt": options.prompt, "--int8": options.int8 or None}
+    for flag, value in given.items():
+        if value is not None:
+            raise UsageError(f"{flag} is for DeepSeek-OCR", "give --model deepseek-ocr, too")
+
+
+def _open_whole(folder: Path, options: ReadOptions) -> ReadsPages | None:
+    """Open a published reader of whole pages; None where the model reads lines."""
+    from ocrtool.readers.found import is_deepseek
+    from ocrtool.readers.published import kind_of, needing_torch, open_published
+
+    own = is_deepseek(folder)
+    if not own and kind_of(folder).reads != "pages":
+        return None
+    if options.escalate is not None:
+        raise UsageError(
+            f"{options.model} reads whole pages: no line of it can be escalated",
+            "leave out --escalate",
+        )
+    if own:
+        with needing_torch():
+            from ocrtool.readers.deepseek import DeepseekPages
+
+            return DeepseekPages(folder, options)
+    from ocrtool.readers.whole import PublishedPages
+
+    _refuse_special(options)
+    return PublishedPages(open_published(folder, options))
 
 
 def open_formulas(options: ReadOptions, decoding: DecodeOptions | None = None) -> ReadsFormulas:

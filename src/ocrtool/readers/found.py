@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from ocrtool.bundled import FACTS, is_bundled
@@ -10,6 +11,19 @@ from ocrtool.options import EngineName, ReadOptions
 
 CONFIG = "config.json"
 """Of a model in the layout of `transformers`."""
+
+
+DEEPSEEK = "DeepseekOCRForCausalLM"
+"""The architecture that our own network runs."""
+
+
+def is_deepseek(folder: Path) -> bool:
+    """Tell whether a published model is one that our own network of DeepSeek-OCR runs."""
+    try:
+        config = json.loads((folder / CONFIG).read_text("utf-8"))
+        return DEEPSEEK in (config.get("architectures") or ())
+    except (OSError, ValueError, TypeError, AttributeError):
+        return False  # what is wrong with it, others tell
 
 
 def published_folder(options: ReadOptions) -> Path | None:

@@ -12,6 +12,7 @@ import logging
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +20,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.errors import DeviceError, MissingDependencyError, ModelError
+from ocrtool.errors import MissingDependencyError, ModelError
 from ocrtool.options import ReadOptions
 from ocrtool.readers.found import CONFIG
 from ocrtool.readers.loops import LoopGuard
@@ -33,6 +34,8 @@ TOGETHER = 8
 """Lines that are read in one batch."""
 LONGEST = 4096
 """Tokens of a page, where its model does not say how many it can write."""
+NEEDED = ("torch", "transformers", "safetensors", "tokenizers")
+"""Packages of the extra."""
 LOOP_CONFIDENCE = 0.1
 """Most that a text may have that went round in circles."""
 
@@ -134,12 +137,14 @@ class Published:
         import torch
         import transformers
 
+        from ocrtool.engines.torch import device_of
+
         library: Any = transformers  # parts of which have no types
         library.utils.logging.set_verbosity_error()
         library.utils.logging.disable_progress_bar()
         self.kind = kind
         self.name = folder.name
-        self.device = _device(options.device)
+        self.device = device_of(options.device)
         if options.threads:
             torch.set_num_threads(options.threads)
         half = self.device != "cpu" and torch.cuda.is_bf16_supported()
@@ -299,21 +304,18 @@ def open_published(folder: Path, options: ReadOptions) -> Published:
         DeviceError: The device that is asked for cannot be used.
     """
     kind = kind_of(folder)
-    try:
+    with needing_torch():
         return Published(folder, kind, options)
+
+
+@contextmanager
+def needing_torch() -> Iterator[None]:
+    """Tell of the extra where what published models need is not installed."""
+    try:
+        yield
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] not in ("torch", "transformers"):
+        if error.name is None or error.name.partition(".")[0] not in NEEDED:
             raise
         raise MissingDependencyError(
             f"published models need {error.name}", "pip install 'ocrtool[hub]'"
         ) from None
-
-
-def _device(wanted: str) -> str:
-    import torch
-
-    if wanted == "cpu" or (wanted == "auto" and not torch.cuda.is_available()):
-        return "cpu"
-    if not torch.cuda.is_available():
-        raise DeviceError(f"PyTorch cannot use {wanted}: no CUDA device", "use --device cpu")
-    return "cuda:0" if wanted in ("auto", "cuda") else wanted

@@ -109,7 +109,7 @@ def blocks_of(said: Written, box: Box) -> Iterator[Block]:
         if token.map is None:
             continue
         first, last = starts[token.map[0]], starts[min(token.map[1], len(starts) - 1)]
-        sure = _sureness(said, first, last)
+        sure = sureness_of(said, first, last)
         text = source[first:last].strip("\n")
         if opening and lists == 1:
             yield _block("list", text, box, sure)
@@ -195,6 +195,7 @@ def _line_starts(source: str) -> list[int]:
     return [min(start, len(source)) for start in starts]
 
 
-def _sureness(said: Written, first: int, last: int) -> float:
+def sureness_of(said: Written, first: int = 0, last: int | None = None) -> float:
+    """Return how sure each letter of a part is; of what looped, next to nothing."""
     part = Written(said.text[first:last], said.letters[first:last])
     return min(part.sureness, LOOP_CONFIDENCE) if said.loops else part.sureness

@@ -96,6 +96,15 @@ TABLE: tuple[WeightSpec, ...] = (
         paper="arXiv:2409.01704",
     ),
     WeightSpec(
+        name="deepseek-ocr",
+        repository="deepseek-ai/DeepSeek-OCR",
+        reads="pages",
+        about="pages of any kind, to Markdown with boxes; runs by our own network",
+        parameters=3336,
+        license="MIT",
+        paper="arXiv:2510.18234",
+    ),
+    WeightSpec(
         name="deepseek-ocr-2",
         repository="deepseek-community/DeepSeek-OCR-2",
         reads="pages",

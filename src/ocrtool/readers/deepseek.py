@@ -1,0 +1,304 @@
+"""DeepSeek-OCR as a reader of pages, by our own network: prompts, greedy decoding, guards, boxes.
+
+Greedy decoding goes round in circles on some pages. A guard forbids any sequence of tokens that
+was written shortly before to be completed again, but for the tags of tables, which repeat with good
+reason; and a page that loops in spite of it is read once more in another mode, then marked.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from ocrtool.assemble import Order
+from ocrtool.document import Block, BlockKind, Box, Cell, Line, Page, Quad, Word
+from ocrtool.engines.torch import device_of
+from ocrtool.errors import ModelError, UsageError
+from ocrtool.models.deepseek import image_positions
+from ocrtool.models.moe import MoePast
+from ocrtool.options import ReadOptions
+from ocrtool.readers.deepseek_files import load_network
+from ocrtool.readers.grounding import grounded, html_cells
+from ocrtool.readers.loops import EVERY, loop_of
+from ocrtool.readers.plain import spread
+from ocrtool.readers.published import Written
+from ocrtool.readers.views import DEFAULT_MODE, TILE, Views, mode_of, views_of
+from ocrtool.readers.whole import LOOPED, blocks_of, sureness_of
+from ocrtool.weights.table import Reads
+
+Image = NDArray[np.uint8]
+
+PROMPTS = {
+    "ocr": "Free OCR.",
+    "markdown": "<|grounding|>Convert the document to markdown.",
+    "grounding": "<|grounding|>OCR this image.",
+    "figure": "Parse the figure.",
+    "describe": "Describe this image in detail.",
+    "locate": "Locate <|ref|>{}<|/ref|> in the image.",
+}
+"""What is asked below the picture, as published."""
+DEFAULT_PROMPT = "markdown"
+LABELS: dict[str, BlockKind] = {
+    "title": "heading",
+    "sub_title": "heading",
+    "image": "figure",
+    "figure": "figure",
+    "table": "table",
+    "equation": "formula",
+    "formula": "formula",
+    "image_caption": "caption",
+    "figure_caption": "caption",
+    "table_caption": "caption",
+    "footnote": "footnote",
+    "header": "header",
+    "footer": "footer",
+    "code": "code",
+}
+"""What the model's labels mean; all others are text."""
+NGRAM, WINDOW = 30, 90
+"""Tokens of a sequence that must not come again, and how far back is looked."""
+REPEATING = ("<td>", "</td>")
+SECOND_MODES = {"gundam": "base", "base": "large", "large": "base", "small": "base", "tiny": "base"}
+"""In which mode a page is read again that looped."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Tokens:
+    """Ids that the network knows by name."""
+
+    image: int
+    begin: int
+    end: int
+    repeating: frozenset[int]
+
+
+def prompt_of(name: str) -> str:
+    """Return the wording of a prompt: a name of `PROMPTS`, or ``locate:WHAT``.
+
+    Raises:
+        UsageError: There is no such prompt.
+    """
+    kind, _, what = name.partition(":")
+    if kind not in PROMPTS or (kind == "locate") != bool(what):
+        raise UsageError(f"there is no prompt {name!r}", f"prompts are {', '.join(PROMPTS)}:TEXT")
+    return PROMPTS[kind].format(what)
+
+
+class DeepseekPages:
+    """Reads pages; see `ocrtool.readers.ReadsPages`.
+
+    Args:
+        folder: Of the model.
+        options: Device, threads, mode, prompt.
+
+    Raises:
+        ModelError: Files are missing, damaged, or of another network.
+        UsageError: There is no such mode or prompt.
+        DeviceError: The device that is asked for cannot be used.
+    """
+
+    reads: Reads = "pages"
+
+    def __init__(self, folder: Path, options: ReadOptions) -> None:
+        self.mode = options.mode or DEFAULT_MODE
+        mode_of(self.mode)
+        self.prompt = prompt_of(options.prompt or DEFAULT_PROMPT)
+        self.device = device_of(options.device)
+        if options.threads:
+            torch.set_num_threads(options.threads)
+        half = self.device != "cpu" and torch.cuda.is_bf16_supported()
+        dtype = torch.bfloat16 if half else torch.float32
+        self.network = load_network(folder, self.device, dtype, options.int8)
+        self.dtype = dtype
+        try:
+            self.words = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        except Exception as error:  # the library raises nothing more special
+            raise ModelError(f"{folder / 'tokenizer.json'} cannot be read: {error}") from None
+        self.tokens = _Tokens(self._id("<image>"), 0, 1, frozenset(map(self._id, REPEATING)))
+
+    def _id(self, name: str) -> int:
+        found = self.words.token_to_id(name)
+        if found is None:
+            raise ModelError(f"the tokenizer does not know {name}")
+        return int(found)
+
+    def read(
+        self, image: Image, number: int = 1, dpi: float = 0.0, known: Collection[str] = ()
+    ) -> Page:
+        """Read a page.
+
+        Args:
+            image: (H, W) grey or (H, W, 3) RGB, uint8.
+            number: Of the page, from 1.
+            dpi: Pixels an inch, where it is known; else 0.
+            known: Of no use here.
+        """
+        said = self.write(image, self.mode)
+        if said.loops:
+            other = SECOND_MODES[self.mode]
+            logger.info("page %d looped; it is read again in mode %s", number, other)
+            again = self.write(image, other)
+            said = said if again.loops else again
+        if said.loops:
+            logger.warning("page %d: %s", number, LOOPED)
+        height, width = image.shape[:2]
+        blocks = tuple(page_blocks(said, width, height))
+        warning = LOOPED if said.loops else ""
+        return Page(number, width, height, blocks, dpi=dpi, warning=warning)
+
+    def with_order(self, _: Order) -> DeepseekPages:
+        """Return itself: it has an order of its own."""
+        return self
+
+    @torch.inference_mode()
+    def write(self, image: Image, mode: str) -> Written:
+        """Let the network write what a page says.
+
+        Args:
+            image: (H, W) grey or (H, W, 3) RGB, uint8.
+            mode: How it is shown.
+        """
+        views = views_of(image, mode_of(mode))
+        whole = torch.from_numpy(views.whole).to(self.device, self.dtype)
+        tiles = None
+        if views.tiles is not None:
+            tiles = torch.from_numpy(views.tiles).to(self.device, self.dtype)
+        seen = self.network.see(whole, tiles, views.grid)
+        ids = self.prompt_ids(views)
+        tokens = torch.tensor([ids], device=self.device)
+        x = self.network.embed(tokens, seen, self.tokens.image)
+        return self._generate(x, self.network.config.decoder.max_length - len(ids))
+
+    def prompt_ids(self, views: Views) -> list[int]:
+        """Return the tokens before the text: begin, places of the image, what is asked."""
+        places = image_positions(views.whole.shape[-1], views.grid, TILE)
+        asked = self.words.encode("\n" + self.prompt, add_special_tokens=False).ids
+        return [self.tokens.begin, *[self.tokens.image] * places, *asked]
+
+    def _generate(self, x: torch.Tensor, most: int) -> Written:
+        """Write the likeliest tokens that the guard allows, with the key-value cache."""
+        past: MoePast | None = None
+        ids: list[int] = []
+        sure: list[float] = []
+        end: int | None = None
+        while len(ids) < most:
+            scores, past = self.network.read(x, past)
+            row = scores[0].float()
+            banned = forbidden(ids, self.tokens.repeating)
+            if banned:
+                row[list(banned)] = -torch.inf
+            token = int(row.argmax())
+            if token == self.tokens.end:
+                break
+            ids.append(token)
+            sure.append(float(row.softmax(-1)[token]))
+            if len(ids) % EVERY == 0:
+                end = loop_of(ids)
+                if end is not None:
+                    break
+            x = self.network.embed(torch.tensor([[token]], device=self.device))
+        loops = end is not None or len(ids) >= most
+        ids = ids[:end]
+        text = self.words.decode(ids, skip_special_tokens=False)
+        pieces = [(self.words.id_to_token(i) or "?", p) for i, p in zip(ids, sure, strict=False)]
+        return Written(text, tuple(spread(text, pieces)), loops)
+
+
+def forbidden(
+    ids: Sequence[int], allowed: Collection[int] = (), ngram: int = NGRAM, window: int = WINDOW
+) -> set[int]:
+    """Return the tokens that would complete a sequence which stands in the last tokens already.
+
+    Args:
+        ids: What was written.
+        allowed: Tokens that may always come.
+        ngram: Tokens of a sequence.
+        window: Tokens back that are looked at.
+    """
+    recent = list(ids[-window:])
+    if len(recent) < ngram:
+        return set()
+    tail = recent[len(recent) - ngram + 1 :]
+    starts = range(len(recent) - ngram + 1)
+    return {
+        recent[start + ngram - 1] for start in starts if recent[start : start + ngram - 1] == tail
+    } - set(allowed)
+
+
+# --------------------------------------------------------------------------- pages
+
+
+def page_blocks(said: Written, width: int, height: int) -> Iterator[Block]:
+    """Return the blocks of what was written, in their boxes where it tells them.
+
+    Args:
+        said: What was written.
+        width: Of the page, in pixels.
+        height: Of the page.
+    """
+    whole = Box(0.0, 0.0, float(width), float(height))
+    for piece in grounded(said.text, width, height):
+        letters = said.letters[piece.start : piece.start + len(piece.text)]
+        part = Written(piece.text, letters, said.loops)
+        for i, box in enumerate(piece.boxes or (whole,)):
+            if i == 0:
+                yield from _piece(piece.label, part, box)
+            else:
+                yield Block("figure" if piece.label == "image" else "paragraph", box)
+
+
+def _piece(label: str, part: Written, box: Box) -> Iterator[Block]:
+    kind = LABELS.get(label, "paragraph")
+    if kind == "figure":
+        yield Block("figure", box)
+        return
+    text = part.text.strip()
+    if "<table" in text or "<td" in text:
+        yield _table(text, part, box)
+        return
+    if not text:
+        return
+    blocks = list(blocks_of(part, box))
+    if kind == "paragraph" or len(blocks) != 1 or blocks[0].kind in ("formula", "heading"):
+        yield from blocks
+    elif kind == "heading":
+        yield replace(blocks[0], kind=kind, level=1 if label == "title" else 2)
+    else:
+        yield replace(blocks[0], kind=kind)
+
+
+def _table(text: str, part: Written, box: Box) -> Block:
+    sure = sureness_of(part)
+    quad: Quad = ((box.x0, box.y0), (box.x1, box.y0), (box.x1, box.y1), (box.x0, box.y1))
+    cells = []
+    for cell in html_cells(text):
+        lines = tuple(
+            Line(
+                row.strip(),
+                sure ** len(row.strip()),
+                quad,
+                tuple(Word(word, sure ** len(word), quad) for word in row.split()),
+            )
+            for row in cell.text.split("\n")
+            if row.strip()
+        )
+        cells.append(
+            Cell(cell.row, cell.column, cell.row_span, cell.column_span, lines, cell.header)
+        )
+    rows = sorted({cell.row for cell in cells})
+    said = "\n".join(
+        "\t".join(" ".join(line.text for line in c.lines) for c in cells if c.row == row)
+        for row in rows
+    )
+    return Block(
+        "table", box, tuple(line for c in cells for line in c.lines), said, cells=tuple(cells)
+    )
