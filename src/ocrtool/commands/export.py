@@ -46,6 +46,14 @@ def export(
             help="Transform the graphs ahead of time, for a shorter start.",
         ),
     ] = False,
+    share: Annotated[
+        bool,
+        typer.Option(
+            "--share-weights",
+            show_default=False,
+            help="Leave the weights in model.safetensors, which is copied beside the graphs.",
+        ),
+    ] = False,
     no_check: Annotated[
         bool,
         typer.Option(
@@ -90,7 +98,7 @@ def export(
         raise MissingDependencyError(
             f"exporting needs {error.name}", "pip install 'ocrtool[torch]'"
         ) from None
-    options = ExportOptions(precision, opset, portable, optimize, not no_check, table)
+    options = ExportOptions(precision, opset, portable, optimize, share, not no_check, table)
     report = export_model(model, out, options)
     for name, size in report.bytes.items():
         console.say(f"{out / name}: {report.nodes[name]} operators, {size / 1e6:.1f} MB")

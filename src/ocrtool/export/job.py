@@ -23,6 +23,7 @@ from ocrtool.export.describe import described
 from ocrtool.export.fused import fuse
 from ocrtool.export.graphs import detector_graphs, reader_graphs
 from ocrtool.export.precision import Feed, lowered
+from ocrtool.export.sharing import share
 from ocrtool.layout.detector import Detector, load_network, padded, standardize
 from ocrtool.options import EngineName, Precision
 from ocrtool.training.checkpoint import write_folder
@@ -49,6 +50,7 @@ class ExportOptions:
             slowly in ONNX Runtime.
         optimize: Let ONNX Runtime transform the graphs ahead of time, so that it starts sooner.
             They then run in its version and in later ones.
+        share: Leave the weights in ``model.safetensors``, which is copied beside the graphs.
         checked: Compare with PyTorch before anything is written.
         table: CSV of pictures (``image,text``) to compare on, in the place of drawn ones.
 
@@ -60,6 +62,7 @@ class ExportOptions:
     opset: int = 20
     portable: bool = False
     optimize: bool = False
+    share: bool = False
     checked: bool = True
     table: Path | None = None
 
@@ -72,6 +75,11 @@ class ExportOptions:
             raise UsageError(
                 "--optimize writes operators of ONNX Runtime, --portable forbids them",
                 "leave one of them out",
+            )
+        if self.share and (self.optimize or self.precision is not Precision.FP32):
+            raise UsageError(
+                "--share-weights leaves the weights as they are",
+                "leave out --optimize and --precision",
             )
         if self.table is not None and not self.checked:
             raise UsageError("--check-on needs the check", "leave out --no-check")
@@ -177,10 +185,12 @@ class _Job(ABC):
             }
         if options.optimize:
             graphs = {name: _optimized(graph) for name, graph in graphs.items()}
+        if options.share:
+            graphs = {name: share(g, self.folder / WEIGHTS) for name, g in graphs.items()}
         contents = {name: graph.SerializeToString() for name, graph in graphs.items()}
         facts = {**self.raw, "onnx": described(self.raw, graphs, contents, options.precision)}
         written = {**contents, FACTS: _json(facts)}
-        for name in (TOKENIZER, CARD):
+        for name in (TOKENIZER, CARD, *[WEIGHTS] * options.share):
             if (self.folder / name).is_file():
                 written[name] = (self.folder / name).read_bytes()
         parity = self._parity(written) if options.checked else None
