@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ocrtool.errors import MissingDependencyError, ModelError
+from ocrtool.errors import MissingDependencyError, ModelError, UsageError
 from ocrtool.options import EngineName
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def open_engine(
         threads: CPU threads; 0 leaves the choice to the engine.
 
     Raises:
+        UsageError: The engine is none that runs models.
         ModelError: There is no such model, it is damaged, or not of the kind the engine runs.
         MissingDependencyError: The engine is not installed.
         DeviceError: The device that is asked for cannot be used.
@@ -39,6 +40,8 @@ def open_engine(
     from ocrtool.bundled import DECODER, ENCODER, WEIGHTS
     from ocrtool.engines.base import find_model
 
+    if engine is EngineName.TESSERACT:
+        raise UsageError("Tesseract runs no models of ours", "it is for ocrtool read and pdf")
     folder = find_model(DEFAULT_MODEL if model is None else model)
     has_onnx = (folder / ENCODER).is_file() and (folder / DECODER).is_file()
     has_weights = (folder / WEIGHTS).is_file()

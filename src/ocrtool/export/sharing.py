@@ -103,11 +103,14 @@ def _steps(name: str, place: _Place) -> list[Any]:
     """Return what makes the tensor that the graph knows of the one that is stored."""
     import onnx
 
+    helper: Any = onnx.helper
     steps, last = [], f"{name}.stored"
-    chain = [("Transpose", {"perm": [1, 0]})] if place.transposed else []
+    chain: list[tuple[str, dict[str, Any]]] = []
+    if place.transposed:
+        chain.append(("Transpose", {"perm": [1, 0]}))
     chain.append(("Cast", {"to": onnx.TensorProto.FLOAT}))  # of float32, nothing happens
     for i, (kind, settings) in enumerate(chain):
         output = name if i == len(chain) - 1 else f"{name}.{kind.lower()}"
-        steps.append(onnx.helper.make_node(kind, [last], [output], **settings))
+        steps.append(helper.make_node(kind, [last], [output], **settings))
         last = output
     return steps
