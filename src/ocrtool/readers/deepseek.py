@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from ocrtool.assemble import Order
-from ocrtool.document import Block, BlockKind, Box, Cell, Line, Page, Quad, Word
+from ocrtool.document import Block, BlockKind, Box, Cell, Page
 from ocrtool.engines.torch import device_of
 from ocrtool.errors import ModelError, UsageError
 from ocrtool.models.deepseek import image_positions
@@ -30,7 +30,7 @@ from ocrtool.readers.loops import EVERY, loop_of
 from ocrtool.readers.plain import spread
 from ocrtool.readers.published import Written
 from ocrtool.readers.views import DEFAULT_MODE, TILE, Views, mode_of, views_of
-from ocrtool.readers.whole import LOOPED, blocks_of, sureness_of
+from ocrtool.readers.whole import blocks_of, lines_of, page_of, sureness_of, table_of
 from ocrtool.weights.table import Reads
 
 Image = NDArray[np.uint8]
@@ -148,12 +148,8 @@ class DeepseekPages:
             logger.info("page %d looped; it is read again in mode %s", number, other)
             again = self.write(image, other)
             said = said if again.loops else again
-        if said.loops:
-            logger.warning("page %d: %s", number, LOOPED)
         height, width = image.shape[:2]
-        blocks = tuple(page_blocks(said, width, height))
-        warning = LOOPED if said.loops else ""
-        return Page(number, width, height, blocks, dpi=dpi, warning=warning)
+        return page_of(image, number, dpi, page_blocks(said, width, height), said.loops)
 
     def with_order(self, _: Order) -> DeepseekPages:
         """Return itself: it has an order of its own."""
@@ -278,27 +274,15 @@ def _piece(label: str, part: Written, box: Box) -> Iterator[Block]:
 
 def _table(text: str, part: Written, box: Box) -> Block:
     sure = sureness_of(part)
-    quad: Quad = ((box.x0, box.y0), (box.x1, box.y0), (box.x1, box.y1), (box.x0, box.y1))
-    cells = []
-    for cell in html_cells(text):
-        lines = tuple(
-            Line(
-                row.strip(),
-                sure ** len(row.strip()),
-                quad,
-                tuple(Word(word, sure ** len(word), quad) for word in row.split()),
-            )
-            for row in cell.text.split("\n")
-            if row.strip()
+    cells = (
+        Cell(
+            cell.row,
+            cell.column,
+            cell.row_span,
+            cell.column_span,
+            tuple(lines_of(cell.text, box, sure)),
+            cell.header,
         )
-        cells.append(
-            Cell(cell.row, cell.column, cell.row_span, cell.column_span, lines, cell.header)
-        )
-    rows = sorted({cell.row for cell in cells})
-    said = "\n".join(
-        "\t".join(" ".join(line.text for line in c.lines) for c in cells if c.row == row)
-        for row in rows
+        for cell in html_cells(text)
     )
-    return Block(
-        "table", box, tuple(line for c in cells for line in c.lines), said, cells=tuple(cells)
-    )
+    return table_of(list(cells), box)

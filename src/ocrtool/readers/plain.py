@@ -5,7 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ocrtool.recognize import LineResult, Word
+
+Image = NDArray[np.uint8]
+
+
+class OneLook:
+    """What readers of lines have in common that know one way of reading and no larger reader."""
+
+    def look_again(self, first: Sequence[tuple[Image, LineResult]]) -> list[LineResult]:
+        """Return the readings as they are."""
+        return [result for _, result in first]
+
+    def escalate(self, first: Sequence[tuple[Image, LineResult]]) -> list[LineResult]:
+        """Return the readings as they are."""
+        return [result for _, result in first]
 
 
 def plain_result(

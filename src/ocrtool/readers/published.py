@@ -24,7 +24,7 @@ from ocrtool.errors import MissingDependencyError, ModelError
 from ocrtool.options import ReadOptions
 from ocrtool.readers.found import CONFIG
 from ocrtool.readers.loops import LoopGuard
-from ocrtool.readers.plain import plain_result, spread
+from ocrtool.readers.plain import OneLook, plain_result, spread
 from ocrtool.recognize import LineResult
 from ocrtool.weights.table import Reads
 
@@ -262,7 +262,7 @@ class _Recorder:
         return scores
 
 
-class PublishedLines:
+class PublishedLines(OneLook):
     """Reads lines with a published network.
 
     Args:
@@ -285,14 +285,6 @@ class PublishedLines:
                     letters = (min(LOOP_CONFIDENCE, letters[0]), *letters[1:])
                 text = "".join(" " if letter.isspace() else letter for letter in said.text)
                 yield plain_result(source, text, letters, self.options.min_confidence)
-
-    def look_again(self, first: Sequence[tuple[Image, LineResult]]) -> list[LineResult]:
-        """Return the readings as they are."""
-        return [result for _, result in first]
-
-    def escalate(self, first: Sequence[tuple[Image, LineResult]]) -> list[LineResult]:
-        """Return the readings as they are."""
-        return [result for _, result in first]
 
 
 def open_published(folder: Path, options: ReadOptions) -> Published:

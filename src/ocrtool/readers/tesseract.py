@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from ocrtool.errors import MissingDependencyError, ModelError
 from ocrtool.options import ReadOptions
-from ocrtool.readers.plain import plain_result
+from ocrtool.readers.plain import OneLook, plain_result
 from ocrtool.recognize import LineResult
 
 Image = NDArray[np.uint8]
@@ -34,7 +34,7 @@ MARGIN = 10
 """Pixels of paper that it wants round a line."""
 
 
-class TesseractReader:
+class TesseractReader(OneLook):
     """Reads lines by running ``tesseract``.
 
     Args:
@@ -76,14 +76,6 @@ class TesseractReader:
                     for _ in range(len(word) + 1)  # the space behind it
                 ]
                 yield plain_result(source, text, letters, self.options.min_confidence)
-
-    def look_again(self, first: Sequence[tuple[Image, LineResult]]) -> list[LineResult]:
-        """Return the readings as they are."""
-        return [result for _, result in first]
-
-    def escalate(self, first: Sequence[tuple[Image, LineResult]]) -> list[LineResult]:
-        """Return the readings as they are."""
-        return [result for _, result in first]
 
     def _read(self, images: Sequence[Image]) -> list[list[tuple[str, float]]]:
         with tempfile.TemporaryDirectory(prefix="ocrtool-") as folder:

@@ -55,15 +55,21 @@ class PublishedPages:
         """
         (said,) = self.network.write([image])
         height, width = image.shape[:2]
-        blocks = tuple(blocks_of(said, Box(0.0, 0.0, float(width), float(height))))
-        if said.loops:
-            logger.warning("page %d: %s", number, LOOPED)
-        warning = LOOPED if said.loops else ""
-        return Page(number, width, height, blocks, dpi=dpi, warning=warning)
+        blocks = blocks_of(said, Box(0.0, 0.0, float(width), float(height)))
+        return page_of(image, number, dpi, blocks, said.loops)
 
     def with_order(self, _: Order) -> PublishedPages:
         """Return itself: it has an order of its own."""
         return self
+
+
+def page_of(image: Image, number: int, dpi: float, blocks: Iterable[Block], loops: bool) -> Page:
+    """Return a page of blocks, marked where its model went round in circles."""
+    if loops:
+        logger.warning("page %d: %s", number, LOOPED)
+    height, width = image.shape[:2]
+    warning = LOOPED if loops else ""
+    return Page(number, width, height, tuple(blocks), dpi=dpi, warning=warning)
 
 
 class PublishedFormulas:
@@ -159,9 +165,14 @@ def _table(tokens: Sequence[Token], box: Box, sure: float) -> Block:
             row, column = row + 1, -1
         elif token.type in ("th_open", "td_open"):
             column += 1
-            lines = tuple(_lines(tokens[i + 1].content, box, sure))
+            lines = tuple(lines_of(tokens[i + 1].content, box, sure))
             cells.append(Cell(row, column, lines=lines, header=token.type == "th_open"))
-    rows = [[c for c in cells if c.row == r] for r in range(row + 1)]
+    return table_of(cells, box)
+
+
+def table_of(cells: Sequence[Cell], box: Box) -> Block:
+    """Return the table that cells make, in the order of its rows."""
+    rows = [[c for c in cells if c.row == row] for row in sorted({c.row for c in cells})]
     text = "\n".join(
         "\t".join(" ".join(line.text for line in cell.lines) for cell in one) for one in rows
     )
@@ -175,10 +186,10 @@ def _in_table(tokens: Sequence[Token]) -> bool:
 
 
 def _block(kind: BlockKind, text: str, box: Box, sure: float) -> Block:
-    return Block(kind, box, tuple(_lines(text, box, sure)), text)
+    return Block(kind, box, tuple(lines_of(text, box, sure)), text)
 
 
-def _lines(text: str, box: Box, sure: float) -> Iterator[Line]:
+def lines_of(text: str, box: Box, sure: float) -> Iterator[Line]:
     """Return the lines of a text."""
     quad: Quad = ((box.x0, box.y0), (box.x1, box.y0), (box.x1, box.y1), (box.x0, box.y1))
     for row in text.split("\n"):
