@@ -238,10 +238,7 @@ class PageReader:
         """Read short lines that are in doubt in other ways."""
         start = time.perf_counter()
         unsure = [i for i, (_, result) in enumerate(read) if result.sureness < DOUBT]
-        pairs = [(cut_line(image, read[i][0].quad), read[i][1]) for i in unsure]
-        seen = list(read)
-        for i, result in zip(unsure, self.lines.look_again(pairs), strict=True):
-            seen[i] = read[i][0], result
+        seen = _read_again(image, read, unsure, self.lines.look_again)
         count = sum(new is not old for (_, new), (_, old) in zip(seen, read, strict=True))
         logger.info(
             "%d lines looked at again in %.0f ms", count, 1e3 * (time.perf_counter() - start)
@@ -250,16 +247,12 @@ class PageReader:
 
     def _escalated(
         self, image: NDArray[np.uint8], read: Sequence[tuple[FoundLine, LineResult]]
-    ) -> list[tuple[FoundLine, LineResult]]:
+    ) -> Sequence[tuple[FoundLine, LineResult]]:
         """Let a larger reader read what is in doubt, if there is one."""
-        seen = list(read)
         if self.options.escalate is None:
-            return seen
+            return read
         doubted = [i for i, (_, said) in enumerate(read) if said.confidence < self.options.below]
-        pairs = [(cut_line(image, read[i][0].quad), read[i][1]) for i in doubted]
-        for i, result in zip(doubted, self.lines.escalate(pairs), strict=True):
-            seen[i] = read[i][0], result
-        return seen
+        return _read_again(image, read, doubted, self.lines.escalate)
 
     def _lone_line(self, image: NDArray[np.uint8]) -> _Look | None:
         """Read an image as if it were a line; nothing where that makes no sense."""
@@ -270,6 +263,20 @@ class PageReader:
         whole = FoundLine(((0, 0), (width, 0), (width, height), (0, height)), result.confidence)
         line, said = placed(result, whole, margin=0.0)
         return _Look(Layout((line,)), (said,), 0, result.sureness, 1)
+
+
+def _read_again(
+    image: NDArray[np.uint8],
+    read: Sequence[tuple[FoundLine, LineResult]],
+    chosen: Sequence[int],
+    again: Callable[[Sequence[tuple[NDArray[np.uint8], LineResult]]], Sequence[LineResult]],
+) -> list[tuple[FoundLine, LineResult]]:
+    """Return lines and what they read, some of them read again from their pictures."""
+    seen = list(read)
+    pairs = [(cut_line(image, read[i][0].quad), read[i][1]) for i in chosen]
+    for i, result in zip(chosen, again(pairs), strict=True):
+        seen[i] = read[i][0], result
+    return seen
 
 
 def read_page(
