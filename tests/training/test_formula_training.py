@@ -172,6 +172,20 @@ def test_guidance_teaches_where_to_look(tmp_path: Path, small_options: Options) 
     assert surprise[1.0] < 0.6 * surprise[0.0]
 
 
+def test_half_precision_is_guided_too(shards: Path, tmp_path: Path, small_options: Options) -> None:
+    options = small_options(
+        "formula",
+        synth="formulas",
+        formulas=(shards,),
+        validation_size=2,
+        out=tmp_path,
+        steps=2,
+        precision="bf16",
+        guidance=0.4,
+    )
+    assert run(options).step == 2
+
+
 def test_batches_hold_pictures_of_like_size(
     shards: Path, tmp_path: Path, small_options: Options
 ) -> None:

@@ -386,7 +386,8 @@ class Trainer:
         micro = [next(batches) for _ in range(options.accumulation)]
         loaded = [to_device(batch, self.device) for batch, _ in micro]
         characters, tokens = _counts([batch for batch, _ in micro])
-        characters_all, tokens_all = group.total([characters, tokens])
+        samples = sum(batch.pixels.shape[0] for batch in loaded)
+        characters_all, tokens_all, samples_all = group.total([characters, tokens, samples])
         for settings in self.optimizer.param_groups:
             settings["lr"] = rate
         self.model.train()
@@ -419,9 +420,7 @@ class Trainer:
         position.step += 1
         position.batches += options.accumulation
         self._average()
-        window.close(
-            norm, tokens, sum(batch.pixels.shape[0] for batch in loaded), sum(n for _, n in micro)
-        )
+        window.close(norm, tokens, round(samples_all), sum(n for _, n in micro))
 
     def _backward(self, batch: Tensors, characters: float, tokens: float, window: _Window) -> None:
         half = self.precision != torch.float32
@@ -429,11 +428,13 @@ class Trainer:
             guided = self.options.guidance > 0
             output = self.model(batch.pixels, batch.tokens, batch.sizes, guided)
             sums = sums_of(output, batch, self.options.label_smoothing)
+            guidance = (
+                guidance_of(output, batch, self.model.decoder.embed.weight) if guided else None
+            )
         decoder, ctc = sums.decoder / tokens, sums.ctc / characters
         loss = self.weights[0] * decoder + self.weights[1] * ctc
-        if guided:
-            embedding = self.model.decoder.embed.weight
-            loss = loss + self.options.guidance / tokens * guidance_of(output, batch, embedding)
+        if guidance is not None:
+            loss = loss + self.options.guidance / tokens * guidance
         torch.autograd.backward(self.scaler.scale(loss))
         window.add(loss.detach(), decoder.detach(), ctc.detach(), sums.correct)
 
