@@ -64,6 +64,8 @@ class DecodeOptions:
         ctc_weight: Share of CTC's log-probability in the score of a text, the rest being the
             decoder's. Both are those of the whole text, its end included, so that texts of
             different lengths compare.
+        spelling: What a word's log-probability counts beside that of the letters that are seen;
+            see :mod:`ocrtool.spelling`. 0 reads letter by letter, words or not.
 
     Raises:
         UsageError: A value is out of its range.
@@ -75,6 +77,7 @@ class DecodeOptions:
     rounds: int = 8
     beam: int = 5
     ctc_weight: float = 0.5
+    spelling: float = 0.4
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
@@ -82,7 +85,7 @@ class DecodeOptions:
             raise UsageError(f"a beam keeps at least 1 text, not {self.beam}")
         if self.rounds < 0:
             raise UsageError(f"rounds must be 0 or more, not {self.rounds}")
-        for name in ("sure", "ctc_weight"):
+        for name in ("sure", "ctc_weight", "spelling"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise UsageError(f"{name} must lie in 0 to 1, not {getattr(self, name)}")
 

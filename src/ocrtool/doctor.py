@@ -30,7 +30,7 @@ from ocrtool.errors import ExitCode
 
 WEIGHTS_TABLE = "SHA256SUMS"
 """The table in ``BUNDLED``, made there with
-``sha256sum */*.onnx */*.safetensors */*.json > SHA256SUMS``.
+``sha256sum */*.onnx */*.safetensors */*.json */*.npy > SHA256SUMS``.
 """
 
 PACKAGES = (
@@ -394,7 +394,7 @@ def check_weights(folder: Path) -> Iterator[Weight]:
     present = {
         path.relative_to(folder).as_posix(): path
         for path in folder.glob("*/*.*")
-        if path.suffix in (".onnx", ".safetensors", ".json")
+        if path.suffix in (".onnx", ".safetensors", ".json", ".npy")
     }
     for file in sorted(table.keys() | present.keys()):
         if file not in present:

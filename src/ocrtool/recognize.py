@@ -17,13 +17,14 @@ from ocrtool.calibration import Calibration
 from ocrtool.ctc import Reading
 from ocrtool.decoding import DecodeOptions, decode
 from ocrtool.engines import open_engine
-from ocrtool.engines.base import Engine
+from ocrtool.engines.base import Encoded, Engine
 from ocrtool.errors import InputError, ModelError
 from ocrtool.inputs import pixels_of
 from ocrtool.looks import in_doubt, looks, surest
 from ocrtool.models.config import FRAME
 from ocrtool.options import ReadOptions
 from ocrtool.preprocess import collate_lines, cut_long, line_pixels, square_pixels
+from ocrtool.spelling import bundled_lexicon, respell
 
 Image = NDArray[np.uint8]
 
@@ -250,9 +251,22 @@ class LineReader:
                 pixels = np.stack(chosen)
                 widths = np.full(len(chosen), pixels.shape[3], np.int64)
             encoded = self.engine.encode(pixels, widths)
-            for i, reading in zip(batch, decode(self.engine, encoded, self.decoding), strict=True):
+            found = self._respelt(encoded, decode(self.engine, encoded, self.decoding))
+            for i, reading in zip(batch, found, strict=True):
                 readings[i] = reading
         return [reading for reading in readings if reading is not None]
+
+    def _respelt(self, encoded: Encoded, readings: list[Reading]) -> list[Reading]:
+        """Let words decide about letters that CTC can hardly tell apart."""
+        weight, vocabulary = self.decoding.spelling, self.engine.facts.vocabulary
+        if encoded.ctc_log_probs is None or not weight:
+            return readings
+        frames = encoded.frames.tolist()
+        seen = zip(readings, encoded.ctc_log_probs, frames, strict=True)
+        return [
+            respell(reading, log_probs[:length], vocabulary, bundled_lexicon(), weight)
+            for reading, log_probs, length in seen
+        ]
 
     def _result(
         self, source: str, readings: Sequence[Reading], places: Sequence[_Place]

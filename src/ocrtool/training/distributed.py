@@ -8,6 +8,7 @@ batch for memory is still in step with the others.
 
 from __future__ import annotations
 
+import functools
 import os
 import timeit
 from collections.abc import Iterable, Iterator, Sequence
@@ -130,5 +131,6 @@ def _cpu_bf16_pays() -> bool:
     seconds = {}
     for dtype in (torch.float32, torch.bfloat16):
         matrix = torch.ones(PRODUCT, PRODUCT, dtype=dtype)
-        seconds[dtype] = min(timeit.repeat(lambda m=matrix: m @ m, number=1, repeat=6))
+        product = functools.partial(torch.matmul, matrix, matrix)
+        seconds[dtype] = min(timeit.repeat(product, number=1, repeat=6))
     return seconds[torch.bfloat16] < PAYS * seconds[torch.float32]
