@@ -56,7 +56,7 @@ class Lexicon:
 
     @classmethod
     def of(cls, shares: Mapping[str, float]) -> Lexicon:
-        """Make a table of words in small letters and the shares, 0 to 1, that they have of texts."""
+        """Make a table of words in small letters and their shares of the texts, 0 to 1."""
         entries: dict[int, int] = {}
         for word, share in shares.items():
             rank = min(CLASSES - 1, max(0, round((RAREST + math.log2(share)) / 2)))
