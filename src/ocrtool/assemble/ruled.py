@@ -386,7 +386,7 @@ def _table(
     if not _has_walls(frame, height):
         weak = all(stroke.weak for stroke in frame.level)
         chosen += _next(lines, boxes, free, box, height, 2.2 if weak else 1.3)
-        chosen += _next(lines, boxes, free, box, height, 1.3, above=True)
+        chosen += _next(lines, boxes, free, box, height, 1.3, _pitch(frame))
     grid = Grid(lines, boxes, chosen, frame, height)
     if not grid.is_table():
         return None
@@ -426,7 +426,7 @@ def _next(
     box: Box,
     height: float,
     most: float,
-    above: bool = False,
+    pitch: float | None = None,
 ) -> list[int]:
     """Return lines below or above what is ruled that stand in columns, too.
 
@@ -437,8 +437,10 @@ def _next(
         box: What is ruled.
         height: Common height of a line in pixels.
         most: White between rows, in heights of a line.
-        above: Whether to look above: for the names of columns, three lines at most.
+        pitch: Distance of the rules in pixels where to look above them: for the names of columns,
+            three lines at most, of which the lowest begins no further from the rule.
     """
+    above = pitch is not None
     if above:
         free = free & (boxes[:, 3] < box.y0 + 0.3 * height) & (boxes[:, 1] > box.y0 - 6 * height)
     else:
@@ -454,13 +456,14 @@ def _next(
         own = sorted({bit.line for bit in row})
         head, foot = min(bit.y0 for bit in row), max(bit.y1 for bit in row)
         gap = edge - foot if above else head - edge
-        if gap > most * height or not inside[own].all():
+        near = gap <= most * height or (not taken and edge - head < (pitch or 0.0))
+        if not near or not inside[own].all():
             break
         if any(CAPTION.match(lines[i].text) for i in own) or (above and len(taken) == 3):
             break
         edge = head if above else foot
         waiting += own
-        parts = _apart(row, height)
+        parts = _apart(row, max(height, foot - head))  # words of large type stand further apart
         taken.append(parts)
         if len(parts) > 1 or (above and gap < height and _heads(row, box, height)):
             chosen += waiting
@@ -468,6 +471,12 @@ def _next(
         elif len(waiting) > 3 or row[-1].x1 - row[0].x0 > 0.8 * (box.x1 - box.x0):
             break
     return [] if _running(taken) else chosen
+
+
+def _pitch(frame: Frame) -> float:
+    """Return the usual distance of the level rules of a table, in pixels; 0 of two or less."""
+    steps = np.diff([stroke.at for stroke in frame.level])
+    return float(np.median(steps)) if len(steps) > 1 else 0.0
 
 
 def _heads(row: Sequence[Bit], box: Box, height: float) -> bool:
