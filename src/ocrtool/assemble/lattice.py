@@ -451,8 +451,12 @@ class Grid:
                     join(r * columns + k, r * columns + k + 1)
 
     def _join_tall(self, held: dict[int, list[Bit]], join: Join) -> None:
-        """Join fields below each other: no wall in a grid, or a text that stands across."""
+        """Join fields below each other: no wall in a grid, or a text that stands across.
+
+        Where a rule stands below each row, one that leaves a column out joins an empty field, too.
+        """
         rows, columns = len(self.places) - 1, len(self.columns)
+        each = len(self.levels) > 0.8 * rows and rows > 3
         for r in range(rows - 1):
             y = self.places[r + 1]
             near = [s for s in self.frame.level if abs(s.at - y) < 0.6 * self.height]
@@ -463,8 +467,9 @@ class Grid:
                 least = 0.25 * self.height
                 across = any(bit.y0 + least < y < bit.y1 - least
                              for i in (one, two) for bit in held.get(i, ()))  # fmt: skip
-                missing = self.full and bool(near) and not ruled
-                if missing or (across and not ruled and not (one in held and two in held)):
+                missing = bool(near) and not ruled
+                free = (across or (missing and each)) and not (one in held and two in held)
+                if (missing and self.full) or (free and not ruled):
                     join(one, two)
 
     def _heads(self, cells: Sequence[Cell], kept: dict[int, int]) -> int:
