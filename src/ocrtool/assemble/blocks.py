@@ -13,7 +13,7 @@ from ocrtool.assemble.furniture import SMALLER, Draft, furnished
 from ocrtool.assemble.geometry import bounds
 from ocrtool.assemble.grid import TIGHT
 from ocrtool.assemble.lattice import table_part, unruled_cells
-from ocrtool.assemble.pagecolumns import page_columns
+from ocrtool.assemble.pagecolumns import LINES, page_columns
 from ocrtool.assemble.paragraphs import CAPTION, ENDED, kind_of, paragraphs
 from ocrtool.assemble.pieces import joined
 from ocrtool.assemble.quotes import quoted
@@ -169,7 +169,14 @@ def blocks_of(
     letters = sum(map(len, texts))
     drafts: list[Draft] = []
     owner = np.concatenate((owner, empty)).astype(np.intp)
-    for group in reading_order(items, regions, size, texts, owner):
+    groups = [
+        [part[i] for i in group]
+        for part in _parts(items, texts, owner, metrics.height)
+        for group in reading_order(
+            items[part], regions, size, [texts[i] for i in part], owner[part]
+        )
+    ]
+    for group in groups:
         if group[0] >= len(lines):
             region = empty[group[0] - len(lines)]
             kind: BlockKind = "figure" if regions[region].kind == "figure" else "formula"
@@ -191,6 +198,28 @@ def blocks_of(
             drafts.append(Draft(kind, tuple(found), region=region))
     drafts = furnished(_captioned(drafts, regions, metrics), metrics, size[1])
     return [_block(draft, metrics, places) for draft in drafts]
+
+
+def _parts(
+    boxes: Boxes, texts: Sequence[str], owner: NDArray[np.intp], height: float
+) -> list[list[int]]:
+    """Part what stands on a page where its columns begin and end; regions stay whole.
+
+    Args:
+        boxes: (N, 4) of lines and empty regions, in pixels.
+        texts: What each says.
+        owner: (N,) number of the region that each is in, -1 for none.
+        height: Common height of a line in pixels.
+    """
+    free = np.flatnonzero(owner < 0).tolist()
+    wholes = [np.flatnonzero(owner == i).tolist() for i in np.unique(owner[owner >= 0]).tolist()]
+    members = [*([i] for i in free), *wholes]
+    if len(members) < 2 * LINES:
+        return [list(range(len(boxes)))]
+    hulls = [(*boxes[part, :2].min(axis=0), *boxes[part, 2:].max(axis=0)) for part in members]
+    said = [*(texts[i] for i in free), *("" for _ in wholes)]
+    found = page_columns(np.array(hulls, np.float32), said, height)
+    return [sorted(i for k in part for i in members[k]) for part in found]
 
 
 def rows_as_blocks(lines: Sequence[Line], boxes: Boxes, apart: bool) -> list[Block]:

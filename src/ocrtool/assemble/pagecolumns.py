@@ -21,6 +21,9 @@ ALIKE = 0.2
 """How much narrower than the other a column may be."""
 GUTTER = 0.7
 """Least white between columns, in heights of a line."""
+CLEAR = 2.0
+"""White below the rest of the longer column, in heights of a line: headings stand nearer to what
+they head."""
 
 Boxes = NDArray[np.float32]
 Index = NDArray[np.intp]
@@ -50,14 +53,28 @@ def _parted(boxes: Boxes, prose: NDArray[np.bool_], chosen: Index, height: float
     own = boxes[chosen]
     middles = (own[:, 1] + own[:, 3]) / 2
     beside = (middles > top) & (middles < foot)
+    beside |= _rest(own, place, foot, height)
     left = beside & (own[:, 2] <= place)
-    parts = [middles <= top, left, beside & ~left, middles >= foot]
+    parts = [middles <= top, left, beside & ~left, (middles >= foot) & ~beside]
     return [
         part
         for flags in parts
         if flags.any()
         for part in _parted(boxes, prose, chosen[flags], height)
     ]
+
+
+def _rest(boxes: Boxes, place: float, foot: float, height: float) -> NDArray[np.bool_]:
+    """Find the rest of the longer column: what stands below on one side, clear of what crosses."""
+    below = (boxes[:, 1] + boxes[:, 3]) / 2 >= foot
+    crosses = below & (boxes[:, 0] < place) & (boxes[:, 2] > place)
+    high = float(boxes[crosses, 1].min()) if crosses.any() else np.inf
+    rest = below & ~crosses & (boxes[:, 1] < high)
+    if not rest.any() or high - float(boxes[rest, 3].max()) < CLEAR * height:
+        return np.zeros(len(boxes), np.bool_)
+    own = boxes[rest]
+    alone = bool((own[:, 2] <= place).all() or (own[:, 0] >= place).all())
+    return rest if alone else np.zeros(len(boxes), np.bool_)
 
 
 def _gutter(

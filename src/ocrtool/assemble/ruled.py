@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ocrtool.assemble.geometry import usual_height
 from ocrtool.assemble.grid import Bit, bit_rows, bits_of, most_whites
 from ocrtool.assemble.lattice import BARE, Frame, Grid, Stroke
-from ocrtool.assemble.paragraphs import CAPTION
+from ocrtool.assemble.paragraphs import CAPTION, ROUND_BULLETS
 from ocrtool.document import Block, Box, Cell, Line
 from ocrtool.layout.found import Rule
 
@@ -459,7 +459,8 @@ def _next(
         near = gap <= most * height or (not taken and edge - head < (pitch or 0.0))
         if not near or not inside[own].all():
             break
-        if any(CAPTION.match(lines[i].text) for i in own) or (above and len(taken) == 3):
+        other = any(CAPTION.match(lines[i].text) for i in own)
+        if other or lines[row[0].line].text[:1] in ROUND_BULLETS or (above and len(taken) == 3):
             break
         edge = head if above else foot
         waiting += own
