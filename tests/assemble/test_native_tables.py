@@ -99,6 +99,60 @@ def test_grouped_heads_reach_over_their_columns(tmp_path: Path) -> None:
     assert {cell.row for cell in table.cells if cell.header} == {0, 1}
 
 
+def test_fields_that_no_rule_parts_are_one_where_each_row_has_its_rule(tmp_path: Path) -> None:
+    sheet = Sheet()
+    edges = (60.0, 140.0, 240.0, 320.0)
+    body = [["Region", "Town", "Staff"], ["West", "Oakham", "182"], ["", "Norton", "424"],
+            ["East", "Glenties", "99"], ["", "Dunmore", "671"], ["", "Kelso", "31"]]  # fmt: skip
+    draw_rows(sheet, body, edges, 100)
+    for k in range(6):
+        rest = k < 5 and not body[k + 1][0]
+        sheet.rule(140 if rest else 60, 118 + 18 * k, 320, 118 + 18 * k)
+    found = cells(table_of(sheet.read(tmp_path)))
+    assert [cell for cell in found if cell[1] == 0] == [
+        (0, 0, 1, 1, "Region"), (1, 0, 2, 1, "West"), (3, 0, 3, 1, "East")]  # fmt: skip
+    assert [cell[4] for cell in found if cell[1] == 1] == [row[1] for row in body]
+
+
+def test_names_stand_far_above_the_first_rule_but_headings_are_none(tmp_path: Path) -> None:
+    sheet = Sheet()
+    sheet.put(60, 80, "Who does what", 18)
+    edges = (60.0, 180.0, 260.0, 340.0)
+    body = [["Task", "Who", "Until"], ["Scan", "Osei", "May"], ["Check", "Novak", "July"],
+            ["Shelve", "Walsh", "June"]]  # fmt: skip
+    draw_rows(sheet, body, edges, 100, step=34)
+    for k in range(4):
+        sheet.rule(60, 132 + 34 * k, 340, 132 + 34 * k)
+    page = sheet.read(tmp_path)
+    assert cells(table_of(page)) == plain(body)
+    assert page.blocks[0].text == "Who does what"
+
+
+def test_a_name_beside_the_white_of_the_columns_is_parted_too(tmp_path: Path) -> None:
+    sheet = Sheet()
+    for x, name in ((65, "Town"), (125, "Asked"), (164, "Yes")):
+        sheet.put(x, 112, name)
+    body = [["Kelso", "15", "45 %"], ["Oakham", "91", "84 %"], ["Selby", "87", "50 %"],
+            ["Marlow", "98", "62 %"]]  # fmt: skip
+    draw_rows(sheet, [["", "", ""], *body], (60.0, 120.0, 152.0, 230.0), 100)
+    for k in range(5):
+        sheet.rule(60, 118 + 18 * k, 230, 118 + 18 * k)
+    assert cells(table_of(sheet.read(tmp_path))) == plain([["Town", "Asked", "Yes"], *body])
+
+
+def test_bullets_below_a_ruled_table_are_no_rows_of_it(tmp_path: Path) -> None:
+    sheet = Sheet()
+    end = draw_rows(sheet, ROWS, EDGES, 100)
+    for y in (98.0, 117.0, end):
+        sheet.rule(60, y, 410, y)
+    for k, text in enumerate(("Nine in ten were found", "One in five followed", "Three remain")):
+        sheet.put(65, end + 14 + 14 * k, "\u2022")
+        sheet.put(110, end + 14 + 14 * k, text)
+    page = sheet.read(tmp_path)
+    assert cells(table_of(page)) == plain(ROWS)
+    assert "Nine in ten" in page.blocks[-1].text
+
+
 def test_wrapped_cells_are_one(tmp_path: Path) -> None:
     sheet = Sheet()
     edges = (60.0, 130.0, 300.0, 380.0)

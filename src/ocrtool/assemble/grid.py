@@ -244,12 +244,12 @@ def pieces_of(
         for a, b in strips if not parted else ():
             shared = min(bit.x0, b) - max(before, a)
             inside = before <= (a + b) / 2 <= bit.x0
-            if (gap > GLUE * height and (inside or shared > 0.6 * gap)) or (
-                inside and shared > 0.6 * max(b - a, 0.4 * height)
-            ):
-                parted = True
-            elif gap > APART * height and shared > 0:  # names need not stand as their columns do
-                parted = True
+            # Names need not stand quite as the columns below them do.
+            parted |= (
+                (gap > GLUE * height and (inside or shared > 0.6 * gap))
+                or (gap > APART * height and shared > 0)
+                or (inside and shared > 0.6 * max(b - a, 0.4 * height))
+            )
         if parted or bit.x0 - before > 2.5 * height:
             pieces.append(Piece([bit]))
         else:

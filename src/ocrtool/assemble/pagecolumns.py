@@ -21,9 +21,6 @@ ALIKE = 0.2
 """How much narrower than the other a column may be."""
 GUTTER = 0.7
 """Least white between columns, in heights of a line."""
-CLEAR = 2.0
-"""White below the rest of the longer column, in heights of a line: headings stand nearer to what
-they head."""
 
 Boxes = NDArray[np.float32]
 Index = NDArray[np.intp]
@@ -53,9 +50,8 @@ def _parted(boxes: Boxes, prose: NDArray[np.bool_], chosen: Index, height: float
     own = boxes[chosen]
     middles = (own[:, 1] + own[:, 3]) / 2
     beside = (middles > top) & (middles < foot)
-    beside |= _rest(own, place, foot, height)
     left = beside & (own[:, 2] <= place)
-    parts = [middles <= top, left, beside & ~left, (middles >= foot) & ~beside]
+    parts = [middles <= top, left, beside & ~left, middles >= foot]
     return [
         part
         for flags in parts
@@ -64,28 +60,19 @@ def _parted(boxes: Boxes, prose: NDArray[np.bool_], chosen: Index, height: float
     ]
 
 
-def _rest(boxes: Boxes, place: float, foot: float, height: float) -> NDArray[np.bool_]:
-    """Find the rest of the longer column: what stands below on one side, clear of what crosses."""
-    below = (boxes[:, 1] + boxes[:, 3]) / 2 >= foot
-    crosses = below & (boxes[:, 0] < place) & (boxes[:, 2] > place)
-    high = float(boxes[crosses, 1].min()) if crosses.any() else np.inf
-    rest = below & ~crosses & (boxes[:, 1] < high)
-    if not rest.any() or high - float(boxes[rest, 3].max()) < CLEAR * height:
-        return np.zeros(len(boxes), np.bool_)
-    own = boxes[rest]
-    alone = bool((own[:, 2] <= place).all() or (own[:, 0] >= place).all())
-    return rest if alone else np.zeros(len(boxes), np.bool_)
-
-
 def _gutter(
     boxes: Boxes, prose: NDArray[np.bool_], height: float
 ) -> tuple[float, float, float] | None:
     """Return the place of the longest sure gutter, and its head and foot."""
     columns = _columns(boxes[prose], height)
     best, found = 0.0, None
-    for i, left in enumerate(columns):
+    for i, begun in enumerate(columns):
         for right in columns[i + 1 :]:
-            a, b = float(left[:, 2].max()), float(right[:, 0].min())
+            b = float(right[:, 0].min())
+            left = begun[begun[:, 2] < b]  # a title over both may begin where the left one does
+            if len(left) < LINES:
+                continue
+            a = float(left[:, 2].max())
             widths = sorted((a - left[:, 0].min(), right[:, 2].max() - b))
             if b - a < GUTTER * height or widths[0] < (1 - ALIKE) * widths[1]:
                 continue

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from ocrtool.assemble.geometry import usual_height
 from ocrtool.assemble.grid import Bit, bit_rows, bits_of, most_whites
 from ocrtool.assemble.lattice import BARE, Frame, Grid, Stroke
-from ocrtool.assemble.paragraphs import CAPTION, ROUND_BULLETS
+from ocrtool.assemble.paragraphs import CAPTION
 from ocrtool.document import Block, Box, Cell, Line
+from ocrtool.layout.columns import BULLETS
 from ocrtool.layout.found import Rule
 
 TOUCH = 0.25
@@ -460,7 +461,8 @@ def _next(
         if not near or not inside[own].all():
             break
         other = any(CAPTION.match(lines[i].text) for i in own)
-        if other or lines[row[0].line].text[:1] in ROUND_BULLETS or (above and len(taken) == 3):
+        item = lines[row[0].line].text.split(maxsplit=1)[0] in BULLETS
+        if other or item or (above and len(taken) == 3):
             break
         edge = head if above else foot
         waiting += own

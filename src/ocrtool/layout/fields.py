@@ -54,7 +54,8 @@ def missed_lines(
     fields = fields_between(layout.rules)
     if not fields or not layout.lines:
         return [], frozenset()
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if image.ndim == 3 else image
+    colour = image.ndim == 3
+    grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if colour else image, np.uint8)
     heights = sorted(line.height for line in layout.lines)
     height = heights[len(heights) // 2]
     boxes = _boxes(layout.lines)
@@ -65,7 +66,8 @@ def missed_lines(
     wrong = frozenset(i for i in range(len(boxes)) if _below_each_other(walls[stands[i]]))
     kept = [i for i in range(len(boxes)) if i not in wrong]
     contrast = _contrast(grey, boxes[kept][:: max(1, len(kept) // SAMPLE)])
-    empty = [field for field, told in zip(fields, stands[kept].any(axis=0), strict=True) if not told]
+    told = stands[kept].any(axis=0).tolist()
+    empty = [field for field, text in zip(fields, told, strict=True) if not text]
     found = [_line(grey, field, height, contrast) for field in empty]
     return [line for line in found if line is not None], wrong
 
@@ -86,10 +88,10 @@ def fields_between(rules: Sequence[Rule]) -> list[Box]:
         if not (_reaches(top, corner[0]) and _reaches(left, corner[1])):
             continue
         inside = corner[0] + LEAST_SIDE, corner[1] + LEAST_SIDE
-        low = next((r for r in level[i + 1 :]
-                    if _y(r, inside[0]) > inside[1] and _reaches(r, inside[0])), None)  # fmt: skip
-        right = next((r for r in upright[j + 1 :]
-                      if _x(r, inside[1]) > inside[0] and _reaches(r, inside[1])), None)  # fmt: skip
+        below = [r for r in level[i + 1 :] if _y(r, inside[0]) > inside[1]]
+        beside = [r for r in upright[j + 1 :] if _x(r, inside[1]) > inside[0]]
+        low = next((r for r in below if _reaches(r, inside[0])), None)
+        right = next((r for r in beside if _reaches(r, inside[1])), None)
         if low is None or right is None:
             continue
         x, y = (corner[0] + _x(right, inside[1])) / 2, (corner[1] + _y(low, inside[0])) / 2
@@ -137,9 +139,7 @@ def _contrast(grey: NDArray[np.uint8], boxes: NDArray[np.float64]) -> float:
     return float(np.median(found)) if found else 0.0
 
 
-def _line(
-    grey: NDArray[np.uint8], field: Box, height: float, contrast: float
-) -> FoundLine | None:
+def _line(grey: NDArray[np.uint8], field: Box, height: float, contrast: float) -> FoundLine | None:
     """Return where a line of text may stand in a field; nothing where it holds none, or several."""
     x0, y0, x1, y1 = max(0, int(field.x0)), max(0, int(field.y0)), int(field.x1), int(field.y1)
     part = grey[y0:y1, x0:x1].astype(np.float32)
