@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ocrtool.layout.columns import in_rows
+
 WORDS = 5
 """Least words of a line of prose."""
 LONG = 11.0
@@ -92,8 +94,12 @@ def _gutter(
             inside = both[(both[:, 1] > low - 1) & (both[:, 3] < high + 1)]
             first, last = float(inside[:, 1].min()), float(inside[:, 3].max())
             if last - first > best:
-                best = last - first
-                found = place, *_reach(boxes, first, last, low, high, height)
+                top, foot = _reach(boxes, first, last, low, high, height)
+                beside = boxes[(boxes[:, 1] > top) & (boxes[:, 3] < foot)]
+                is_left = beside[:, 2] <= place
+                if in_rows(beside[is_left], beside[~is_left], height):
+                    continue
+                best, found = last - first, (place, top, foot)
     return found
 
 
