@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -225,3 +226,52 @@ def test_tables_in_columns_do_not_mix_with_those_beside_them(tmp_path: Path) -> 
     page = sheet.read(tmp_path)
     assert [block.kind for block in page.blocks] == ["paragraph", "table", "paragraph"] * 2
     assert [cells(page.blocks[k]) for k in (1, 4)] == [plain(ROWS)] * 2
+
+
+RISKS = [
+    ["Risk", "What may happen", "What is done about it"],
+    ["The scanner is late", "The first boxes cannot be sent to the firm before the end of March",
+     "One is rented for as long as it takes, at the cost of the contractor"],
+    ["The store is not ready", "Books have to stay where they are, in the damp of the old cellar",
+     "The east cellar is kept for another year and heated when it freezes"],
+    ["Nobody reads the labels and boxes go astray", "Readers wait for days and come in vain",
+     "Large print, bar codes, and a list at the door that is printed each week"],
+    ["Water", "The lower shelves are wet", "Pumps"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("space", [4.0, 8.0])
+def test_columns_of_wrapped_cells_are_no_columns_of_the_page(space: float, tmp_path: Path) -> None:
+    sheet = Sheet()
+    y = sheet.prose(60, 80, 470, 5) + 20
+    for row in RISKS:
+        feet = []
+        for x, text in zip((65, 185, 355), row, strict=True):
+            parts = textwrap.wrap(text, 22 if x == 65 else 32)
+            for k, part in enumerate(parts):
+                sheet.put(x, y + 12.5 * k, part)
+            feet.append(y + 12.5 * len(parts))
+        y = max(feet) + space
+    sheet.prose(60, y + 20, 470, 5)
+    page = sheet.read(tmp_path)
+    assert [block.kind for block in page.blocks] == ["paragraph", "table", "paragraph"]
+    assert cells(table_of(page)) == plain(RISKS)
+
+
+@pytest.mark.parametrize("edges", [(60, 160, 220, 290, 400, 530), (60, 120, 200, 300, 400, 530)])
+def test_a_table_across_the_gutter_parts_the_columns(
+    edges: tuple[float, ...], tmp_path: Path
+) -> None:
+    sheet = Sheet()
+    body = [[*row, note] for row, note in zip(ROWS, ("Note", *"abcd"), strict=True)]
+    for k, y in enumerate((80, 400)):
+        sheet.prose(
+            60, y, 225, 14, text=f"Left{k} is the first column of the page and has a story. "
+        )
+        sheet.prose(310, y, 225, 14, text=f"Right{k} is the second column that tells another one. ")
+    body[3][0] = "Carrick"
+    draw_rows(sheet, body, edges, 280)
+    page = sheet.read(tmp_path)
+    assert cells(table_of(page)) == plain(body)
+    order = [block.text.split()[0] for block in page.blocks]
+    assert order == ["Left0", "Right0", "Town", "Left1", "Right1"]

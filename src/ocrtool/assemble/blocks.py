@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ocrtool.assemble.crossing import crossing_tables
 from ocrtool.assemble.furniture import SMALLER, Draft, furnished
 from ocrtool.assemble.geometry import bounds
 from ocrtool.assemble.grid import TIGHT
@@ -75,6 +76,10 @@ def native_blocks(
         return []
     metrics = metrics_of(lines, boxes) if lines else Metrics(1.0, 1.0, 1.0)
     held = {i for whole in wholes for i in whole.lines}
+    rest = [i for i in range(len(lines)) if i not in held]
+    across = crossing_tables(lines, boxes, rest, metrics.height)
+    wholes = [*wholes, *(Whole("table", t.box, t.lines, t.cells) for t in across)]
+    held |= {i for table in across for i in table.lines}
     free = [i for i in range(len(lines)) if i not in held]
     places = [whole.box for whole in wholes]
     frames = np.array([(b.x0, b.y0, b.x1, b.y1) for b in places], np.float32).reshape(-1, 4)
@@ -155,11 +160,16 @@ def blocks_of(
     """
     owner = owners(boxes, regions)
     ruled = ruled_tables(lines, boxes, rules, (), line_height(boxes), size)[0] if rules else []
-    cells = {len(regions) + k: table.cells for k, table in enumerate(ruled)}
     for k, table in enumerate(ruled):
         owner[list(table.lines)] = len(regions) + k
-    regions = [*regions, *(Region("table", table.box, 1.0) for table in ruled)]
-    places = [*places, *(table.box for table in ruled)]
+    free = np.flatnonzero(owner < 0).tolist()
+    across = crossing_tables(lines, boxes, free, line_height(boxes)) if free else []
+    for k, wide in enumerate(across):
+        owner[list(wide.lines)] = len(regions) + len(ruled) + k
+    tables = [*ruled, *across]
+    cells = {len(regions) + k: table.cells for k, table in enumerate(tables)}
+    regions = [*regions, *(Region("table", table.box, 1.0) for table in tables)]
+    places = [*places, *(table.box for table in tables)]
     empty = [i for i, region in enumerate(regions) if region.kind in ("figure", "formula")
              and not (owner == i).any() and not _covered(region.box, boxes)]  # fmt: skip
     frames = [(b.x0, b.y0, b.x1, b.y1) for b in (regions[i].box for i in empty)]

@@ -26,6 +26,8 @@ TOUCH = 0.25
 """How near rules meet, in heights of a line."""
 LIKE = 0.7
 """How far the ends of rules above each other may lie apart, in heights of a line."""
+EVEN = 2.2
+"""Greatest distance of the rules below the rows of a table, in the least."""
 MOST = 400
 """Rules from which a drawing is no table."""
 
@@ -33,7 +35,7 @@ Boxes = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class RuledTable:
+class FoundTable:
     """A table that has been found.
 
     Attributes:
@@ -54,7 +56,7 @@ def ruled_tables(
     fills: Sequence[Box],
     height: float,
     size: tuple[float, float],
-) -> tuple[list[RuledTable], list[Box]]:
+) -> tuple[list[FoundTable], list[Box]]:
     """Find the tables that have rules or shaded rows.
 
     Args:
@@ -73,7 +75,7 @@ def ruled_tables(
     if not level or len(level) + len(upright) > 8 * MOST:
         return [], []
     taken = np.zeros(len(lines), np.bool_)
-    found: list[RuledTable] = []
+    found: list[FoundTable] = []
     frames = _frames(level, upright, height)
     grids = [frame for frame in frames if _has_walls(frame, height)]
     for frame in sorted(grids, key=lambda f: -_area(f.box)):
@@ -144,7 +146,7 @@ def _has_bars(frame: Frame, fills: Sequence[Box], boxes: Boxes, height: float) -
     return len(bars) > 1 and box.y1 - box.y0 > 4 * height
 
 
-def _keep(found: list[RuledTable], taken: NDArray[np.bool_], table: RuledTable | None) -> None:
+def _keep(found: list[FoundTable], taken: NDArray[np.bool_], table: FoundTable | None) -> None:
     if table is not None:
         found.append(table)
         taken[list(table.lines)] = True
@@ -367,7 +369,7 @@ def _running(rows: Sequence[Sequence[Sequence[Bit]]]) -> bool:
 
 def _table(
     lines: Sequence[Line], boxes: Boxes, taken: NDArray[np.bool_], frame: Frame, height: float
-) -> RuledTable | None:
+) -> FoundTable | None:
     box = frame.box
     if box.x1 - box.x0 < 4 * height or len(frame.level) + len(frame.upright) > MOST:
         return None
@@ -403,7 +405,7 @@ def _table(
         max(box.x1, float(own[:, 2].max())),
         max(box.y1, float(own[:, 3].max())),
     )
-    return RuledTable(around, tuple(chosen), cells)
+    return FoundTable(around, tuple(chosen), cells)
 
 
 def _is_filled(cells: Sequence[Cell]) -> bool:
@@ -477,9 +479,10 @@ def _next(
 
 
 def _pitch(frame: Frame) -> float:
-    """Return the usual distance of the level rules of a table, in pixels; 0 of two or less."""
+    """Return the distance of the level rules of a table, in pixels; 0 unless each row has one."""
     steps = np.diff([stroke.at for stroke in frame.level])
-    return float(np.median(steps)) if len(steps) > 1 else 0.0
+    even = len(steps) > 2 and steps.max() < EVEN * steps.min()
+    return float(np.median(steps)) if even else 0.0
 
 
 def _heads(row: Sequence[Bit], box: Box, height: float) -> bool:

@@ -7,6 +7,7 @@ whether they stand in rows, how they are aligned, and what they say.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -176,17 +177,19 @@ def in_rows(one: Boxes, two: Boxes, height: float) -> bool:
         heads = [both[band[right[band] == side], 1] for side in (False, True)]
         if all(map(len, heads)):
             begin += abs(float(heads[0].min()) - float(heads[1].min())) < TOGETHER * height
-            counts = sorted(_rows(side, height) for side in heads)
-            wrapped += counts[1] > 1
-            uneven += counts[0] < counts[1]
+            counts = _rows(both[band, 1], height)
+            wrapped += len(counts) > 1
+            uneven += min(counts) < max(counts)
     together = begin >= BANDS and begin >= 0.8 * len(bands)
     # The stanzas of verse are even.
     return together and wrapped >= 0.5 * begin and uneven >= 0.3 * begin
 
 
-def _rows(tops: NDArray[np.floating], height: float) -> int:
-    """Count the lines below each other that have these heads."""
-    return 1 + int((np.diff(np.sort(tops)) > 0.5 * height).sum())
+def _rows(tops: NDArray[np.floating], height: float) -> list[int]:
+    """Count the pieces of each row of text, which have these heads, from the top down."""
+    starts = np.flatnonzero(np.diff(np.sort(tops)) > 0.5 * height) + 1
+    bounds = [0, *starts.tolist(), len(tops)]
+    return [b - a for a, b in itertools.pairwise(bounds)]
 
 
 def _nearest(boxes: Boxes, from_right: bool) -> Index:
