@@ -334,6 +334,8 @@ def _band(
         return "prose"
     rows = bit_rows(bits_of(lines, boxes, chosen), height)
     split = [_apart(row, height) for row in rows]
+    if _is_wrapped(split, height):
+        return "cells"
     several = sum(len(row) > 1 for row in split) >= 0.5 * len(rows)
     if not several and len(rows) > 2:
         strips = most_whites(rows, height)
@@ -354,6 +356,18 @@ def _apart(row: Sequence[Bit], height: float) -> list[list[Bit]]:
         else:
             parts[-1].append(bit)
     return parts
+
+
+def _is_wrapped(rows: Sequence[Sequence[Sequence[Bit]]], height: float) -> bool:
+    """Tell whether rows are cells side by side and, below, only the rest of some of them."""
+    starts = [part[0].x0 for part in rows[0]]
+    rest = [part[0].x0 for row in rows[1:] for part in row]
+    fewer = all(len(row) < len(starts) for row in rows[1:])
+    return (
+        len(starts) > 2
+        and fewer
+        and all(min(abs(x0 - start) for start in starts) < 0.5 * height for x0 in rest)
+    )
 
 
 def _running(rows: Sequence[Sequence[Sequence[Bit]]]) -> bool:
