@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.assemble.crossing import crossing_tables
+from ocrtool.assemble.crossing import crossing_tables, torn_tables
 from ocrtool.assemble.furniture import SMALLER, Draft, furnished
 from ocrtool.assemble.geometry import bounds
 from ocrtool.assemble.grid import TIGHT
@@ -179,13 +179,16 @@ def blocks_of(
     letters = sum(map(len, texts))
     drafts: list[Draft] = []
     owner = np.concatenate((owner, empty)).astype(np.intp)
-    groups = [
-        [part[i] for i in group]
-        for part in _parts(items, texts, owner, metrics.height)
-        for group in reading_order(
-            items[part], regions, size, [texts[i] for i in part], owner[part]
-        )
-    ]
+    groups = _ordered(items, regions, size, texts, owner, metrics.height)
+    loose = [[i for i in group if i < len(lines)] for group in groups if owner[group[0]] < 0]
+    torn = torn_tables(lines, boxes, loose, metrics.height)
+    if torn:
+        for k, table in enumerate(torn, len(regions)):
+            owner[list(table.lines)] = k
+            cells[k] = table.cells
+        regions = [*regions, *(Region("table", table.box, 1.0) for table in torn)]
+        places = [*places, *(table.box for table in torn)]
+        groups = _ordered(items, regions, size, texts, owner, metrics.height)
     for group in groups:
         if group[0] >= len(lines):
             region = empty[group[0] - len(lines)]
@@ -208,6 +211,24 @@ def blocks_of(
             drafts.append(Draft(kind, tuple(found), region=region))
     drafts = furnished(_captioned(drafts, regions, metrics), metrics, size[1])
     return [_block(draft, metrics, places) for draft in drafts]
+
+
+def _ordered(
+    items: Boxes,
+    regions: Sequence[Region],
+    size: tuple[int, int],
+    texts: Sequence[str],
+    owner: NDArray[np.intp],
+    height: float,
+) -> list[list[int]]:
+    """Group lines and empty regions and bring them in order: columns that prose proves first."""
+    return [
+        [part[i] for i in group]
+        for part in _parts(items, texts, owner, height)
+        for group in reading_order(
+            items[part], regions, size, [texts[i] for i in part], owner[part]
+        )
+    ]
 
 
 def _parts(
