@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import pymupdf
 
+from assemble.drawing import Sheet
 from ocrtool.document import Box
 from ocrtool.layout.fields import fields_between, missed_lines
 from ocrtool.layout.found import FoundLine, Layout, Rule
+from ocrtool.pages import PageReader
 
 ROWS, COLUMNS = 5, 3
 WIDE, HIGH = 200, 40
@@ -78,3 +81,23 @@ def test_specks_and_several_lines_are_left_alone() -> None:
     apart = Layout((FoundLine(((0, 0), (90, 0), (90, 26), (0, 26)), 0.9),), rules=tall + sides)
     assert fields_between(apart.rules) == [Box(104, 104, 696, 296)]
     assert missed_lines(image, apart)[0] == []
+
+
+def test_lone_digits_of_a_ruled_table_are_read() -> None:
+    sheet = Sheet(300, 200)
+    names = ["Regions", "Central", "Northern", "Bicol", "Caraga", "Davao", "Visayas"]
+    for k in range(8):
+        sheet.rule(20, 20 + 13 * k, 260, 20 + 13 * k)
+    for x in (20, 120, 190, 260):
+        sheet.rule(x, 20, x, 111)
+    columns = ["9875423", "3254978"]
+    for i, name in enumerate(names):
+        sheet.put(24, 30 + 13 * i, name, 8)
+        for x, said in zip((124, 194), columns, strict=True):
+            sheet.put(x, 30 + 13 * i, said[i] if i else "2007-2010", 8)
+    drawn = sheet.page.get_pixmap(dpi=200, colorspace=pymupdf.csGRAY)
+    image = np.frombuffer(drawn.samples, np.uint8).reshape(drawn.h, drawn.w)
+    (block,) = PageReader().read(image.copy()).blocks
+    said = {(c.row, c.column): " ".join(line.text for line in c.lines) for c in block.cells}
+    right = sum(said.get((i, k + 1)) == columns[k][i] for i in range(1, 7) for k in range(2))
+    assert right >= 10, said  # the detector alone finds half of them
