@@ -1,7 +1,8 @@
-"""Tables without rules that reach across the columns of a page.
+"""Tables without rules whose columns look like those of the page.
 
-The white between two of their columns may go on from the gutter of the page, which then seems to
-run past them. But their rows have several cells, none of them prose, on both sides of it.
+The white between two columns of a table may go on from the gutter of the page, or be taken for one.
+But its rows have several cells, none of them prose: on both sides of a gutter that prose proves, or,
+where there is no such gutter, with numbers in some columns and none in others.
 """
 
 from __future__ import annotations
