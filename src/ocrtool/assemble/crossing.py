@@ -1,8 +1,8 @@
 """Tables without rules whose columns look like those of the page.
 
 The white between two columns of a table may go on from the gutter of the page, or be taken for one.
-But its rows have several cells, none of them prose: on both sides of a gutter that prose proves, or,
-where there is no such gutter, with numbers in some columns and none in others.
+But its rows have several cells, none of them prose: on both sides of a gutter that prose proves,
+or, where there is no such gutter, with numbers in some columns and none in others.
 """
 
 from __future__ import annotations
