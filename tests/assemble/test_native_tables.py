@@ -115,6 +115,34 @@ def test_fields_that_no_rule_parts_are_one_where_each_row_has_its_rule(tmp_path:
     assert [cell[4] for cell in found if cell[1] == 1] == [row[1] for row in body]
 
 
+def test_names_wrapped_in_a_narrow_column_are_one_row_between_rules(tmp_path: Path) -> None:
+    sheet = Sheet()
+    body = [["In thousands", "2025", "2024"], ["Legal and audit fees", "2,281", "(13)"],
+            ["Rent and rates", "101", "26"], ["Profit for the year", "246", "(290)"]]  # fmt: skip
+    y = 100.0
+    sheet.rule(60, y, 260, y)
+    for row in body:
+        parts = textwrap.wrap(row[0], 9)
+        for k, part in enumerate(parts):
+            sheet.put(65, y + 12 + 12 * k, part)
+        for x, text in zip((130, 200), row[1:], strict=True):
+            sheet.put(x, y + 12, text)
+        y += 12 * len(parts) + 12
+        sheet.rule(60, y - 6, 260, y - 6)
+    assert cells(table_of(sheet.read(tmp_path))) == plain(body)
+
+
+def test_prose_above_the_first_of_three_rules_is_no_row(tmp_path: Path) -> None:
+    sheet = Sheet()
+    for x in (60, 310):
+        sheet.prose(x, 80, 225, 14)
+    edges = (60.0, 180.0, 300.0, 420.0, 535.0)
+    end = draw_rows(sheet, ROWS, edges, 275)
+    for y in (273.0, 292.0, end):
+        sheet.rule(60, y, 535, y)
+    assert cells(table_of(sheet.read(tmp_path))) == plain(ROWS)
+
+
 def test_names_stand_far_above_the_first_rule_but_headings_are_none(tmp_path: Path) -> None:
     sheet = Sheet()
     sheet.put(60, 80, "Who does what", 18)
