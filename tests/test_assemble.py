@@ -221,6 +221,39 @@ def test_a_table_whose_rows_are_found_as_lines_is_cut_at_its_white() -> None:
     assert found == {(i, k): text for i, row in enumerate(rows) for k, text in enumerate(row)}
 
 
+def test_prose_and_the_caption_above_a_table_without_rules_are_no_rows_of_it() -> None:
+    drawn = blank()
+    for x, text in ((100, "of 20 % that"), (320, "was paid on booking.")):
+        drawn.put(x, 100, text)
+    for x, text in ((100, "Table 1:"), (260, "Technical data")):
+        drawn.put(x, 140, text)
+    rows = [("Property", "Ours", "Model A"), ("Length, mm", "73.0", "91.4"),
+            ("Power, kW", "37.5", "272.3"), ("Life, h", "327.7", "265.4")]  # fmt: skip
+    for i, row in enumerate(rows):
+        for x, text in zip((100, 320, 480), row, strict=True):
+            drawn.put(x, 180 + 40 * i, text)
+    block = only(page_of(drawn), "table")
+    assert "Technical data" not in block.text
+    assert block.text.startswith("Property")
+
+
+def test_columns_of_short_cells_are_one_table_where_some_hold_numbers() -> None:
+    rows = [("Time", "Subject", "Speaker", "Where"),
+            ("09:00", "Budget for the coming year", "M. Lindqvist", "Room 16"),
+            ("09:35", "Report of the treasurer", "M. Lindqvist", "Room 11"),
+            ("10:25", "Election of two members", "J. Osei", "Room 26"),
+            ("10:55", "Any other business", "A. Becker", "Room 17"),
+            ("11:15", "Maintenance of the lifts", "L. Moreau", "Room 24"),
+            ("11:50", "Closing", "E. Walsh", "Room 20")]  # fmt: skip
+    drawn = blank()
+    for i, row in enumerate(rows):
+        for x, text in zip((100, 190, 560, 740), row, strict=True):
+            drawn.put(x, 200 + 34 * i, text)
+    block = only(page_of(drawn), "table")
+    found = {(c.row, c.column): " ".join(line.text for line in c.lines) for c in block.cells}
+    assert found == {(i, k): text for i, row in enumerate(rows) for k, text in enumerate(row)}
+
+
 def test_rows_of_a_receipt_stay_rows() -> None:
     drawn = draw("receipt", 5)
     text = page_of(drawn).text.split("\n")

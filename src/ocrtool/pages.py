@@ -22,6 +22,7 @@ from ocrtool.formula_blocks import with_latex
 from ocrtool.inputs import pixels_of
 from ocrtool.layout.crops import MARGIN, cut_box, cut_line
 from ocrtool.layout.detector import Detector
+from ocrtool.layout.fields import missed_lines
 from ocrtool.layout.found import FoundLine, Layout, Region
 from ocrtool.layout.orientation import Turn, page_turn, turn_image, turn_quad
 from ocrtool.layout.rules import table_rules
@@ -50,6 +51,8 @@ SHORT = 3
 """Letters up to which a stain may look like text, so that the detector must be sure of it, too."""
 SHORT_SURENESS, SIGN_SURENESS = 0.6, 0.75
 """Least product of both for short lines, and for those without a letter or digit."""
+WALLED = 0.5
+"""The same of a word that stands in a field of a ruled table, and so is no pattern."""
 DOUBTFUL = 0.9
 """Geometric mean of the letters' probabilities below which a page may lie another way."""
 ENOUGH = 3
@@ -165,8 +168,9 @@ class PageReader:
         upright = (width, height) if turn in (0, 180) else (height, width)
         layout = turned_layout(look.layout, look.turn, *lying)
         layout = replace(layout, rules=table_rules(turn_image(image, turn), layout))
+        layout, readings = self._with_fields(turn_image(image, turn), layout, look.readings)
         assembling = replace(self.assembling, known={*self.assembling.known, *known})
-        page = assemble(number, upright, layout, look.readings, assembling)
+        page = assemble(number, upright, layout, readings, assembling)
         if self.formulas is not None:
             turned = turn_image(image, turn)
             page = with_latex(page, lambda box: cut_box(turned, box), self.formulas)
@@ -253,6 +257,24 @@ class PageReader:
             return read
         doubted = [i for i, (_, said) in enumerate(read) if said.confidence < self.options.below]
         return _read_again(image, read, doubted, self.lines.escalate)
+
+    def _with_fields(
+        self, image: NDArray[np.uint8], layout: Layout, readings: tuple[ReadLine, ...]
+    ) -> tuple[Layout, tuple[ReadLine, ...]]:
+        """Read what stands in the fields of ruled tables but was not found as a line."""
+        missed, wrong = missed_lines(image, layout)
+        read = self._look_again(image, self._read(image, missed)) if missed else []
+        texts = [
+            placed(result, line)
+            for line, result in read
+            if is_text(line, result) or (result.text.isalnum() and result.sureness >= WALLED)
+        ]
+        if not texts:
+            return layout, readings
+        kept = [i for i in range(len(readings)) if i not in wrong]
+        lines = (*(layout.lines[i] for i in kept), *(line for line, _ in texts))
+        said = (*(readings[i] for i in kept), *(said for _, said in texts))
+        return replace(layout, lines=lines), said
 
     def _lone_line(self, image: NDArray[np.uint8]) -> _Look | None:
         """Read an image as if it were a line; nothing where that makes no sense."""

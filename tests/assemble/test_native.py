@@ -103,6 +103,21 @@ def test_columns_are_read_one_after_the_other(tmp_path: Path) -> None:
     assert "table" not in kinds(page)
 
 
+def test_a_title_over_both_columns_does_not_hide_that_the_left_one_is_longer(
+    tmp_path: Path,
+) -> None:
+    sheet = Sheet()
+    sheet.put(60, 80, "Agreement for the Hire of the Rooms of the Trust", 20, "hebo")
+    for y in (110, 250, 390):  # its paragraphs stand apart
+        sheet.prose(60, y, 220, 6)
+    sheet.put(60, 500, "3 Payment", 14, "hebo")
+    sheet.prose(60, 520, 220, 2, text="The fee is due a fortnight before the first day of hire. ")
+    for y in (110, 250):
+        sheet.prose(310, y, 220, 9, text="Guests may come and leave by the side door at any time. ")
+    said = " ".join(block.text.replace("\n", " ") for block in sheet.read(tmp_path).blocks)
+    assert said.index("The committee") < said.index("3 Payment") < said.index("Guests may")
+
+
 def test_a_sentence_goes_on_in_the_next_column(tmp_path: Path) -> None:
     sheet = Sheet()
     for x, words in ((60, "and so the text of this column goes on "), (310, "without an end ")):

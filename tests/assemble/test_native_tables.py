@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,88 @@ def test_grouped_heads_reach_over_their_columns(tmp_path: Path) -> None:
     assert {cell.row for cell in table.cells if cell.header} == {0, 1}
 
 
+def test_fields_that_no_rule_parts_are_one_where_each_row_has_its_rule(tmp_path: Path) -> None:
+    sheet = Sheet()
+    edges = (60.0, 140.0, 240.0, 320.0)
+    body = [["Region", "Town", "Staff"], ["West", "Oakham", "182"], ["", "Norton", "424"],
+            ["East", "Glenties", "99"], ["", "Dunmore", "671"], ["", "Kelso", "31"]]  # fmt: skip
+    draw_rows(sheet, body, edges, 100)
+    for k in range(6):
+        rest = k < 5 and not body[k + 1][0]
+        sheet.rule(140 if rest else 60, 118 + 18 * k, 320, 118 + 18 * k)
+    found = cells(table_of(sheet.read(tmp_path)))
+    assert [cell for cell in found if cell[1] == 0] == [
+        (0, 0, 1, 1, "Region"), (1, 0, 2, 1, "West"), (3, 0, 3, 1, "East")]  # fmt: skip
+    assert [cell[4] for cell in found if cell[1] == 1] == [row[1] for row in body]
+
+
+def test_names_wrapped_in_a_narrow_column_are_one_row_between_rules(tmp_path: Path) -> None:
+    sheet = Sheet()
+    body = [["In thousands", "2025", "2024"], ["Legal and audit fees", "2,281", "(13)"],
+            ["Rent and rates", "101", "26"], ["Profit for the year", "246", "(290)"]]  # fmt: skip
+    y = 100.0
+    sheet.rule(60, y, 260, y)
+    for row in body:
+        parts = textwrap.wrap(row[0], 9)
+        for k, part in enumerate(parts):
+            sheet.put(65, y + 12 + 12 * k, part)
+        for x, text in zip((130, 200), row[1:], strict=True):
+            sheet.put(x, y + 12, text)
+        y += 12 * len(parts) + 12
+        sheet.rule(60, y - 6, 260, y - 6)
+    assert cells(table_of(sheet.read(tmp_path))) == plain(body)
+
+
+def test_prose_above_the_first_of_three_rules_is_no_row(tmp_path: Path) -> None:
+    sheet = Sheet()
+    for x in (60, 310):
+        sheet.prose(x, 80, 225, 14)
+    edges = (60.0, 180.0, 300.0, 420.0, 535.0)
+    end = draw_rows(sheet, ROWS, edges, 275)
+    for y in (273.0, 292.0, end):
+        sheet.rule(60, y, 535, y)
+    assert cells(table_of(sheet.read(tmp_path))) == plain(ROWS)
+
+
+def test_names_stand_far_above_the_first_rule_but_headings_are_none(tmp_path: Path) -> None:
+    sheet = Sheet()
+    sheet.put(60, 80, "Who does what", 18)
+    edges = (60.0, 180.0, 260.0, 340.0)
+    body = [["Task", "Who", "Until"], ["Scan", "Osei", "May"], ["Check", "Novak", "July"],
+            ["Shelve", "Walsh", "June"]]  # fmt: skip
+    draw_rows(sheet, body, edges, 100, step=34)
+    for k in range(4):
+        sheet.rule(60, 132 + 34 * k, 340, 132 + 34 * k)
+    page = sheet.read(tmp_path)
+    assert cells(table_of(page)) == plain(body)
+    assert page.blocks[0].text == "Who does what"
+
+
+def test_a_name_beside_the_white_of_the_columns_is_parted_too(tmp_path: Path) -> None:
+    sheet = Sheet()
+    for x, name in ((65, "Town"), (125, "Asked"), (164, "Yes")):
+        sheet.put(x, 112, name)
+    body = [["Kelso", "15", "45 %"], ["Oakham", "91", "84 %"], ["Selby", "87", "50 %"],
+            ["Marlow", "98", "62 %"]]  # fmt: skip
+    draw_rows(sheet, [["", "", ""], *body], (60.0, 120.0, 152.0, 230.0), 100)
+    for k in range(5):
+        sheet.rule(60, 118 + 18 * k, 230, 118 + 18 * k)
+    assert cells(table_of(sheet.read(tmp_path))) == plain([["Town", "Asked", "Yes"], *body])
+
+
+def test_bullets_below_a_ruled_table_are_no_rows_of_it(tmp_path: Path) -> None:
+    sheet = Sheet()
+    end = draw_rows(sheet, ROWS, EDGES, 100)
+    for y in (98.0, 117.0, end):
+        sheet.rule(60, y, 410, y)
+    for k, text in enumerate(("Nine in ten were found", "One in five followed", "Three remain")):
+        sheet.put(65, end + 14 + 14 * k, "\u2022")
+        sheet.put(110, end + 14 + 14 * k, text)
+    page = sheet.read(tmp_path)
+    assert cells(table_of(page)) == plain(ROWS)
+    assert "Nine in ten" in page.blocks[-1].text
+
+
 def test_wrapped_cells_are_one(tmp_path: Path) -> None:
     sheet = Sheet()
     edges = (60.0, 130.0, 300.0, 380.0)
@@ -171,3 +254,52 @@ def test_tables_in_columns_do_not_mix_with_those_beside_them(tmp_path: Path) -> 
     page = sheet.read(tmp_path)
     assert [block.kind for block in page.blocks] == ["paragraph", "table", "paragraph"] * 2
     assert [cells(page.blocks[k]) for k in (1, 4)] == [plain(ROWS)] * 2
+
+
+RISKS = [
+    ["Risk", "What may happen", "What is done about it"],
+    ["The scanner is late", "The first boxes cannot be sent to the firm before the end of March",
+     "One is rented for as long as it takes, at the cost of the contractor"],
+    ["The store is not ready", "Books have to stay where they are, in the damp of the old cellar",
+     "The east cellar is kept for another year and heated when it freezes"],
+    ["Nobody reads the labels and boxes go astray", "Readers wait for days and come in vain",
+     "Large print, bar codes, and a list at the door that is printed each week"],
+    ["Water", "The lower shelves are wet", "Pumps"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("space", [4.0, 8.0])
+def test_columns_of_wrapped_cells_are_no_columns_of_the_page(space: float, tmp_path: Path) -> None:
+    sheet = Sheet()
+    y = sheet.prose(60, 80, 470, 5) + 20
+    for row in RISKS:
+        feet = []
+        for x, text in zip((65, 185, 355), row, strict=True):
+            parts = textwrap.wrap(text, 22 if x == 65 else 32)
+            for k, part in enumerate(parts):
+                sheet.put(x, y + 12.5 * k, part)
+            feet.append(y + 12.5 * len(parts))
+        y = max(feet) + space
+    sheet.prose(60, y + 20, 470, 5)
+    page = sheet.read(tmp_path)
+    assert [block.kind for block in page.blocks] == ["paragraph", "table", "paragraph"]
+    assert cells(table_of(page)) == plain(RISKS)
+
+
+@pytest.mark.parametrize("edges", [(60, 160, 220, 290, 400, 530), (60, 120, 200, 300, 400, 530)])
+def test_a_table_across_the_gutter_parts_the_columns(
+    edges: tuple[float, ...], tmp_path: Path
+) -> None:
+    sheet = Sheet()
+    body = [[*row, note] for row, note in zip(ROWS, ("Note", *"abcd"), strict=True)]
+    for k, y in enumerate((80, 400)):
+        sheet.prose(
+            60, y, 225, 14, text=f"Left{k} is the first column of the page and has a story. "
+        )
+        sheet.prose(310, y, 225, 14, text=f"Right{k} is the second column that tells another one. ")
+    body[3][0] = "Carrick"
+    draw_rows(sheet, body, edges, 280)
+    page = sheet.read(tmp_path)
+    assert cells(table_of(page)) == plain(body)
+    order = [block.text.split()[0] for block in page.blocks]
+    assert order == ["Left0", "Right0", "Town", "Left1", "Right1"]

@@ -371,6 +371,22 @@ def test_tables_go_on_over_pages() -> None:
 
 
 @pytest.mark.parametrize(
+    ("right", "column", "goes_on"), [(905, 1, True), (700, 1, True), (700, 2, False)]
+)
+def test_a_table_set_anew_goes_on_where_the_same_columns_hold_amounts(
+    right: int, column: int, goes_on: bool
+) -> None:
+    one, two = Sheets(1), Sheets(2)
+    first = rows(("Town", "Asked", "Yes"), ("Kelso", "15", "45 %"))
+    rest = ("Oakham", "91", "84 %") if column == 1 else ("91", "84 %", "Oakham")
+    second = rows(rest, header=False)
+    for sheet, cells, end in ((one, first, 900), (two, second, right)):
+        box = Box(100, 500, end, 900)
+        sheet.blocks.append(Block("table", box, (), "t", cells=cells))
+    assert whole([one.page, two.page])[1].blocks[0].continued == goes_on
+
+
+@pytest.mark.parametrize(
     ("before", "after", "goes_on"),
     [
         (("1. one", "2. two"), ("3. three", "4. four"), True),

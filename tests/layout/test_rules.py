@@ -60,6 +60,24 @@ def test_only_where_a_table_may_be() -> None:
     assert table_rules(image, Layout((), strips[:2])) == ()
 
 
+def test_pale_rules_below_each_other_are_a_table_without_the_detector() -> None:
+    paper = np.random.default_rng(1).normal(235, 3, (700, 1000))
+    for y in range(100, 301, 50):
+        paper[y : y + 2, 60:640] -= 30
+    image = np.clip(paper, 0, 255).astype(np.uint8)
+    lines = tuple(
+        FoundLine(((x, y + 15), (x + 90, y + 15), (x + 90, y + 40), (x, y + 40)), 0.9)
+        for y in range(100, 300, 50)
+        for x in (80, 300)
+    )
+    found = table_rules(image, Layout(lines))
+    assert [round(rule.y0) for rule in found] == pytest.approx(range(100, 301, 50), abs=1)
+    figure = Region("figure", Box(40, 80, 700, 320), 0.9)
+    assert table_rules(image, Layout(lines, (figure,))) == ()
+    image[110:310] = image[320:520]  # all but the first
+    assert table_rules(image, Layout(lines)) == ()
+
+
 def test_a_hairline_in_pieces_is_one_rule_and_two_tables_are_two() -> None:
     paper = np.random.default_rng(1).normal(235, 3, (700, 1000))
     for y in range(100, 501, 50):

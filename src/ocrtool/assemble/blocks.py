@@ -9,11 +9,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ocrtool.assemble.crossing import crossing_tables, torn_tables
 from ocrtool.assemble.furniture import SMALLER, Draft, furnished
 from ocrtool.assemble.geometry import bounds
 from ocrtool.assemble.grid import TIGHT
 from ocrtool.assemble.lattice import table_part, unruled_cells
-from ocrtool.assemble.pagecolumns import page_columns
+from ocrtool.assemble.pagecolumns import LINES, page_columns
 from ocrtool.assemble.paragraphs import CAPTION, ENDED, kind_of, paragraphs
 from ocrtool.assemble.pieces import joined
 from ocrtool.assemble.quotes import quoted
@@ -75,6 +76,10 @@ def native_blocks(
         return []
     metrics = metrics_of(lines, boxes) if lines else Metrics(1.0, 1.0, 1.0)
     held = {i for whole in wholes for i in whole.lines}
+    rest = [i for i in range(len(lines)) if i not in held]
+    across = crossing_tables(lines, boxes, rest, metrics.height)
+    wholes = [*wholes, *(Whole("table", t.box, t.lines, t.cells) for t in across)]
+    held |= {i for table in across for i in table.lines}
     free = [i for i in range(len(lines)) if i not in held]
     places = [whole.box for whole in wholes]
     frames = np.array([(b.x0, b.y0, b.x1, b.y1) for b in places], np.float32).reshape(-1, 4)
@@ -155,11 +160,16 @@ def blocks_of(
     """
     owner = owners(boxes, regions)
     ruled = ruled_tables(lines, boxes, rules, (), line_height(boxes), size)[0] if rules else []
-    cells = {len(regions) + k: table.cells for k, table in enumerate(ruled)}
     for k, table in enumerate(ruled):
         owner[list(table.lines)] = len(regions) + k
-    regions = [*regions, *(Region("table", table.box, 1.0) for table in ruled)]
-    places = [*places, *(table.box for table in ruled)]
+    free = np.flatnonzero(owner < 0).tolist()
+    across = crossing_tables(lines, boxes, free, line_height(boxes)) if free else []
+    for k, wide in enumerate(across):
+        owner[list(wide.lines)] = len(regions) + len(ruled) + k
+    tables = [*ruled, *across]
+    cells = {len(regions) + k: table.cells for k, table in enumerate(tables)}
+    regions = [*regions, *(Region("table", table.box, 1.0) for table in tables)]
+    places = [*places, *(table.box for table in tables)]
     empty = [i for i, region in enumerate(regions) if region.kind in ("figure", "formula")
              and not (owner == i).any() and not _covered(region.box, boxes)]  # fmt: skip
     frames = [(b.x0, b.y0, b.x1, b.y1) for b in (regions[i].box for i in empty)]
@@ -169,7 +179,17 @@ def blocks_of(
     letters = sum(map(len, texts))
     drafts: list[Draft] = []
     owner = np.concatenate((owner, empty)).astype(np.intp)
-    for group in reading_order(items, regions, size, texts, owner):
+    groups = _ordered(items, regions, size, texts, owner, metrics.height)
+    loose = [[i for i in group if i < len(lines)] for group in groups if owner[group[0]] < 0]
+    torn = torn_tables(lines, boxes, loose, metrics.height)
+    if torn:
+        for k, table in enumerate(torn, len(regions)):
+            owner[list(table.lines)] = k
+            cells[k] = table.cells
+        regions = [*regions, *(Region("table", table.box, 1.0) for table in torn)]
+        places = [*places, *(table.box for table in torn)]
+        groups = _ordered(items, regions, size, texts, owner, metrics.height)
+    for group in groups:
         if group[0] >= len(lines):
             region = empty[group[0] - len(lines)]
             kind: BlockKind = "figure" if regions[region].kind == "figure" else "formula"
@@ -191,6 +211,46 @@ def blocks_of(
             drafts.append(Draft(kind, tuple(found), region=region))
     drafts = furnished(_captioned(drafts, regions, metrics), metrics, size[1])
     return [_block(draft, metrics, places) for draft in drafts]
+
+
+def _ordered(
+    items: Boxes,
+    regions: Sequence[Region],
+    size: tuple[int, int],
+    texts: Sequence[str],
+    owner: NDArray[np.intp],
+    height: float,
+) -> list[list[int]]:
+    """Group lines and empty regions and bring them in order: columns that prose proves first."""
+    return [
+        [part[i] for i in group]
+        for part in _parts(items, texts, owner, height)
+        for group in reading_order(
+            items[part], regions, size, [texts[i] for i in part], owner[part]
+        )
+    ]
+
+
+def _parts(
+    boxes: Boxes, texts: Sequence[str], owner: NDArray[np.intp], height: float
+) -> list[list[int]]:
+    """Part what stands on a page where its columns begin and end; regions stay whole.
+
+    Args:
+        boxes: (N, 4) of lines and empty regions, in pixels.
+        texts: What each says.
+        owner: (N,) number of the region that each is in, -1 for none.
+        height: Common height of a line in pixels.
+    """
+    free = np.flatnonzero(owner < 0).tolist()
+    wholes = [np.flatnonzero(owner == i).tolist() for i in np.unique(owner[owner >= 0]).tolist()]
+    members = [*([i] for i in free), *wholes]
+    if len(members) < 2 * LINES:
+        return [list(range(len(boxes)))]
+    hulls = [(*boxes[part, :2].min(axis=0), *boxes[part, 2:].max(axis=0)) for part in members]
+    said = [*(texts[i] for i in free), *("" for _ in wholes)]
+    found = page_columns(np.array(hulls, np.float32), said, height)
+    return [sorted(i for k in part for i in members[k]) for part in found]
 
 
 def rows_as_blocks(lines: Sequence[Line], boxes: Boxes, apart: bool) -> list[Block]:

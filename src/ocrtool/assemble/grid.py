@@ -20,6 +20,8 @@ from ocrtool.layout.columns import AMOUNT
 
 GLUE = 0.42
 """White between words, in heights of a line, from which they may be of different cells."""
+APART = 0.9
+"""The same from which they are, where the white between two columns begins or ends in it."""
 CROSSING = 0.15
 """Share of the rows that may reach into the white between two columns."""
 WHITES = ((2, 1.0), (3, 0.6), (4, 0.55), (7, 0.45))
@@ -242,10 +244,12 @@ def pieces_of(
         for a, b in strips if not parted else ():
             shared = min(bit.x0, b) - max(before, a)
             inside = before <= (a + b) / 2 <= bit.x0
-            if (gap > 0.42 * height and (inside or shared > 0.6 * gap)) or (
-                inside and shared > 0.6 * max(b - a, 0.4 * height)
-            ):
-                parted = True
+            # Names need not stand quite as the columns below them do.
+            parted |= (
+                (gap > GLUE * height and (inside or shared > 0.6 * gap))
+                or (gap > APART * height and shared > 0)
+                or (inside and shared > 0.6 * max(b - a, 0.4 * height))
+            )
         if parted or bit.x0 - before > 2.5 * height:
             pieces.append(Piece([bit]))
         else:

@@ -143,6 +143,9 @@ class Grid:
             if self.full and strips:
                 # Between walls, white is mostly that of wrapped text.
                 strips = [strip for strip in strips if self._parts(strip, inside)]
+            bounds = [a, *(strip[1] for strip in strips), b]
+            strips = [strip for k, strip in enumerate(strips)
+                      if not self._repeats(strip, bounds[k], bounds[k + 2], inside)]  # fmt: skip
             for c, d in strips:
                 edges.append((c + d) / 2)
             self.strips += strips
@@ -167,6 +170,24 @@ class Grid:
                 band = int(np.searchsorted(self.levels, (bit.y0 + bit.y1) / 2))
                 sides.setdefault(band, set()).add(bit.x0 > strip[0])
         return sum(len(both) > 1 for both in sides.values()) > max(2, 0.7 * len(sides))
+
+    def _repeats(
+        self,
+        strip: tuple[float, float],
+        start: float,
+        end: float,
+        rows: Sequence[Sequence[Bit]],
+    ) -> bool:
+        """Tell whether narrow white only follows a word that each cell begins with."""
+        if strip[1] - strip[0] > 0.9 * self.height:
+            return False
+        middle = (strip[0] + strip[1]) / 2
+        before: list[str] = []
+        for row in rows:
+            left = [bit for bit in row if start - 1 <= bit.x0 and bit.middle < middle]
+            if left and any(middle < bit.middle < end for bit in row):
+                before.append(said(Piece(left), self.lines))
+        return len(before) > 2 and len(set(before)) == 1
 
     def _head_foot(self) -> float:
         """Return where the head of the table ends, where a level stroke tells; else its top."""
@@ -451,8 +472,12 @@ class Grid:
                     join(r * columns + k, r * columns + k + 1)
 
     def _join_tall(self, held: dict[int, list[Bit]], join: Join) -> None:
-        """Join fields below each other: no wall in a grid, or a text that stands across."""
+        """Join fields below each other: no wall in a grid, or a text that stands across.
+
+        Where a rule stands below each row, one that leaves a column out joins an empty field, too.
+        """
         rows, columns = len(self.places) - 1, len(self.columns)
+        each = len(self.levels) > 0.8 * rows and rows > 3
         for r in range(rows - 1):
             y = self.places[r + 1]
             near = [s for s in self.frame.level if abs(s.at - y) < 0.6 * self.height]
@@ -463,8 +488,9 @@ class Grid:
                 least = 0.25 * self.height
                 across = any(bit.y0 + least < y < bit.y1 - least
                              for i in (one, two) for bit in held.get(i, ()))  # fmt: skip
-                missing = self.full and bool(near) and not ruled
-                if missing or (across and not ruled and not (one in held and two in held)):
+                missing = bool(near) and not ruled
+                free = (across or (missing and each)) and not (one in held and two in held)
+                if (missing and self.full) or (free and not ruled):
                     join(one, two)
 
     def _heads(self, cells: Sequence[Cell], kept: dict[int, int]) -> int:

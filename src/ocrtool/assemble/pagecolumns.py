@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ocrtool.layout.columns import in_rows
+
 WORDS = 5
 """Least words of a line of prose."""
 LONG = 11.0
@@ -37,9 +39,32 @@ def page_columns(boxes: Boxes, texts: Sequence[str], height: float) -> list[list
     Returns:
         Indices of parts in reading order; all in one where no gutter is sure.
     """
-    prose = np.array([len(text.split()) >= WORDS for text in texts], np.bool_)
-    prose &= boxes[:, 2] - boxes[:, 0] > LONG * height
+    prose = _prose(boxes, texts, height)
     return [part.tolist() for part in _parted(boxes, prose, np.arange(len(boxes)), height)]
+
+
+def gutter_of(
+    boxes: Boxes, texts: Sequence[str], height: float
+) -> tuple[float, float, float] | None:
+    """Return the place of the longest sure gutter of a page, and its head and foot, in pixels.
+
+    Args:
+        boxes: (N, 4) of what stands on the page, in pixels.
+        texts: What each says.
+        height: Common height of a line in pixels.
+    """
+    return _gutter(boxes, _prose(boxes, texts, height), height) if len(boxes) else None
+
+
+def is_prose_line(text: str, width: float, height: float) -> bool:
+    """Tell whether a line is long enough for prose; width and height in pixels."""
+    return len(text.split()) >= WORDS and width > LONG * height
+
+
+def _prose(boxes: Boxes, texts: Sequence[str], height: float) -> NDArray[np.bool_]:
+    widths = (boxes[:, 2] - boxes[:, 0]).tolist()
+    flags = [is_prose_line(text, width, height) for text, width in zip(texts, widths, strict=True)]
+    return np.array(flags, np.bool_)
 
 
 def _parted(boxes: Boxes, prose: NDArray[np.bool_], chosen: Index, height: float) -> list[Index]:
@@ -66,31 +91,43 @@ def _gutter(
     """Return the place of the longest sure gutter, and its head and foot."""
     columns = _columns(boxes[prose], height)
     best, found = 0.0, None
-    for i, left in enumerate(columns):
+    for i, begun in enumerate(columns):
         for right in columns[i + 1 :]:
-            a, b = float(left[:, 2].max()), float(right[:, 0].min())
+            b = float(right[:, 0].min())
+            left = begun[begun[:, 2] < b]  # a title over both may begin where the left one does
+            if len(left) < LINES:
+                continue
+            a = float(left[:, 2].max())
             widths = sorted((a - left[:, 0].min(), right[:, 2].max() - b))
             if b - a < GUTTER * height or widths[0] < (1 - ALIKE) * widths[1]:
                 continue
-            both = np.concatenate((left, right))
             place = (a + b) / 2
-            crossed = (boxes[:, 0] < place) & (boxes[:, 2] > place)
-            top = max(float(left[:, 1].min()), float(right[:, 1].min()))
-            foot = min(float(left[:, 3].max()), float(right[:, 3].max()))
-            if foot <= top or (crossed & (boxes[:, 1] < foot - 1) & (boxes[:, 3] > top + 1)).any():
-                continue
-            above, below = (
-                boxes[crossed & (boxes[:, 3] <= top + 1)],
-                boxes[crossed & (boxes[:, 1] >= foot - 1)],
-            )
-            low = float(above[:, 3].max()) if len(above) else -np.inf
-            high = float(below[:, 1].min()) if len(below) else np.inf
-            inside = both[(both[:, 1] > low - 1) & (both[:, 3] < high + 1)]
-            first, last = float(inside[:, 1].min()), float(inside[:, 3].max())
-            if last - first > best:
-                best = last - first
-                found = place, *_reach(boxes, first, last, low, high, height)
+            crossed = boxes[(boxes[:, 0] < place) & (boxes[:, 2] > place)]
+            for low, high in _between(crossed):
+                sides = [s[(s[:, 1] > low - 1) & (s[:, 3] < high + 1)] for s in (left, right)]
+                if min(map(len, sides)) < LINES:
+                    continue
+                tops = [float(side[:, 1].min()) for side in sides]
+                feet = [float(side[:, 3].max()) for side in sides]
+                first, last = min(tops), max(feet)
+                if min(feet) <= max(tops) or last - first <= best:
+                    continue
+                top, foot = _reach(boxes, first, last, low, high, height)
+                around = boxes[(boxes[:, 1] > top) & (boxes[:, 3] < foot)]
+                is_left = around[:, 2] <= place
+                if not in_rows(around[is_left], around[~is_left], height):
+                    best, found = last - first, (place, top, foot)
     return found
+
+
+def _between(crossed: Boxes) -> list[tuple[float, float]]:
+    """Return where the white between boxes one below the other begins and ends."""
+    found, low = [], -np.inf
+    for _, top, _, foot in crossed[np.argsort(crossed[:, 1], kind="stable")].tolist():
+        if top > low:
+            found.append((low, top))
+        low = max(low, foot)
+    return [*found, (low, np.inf)]
 
 
 def _columns(boxes: Boxes, height: float) -> list[Boxes]:

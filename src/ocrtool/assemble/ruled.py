@@ -19,12 +19,15 @@ from ocrtool.assemble.grid import Bit, bit_rows, bits_of, most_whites
 from ocrtool.assemble.lattice import BARE, Frame, Grid, Stroke
 from ocrtool.assemble.paragraphs import CAPTION
 from ocrtool.document import Block, Box, Cell, Line
+from ocrtool.layout.columns import BULLETS
 from ocrtool.layout.found import Rule
 
 TOUCH = 0.25
 """How near rules meet, in heights of a line."""
 LIKE = 0.7
 """How far the ends of rules above each other may lie apart, in heights of a line."""
+EVEN = 2.2
+"""Greatest distance of the rules below the rows of a table, in the least."""
 MOST = 400
 """Rules from which a drawing is no table."""
 
@@ -32,7 +35,7 @@ Boxes = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class RuledTable:
+class FoundTable:
     """A table that has been found.
 
     Attributes:
@@ -53,7 +56,7 @@ def ruled_tables(
     fills: Sequence[Box],
     height: float,
     size: tuple[float, float],
-) -> tuple[list[RuledTable], list[Box]]:
+) -> tuple[list[FoundTable], list[Box]]:
     """Find the tables that have rules or shaded rows.
 
     Args:
@@ -72,7 +75,7 @@ def ruled_tables(
     if not level or len(level) + len(upright) > 8 * MOST:
         return [], []
     taken = np.zeros(len(lines), np.bool_)
-    found: list[RuledTable] = []
+    found: list[FoundTable] = []
     frames = _frames(level, upright, height)
     grids = [frame for frame in frames if _has_walls(frame, height)]
     for frame in sorted(grids, key=lambda f: -_area(f.box)):
@@ -143,7 +146,7 @@ def _has_bars(frame: Frame, fills: Sequence[Box], boxes: Boxes, height: float) -
     return len(bars) > 1 and box.y1 - box.y0 > 4 * height
 
 
-def _keep(found: list[RuledTable], taken: NDArray[np.bool_], table: RuledTable | None) -> None:
+def _keep(found: list[FoundTable], taken: NDArray[np.bool_], table: FoundTable | None) -> None:
     if table is not None:
         found.append(table)
         taken[list(table.lines)] = True
@@ -331,6 +334,8 @@ def _band(
         return "prose"
     rows = bit_rows(bits_of(lines, boxes, chosen), height)
     split = [_apart(row, height) for row in rows]
+    if _is_wrapped(split, height):
+        return "cells"
     several = sum(len(row) > 1 for row in split) >= 0.5 * len(rows)
     if not several and len(rows) > 2:
         strips = most_whites(rows, height)
@@ -353,6 +358,18 @@ def _apart(row: Sequence[Bit], height: float) -> list[list[Bit]]:
     return parts
 
 
+def _is_wrapped(rows: Sequence[Sequence[Sequence[Bit]]], height: float) -> bool:
+    """Tell whether rows are cells side by side and, below, only the rest of some of them."""
+    starts = [part[0].x0 for part in rows[0]]
+    rest = [part[0].x0 for row in rows[1:] for part in row]
+    fewer = all(len(row) < len(starts) for row in rows[1:])
+    return (
+        len(starts) > 2
+        and fewer
+        and all(min(abs(x0 - start) for start in starts) < 0.5 * height for x0 in rest)
+    )
+
+
 def _running(rows: Sequence[Sequence[Sequence[Bit]]]) -> bool:
     """Tell whether rows are those of prose in columns: full lines of many words."""
     words = [len(part) for row in rows for part in row]
@@ -366,7 +383,7 @@ def _running(rows: Sequence[Sequence[Sequence[Bit]]]) -> bool:
 
 def _table(
     lines: Sequence[Line], boxes: Boxes, taken: NDArray[np.bool_], frame: Frame, height: float
-) -> RuledTable | None:
+) -> FoundTable | None:
     box = frame.box
     if box.x1 - box.x0 < 4 * height or len(frame.level) + len(frame.upright) > MOST:
         return None
@@ -386,7 +403,7 @@ def _table(
     if not _has_walls(frame, height):
         weak = all(stroke.weak for stroke in frame.level)
         chosen += _next(lines, boxes, free, box, height, 2.2 if weak else 1.3)
-        chosen += _next(lines, boxes, free, box, height, 1.3, above=True)
+        chosen += _next(lines, boxes, free, box, height, 1.3, _pitch(frame))
     grid = Grid(lines, boxes, chosen, frame, height)
     if not grid.is_table():
         return None
@@ -402,7 +419,7 @@ def _table(
         max(box.x1, float(own[:, 2].max())),
         max(box.y1, float(own[:, 3].max())),
     )
-    return RuledTable(around, tuple(chosen), cells)
+    return FoundTable(around, tuple(chosen), cells)
 
 
 def _is_filled(cells: Sequence[Cell]) -> bool:
@@ -426,7 +443,7 @@ def _next(
     box: Box,
     height: float,
     most: float,
-    above: bool = False,
+    pitch: float | None = None,
 ) -> list[int]:
     """Return lines below or above what is ruled that stand in columns, too.
 
@@ -437,8 +454,10 @@ def _next(
         box: What is ruled.
         height: Common height of a line in pixels.
         most: White between rows, in heights of a line.
-        above: Whether to look above: for the names of columns, three lines at most.
+        pitch: Distance of the rules in pixels where to look above them: for the names of columns,
+            three lines at most, of which the lowest begins no further from the rule.
     """
+    above = pitch is not None
     if above:
         free = free & (boxes[:, 3] < box.y0 + 0.3 * height) & (boxes[:, 1] > box.y0 - 6 * height)
     else:
@@ -454,13 +473,16 @@ def _next(
         own = sorted({bit.line for bit in row})
         head, foot = min(bit.y0 for bit in row), max(bit.y1 for bit in row)
         gap = edge - foot if above else head - edge
-        if gap > most * height or not inside[own].all():
+        near = gap <= most * height or (not taken and edge - head < (pitch or 0.0))
+        if not near or not inside[own].all():
             break
-        if any(CAPTION.match(lines[i].text) for i in own) or (above and len(taken) == 3):
+        other = any(CAPTION.match(lines[i].text) for i in own)
+        item = lines[row[0].line].text.split(maxsplit=1)[0] in BULLETS
+        if other or item or (above and len(taken) == 3):
             break
         edge = head if above else foot
         waiting += own
-        parts = _apart(row, height)
+        parts = _apart(row, max(height, foot - head))  # words of large type stand further apart
         taken.append(parts)
         if len(parts) > 1 or (above and gap < height and _heads(row, box, height)):
             chosen += waiting
@@ -468,6 +490,13 @@ def _next(
         elif len(waiting) > 3 or row[-1].x1 - row[0].x0 > 0.8 * (box.x1 - box.x0):
             break
     return [] if _running(taken) else chosen
+
+
+def _pitch(frame: Frame) -> float:
+    """Return the distance of the level rules of a table, in pixels; 0 unless each row has one."""
+    steps = np.diff([stroke.at for stroke in frame.level])
+    even = len(steps) > 2 and steps.max() < EVEN * steps.min()
+    return float(np.median(steps)) if even else 0.0
 
 
 def _heads(row: Sequence[Bit], box: Box, height: float) -> bool:

@@ -65,7 +65,7 @@ def _has_cells(row: Row, height: float, extent: float, narrow: bool) -> bool:
     Where the places of words are exact, narrow white may part them, but not the white of a line
     of prose that is spread to fill its column.
     """
-    if LEADER.search(row.text):
+    if LEADER.search(row.text) or CAPTION.match(row.text):
         return False
     fine = row.exact or (narrow and row.worded)
     if not fine or len(row.cells(height)) > 1:

@@ -11,6 +11,7 @@ from ocrtool.assemble import join_lines
 from ocrtool.convert.rows import is_exact, size_of
 from ocrtool.document import RUNNING, Block, BlockKind, Page
 from ocrtool.hyphens import HYPHENS, SOFT, seam
+from ocrtool.layout.columns import AMOUNT
 from ocrtool.writers.geometry import bounds
 from ocrtool.writers.rows import NUMBER, sign_of
 
@@ -24,6 +25,9 @@ DOT = re.compile(r"[\u2022\u25e6\u25aa\u2023\u25cf\u25cb\u25a0\u25a1\u00b7]\s+\S
 """What begins an item and nothing else."""
 FULL = 0.93
 """Share of its column's width from which a line is full, so that the next word stands below it."""
+
+SAME_PLACE = 0.03
+"""How far sides of a table lie apart on two pages, in widths of a page, at most."""
 
 
 @dataclass(frozen=True)
@@ -194,7 +198,11 @@ def _with(page: Page, index: int, block: Block) -> Page:
 
 
 def _same_columns(last: Place, first: Place) -> bool:
-    """Tell whether two tables are one: as many columns, at the same places."""
+    """Tell whether two tables are one: as many columns, at the same places.
+
+    A table may be set anew on each page, as wide as its rows there: then the same columns hold
+    amounts, and it begins at the same margin.
+    """
     one, two = last.block, first.block
     if not one.cells or not two.cells:
         return False
@@ -202,10 +210,24 @@ def _same_columns(last: Place, first: Place) -> bool:
     if counts[0] != counts[1]:
         return False
     width = max(first.page.width, 1)
-    near = max(abs(one.box.x0 - two.box.x0), abs(one.box.x1 - two.box.x1)) < 0.03 * width
+    start, end = abs(one.box.x0 - two.box.x0), abs(one.box.x1 - two.box.x1)
     heads = [_head(block) for block in (one, two)]
-    # Another head is another table; the same one is said again.
-    return heads[0] == heads[1] if heads[1] and heads[0] else near
+    if heads[0] and heads[1]:  # another head is another table; the same one is said again
+        return heads[0] == heads[1]
+    if max(start, end) < SAME_PLACE * width:
+        return True
+    amounts = [_amounts(block) for block in (one, two)]
+    alike = amounts[0] == amounts[1] and 1 < len(amounts[0]) < counts[0] and not heads[1]
+    return alike and start < SAME_PLACE * width
+
+
+def _amounts(block: Block) -> set[int]:
+    """Return the columns of a table that hold amounts for the most part."""
+    told: dict[int, list[bool]] = {}
+    for cell in (cell for cell in block.cells if cell.lines and not cell.header):
+        text = " ".join(line.text for line in cell.lines)
+        told.setdefault(cell.column, []).append(AMOUNT.fullmatch(text) is not None)
+    return {column for column, flags in told.items() if sum(flags) > 0.5 * len(flags)}
 
 
 def _head(block: Block) -> list[str]:

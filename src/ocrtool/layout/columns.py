@@ -7,6 +7,7 @@ whether they stand in rows, how they are aligned, and what they say.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,10 @@ Index = NDArray[np.intp]
 
 GUTTER = 0.7
 """Least width of a gutter beside most lines, in heights of a line."""
+BANDS = 4
+"""Rows of wrapped cells from which the white between them is no chance."""
+TOGETHER = 0.3
+"""How far the heads of cells side by side lie apart, in heights of a line, at most."""
 BULLETS = "•◦▪‣●○■□\u2013\u2014-*·>»"
 AMOUNT = re.compile(
     r"[^\w\s]*(?:\w{0,3}[^\w\s]*\s*)?"  # a sign or a currency
@@ -126,6 +131,7 @@ def are_columns(page: Lines, left: Index, right: Index) -> bool:
     score += 1.0 * (max(pitches) < 1.9) + 1.0 * (max(pitches) < 1.75) - 1.0 * (min(pitches) > 2.4)
     score -= 2.0 * _flush_right(b, height)
     score -= 4.0 * (_edgeless(a, height) or _edgeless(b, height))
+    score -= 6.0 * in_rows(one, two, height)
     score += _said(page.signs, near_left, near_right, pairs)
     score += 2.0 * _ruled(page.rules, a, b)
     score -= 1.5 * (_cells_a_row(one, two, height) >= 3.5 and min(long) < 9)
@@ -136,6 +142,54 @@ def are_columns(page: Lines, left: Index, right: Index) -> bool:
         ends = fill > 0.8 if len(b) < len(a) else min(long) > 2.5
         score += 1.5 if prose and ends and len(many) >= 3 else -1.0 if len(many) < 4 else -2.0
     return score > 0
+
+
+def in_rows(one: Boxes, two: Boxes, height: float) -> bool:
+    """Tell whether the sides of a gutter are wrapped cells that begin side by side.
+
+    Columns of prose have their paragraphs end each for itself; the white between the rows of a
+    table runs on through all its columns, and below it all of them begin again.
+
+    Args:
+        one: (N, 4) of the lines on the left, in pixels.
+        two: (M, 4) of those on the right.
+        height: Common height of a line in pixels.
+    """
+    top = max(float(one[:, 1].min()), float(two[:, 1].min())) - TOGETHER * height
+    foot = min(float(one[:, 3].max()), float(two[:, 3].max()))
+    sides = [side[(side[:, 3] > top) & (side[:, 1] < foot)] for side in (one, two)]
+    if min(map(len, sides)) < BANDS:
+        return False
+    both = np.concatenate(sides)
+    right = np.arange(len(both)) >= len(sides[0])
+    order = np.argsort(both[:, 1], kind="stable")
+    both, right = both[order], right[order]
+    gaps = both[1:, 1] - np.maximum.accumulate(both[:, 3])[:-1]
+    white = gaps[gaps > -0.3 * height]  # lines of one row are no neighbours
+    if len(white) < BANDS:
+        return False
+    # The white within cells is the least; that between rows is plainly more.
+    usual = float(np.quantile(white, 0.25))
+    starts = np.flatnonzero(gaps > usual + 0.3 * height) + 1
+    bands = np.split(np.arange(len(both)), starts)
+    begin, wrapped, uneven = 0, 0, 0
+    for band in bands:
+        heads = [both[band[right[band] == side], 1] for side in (False, True)]
+        if all(map(len, heads)):
+            begin += abs(float(heads[0].min()) - float(heads[1].min())) < TOGETHER * height
+            counts = _rows(both[band, 1], height)
+            wrapped += len(counts) > 1
+            uneven += min(counts) < max(counts)
+    together = begin >= BANDS and begin >= 0.8 * len(bands)
+    # The stanzas of verse are even.
+    return together and wrapped >= 0.5 * begin and uneven >= 0.3 * begin
+
+
+def _rows(tops: NDArray[np.floating], height: float) -> list[int]:
+    """Count the pieces of each row of text, which have these heads, from the top down."""
+    starts = np.flatnonzero(np.diff(np.sort(tops)) > 0.5 * height) + 1
+    bounds = [0, *starts.tolist(), len(tops)]
+    return [b - a for a, b in itertools.pairwise(bounds)]
 
 
 def _nearest(boxes: Boxes, from_right: bool) -> Index:

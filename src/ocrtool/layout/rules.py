@@ -35,6 +35,9 @@ FEW = 4
 """Rules found by the detector from which a page may have a table that it did not find."""
 ENOUGH = 3
 """Rules without which nothing is ruled."""
+ALIKE, WIDE = 0.02, 0.12
+"""How far the ends of level rules of one table lie apart, and how long they are at least, in widths
+of the page."""
 
 
 def table_rules(image: NDArray[np.uint8], layout: Layout) -> tuple[Rule, ...]:
@@ -45,32 +48,61 @@ def table_rules(image: NDArray[np.uint8], layout: Layout) -> tuple[Rule, ...]:
         layout: What was found on it.
 
     Returns:
-        Rules in pixels of the image; none where there seems to be no table.
+        Rules in pixels of the image; none where there seems to be no table. Where the detector
+        sees none, as where rules are thin and pale, some level ones must begin and end alike.
     """
     areas = [region.box for region in layout.regions if region.kind == "table"]
     rules = [region.box for region in layout.regions if region.kind == "rule"]
     if len(rules) >= FEW:
         areas.append(Box(min(box.x0 for box in rules), min(box.y0 for box in rules),
                          max(box.x1 for box in rules), max(box.y1 for box in rules)))  # fmt: skip
-    if not areas:
-        return ()
     height, width = image.shape[:2]
-    found = rules_in(image, Box(0, 0, width, height))  # tables are often found in part only
-    found = _not_of_letters(found, layout.lines)
+    page = Box(0, 0, width, height)  # tables are often found in part only
     figures = [region.box for region in layout.regions if region.kind == "figure"]
+    if not areas:
+        if len(layout.lines) < 2 * ENOUGH:
+            return ()
+        level = _not_of_letters(rules_in(image, page, (True,)), layout.lines)
+        level = _alike([rule for rule in level if not _holds(figures, rule)], width)
+        if not level:
+            return ()
+        areas = [_around(level)]
+        upright = _not_of_letters(rules_in(image, page, (False,)), layout.lines)
+        return (*level, *(rule for rule in upright if _holds(areas, rule)))
+    found = _not_of_letters(rules_in(image, page), layout.lines)
     found = [rule for rule in found if _holds(areas, rule) or not _holds(figures, rule)]
     return tuple(found) if len(found) >= ENOUGH else ()
 
 
-def rules_in(image: NDArray[np.uint8], box: Box) -> list[Rule]:
+def _alike(rules: Sequence[Rule], width: int) -> list[Rule]:
+    """Return the level rules that begin and end where enough others do."""
+    near = ALIKE * width
+    long = [rule for rule in rules if rule.x1 - rule.x0 >= WIDE * width]
+    return [
+        rule
+        for rule in long
+        if sum(abs(rule.x0 - other.x0) < near and abs(rule.x1 - other.x1) < near for other in long)
+        >= ENOUGH
+    ]
+
+
+def _around(rules: Sequence[Rule]) -> Box:
+    ys = [y for rule in rules for y in (rule.y0, rule.y1)]
+    return Box(min(rule.x0 for rule in rules), min(ys), max(rule.x1 for rule in rules), max(ys))
+
+
+def rules_in(
+    image: NDArray[np.uint8], box: Box, directions: Sequence[bool] = (True, False)
+) -> list[Rule]:
     """Find the rules in a part of a picture.
 
     Args:
         image: (H, W) grey or (H, W, 3) RGB, uint8.
         box: The part, in pixels, upright but for a little skew.
+        directions: Whether level ones (true), upright ones (false), or both are wanted, in order.
 
     Returns:
-        Level rules, then upright ones, in pixels of the image; their ends lie as the page does.
+        Rules in pixels of the image; their ends lie as the page does.
     """
     height, width = image.shape[:2]
     x0, y0 = max(0, int(box.x0) - MARGIN), max(0, int(box.y0) - MARGIN)
@@ -80,7 +112,7 @@ def rules_in(image: NDArray[np.uint8], box: Box) -> list[Rule]:
         return []
     grey = cv2.cvtColor(part, cv2.COLOR_RGB2GRAY) if part.ndim == 3 else part
     found: list[Rule] = []
-    for level in (True, False):
+    for level in directions:
         # Along a rule every few pixels tell as much as all; letters leave gaps at some of them.
         size = (len(grey[0]) // SHRUNK, len(grey)) if level else (len(grey[0]), len(grey) // SHRUNK)
         small = cv2.resize(grey, size, interpolation=cv2.INTER_NEAREST)
