@@ -21,8 +21,8 @@ from ocrtool.assemble import Order
 from ocrtool.document import Block, BlockKind, Box, Cell, Page
 from ocrtool.engines.torch import device_of
 from ocrtool.errors import ModelError, UsageError
-from ocrtool.models.deepseek import image_positions
-from ocrtool.models.moe import MoePast
+from ocrtool.models.causal import KeyValues
+from ocrtool.models.deepencoder import image_positions
 from ocrtool.options import ReadOptions
 from ocrtool.readers.deepseek_files import load_network
 from ocrtool.readers.grounding import grounded, html_cells
@@ -182,7 +182,7 @@ class DeepseekPages:
 
     def _generate(self, x: torch.Tensor, most: int) -> Written:
         """Write the likeliest tokens that the guard allows, with the key-value cache."""
-        past: MoePast | None = None
+        past: KeyValues | None = None
         ids: list[int] = []
         sure: list[float] = []
         end: int | None = None
