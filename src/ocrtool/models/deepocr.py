@@ -65,15 +65,21 @@ DEEPOCR_SMALL = DeepocrConfig(
 GEOMETRIES = {"deepocr": DEEPOCR, "deepocr-small": DEEPOCR_SMALL}
 
 
-class _Towers(nn.Module):
+class Towers(nn.Module):
+    """What sees."""
+
     def __init__(self, config: DeepocrConfig) -> None:
+        """Build the two towers."""
         super().__init__()
         self.sam_model = SamTower(config.sam)
         self.vision_model = ClipTower(config.clip)
 
 
-class _Projector(nn.Module):
+class Projector(nn.Module):
+    """What makes tokens of a text of what is seen."""
+
     def __init__(self, config: DeepocrConfig) -> None:
+        """Build the linear map, newline and separator."""
         super().__init__()
         seen, width = config.clip.width + config.sam.compressor[1], config.decoder.width
         self.layers = nn.Linear(seen, width)
@@ -89,12 +95,12 @@ class Deepocr(nn.Module):
     """
 
     def __init__(self, config: DeepocrConfig) -> None:
-        """Build the network that ``config`` describes; see `initialize` for its first weights."""
+        """Build the network that ``config`` describes; see `fresh` for its first weights."""
         super().__init__()
         self.config = config
         self.llm = Qwen(config.decoder)
-        self.vision_tower = _Towers(config)
-        self.mm_projector = _Projector(config)
+        self.vision_tower = Towers(config)
+        self.mm_projector = Projector(config)
 
     def see(
         self, view: Tensor, tiles: Tensor | None = None, grid: tuple[int, int] = (0, 0)
@@ -173,6 +179,16 @@ class Deepocr(nn.Module):
     def num_parameters(self) -> int:
         """Return the count of its numbers."""
         return sum(parameter.numel() for parameter in self.parameters())
+
+
+def fresh(name: str, config: DeepocrConfig) -> nn.Module:
+    """Return a part of the network with first weights: ``llm``, ``vision_tower``, ..."""
+    if name == "llm":
+        part: nn.Module = Qwen(config.decoder)
+    else:
+        part = (Towers if name == "vision_tower" else Projector)(config)
+    initialize(part)
+    return part
 
 
 @torch.no_grad()
