@@ -262,10 +262,12 @@ def test_the_rate_rises_and_falls(pages: Path, tmp_path: Path) -> None:
         5e-5 / 6, rel=0.01
     )
     assert rates[-1] < 1e-8 and sorted(rates[5:], reverse=True) == rates[5:]
-    chosen = options(pages, tmp_path, stage="align", accumulation=None, learning_rate=None)
-    aligned = trainer(dataclasses.replace(chosen, steps=None))
-    assert (aligned.accumulation, aligned.last_step) == (256, 1)
+    whole = {"stage": "align", "accumulation": None, "learning_rate": None, "steps": None}
+    aligned = trainer(options(pages, tmp_path, **whole))
+    assert (aligned.accumulation, aligned.last_step) == (3, 1)  # one pass is less than a batch
     assert aligned.learning_rate(0.0) == 1e-3
+    aligned = trainer(options(pages, tmp_path, **{**whole, "data": (pages,) * 200}))
+    assert (aligned.accumulation, aligned.last_step) == (256, 3)
 
 
 def test_options_of_other_networks_are_refused(pages: Path, tmp_path: Path) -> None:

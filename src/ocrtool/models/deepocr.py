@@ -55,9 +55,9 @@ class DeepocrConfig:
 
 DEEPOCR = DeepocrConfig()
 DEEPOCR_SMALL = DeepocrConfig(
-    SamConfig(96, 4, 3, 384, 16, 8, 4, (1, 3), 96, (128, 256)),
-    ClipConfig(256, 2, 4, 512, 2, 14),
-    QwenConfig(272, 256, 4, 4, 2, 768, 10_000.0, max_length=1024),
+    SamConfig(96, 4, 3, 384, 16, 8, 4, (1, 3), 96, (128, 192)),
+    ClipConfig(192, 2, 3, 512, 2, 14),
+    QwenConfig(272, 192, 4, 6, 2, 576, 10_000.0, max_length=1024),
     base=128,
     tile=128,
 )
@@ -195,9 +195,9 @@ def fresh(name: str, config: DeepocrConfig) -> nn.Module:
 def initialize(part: nn.Module) -> None:
     """Draw first weights of a part of the network from PyTorch's global generator.
 
-    Maps: normal, of the variance that keeps that of what goes through. Embeddings, positions,
-    newline and separator: normal, vectors of length one. Biases and relative positions are zero and
-    norms one as they are made.
+    All streams have variance one from the start: maps are normal, of the variance that keeps that
+    of what goes through; embeddings, positions, newline and separator are standard normal. Biases
+    and relative positions are zero and norms one, as they are made.
     """
     for module in part.modules():
         if isinstance(module, nn.Linear | nn.Conv2d):
@@ -211,4 +211,4 @@ def initialize(part: nn.Module) -> None:
             if name in ("class_embedding", "pos_embed", "image_newline", "view_seperator")
         ]
         for vector in vectors:
-            vector.normal_(std=vector.shape[-1] ** -0.5)
+            vector.normal_()

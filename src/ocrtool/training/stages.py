@@ -256,17 +256,22 @@ class StageTrainer:
             raise DeviceError("the GPU has no bf16", "use --precision fp32")
         if group.leads:
             console.note(f"{device}, {str(self.precision).removeprefix('torch.')}: {reason}")
-        self.network = network.to(device)
-        self.learning = freeze(self.network, options)
-        for parameter in self.network.parameters():  # what is frozen need not be finer
+        self.learning = freeze(network, options)
+        for parameter in network.parameters():  # what is frozen need not be finer
             if not parameter.requires_grad:
                 parameter.data = parameter.data.to(self.precision)
-        decay = [parameter for _, parameter in self.learning]
+        self.network = network.to(device)
         self.optimizer = torch.optim.AdamW(
-            decay, 0.0, (0.9, options.beta2), weight_decay=options.weight_decay, fused=True
+            [parameter for _, parameter in self.learning],
+            0.0,
+            (0.9, options.beta2),
+            weight_decay=options.weight_decay,
+            fused=True,
         )
-        per_step = options.batch_size * group.size
-        self.accumulation = options.accumulation or -(-STAGES[options.stage].batch // per_step)
+        # A step is the stage's batch, but no more than one pass.
+        images = min(STAGES[options.stage].batch, len(samples))
+        per_round = options.batch_size * group.size
+        self.accumulation = options.accumulation or -(-images // per_round)
         self.batches = PageBatches(
             samples,
             words,
