@@ -84,7 +84,11 @@ def test_what_does_not_fit_is_refused(folder: Path, tmp_path: Path) -> None:
     path.rename(path.with_name("pytorch_model.bin"))
     with pytest.raises(ModelError, match="only pickled weights"):
         load_network(parts_of(place, nowhere), DEEPOCR, "cpu", torch.float32)
-    (place / "llm" / "config.json").write_text("{}")
+    told = place / "llm" / "config.json"
+    told.write_text(told.read_text().replace('"rope_type": "default"', '"rope_type": "yarn"'))
+    with pytest.raises(ModelError, match=r"positions are scaled \(yarn\)"):
+        load_network(parts_of(place, nowhere), DEEPOCR, "cpu", torch.float32)
+    told.write_text("{}")
     with pytest.raises(ModelError, match="no llm of DeepOCR, or damaged"):
         load_network(parts_of(place, nowhere), DEEPOCR, "cpu", torch.float32)
 

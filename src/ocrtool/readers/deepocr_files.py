@@ -175,6 +175,10 @@ def _told(config: DeepocrConfig, part: str, folder: Path, shapes: Shapes) -> Dee
         heads = int(raw["num_attention_heads"])
         shared = shapes["llm.model.layers.0.self_attn.k_proj.weight"][0]
         rope = raw.get("rope_parameters") or raw
+        scaled = raw.get("rope_parameters") or raw.get("rope_scaling") or {}
+        kind = scaled.get("rope_type") or scaled.get("type") or "default"
+        if kind not in ("default", "mrope"):  # which on texts is the default
+            raise ModelError(f"{folder}: its positions are scaled ({kind}), ours are not")
         lengths = (raw.get(n) for n in ("model_max_length", "max_position_embeddings"))
         decoder = QwenConfig(
             vocab_size=vocabulary,

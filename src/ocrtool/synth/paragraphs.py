@@ -71,14 +71,16 @@ class ParagraphSource:
         most = self.side // step
         wanted = int(rng.integers(1, min(self.lines or most, most) + 1))
         rows: list[str] = []
-        while not rows:
-            words = self._texts.words(rng, 60 * wanted).split()
-            words = [word for word in words if font.getlength(word) <= self.side]
-            while words and len(rows) < wanted:
-                row = words.pop(0)
-                while words and font.getlength(f"{row} {words[0]}") <= self.side:
-                    row += f" {words.pop(0)}"
-                rows.append(row)
+        words: list[str] = []
+        while len(rows) < wanted:
+            while len(words) < 40:  # more than a row holds, as a rule
+                words += self._texts.words(rng, 40).split()
+            row = words.pop(0)
+            while font.getlength(row) > self.side:  # a longer word is cut
+                row = row[:-1]
+            while words and font.getlength(f"{row} {words[0]}") <= self.side:
+                row += f" {words.pop(0)}"
+            rows.append(row)
         image = Image.new("L", (self.side, self.side), 255)
         canvas = ImageDraw.Draw(image)
         for number, row in enumerate(rows):

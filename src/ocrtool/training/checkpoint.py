@@ -127,10 +127,11 @@ def replacing(folder: Path) -> Iterator[Path]:
             folder.replace(old)
         fresh.replace(folder)
         shutil.rmtree(old, ignore_errors=True)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         recover(folder)
+        reason = getattr(error, "strerror", None) or error
         raise OutputError(
-            f"cannot write {folder}: {error.strerror or error}", "free space or name another folder"
+            f"cannot write {folder}: {reason}", "free space or name another folder"
         ) from None
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
