@@ -19,7 +19,7 @@ def cut_short(options: TrainOptions, stop: int) -> None:
             if self.position.step == stop:
                 interrupt.asked = True
 
-    with trainer._Interrupt() as interrupt:
-        trainer._claim_folder(options, Group())
+    with trainer.Interrupt() as interrupt:
+        trainer.claim_folder(options, Group())
         data, config = prepare(options, None, Group())
         Interrupted(options, config, data, Group(), torch.device("cpu"), None).run(interrupt)

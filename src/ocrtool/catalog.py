@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,14 @@ from typing import Any
 from ocrtool.bundled import BUNDLED, FACTS, WEIGHTS
 from ocrtool.errors import MissingDependencyError, ModelError
 from ocrtool.models.config import ModelConfig
-from ocrtool.models.presets import PRESETS
+from ocrtool.models.presets import PRESETS, STAGED
 from ocrtool.vocabulary import SPECIALS
 from ocrtool.weights.store import Store
 from ocrtool.weights.table import TABLE
 
 ABOUT = {
+    "deepocr": "pages of any kind: DeepEncoder and Qwen2-7B, trained in two stages",
+    "deepocr-small": "the same at a size for trials",
     "detector": "finds lines of text and regions on pages of any kind",
     "equation-vlm": "formulas: ViT-B/16 and SmolLM-135M, from published weights or none",
     "equation-vlm-small": "the same at a size for trials",
@@ -147,13 +150,57 @@ class DetectorDescription:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class PagesDescription:
+    """What a network is made of that reads pages and is trained in stages.
+
+    Attributes:
+        name: As it was asked for.
+        kind: ``preset``.
+        parameters: Count of its numbers.
+        config: Its geometry, as of `ocrtool.models.deepocr.DeepocrConfig`.
+    """
+
+    name: str
+    kind: str
+    parameters: int
+    config: Mapping[str, Any]
+
+    def lines(self) -> Iterator[str]:
+        """As text for people."""
+        sam, clip, decoder = (self.config[part] for part in ("sam", "clip", "decoder"))
+        yield f"{self.name} ({self.kind})"
+        yield f"parameters  {self.parameters:,}"
+        base, tile = self.config["base"], self.config["tile"]
+        yield f"image       3 x {base} x {base} pixels, and tiles of {tile}"
+        for told, part in (("vision", sam), ("then", clip)):
+            yield (
+                f"{told:<11} {part['n_layer']} layers of width {part['width']}, "
+                f"{part['n_head']} heads, FFN {part['d_ff']}"
+            )
+        yield (
+            f"decoder     {decoder['n_layer']} layers of width {decoder['width']}, "
+            f"{decoder['n_head']} heads ({decoder['n_kv_head']} for keys and values), "
+            f"SwiGLU {decoder['d_ff']}"
+        )
+        yield "fusion      the image stands in the text, in the place that the prompt has for it"
+        yield (
+            f"text        up to {decoder['max_length']} positions, "
+            f"RoPE theta {decoder['rope_theta']:g}, {decoder['vocab_size']} tokens"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values for JSON."""
+        return asdict(self)
+
+
 def entries() -> Iterator[Entry]:
     """List the bundled models, the other presets that can be trained, the published models."""
     bundled = {facts.parent.name: facts.parent for facts in BUNDLED.glob(f"*/{FACTS}")}
     for name, folder in sorted(bundled.items()):
         size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
         yield Entry(name, "bundled", ABOUT.get(name, "text reader"), size)
-    for name in sorted(PRESETS.keys() - bundled.keys()):
+    for name in sorted({*PRESETS, *STAGED} - bundled.keys()):
         yield Entry(name, "preset", ABOUT.get(name, "network"), 0)
     stored = {model.repository: model.size for model in Store().models()}
     for spec in TABLE:
@@ -165,7 +212,9 @@ def entries() -> Iterator[Entry]:
         yield Entry(f"hf:{repository}", "fetched", "of the hub", size)
 
 
-def describe(name: str, characters: int | None = None) -> Description | DetectorDescription:
+def describe(
+    name: str, characters: int | None = None
+) -> Description | DetectorDescription | PagesDescription:
     """Describe a bundled model, a preset or a model folder; a name means the first that has it.
 
     Args:
@@ -177,6 +226,8 @@ def describe(name: str, characters: int | None = None) -> Description | Detector
         ModelError: There is no such model.
         MissingDependencyError: A preset's network is built to be counted, which needs PyTorch.
     """
+    if name in STAGED:
+        return _describe_staged(name)
     if name in PRESETS and not (BUNDLED / name / FACTS).is_file():
         config = PRESETS[name]
         if characters is None:
@@ -200,20 +251,37 @@ def describe(name: str, characters: int | None = None) -> Description | Detector
     return Description(name, kind, count, size, facts.config, metrics)
 
 
+def _describe_staged(name: str) -> PagesDescription:
+    with _needing_torch():
+        import torch
+
+        from ocrtool.models.deepocr import GEOMETRIES, Deepocr
+    config = GEOMETRIES[name]
+    with torch.device("meta"):
+        count = Deepocr(config).num_parameters()
+    return PagesDescription(name, "preset", count, config.to_dict())
+
+
 def _count_network(config: ModelConfig) -> int:
     """Build the network without memory for its weights, and count."""
-    try:
+    with _needing_torch():
         import torch
 
         from ocrtool.models.ocr import OcrModel
+    with torch.device("meta"):
+        return OcrModel(config).num_parameters()
+
+
+@contextmanager
+def _needing_torch() -> Iterator[None]:
+    try:
+        yield
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("ocrtool"):
             raise
         raise MissingDependencyError(
             "counting the parameters of a network needs PyTorch", "pip install 'ocrtool[torch]'"
         ) from None
-    with torch.device("meta"):
-        return OcrModel(config).num_parameters()
 
 
 def _count_file(path: Path) -> int:

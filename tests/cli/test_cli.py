@@ -232,3 +232,10 @@ def test_models_show_counts_the_parameters(run_cli, model_that_reads_a: Path) ->
     weights = load(model_that_reads_a).weights
     assert described["parameters"] == sum(tensor.numel() for tensor in weights.values())
     assert (described["kind"], described["characters"]) == ("folder", 4)
+
+
+def test_models_show_a_network_that_is_trained_in_stages(run_cli) -> None:
+    shown = run_cli("models", "show", "deepocr").out
+    assert "8,021,714,176" in shown and "28 heads (4 for keys and values)" in shown
+    small = json.loads(run_cli("models", "show", "deepocr-small", "--json").out)
+    assert small["config"]["base"] == 128 and 2e6 < small["parameters"] < 8e6

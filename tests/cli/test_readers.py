@@ -11,6 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from deepocr_parts import save_deepocr, save_deepseek
+from ocrtool.convert.conversion import options_of
+from ocrtool.convert.options import PageOptions
+from ocrtool.options import ReadOptions
+
 PAGE = Path(__file__).parents[2] / "docs/images/sample-page.jpg"
 
 
@@ -35,6 +40,37 @@ def test_the_command_reads_with_them(
     assert done.code == 6 and "reads pages, not formulas" in done.err
     done = run_cli("read", path, "--model", "hf:nobody/nothing", "--offline")
     assert done.code == 6 and "offline" in done.err
+
+
+@pytest.fixture
+def deepocr(tmp_path: Path) -> Path:
+    """A small DeepOCR with random weights."""
+    folder = save_deepocr(tmp_path / "deepocr")
+    save_deepseek(folder / "vision_tower")
+    return folder
+
+
+def test_read_with_deepocr(deepocr: Path, tmp_path: Path, run_cli: Callable) -> None:
+    Image.fromarray(noise()).save(tmp_path / "page.png")
+    chosen = ("--model", deepocr, "--device", "cpu", "--mode", "base")
+    done = run_cli("read", tmp_path / "page.png", *chosen, "-f", "json")
+    assert done.code == 0 and json.loads(done.out)["pages"][0]["blocks"]
+    done = run_cli("read", tmp_path / "page.png", *chosen, "--layout", "line")
+    assert done.code == 6
+    # A conversion that goes on knows by its fingerprint whether the model is the same.
+    pages = PageOptions(reading=ReadOptions(model=str(deepocr)))
+    before = options_of(pages)
+    assert before == options_of(pages)
+    (deepocr / "llm" / "config.json").write_text("{}")
+    assert before != options_of(pages)
+
+
+@pytest.mark.slow
+def test_pdf_with_deepocr(deepocr: Path, tmp_path: Path, run_cli: Callable) -> None:
+    Image.fromarray(noise()).save(tmp_path / "page.pdf")
+    chosen = ("--model", deepocr, "--device", "cpu", "--mode", "base", "--jobs", "1")
+    done = run_cli("pdf", tmp_path / "page.pdf", *chosen)
+    assert done.code == 0 and done.out.strip()
 
 
 def test_the_command_says_who_read_what(run_cli: Callable, model_that_reads_a: Path) -> None:

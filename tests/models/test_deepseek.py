@@ -14,8 +14,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from ocrtool.models.deepencoder import ClipConfig, SamConfig
-from ocrtool.models.deepseek import DeepseekConfig, DeepseekOcr, image_positions
+from ocrtool.models.deepencoder import ClipConfig, SamConfig, image_positions
+from ocrtool.models.deepseek import DeepseekConfig, DeepseekOcr
 from ocrtool.models.moe import MoeConfig, MoeMlp
 
 SMALL = DeepseekConfig(

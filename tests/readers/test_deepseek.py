@@ -13,8 +13,8 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 from ocrtool.document import Box
 from ocrtool.errors import ModelError, UsageError
-from ocrtool.models.deepencoder import ClipConfig, SamConfig
-from ocrtool.models.deepseek import DeepseekConfig, DeepseekOcr, image_positions
+from ocrtool.models.deepencoder import ClipConfig, SamConfig, image_positions
+from ocrtool.models.deepseek import DeepseekConfig, DeepseekOcr
 from ocrtool.models.moe import MoeConfig
 from ocrtool.options import ReadOptions
 from ocrtool.readers import open_pages

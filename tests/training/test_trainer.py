@@ -176,7 +176,7 @@ def test_resume_is_exact(
     interrupted = make_trainer(options("parts", workers))
     result = interrupted.run(StopAt(interrupted, 5))
     assert (result.step, result.interrupted) == (5, True)
-    trainer_module._claim_folder(
+    trainer_module.claim_folder(
         dataclasses.replace(options("parts", workers), overwrite=True), Group()
     )
     assert not run(make_options({"out": tmp_path / "parts", "resume": True})).interrupted

@@ -17,9 +17,10 @@ def train(
     data: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="CSV",
+            metavar="DATA",
             show_default=False,
-            help="CSV files with the columns image and text; paths are relative to the CSV.",
+            help="CSV files with the columns image and text; with --stage, JSON lines with image,"
+            " prompt and text, or folders of PDFs with Markdown. Paths are relative to the file.",
         ),
     ] = None,
     out: Annotated[
@@ -41,6 +42,39 @@ def train(
             help="Network (ocrtool models list); default tiny, with --synth line or formula.",
         ),
     ] = None,
+    stage: Annotated[
+        str | None,
+        typer.Option(
+            "--stage",
+            metavar="align|pretrain",
+            show_default=False,
+            help="Train deepocr: its projector, or its language model with it.",
+        ),
+    ] = None,
+    lora: Annotated[
+        int | None,
+        typer.Option(
+            "--lora",
+            metavar="RANK",
+            show_default=False,
+            help="With --stage pretrain: train adapters of this rank instead of the language model"
+            " (needs peft).",
+        ),
+    ] = None,
+    tune_vision: Annotated[
+        bool,
+        typer.Option(
+            "--tune-vision", show_default=False, help="With --stage: train the vision, too."
+        ),
+    ] = False,
+    recompute: Annotated[
+        bool,
+        typer.Option(
+            "--recompute",
+            show_default=False,
+            help="With --stage: compute activations twice rather than keep them in memory.",
+        ),
+    ] = False,
     config: Annotated[
         Path | None,
         typer.Option(
@@ -66,7 +100,7 @@ def train(
             "--vision-from",
             metavar="MODEL",
             show_default=False,
-            help="Start a ViT from published weights: a folder, or owner/name on the hub.",
+            help="Start what sees from published weights: a folder, or owner/name on the hub.",
         ),
     ] = None,
     decoder_from: Annotated[
@@ -75,7 +109,8 @@ def train(
             "--decoder-from",
             metavar="MODEL",
             show_default=False,
-            help="Start a prefix decoder from a published Llama and its tokenizer, likewise.",
+            help="Start what writes from a published Llama (deepocr: Qwen2) and its tokenizer,"
+            " likewise.",
         ),
     ] = None,
     resume: Annotated[
@@ -318,6 +353,7 @@ def train(
       ocrtool train more.csv --from line -o fine --max-minutes 30
       ocrtool train --synth lines --fonts ~/fonts --text book.txt -o run --steps 20000
       ocrtool train formulas.csv --preset formula -o run
+      ocrtool train pages.jsonl --preset deepocr --stage pretrain --from aligned/last --lora 128
       ocrtool train words.csv -o run --resume
       ocrtool train --synth lines --draw 40 -o look
 
@@ -328,6 +364,10 @@ def train(
         "data": tuple(data) if data else None,
         "out": out,
         "preset": preset,
+        "stage": stage,
+        "lora": lora,
+        "tune_vision": tune_vision or None,
+        "recompute": recompute or None,
         "start_from": start_from,
         "vision_from": vision_from,
         "decoder_from": decoder_from,
@@ -360,7 +400,8 @@ def train(
         "compile": compile_network or None,
         "seed": seed,
     }
-    from ocrtool.training import make_options, run
+    from ocrtool.training import is_staged, make_options, make_stage_options, run
 
-    result = run(make_options(flags, config))
+    make = make_stage_options if is_staged(flags, config) else make_options
+    result = run(make(flags, config))
     return ExitCode.INTERRUPTED if result.interrupted else ExitCode.OK

@@ -16,6 +16,7 @@ from ocrtool.convert.options import PageOptions
 from ocrtool.convert.plan import Planned
 from ocrtool.convert.report import PageNote
 from ocrtool.errors import InputError
+from ocrtool.options import EngineName, ReadOptions
 
 Stage = Literal["to open", "opening", "reading", "to write", "writing"]
 
@@ -93,22 +94,36 @@ def options_of(pages: PageOptions) -> str:
     """
     decisive = replace(pages.reading, threads=0, min_confidence=0.0)
     return fingerprint(
-        [VERSION, asdict(replace(pages, reading=decisive)), _weights_of(pages.reading.model)]
+        [VERSION, asdict(replace(pages, reading=decisive)), _weights_of(pages.reading)]
     )
 
 
-def _weights_of(model: str | None) -> str:
+def _weights_of(options: ReadOptions) -> str:
     """Return a hash of the models that pages are read with.
+
+    Of published ones, which have gigabytes, it is that of their files' names, sizes and times.
 
     Raises:
         ModelError: There is no such model.
     """
     hashed = hashlib.sha256((BUNDLED / "SHA256SUMS").read_bytes())
-    if model is not None and not (BUNDLED / model / FACTS).is_file():
-        from ocrtool.engines.base import find_model
+    model = options.model
+    if model is None or options.engine is EngineName.TESSERACT:  # whose models are languages
+        return hashed.hexdigest()
+    if (BUNDLED / model / FACTS).is_file():
+        return hashed.hexdigest()
+    from ocrtool.engines.base import find_model
+    from ocrtool.readers.found import published_folder
 
-        for path in sorted(find_model(model).iterdir()):
-            if path.is_file():
-                with path.open("rb") as file:
-                    hashed.update(hashlib.file_digest(file, "sha256").digest())
+    published = published_folder(options)
+    if published is not None:
+        for path in sorted(path for path in published.rglob("*") if path.is_file()):
+            found = path.stat()
+            told = f"{path.relative_to(published)} {found.st_size} {found.st_mtime_ns}\n"
+            hashed.update(told.encode())
+        return hashed.hexdigest()
+    for path in sorted(find_model(model).iterdir()):
+        if path.is_file():
+            with path.open("rb") as file:
+                hashed.update(hashlib.file_digest(file, "sha256").digest())
     return hashed.hexdigest()

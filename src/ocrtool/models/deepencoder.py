@@ -9,6 +9,7 @@ the published checkpoints, so that these load strictly.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -302,3 +303,70 @@ def fused(sam: SamTower, clip: ClipTower, images: Tensor) -> Tensor:
     """
     features = sam(images)
     return torch.cat((clip(features), features.flatten(2).transpose(1, 2)), dim=-1)
+
+
+# --------------------------------------------------------------------------- in the text
+
+
+def image_positions(side: int, tiles: tuple[int, int] = (0, 0), tile_side: int = 640) -> int:
+    """Return how many positions of the text an image takes.
+
+    Args:
+        side: Pixels a side of the view of the whole.
+        tiles: Columns and rows of tiles; none where there are none.
+        tile_side: Pixels a side of a tile.
+    """
+    columns, rows = tiles
+    whole, tile = side // STRIDE, tile_side // STRIDE
+    count = whole * (whole + 1) + 1
+    if columns * rows:
+        count += rows * tile * (columns * tile + 1)
+    return count
+
+
+def arranged(
+    view: Tensor, tiles: Tensor | None, grid: tuple[int, int], newline: Tensor, separator: Tensor
+) -> Tensor:
+    """Return the tokens of an image in their order, (P, width), P as of `image_positions`.
+
+    Tiles come first, joined to one large grid, then the view of the whole, then a separator; each
+    row of tokens is ended by a newline.
+
+    Args:
+        view: (g * g, width), of the whole.
+        tiles: (columns * rows, q * q, width), row by row; None where there are none.
+        grid: Columns and rows of the tiles.
+        newline: (width,).
+        separator: (width,).
+    """
+    parts = []
+    if tiles is not None:
+        columns, rows = grid
+        side = math.isqrt(tiles.shape[1])
+        large = tiles.view(rows, columns, side, side, -1).transpose(1, 2)
+        parts.append(_with_newlines(large.flatten(2, 3).flatten(0, 1), newline))
+    side = math.isqrt(view.shape[0])
+    parts.append(_with_newlines(view.view(side, side, -1), newline))
+    return torch.cat((*parts, separator[None]))
+
+
+def _with_newlines(grid: Tensor, newline: Tensor) -> Tensor:
+    """Return a grid (H, W, width) row by row, each ended: (H * (W + 1), width)."""
+    ends = newline.expand(grid.shape[0], 1, -1)
+    return torch.cat((grid, ends), 1).flatten(0, 1)
+
+
+def placed(x: Tensor, places: Tensor, image: Tensor) -> Tensor:
+    """Put the tokens (P, width) of images into embeddings (B, T, width) of texts.
+
+    Args:
+        x: The embeddings.
+        places: (B, T) bool, where the P tokens go, row by row.
+        image: The tokens of all images, one behind the other.
+
+    Raises:
+        ValueError: There are not as many places as tokens.
+    """
+    if int(places.sum()) != image.shape[0]:
+        raise ValueError(f"{int(places.sum())} places for {image.shape[0]} tokens of an image")
+    return x.masked_scatter(places[..., None], image.to(x.dtype))

@@ -13,8 +13,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ocrtool.models.deepencoder import STRIDE, ClipConfig, ClipTower, SamConfig, SamTower, fused
-from ocrtool.models.moe import MoeConfig, MoeLayers, MoePast
+from ocrtool.models.causal import KeyValues
+from ocrtool.models.deepencoder import (
+    ClipConfig,
+    ClipTower,
+    SamConfig,
+    SamTower,
+    arranged,
+    fused,
+    placed,
+)
+from ocrtool.models.moe import MoeConfig, MoeLayers
 
 
 @dataclass(frozen=True)
@@ -28,22 +37,6 @@ class DeepseekConfig:
     def to_dict(self) -> dict[str, Any]:
         """As plain values."""
         return asdict(self)
-
-
-def image_positions(side: int, tiles: tuple[int, int] = (0, 0), tile_side: int = 640) -> int:
-    """Return how many positions of the text an image takes.
-
-    Args:
-        side: Pixels a side of the view of the whole.
-        tiles: Columns and rows of tiles; none where there are none.
-        tile_side: Pixels a side of a tile.
-    """
-    columns, rows = tiles
-    whole, tile = side // STRIDE, tile_side // STRIDE
-    count = whole * (whole + 1) + 1
-    if columns * rows:
-        count += rows * tile * (columns * tile + 1)
-    return count
 
 
 class _Projector(nn.Module):
@@ -90,26 +83,18 @@ class DeepseekOcr(nn.Module):
             grid: Columns and rows of the tiles.
         """
         model = self.model
-        parts = []
-        if tiles is not None:
-            columns, rows = grid
-            side = tiles.shape[-1] // STRIDE
-            seen = self._projected(tiles).view(rows, columns, side, side, -1)
-            parts.append(self._with_newlines(seen.transpose(1, 2).flatten(2, 3).flatten(0, 1)))
-        side = view.shape[-1] // STRIDE
-        parts.append(self._with_newlines(self._projected(view[None]).view(side, side, -1)))
-        parts.append(model.view_seperator[None])
-        return torch.cat(parts)
+        return arranged(
+            self._projected(view[None])[0],
+            None if tiles is None else self._projected(tiles),
+            grid,
+            model.image_newline,
+            model.view_seperator,
+        )
 
     def _projected(self, views: Tensor) -> Tensor:
         seen = fused(self.model.sam_model, self.model.vision_model, views)
         out: Tensor = self.model.projector.layers(seen)
         return out
-
-    def _with_newlines(self, grid: Tensor) -> Tensor:
-        """Return a grid (H, W, width) row by row, each ended: (H * (W + 1), width)."""
-        ends = self.model.image_newline.expand(grid.shape[0], 1, -1)
-        return torch.cat((grid, ends), 1).flatten(0, 1)
 
     def embed(self, tokens: Tensor, image: Tensor | None = None, image_token: int = -1) -> Tensor:
         """Return embeddings (1, T, width) of tokens (1, T), an image's in the places of its own.
@@ -120,12 +105,9 @@ class DeepseekOcr(nn.Module):
         x: Tensor = self.model.embed_tokens(tokens)
         if image is None:
             return x
-        places = tokens == image_token
-        if int(places.sum()) != image.shape[0]:
-            raise ValueError(f"{int(places.sum())} places for {image.shape[0]} tokens of an image")
-        return x.masked_scatter(places[..., None], image.to(x.dtype))
+        return placed(x, tokens == image_token, image)
 
-    def read(self, x: Tensor, past: MoePast | None = None) -> tuple[Tensor, MoePast]:
+    def read(self, x: Tensor, past: KeyValues | None = None) -> tuple[Tensor, KeyValues]:
         """Read embeddings (1, T, width) behind a past.
 
         Returns:

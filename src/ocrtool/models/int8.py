@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class Int8Linear(nn.Module):
-    """A linear map without bias; each row of its weights has a scale of its own."""
+    """A linear map; each row of its weights has a scale of its own, its bias is as it was."""
 
     weight: Tensor
     scale: Tensor
@@ -20,7 +20,9 @@ class Int8Linear(nn.Module):
         scale = wide.abs().amax(1, keepdim=True).clamp(min=1e-12) / 127
         self.register_buffer("weight", (wide / scale).round().to(torch.int8))
         self.register_buffer("scale", scale[:, 0].to(dtype))
+        self.bias: nn.Parameter | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., in) to (..., out)."""
-        return F.linear(x, self.weight.to(x.dtype)) * self.scale.to(x.dtype)
+        out = F.linear(x, self.weight.to(x.dtype)) * self.scale.to(x.dtype)
+        return out if self.bias is None else out + self.bias

@@ -2,20 +2,18 @@
 
 Llama's blocks (RMSNorm, rotary positions, SwiGLU), of which all but the first have many small MLPs
 instead of one: a router picks a few for each token, and some are shared by all (Dai et al., 2024,
-DeepSeekMoE). Parameters are named as in the published checkpoints. The key-value cache is an
-argument and a result.
+DeepSeekMoE). Parameters are named as in the published checkpoints.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ocrtool.models.layers import RMSNorm, attend, rotary_angles, rotate
+from ocrtool.models.causal import CausalLayers, GatedMlp
 
 
 @dataclass(frozen=True)
@@ -51,25 +49,6 @@ class MoeConfig:
     max_length: int = 8192
 
 
-class MoePast(NamedTuple):
-    """What the decoder has read before: keys and values (n_layer, B, heads, P, D)."""
-
-    keys: Tensor
-    values: Tensor
-
-
-class _Mlp(nn.Module):
-    def __init__(self, width: int, hidden: int) -> None:
-        super().__init__()
-        self.gate_proj = nn.Linear(width, hidden, bias=False)
-        self.up_proj = nn.Linear(width, hidden, bias=False)
-        self.down_proj = nn.Linear(hidden, width, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
-        return out
-
-
 class MoeMlp(nn.Module):
     """The experts of a block, their router, and the shared ones."""
 
@@ -79,9 +58,9 @@ class MoeMlp(nn.Module):
         self.top_k = config.top_k
         self.gate = nn.Linear(config.width, config.n_expert, bias=False)
         self.experts = nn.ModuleList(
-            _Mlp(config.width, config.d_expert) for _ in range(config.n_expert)
+            GatedMlp(config.width, config.d_expert) for _ in range(config.n_expert)
         )
-        self.shared_experts = _Mlp(config.width, config.n_shared * config.d_expert)
+        self.shared_experts = GatedMlp(config.width, config.n_shared * config.d_expert)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, T, width) to the same shape."""
@@ -116,98 +95,15 @@ class MoeMlp(nn.Module):
         return torch.zeros_like(flat).index_add_(0, tokens, back)
 
 
-class _Attention(nn.Module):
-    def __init__(self, config: MoeConfig) -> None:
-        super().__init__()
-        self.n_head = config.n_head
-        width = config.width
-        self.q_proj = nn.Linear(width, width, bias=False)
-        self.k_proj = nn.Linear(width, width, bias=False)
-        self.v_proj = nn.Linear(width, width, bias=False)
-        self.o_proj = nn.Linear(width, width, bias=False)
-
-    def forward(
-        self,
-        x: Tensor,
-        angles: tuple[Tensor, Tensor],
-        mask: Tensor | None,
-        past: tuple[Tensor, Tensor] | None,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        heads = (
-            project(x).unflatten(-1, (self.n_head, -1))
-            for project in (self.q_proj, self.k_proj, self.v_proj)
-        )
-        queries, keys, values = heads
-        queries, keys = rotate(queries, angles), rotate(keys, angles)
-        queries, keys, values = (part.transpose(1, 2) for part in (queries, keys, values))
-        seen_keys, seen_values = keys, values
-        if past is not None:
-            seen_keys, seen_values = (
-                torch.cat((old, new), 2) for old, new in zip(past, (keys, values), strict=True)
-            )
-        mixed = attend(queries, seen_keys, seen_values, flash=True, mask=mask, causal=mask is None)
-        return self.o_proj(mixed), keys, values
-
-
-class MoeBlock(nn.Module):
-    """Causal self-attention and an MLP or experts, each on its own RMSNorm and residual."""
-
-    def __init__(self, config: MoeConfig, *, dense: bool) -> None:
-        """Build a block with or without experts."""
-        super().__init__()
-        self.input_layernorm = RMSNorm(config.width)
-        self.self_attn = _Attention(config)
-        self.post_attention_layernorm = RMSNorm(config.width)
-        self.mlp = _Mlp(config.width, config.d_ff) if dense else MoeMlp(config)
-
-    def forward(
-        self,
-        x: Tensor,
-        angles: tuple[Tensor, Tensor],
-        mask: Tensor | None,
-        past: tuple[Tensor, Tensor] | None,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Map (B, T, width) to the same shape; return the new keys and values too."""
-        mixed, keys, values = self.self_attn(self.input_layernorm(x), angles, mask, past)
-        x = x + mixed
-        return x + self.mlp(self.post_attention_layernorm(x)), keys, values
-
-
-class MoeLayers(nn.Module):
-    """The blocks, from embeddings to what the head scores; rows of a batch are equally long."""
+class MoeLayers(CausalLayers):
+    """The blocks, from embeddings to what the head scores; the first ones have no experts."""
 
     def __init__(self, config: MoeConfig) -> None:
         """Build the blocks that ``config`` describes."""
-        super().__init__()
-        self.config = config
-        self.embed_tokens = nn.Embedding(config.vocab_size, config.width)
-        self.layers = nn.ModuleList(
-            MoeBlock(config, dense=i < config.dense_layers) for i in range(config.n_layer)
+        mlps = (
+            GatedMlp(config.width, config.d_ff) if i < config.dense_layers else MoeMlp(config)
+            for i in range(config.n_layer)
         )
-        self.norm = RMSNorm(config.width)
-
-    def read(self, x: Tensor, past: MoePast | None = None) -> tuple[Tensor, MoePast]:
-        """Read embeddings (B, T, width) behind a past.
-
-        Returns:
-            (B, T, width), normalised; and the past with what is new, of P + T positions.
-        """
-        config = self.config
-        start = 0 if past is None else past.keys.shape[3]
-        step = torch.arange(x.shape[1], device=x.device)
-        angles = rotary_angles(start + step[None], config.width // config.n_head, config.rope_theta)
-        mask = None
-        if past is not None:
-            seen = torch.arange(start + x.shape[1], device=x.device) <= start + step[:, None]
-            lowest = torch.finfo(x.dtype).min
-            mask = torch.zeros_like(seen, dtype=x.dtype).masked_fill(~seen, lowest)
-        keys, values = [], []
-        for i, block in enumerate(self.layers):
-            earlier = None if past is None else (past.keys[i], past.values[i])
-            x, new_keys, new_values = block(x, angles, mask, earlier)
-            keys.append(new_keys)
-            values.append(new_values)
-        new = MoePast(torch.stack(keys), torch.stack(values))
-        if past is not None:
-            new = MoePast(*(torch.cat(pair, 3) for pair in zip(past, new, strict=True)))
-        return self.norm(x), new
+        heads = (config.n_head, config.n_head)
+        super().__init__(config.vocab_size, config.width, heads, mlps, config.rope_theta)
+        self.config = config

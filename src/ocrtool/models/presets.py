@@ -167,6 +167,8 @@ EQUATION_VLM_SMALL = ModelConfig(
 PRESETS: dict[str, ModelConfig] = {
     config.preset: config for config in (EQUATION_VLM, EQUATION_VLM_SMALL, FORMULA, LINE, TINY)
 }
+STAGED = ("deepocr", "deepocr-small")
+"""Networks of `ocrtool.models.deepocr`, which are trained in stages."""
 
 
 def preset(name: str) -> ModelConfig:
@@ -177,6 +179,8 @@ def preset(name: str) -> ModelConfig:
     """
     if name in PRESETS:
         return PRESETS[name]
+    if name in STAGED:
+        raise UsageError(f"{name} is trained in stages", "give --stage align, then pretrain")
     near = difflib.get_close_matches(name, PRESETS, n=1, cutoff=0.4)
     remedy = f"did you mean {near[0]}?" if near else f"presets: {', '.join(sorted(PRESETS))}"
     raise UsageError(f"unknown preset {name!r}", remedy)

@@ -150,7 +150,7 @@ def open_pages(
 
 
 def _refuse_special(options: ReadOptions) -> None:
-    """Refuse what only DeepSeek-OCR can be asked.
+    """Refuse what only DeepSeek-OCR and DeepOCR can be asked.
 
     Raises:
         UsageError: It was asked of another model.
@@ -158,15 +158,17 @@ def _refuse_special(options: ReadOptions) -> None:
     given = {"--mode": options.mode, "--prompt": options.prompt, "--int8": options.int8 or None}
     for flag, value in given.items():
         if value is not None:
-            raise UsageError(f"{flag} is for DeepSeek-OCR", "give --model deepseek-ocr, too")
+            raise UsageError(
+                f"{flag} is for DeepSeek-OCR and DeepOCR", "give --model deepseek-ocr, too"
+            )
 
 
 def _open_whole(folder: Path, options: ReadOptions) -> ReadsPages | None:
     """Open a published reader of whole pages; None where the model reads lines."""
-    from ocrtool.readers.found import is_deepseek
+    from ocrtool.readers.found import own_of
     from ocrtool.readers.published import kind_of, needing_torch, open_published
 
-    own = is_deepseek(folder)
+    own = own_of(folder)
     if not own and kind_of(folder).reads != "pages":
         return None
     if options.escalate is not None:
@@ -176,9 +178,10 @@ def _open_whole(folder: Path, options: ReadOptions) -> ReadsPages | None:
         )
     if own:
         with needing_torch():
+            from ocrtool.readers.deepocr import DeepocrPages
             from ocrtool.readers.deepseek import DeepseekPages
 
-            return DeepseekPages(folder, options)
+            return (DeepocrPages if own == "deepocr" else DeepseekPages)(folder, options)
     from ocrtool.readers.whole import PublishedPages
 
     _refuse_special(options)

@@ -8,9 +8,10 @@ reason; and a page that loops in spite of it is read once more in another mode, 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -21,15 +22,17 @@ from ocrtool.assemble import Order
 from ocrtool.document import Block, BlockKind, Box, Cell, Page
 from ocrtool.engines.torch import device_of
 from ocrtool.errors import ModelError, UsageError
-from ocrtool.models.deepseek import image_positions
-from ocrtool.models.moe import MoePast
+from ocrtool.models.causal import KeyValues
+from ocrtool.models.deepencoder import image_positions
+from ocrtool.models.deepocr import Deepocr
+from ocrtool.models.deepseek import DeepseekOcr
 from ocrtool.options import ReadOptions
 from ocrtool.readers.deepseek_files import load_network
 from ocrtool.readers.grounding import grounded, html_cells
 from ocrtool.readers.loops import EVERY, loop_of
 from ocrtool.readers.plain import spread
 from ocrtool.readers.published import Written
-from ocrtool.readers.views import DEFAULT_MODE, TILE, Views, mode_of, views_of
+from ocrtool.readers.views import DEFAULT_MODE, TILE, Mode, Views, mode_of, views_of
 from ocrtool.readers.whole import blocks_of, lines_of, page_of, sureness_of, table_of
 from ocrtool.weights.table import Reads
 
@@ -65,19 +68,23 @@ LABELS: dict[str, BlockKind] = {
 NGRAM, WINDOW = 30, 90
 """Tokens of a sequence that must not come again, and how far back is looked."""
 REPEATING = ("<td>", "</td>")
+BEGIN, END = 0, 1
+"""Tokens around a text."""
 SECOND_MODES = {"gundam": "base", "base": "large", "large": "base", "small": "base", "tiny": "base"}
 """In which mode a page is read again that looped."""
+
+Network = DeepseekOcr | Deepocr
+"""What sees and writes."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class _Tokens:
+class Tokens:
     """Ids that the network knows by name."""
 
     image: int
-    begin: int
-    end: int
+    end: frozenset[int]
     repeating: frozenset[int]
 
 
@@ -107,23 +114,36 @@ class DeepseekPages:
     """
 
     reads: Reads = "pages"
+    second_modes: ClassVar[Mapping[str, str]] = SECOND_MODES
+    default_prompt = DEFAULT_PROMPT
+    tokenizer = "tokenizer.json"
 
     def __init__(self, folder: Path, options: ReadOptions) -> None:
         self.mode = options.mode or DEFAULT_MODE
-        mode_of(self.mode)
-        self.prompt = prompt_of(options.prompt or DEFAULT_PROMPT)
+        if self.mode not in self.second_modes:
+            known = ", ".join(self.second_modes)
+            raise UsageError(f"there is no mode {self.mode!r}", f"modes are {known}")
+        self.prompt = prompt_of(options.prompt or self.default_prompt)
         self.device = device_of(options.device)
         if options.threads:
             torch.set_num_threads(options.threads)
         half = self.device != "cpu" and torch.cuda.is_bf16_supported()
-        dtype = torch.bfloat16 if half else torch.float32
-        self.network = load_network(folder, self.device, dtype, options.int8)
-        self.dtype = dtype
+        self.dtype = torch.bfloat16 if half else torch.float32
+        self.network: Network = self._load(folder, options)
         try:
-            self.words = Tokenizer.from_file(str(folder / "tokenizer.json"))
+            self.words = Tokenizer.from_file(str(folder / self.tokenizer))
         except Exception as error:  # the library raises nothing more special
-            raise ModelError(f"{folder / 'tokenizer.json'} cannot be read: {error}") from None
-        self.tokens = _Tokens(self._id("<image>"), 0, 1, frozenset(map(self._id, REPEATING)))
+            raise ModelError(f"{folder / self.tokenizer} cannot be read: {error}") from None
+        self.tokens = self._tokens()
+
+    def _load(self, folder: Path, options: ReadOptions) -> Network:
+        return load_network(folder, self.device, self.dtype, options.int8)
+
+    def _tokens(self) -> Tokens:
+        return Tokens(self._id("<image>"), frozenset((END,)), frozenset(map(self._id, REPEATING)))
+
+    def _mode(self, name: str) -> Mode:
+        return mode_of(name)
 
     def _id(self, name: str) -> int:
         found = self.words.token_to_id(name)
@@ -144,7 +164,7 @@ class DeepseekPages:
         """
         said = self.write(image, self.mode)
         if said.loops:
-            other = SECOND_MODES[self.mode]
+            other = self.second_modes[self.mode]
             logger.info("page %d looped; it is read again in mode %s", number, other)
             again = self.write(image, other)
             said = said if again.loops else again
@@ -163,7 +183,7 @@ class DeepseekPages:
             image: (H, W) grey or (H, W, 3) RGB, uint8.
             mode: How it is shown.
         """
-        views = views_of(image, mode_of(mode))
+        views = views_of(image, self._mode(mode))
         whole = torch.from_numpy(views.whole).to(self.device, self.dtype)
         tiles = None
         if views.tiles is not None:
@@ -178,11 +198,11 @@ class DeepseekPages:
         """Return the tokens before the text: begin, places of the image, what is asked."""
         places = image_positions(views.whole.shape[-1], views.grid, TILE)
         asked = self.words.encode("\n" + self.prompt, add_special_tokens=False).ids
-        return [self.tokens.begin, *[self.tokens.image] * places, *asked]
+        return [BEGIN, *[self.tokens.image] * places, *asked]
 
     def _generate(self, x: torch.Tensor, most: int) -> Written:
         """Write the likeliest tokens that the guard allows, with the key-value cache."""
-        past: MoePast | None = None
+        past: KeyValues | None = None
         ids: list[int] = []
         sure: list[float] = []
         end: int | None = None
@@ -193,7 +213,7 @@ class DeepseekPages:
             if banned:
                 row[list(banned)] = -torch.inf
             token = int(row.argmax())
-            if token == self.tokens.end:
+            if token in self.tokens.end:
                 break
             ids.append(token)
             sure.append(float(row.softmax(-1)[token]))

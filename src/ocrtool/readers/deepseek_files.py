@@ -56,9 +56,11 @@ def load_network(folder: Path, device: str, dtype: torch.dtype, int8: bool = Fal
         with torch.device("meta"):
             network = DeepseekOcr(config)
         wanted = {name: tuple(p.shape) for name, p in network.named_parameters()}
-        _compare(folder, wanted, shapes)
+        compare(wanted, shapes, f"{folder} is no DeepSeek-OCR")
         for name in wanted:
-            _put(network, name, places[name].get_tensor(name), device, dtype, int8)
+            put(
+                network, name, places[name].get_tensor(name), device, dtype, int8 and in_eight(name)
+            )
     return network.eval().requires_grad_(False)
 
 
@@ -68,41 +70,9 @@ def config_of(shapes: Shapes, language: dict[str, Any]) -> DeepseekConfig:
     Raises:
         KeyError: A tensor is missing by which it is told.
     """
-    first = "model.sam_model.blocks.0.attn."
-    width = shapes["model.sam_model.pos_embed"][3]
-    grid = shapes["model.sam_model.pos_embed"][1]
-    blocks = _count(shapes, "model.sam_model.blocks.")
-    sides = [
-        (shapes[f"model.sam_model.blocks.{i}.attn.rel_pos_h"][0] + 1) // 2 for i in range(blocks)
-    ]
-    window = min(sides)
-    sam = SamConfig(
-        width=width,
-        n_layer=blocks,
-        n_head=width // shapes[f"{first}rel_pos_h"][1],
-        d_ff=shapes["model.sam_model.blocks.0.mlp.lin1.weight"][0],
-        patch=shapes["model.sam_model.patch_embed.proj.weight"][2],
-        grid=grid,
-        window=window,
-        global_blocks=tuple(i for i, side in enumerate(sides) if side == grid),
-        neck=shapes["model.sam_model.neck.0.weight"][0],
-        compressor=(
-            shapes["model.sam_model.net_2.weight"][0],
-            shapes["model.sam_model.net_3.weight"][0],
-        ),
-    )
-    stem = "model.vision_model."
-    clip_width = shapes[f"{stem}embeddings.class_embedding"][0]
-    clip = ClipConfig(
-        width=clip_width,
-        n_layer=_count(shapes, f"{stem}transformer.layers."),
-        n_head=max(1, clip_width // CLIP_HEAD),
-        d_ff=shapes[f"{stem}transformer.layers.0.mlp.fc1.weight"][0],
-        grid=int((shapes[f"{stem}embeddings.position_embedding.weight"][0] - 1) ** 0.5),
-        patch=shapes[f"{stem}embeddings.patch_embedding.weight"][2],
-    )
+    sam, clip = towers_of(shapes, "model.")
     vocabulary, text_width = shapes["model.embed_tokens.weight"]
-    layers = _count(shapes, "model.layers.")
+    layers = count(shapes, "model.layers.")
     dense = sum(f"model.layers.{i}.mlp.gate_proj.weight" in shapes for i in range(layers))
     decoder = MoeConfig(
         vocab_size=vocabulary,
@@ -120,21 +90,71 @@ def config_of(shapes: Shapes, language: dict[str, Any]) -> DeepseekConfig:
         hidden = shapes[f"{experts}experts.0.gate_proj.weight"][0]
         decoder = replace(
             decoder,
-            n_expert=_count(shapes, f"{experts}experts."),
+            n_expert=count(shapes, f"{experts}experts."),
             n_shared=shapes[f"{experts}shared_experts.gate_proj.weight"][0] // hidden,
             d_expert=hidden,
         )
     return DeepseekConfig(sam, clip, decoder)
 
 
-def _count(shapes: Shapes, prefix: str) -> int:
-    """How many numbered parts have names that begin so."""
+def towers_of(shapes: Shapes, prefix: str) -> tuple[SamConfig, ClipConfig]:
+    """Tell the geometry of the two vision towers, whose names begin with ``prefix``.
+
+    Raises:
+        KeyError: A tensor is missing by which it is told.
+    """
+    first, stem = f"{prefix}sam_model.", f"{prefix}vision_model."
+    width = shapes[f"{first}pos_embed"][3]
+    grid = shapes[f"{first}pos_embed"][1]
+    blocks = count(shapes, f"{first}blocks.")
+    sides = [(shapes[f"{first}blocks.{i}.attn.rel_pos_h"][0] + 1) // 2 for i in range(blocks)]
+    window = min(sides)
+    sam = SamConfig(
+        width=width,
+        n_layer=blocks,
+        n_head=width // shapes[f"{first}blocks.0.attn.rel_pos_h"][1],
+        d_ff=shapes[f"{first}blocks.0.mlp.lin1.weight"][0],
+        patch=shapes[f"{first}patch_embed.proj.weight"][2],
+        grid=grid,
+        window=window,
+        global_blocks=tuple(i for i, side in enumerate(sides) if side == grid),
+        neck=shapes[f"{first}neck.0.weight"][0],
+        compressor=(
+            shapes[f"{first}net_2.weight"][0],
+            shapes[f"{first}net_3.weight"][0],
+        ),
+    )
+    clip_width = shapes[f"{stem}embeddings.class_embedding"][0]
+    clip = ClipConfig(
+        width=clip_width,
+        n_layer=count(shapes, f"{stem}transformer.layers."),
+        n_head=max(1, clip_width // CLIP_HEAD),
+        d_ff=shapes[f"{stem}transformer.layers.0.mlp.fc1.weight"][0],
+        grid=int((shapes[f"{stem}embeddings.position_embedding.weight"][0] - 1) ** 0.5),
+        patch=shapes[f"{stem}embeddings.patch_embedding.weight"][2],
+    )
+    return sam, clip
+
+
+def count(shapes: Shapes, prefix: str) -> int:
+    """Return how many numbered parts have names that begin so."""
     return len(
         {name[len(prefix) :].partition(".")[0] for name in shapes if name.startswith(prefix)}
     )
 
 
-def _compare(folder: Path, wanted: Shapes, found: Shapes) -> None:
+def compare(wanted: Shapes, found: Shapes, told: str) -> None:
+    """Refuse tensors that are not exactly those of a network.
+
+    Args:
+        wanted: Of the network.
+        found: In the files.
+        told: What the error says first.
+
+    Raises:
+        ModelError: One is missing, left over, or of another shape.
+    """
+
     def first(names: Iterator[str]) -> str:
         return next(names, "")
 
@@ -147,10 +167,19 @@ def _compare(folder: Path, wanted: Shapes, found: Shapes) -> None:
         or (unlike and f"{unlike} is {found[unlike]}, not {wanted[unlike]}")
     )
     if reason:
-        raise ModelError(f"{folder} is no DeepSeek-OCR: {reason}")
+        raise ModelError(f"{told}: {reason}")
 
 
-def _put(
+def in_eight(name: str) -> bool:
+    """Tell whether a tensor may be kept in eight bits: the decoder's maps, but no router.
+
+    The router's few numbers decide which experts are asked: they stay as they are.
+    """
+    in_decoder = name.startswith(("model.layers.", "lm_head."))
+    return in_decoder and not name.endswith("mlp.gate.weight")
+
+
+def put(
     network: nn.Module,
     name: str,
     tensor: torch.Tensor,
@@ -158,12 +187,10 @@ def _put(
     dtype: torch.dtype,
     int8: bool,
 ) -> None:
-    """Give a parameter its numbers, or a linear map of the decoder its place in eight bits."""
+    """Give a parameter its numbers, or, with ``int8``, a linear map its place in eight bits."""
     path, _, last = name.rpartition(".")
     owner = network.get_submodule(path)
-    in_decoder = name.startswith(("model.layers.", "lm_head."))
-    # The router's few numbers decide which experts are asked: they stay as they are.
-    if int8 and in_decoder and isinstance(owner, nn.Linear) and not path.endswith("mlp.gate"):
+    if int8 and last == "weight" and isinstance(owner, nn.Linear):
         parent, _, own = path.rpartition(".")
         setattr(network.get_submodule(parent), own, Int8Linear(tensor, dtype).to(device))
         return

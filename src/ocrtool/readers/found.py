@@ -12,18 +12,20 @@ from ocrtool.options import EngineName, ReadOptions
 CONFIG = "config.json"
 """Of a model in the layout of `transformers`."""
 
+OWN = {"DeepseekOCRForCausalLM": "deepseek-ocr", "LlavaLlamaModel": "deepocr"}
+"""Architectures that networks of our own run."""
 
-DEEPSEEK = "DeepseekOCRForCausalLM"
-"""The architecture that our own network runs."""
 
-
-def is_deepseek(folder: Path) -> bool:
-    """Tell whether a published model is one that our own network of DeepSeek-OCR runs."""
+def own_of(folder: Path) -> str:
+    """Return which network of our own runs a published model; empty where none does."""
     try:
         config = json.loads((folder / CONFIG).read_text("utf-8"))
-        return DEEPSEEK in (config.get("architectures") or ())
+        names = [OWN[name] for name in config.get("architectures") or () if name in OWN]
     except (OSError, ValueError, TypeError, AttributeError):
-        return False  # what is wrong with it, others tell
+        return ""  # what is wrong with it, others tell
+    name = next(iter(names), "")
+    # Many models are called so; this one's language model has a folder.
+    return "" if name == "deepocr" and not (folder / "llm").is_dir() else name
 
 
 def published_folder(options: ReadOptions) -> Path | None:

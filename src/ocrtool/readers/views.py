@@ -28,11 +28,15 @@ class Mode:
         side: Pixels a side of the view of the whole.
         padded: Whether it is filled up to a square; else it is squeezed.
         tiled: Whether tiles are shown, too, of pages larger than one.
+        tile: Pixels a side of a tile.
+        most: Most tiles.
     """
 
     side: int
     padded: bool
     tiled: bool = False
+    tile: int = TILE
+    most: int = MOST
 
 
 MODES: dict[str, Mode] = {
@@ -51,7 +55,7 @@ class Views:
 
     Attributes:
         whole: (3, S, S) in [-1, 1].
-        tiles: (columns * rows, 3, 640, 640), row by row; none where there are none.
+        tiles: (columns * rows, 3, s, s), row by row; none where there are none.
         grid: Columns and rows of the tiles.
     """
 
@@ -71,24 +75,23 @@ def mode_of(name: str) -> Mode:
     return MODES[name]
 
 
-def views_of(image: NDArray[np.uint8], mode: Mode, most: int = MOST) -> Views:
+def views_of(image: NDArray[np.uint8], mode: Mode) -> Views:
     """Prepare a page.
 
     Args:
         image: (H, W) grey or (H, W, 3) RGB, uint8.
         mode: How it is shown.
-        most: Most tiles.
     """
     picture = Pictures.fromarray(image).convert("RGB")
     tiles, grid = None, (0, 0)
-    if mode.tiled and max(picture.size) > TILE:
-        grid = tile_grid(*picture.size, most)
+    if mode.tiled and max(picture.size) > mode.tile:
+        side = mode.tile
+        grid = tile_grid(*picture.size, mode.most, side)
         columns, rows = grid
-        large = np.asarray(
-            picture.resize((TILE * columns, TILE * rows), Pictures.Resampling.BICUBIC)
-        )
-        cut = large.reshape(rows, TILE, columns, TILE, 3).transpose(0, 2, 4, 1, 3)
-        tiles = _scaled(cut.reshape(-1, 3, TILE, TILE))
+        size = (side * columns, side * rows)
+        large = np.asarray(picture.resize(size, Pictures.Resampling.BICUBIC))
+        cut = large.reshape(rows, side, columns, side, 3).transpose(0, 2, 4, 1, 3)
+        tiles = _scaled(cut.reshape(-1, 3, side, side))
     size = (mode.side, mode.side)
     if mode.padded:
         picture = ImageOps.pad(picture, size, Pictures.Resampling.BICUBIC, color=GREY)
@@ -97,10 +100,16 @@ def views_of(image: NDArray[np.uint8], mode: Mode, most: int = MOST) -> Views:
     return Views(_scaled(np.asarray(picture).transpose(2, 0, 1)), tiles, grid)
 
 
-def tile_grid(width: int, height: int, most: int = MOST) -> tuple[int, int]:
+def tile_grid(width: int, height: int, most: int = MOST, side: int = TILE) -> tuple[int, int]:
     """Choose columns and rows: the shape most like the page's (Chen et al., 2023, InternVL).
 
     Of shapes as like, a larger one is taken where the page has more than half its pixels.
+
+    Args:
+        width: Of the page, in pixels.
+        height: Of the page.
+        most: Most tiles.
+        side: Pixels a side of a tile.
     """
     grids = sorted(
         (
@@ -114,7 +123,7 @@ def tile_grid(width: int, height: int, most: int = MOST) -> tuple[int, int]:
     best, least = (1, 1), float("inf")
     for columns, rows in grids:
         apart = abs(width / height - columns / rows)
-        roomy = width * height > 0.5 * TILE**2 * columns * rows
+        roomy = width * height > 0.5 * side**2 * columns * rows
         if apart < least or (apart == least and roomy):
             best, least = (columns, rows), apart
     return best

@@ -1,14 +1,17 @@
 """Write drawn lines or words to a folder: pictures and `labels.csv` (`image,text`).
 
 Usage: python -m ocrtool.synth COUNT -o FOLDER [--words] [--square SIDE] [--text FILE] ...
+       python -m ocrtool.synth COUNT -o FOLDER --paragraphs [--square SIDE] [--size LOW HIGH] ...
 
 The folder is a data set for `ocrtool train FOLDER/labels.csv`, or a test set for another reader.
+Paragraphs are listed in `labels.jsonl`, for `ocrtool train --stage`.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +25,7 @@ from ocrtool.console import atomic_write
 from ocrtool.synth.alphabet import ALPHABET
 from ocrtool.synth.fonts import find_fonts
 from ocrtool.synth.lines import STYLES, LineSource
+from ocrtool.synth.paragraphs import ParagraphSource
 
 
 def on_square(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
@@ -70,6 +74,21 @@ def write_set(source: LineSource, count: int, folder: Path, side: int = 0) -> Pa
     return table
 
 
+def write_paragraphs(source: ParagraphSource, count: int, folder: Path) -> Path:
+    """Draw paragraphs 0 to `count` - 1 as PNG files; return the JSON lines that list them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    table = folder / "labels.jsonl"
+    digits = len(str(count - 1))
+    with atomic_write(table) as temporary, temporary.open("w", encoding="utf-8") as stream:
+        for index in range(count):
+            drawn = source.draw(index)
+            name = f"{index:0{digits}}.png"
+            Image.fromarray(drawn.image).save(folder / name, compress_level=1)
+            row = {"image": name, "text": drawn.text}
+            stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+    return table
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Parse the command line and draw."""
     parser = argparse.ArgumentParser(prog="python -m ocrtool.synth", description=__doc__)
@@ -77,6 +96,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("count", type=int, help="how many to draw")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write")
     parser.add_argument("--words", action="store_true", help="single words instead of lines")
+    parser.add_argument("--paragraphs", action="store_true", help="paragraphs on squares")
+    parser.add_argument("--size", type=int, nargs=2, default=(16, 26), help="ems of paragraphs")
+    parser.add_argument("--lines", type=int, default=0, help="most lines of a paragraph")
     parser.add_argument("--square", type=int, default=0, help="put each on a square of this side")
     parser.add_argument("--style", action="append", choices=list(STYLES), help="only this style")
     parser.add_argument("--fonts", type=Path, action="append", default=[], help="folder or file")
@@ -84,6 +106,17 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--alphabet", default=ALPHABET, help="characters that may occur")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
+    if options.paragraphs:
+        paragraphs = ParagraphSource(
+            find_fonts(options.fonts),
+            options.text,
+            options.square or 128,
+            tuple(options.size),
+            options.lines,
+            options.seed,
+        )
+        print(write_paragraphs(paragraphs, options.count, options.output), file=sys.stdout)
+        return
     styles = {name: STYLES[name] for name in options.style or STYLES}
     if options.words:
         styles = {name: replace(style, neighbours=0.0) for name, style in styles.items()}

@@ -13,25 +13,35 @@ from typing import TYPE_CHECKING
 
 from ocrtool.errors import MissingDependencyError
 from ocrtool.training.config import TrainOptions, make_options
+from ocrtool.training.stage_options import StageOptions, is_staged, make_stage_options
 
 if TYPE_CHECKING:
     from ocrtool.training.trainer import TrainResult
 
-__all__ = ["TrainOptions", "make_options", "run"]
+__all__ = [
+    "StageOptions",
+    "TrainOptions",
+    "is_staged",
+    "make_options",
+    "make_stage_options",
+    "run",
+]
 
 
-def run(options: TrainOptions) -> TrainResult:
-    """Train a model; see :func:`ocrtool.training.trainer.run`.
+def run(options: TrainOptions | StageOptions) -> TrainResult:
+    """Train a model; see :func:`ocrtool.training.trainer.run` and the same of `stages`.
 
     Raises:
         MissingDependencyError: PyTorch is not installed.
     """
     try:
-        from ocrtool.training import trainer
+        from ocrtool.training import stages, trainer
     except ModuleNotFoundError as error:
         if error.name is not None and error.name.startswith("ocrtool"):
             raise
         raise MissingDependencyError(
             f"training needs {error.name}", "pip install 'ocrtool[torch]'"
         ) from None
+    if isinstance(options, StageOptions):
+        return stages.run(options)
     return trainer.run(options)

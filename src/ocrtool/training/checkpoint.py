@@ -13,8 +13,8 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,10 +93,21 @@ class TrainerState:
 
 
 def write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
-    """Replace a folder by one with these files: wholly, or not at all.
+    """Replace a folder by one with these files; see :func:`replacing`."""
+    with replacing(folder) as fresh:
+        for name, content in contents.items():
+            (fresh / name).write_bytes(content)
+
+
+@contextmanager
+def replacing(folder: Path) -> Iterator[Path]:
+    """Replace a folder by another: wholly, or not at all.
 
     The files are written to a new folder beside it, flushed to the disk, and renamed. Where a
     power cut falls between the two renames, :func:`recover` finds the old folder.
+
+    Yields:
+        The new folder, empty, to be filled.
 
     Raises:
         OutputError: It cannot be written; nothing half-written is left.
@@ -105,21 +116,22 @@ def write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
     fresh = folder.with_name(f".{folder.name}.{mark}")
     try:
         fresh.mkdir(parents=True)
-        for name, content in contents.items():
-            with (fresh / name).open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+        yield fresh
+        for path in fresh.rglob("*"):
+            if path.is_file():
+                with path.open("rb") as file:
+                    os.fsync(file.fileno())
         old = _old(folder)
         shutil.rmtree(old, ignore_errors=True)
         if folder.exists():
             folder.replace(old)
         fresh.replace(folder)
         shutil.rmtree(old, ignore_errors=True)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         recover(folder)
+        reason = getattr(error, "strerror", None) or error
         raise OutputError(
-            f"cannot write {folder}: {error.strerror or error}", "free space or name another folder"
+            f"cannot write {folder}: {reason}", "free space or name another folder"
         ) from None
     finally:
         shutil.rmtree(fresh, ignore_errors=True)

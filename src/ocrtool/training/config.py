@@ -307,12 +307,7 @@ class TrainOptions:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON: what was chosen, defaults left out, paths absolute."""
-        plain: dict[str, Any] = {}
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if value != field.default:
-                plain[field.name] = _to_json(value)
-        return plain
+        return chosen(self)
 
 
 def make_options(flags: Mapping[str, Any], config: Path | None = None) -> TrainOptions:
@@ -330,11 +325,13 @@ def make_options(flags: Mapping[str, Any], config: Path | None = None) -> TrainO
         UsageError: An unknown key (the nearest known one is named) or a value of a wrong kind.
     """
     given = {name: value for name, value in flags.items() if value is not None}
-    values: dict[str, Any] = {}
-    saved = Path(given.get("out", TrainOptions.out)) / OPTIONS
-    if given.get("resume") and saved.is_file():
-        values = read_config(saved)
-        for name in ("start_from", "vision_from", "decoder_from", "overwrite"):
+    for name in ("lora", "tune_vision", "recompute"):
+        if name in given:
+            flag = f"--{name.replace('_', '-')}"
+            raise UsageError(f"{flag} is for training in stages", "give --stage, or leave it out")
+    values = saved_options(given, TrainOptions)
+    if values:
+        for name in ("start_from", "vision_from", "decoder_from"):
             values.pop(name, None)  # done by the run's first start
         if "synth" in given or "data" in given:  # one replaces the other
             values = {k: v for k, v in values.items() if k not in ("synth", "data", "formulas")}
@@ -343,8 +340,23 @@ def make_options(flags: Mapping[str, Any], config: Path | None = None) -> TrainO
     return TrainOptions(**{**values, **given})
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """Read the fields of :class:`TrainOptions` that a JSON file, or a bundled recipe, sets."""
+def saved_options(given: Mapping[str, Any], kind: type) -> dict[str, Any]:
+    """Return the fields of ``kind`` that the run had which flags resume; empty for a new run."""
+    saved = Path(given.get("out", TrainOptions.out)) / OPTIONS
+    if not (given.get("resume") and saved.is_file()):
+        return {}
+    values = read_config(saved, kind)
+    values.pop("overwrite", None)
+    return values
+
+
+def read_config(path: Path, kind: type = TrainOptions) -> dict[str, Any]:
+    """Read the fields of a dataclass that a JSON file, or a bundled recipe, sets.
+
+    Raises:
+        InputError: The file cannot be read.
+        UsageError: An unknown key (the nearest known one is named) or a value of a wrong kind.
+    """
     recipe = RECIPES / f"{path.name}.json"
     if not path.is_file() and path.name == str(path) and recipe.is_file():
         path = recipe
@@ -356,7 +368,7 @@ def read_config(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: not JSON: {error}") from None
     if not isinstance(content, dict):
         raise UsageError(f"{path}: must hold one JSON object")
-    hints = typing.get_type_hints(TrainOptions)
+    hints = typing.get_type_hints(kind)
     values = {}
     for key, value in content.items():
         if key not in hints:
@@ -432,6 +444,16 @@ LEARNING_RATES = {
 def _changed(config: _T, **changes: Any) -> _T:
     given = {name: value for name, value in changes.items() if value is not None}
     return dataclasses.replace(config, **given)  # type: ignore[type-var]
+
+
+def chosen(options: Any) -> dict[str, Any]:
+    """Return the fields of a dataclass that differ from their defaults, as JSON values."""
+    plain: dict[str, Any] = {}
+    for field in dataclasses.fields(options):
+        value = getattr(options, field.name)
+        if value != field.default:
+            plain[field.name] = _to_json(value)
+    return plain
 
 
 def _to_json(value: Any) -> Any:

@@ -467,7 +467,7 @@ def batches_from(
     """
     pool, skip = divmod(start, dataset.batches)
     numbers = count(pool * processes + rank, processes)
-    for pool_now in _pools(dataset, numbers, workers):
+    for pool_now in loaded(dataset, numbers, workers):
         misfits = pool_now.misfits
         for batch in pool_now.batches[skip:]:
             yield batch, misfits
@@ -475,7 +475,14 @@ def batches_from(
         skip = 0
 
 
-def _pools(dataset: PoolDataset, numbers: Iterable[int], workers: int) -> Iterator[Pool]:
+def loaded(dataset: Any, numbers: Iterable[int], workers: int) -> Iterator[Any]:
+    """Yield what a data set holds under some numbers, in their order.
+
+    Args:
+        dataset: Anything that has ``[number]``; with workers, it must be picklable.
+        numbers: Which; they may be endless.
+        workers: Loading processes; 0 loads in this one.
+    """
     if workers == 0:
         yield from (dataset[number] for number in numbers)
         return

@@ -42,12 +42,17 @@ def fetched_parts(options: TrainOptions) -> TrainOptions:
     vision, decoder = options.vision_from, options.decoder_from
     return replace(
         options,
-        vision_from=vision and str(_fetched(vision)),
-        decoder_from=decoder and str(_fetched(decoder)),
+        vision_from=vision and str(fetched_part(vision)),
+        decoder_from=decoder and str(fetched_part(decoder)),
     )
 
 
-def _fetched(name: str) -> Path:
+def fetched_part(name: str) -> Path:
+    """Return the folder of a part; a name on the hub is fetched, once.
+
+    Raises:
+        ModelError: There is no such folder, or the hub does not give it.
+    """
     if Path(name).is_dir():
         return Path(name)
     if not HUB_NAME.fullmatch(name):

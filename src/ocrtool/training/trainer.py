@@ -59,6 +59,7 @@ from ocrtool.training.evaluation import (
 from ocrtool.training.prepare import Data, prepare
 from ocrtool.training.published import fetched_parts, load_parts
 from ocrtool.training.report import Display, Log
+from ocrtool.training.stage_options import StageOptions
 
 
 @dataclass(frozen=True)
@@ -123,12 +124,12 @@ def run(options: TrainOptions) -> TrainResult:
         ModelError: The model to start from or the run to resume is not usable.
         DeviceError: The device is not there.
     """
-    with process_group(options.device) as group, _Interrupt() as interrupt:
+    with process_group(options.device) as group, Interrupt() as interrupt:
         device = choose_device(options.device, group)
         if options.threads:
             torch.set_num_threads(options.threads)
         cv2.setNumThreads(0)
-        _claim_folder(options, group)
+        claim_folder(options, group)
         start = _starting_point(options)
         options = fetched_parts(options)
         data, config = prepare(options, start, group)
@@ -138,10 +139,17 @@ def run(options: TrainOptions) -> TrainResult:
         return trainer.run(interrupt)
 
 
-def _claim_folder(options: TrainOptions, group: Group) -> None:
+def claim_folder(options: TrainOptions | StageOptions, group: Group) -> None:
+    """Make the folder of a run, and write down what it was asked for.
+
+    Raises:
+        UsageError: It holds another run.
+        OutputError: It cannot be written.
+    """
+    looking = isinstance(options, TrainOptions) and options.draw > 0
     last = options.out / "last"
     checkpoint.recover(last)
-    if last.exists() and not (options.resume or options.overwrite or options.draw):
+    if last.exists() and not (options.resume or options.overwrite or looking):
         raise UsageError(f"{options.out} holds a run", "--resume goes on, --overwrite starts anew")
     if not group.leads:
         return
@@ -149,7 +157,7 @@ def _claim_folder(options: TrainOptions, group: Group) -> None:
         options.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot write {options.out}: {error.strerror or error}") from None
-    if options.draw:
+    if looking:
         return
     with console.atomic_write(options.out / OPTIONS) as temporary:
         temporary.write_text(checkpoint.to_json(options.to_dict()), "utf-8")
@@ -174,14 +182,14 @@ def _draw(options: TrainOptions, data: Data) -> TrainResult:
     return TrainResult(options.out / "last", options.out / "best", 0, 0.0, {}, sheet=path)
 
 
-class _Interrupt:
+class Interrupt:
     """Notes Ctrl-C and SIGTERM, so that the loop may save and stop; a second one ends at once."""
 
     def __init__(self) -> None:
         self.asked = False
         self._before: dict[int, Any] = {}
 
-    def __enter__(self) -> _Interrupt:
+    def __enter__(self) -> Interrupt:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._before[number] = signal.signal(number, self._note)
@@ -312,7 +320,7 @@ class Trainer:
 
     # ------------------------------------------------------------------ run
 
-    def run(self, interrupt: _Interrupt) -> TrainResult:
+    def run(self, interrupt: Interrupt) -> TrainResult:
         """Train until the end or an interruption, and save."""
         options, position, group = self.options, self.position, self.group
         log = Log(options.out / "log.jsonl", position.step) if group.leads else None
@@ -347,7 +355,7 @@ class Trainer:
                 if position.step % options.log_every == 0:
                     record = window.record(position.step, rate, self.seconds, options.log_every)
                     log.add(record)
-                    left = _time_left(began, progress)
+                    left = time_left(began, progress)
                     display.training(record, progress, left)
                 paused = time.monotonic()
                 due = position.step % options.validate_every == 0
@@ -451,7 +459,7 @@ class Trainer:
 
     # ------------------------------------------------------------------ validate and save
 
-    def _validate(self, log: Log, display: Display, interrupt: _Interrupt) -> None:
+    def _validate(self, log: Log, display: Display, interrupt: Interrupt) -> None:
         """Score the averaged weights, log it, keep them where they are the best so far."""
         if self.data.validation_size == 0:
             return
@@ -566,7 +574,8 @@ def _score(scores: Scores, config: ModelConfig) -> float:
     return scores.cer if config.ctc else scores.loss
 
 
-def _time_left(began: tuple[float, float], progress: float) -> float | None:
+def time_left(began: tuple[float, float], progress: float) -> float | None:
+    """Return the seconds that are left, from the clock and the progress at the beginning."""
     done = progress - began[1]
     if done <= 0:
         return None

@@ -105,6 +105,16 @@ TABLE: tuple[WeightSpec, ...] = (
         paper="arXiv:2510.18234",
     ),
     WeightSpec(
+        name="deepocr",
+        repository="pkulium/easy_deepocr",
+        reads="pages",
+        about="pages of any kind, to Markdown; runs by our own network, with deepseek-ocr's towers",
+        parameters=8022,
+        license="CC-BY-NC-SA-4.0",
+        commercial=False,
+        paper="github.com/pkulium/DeepOCR",
+    ),
+    WeightSpec(
         name="deepseek-ocr-2",
         repository="deepseek-community/DeepSeek-OCR-2",
         reads="pages",
