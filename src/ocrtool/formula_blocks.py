@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtool.assemble.geometry import bounds, usual_height
-from ocrtool.bundled import FORMULA_READER, is_bundled
 from ocrtool.document import Block, Box, Line, Page
 from ocrtool.options import ReadOptions
 
@@ -32,14 +31,12 @@ NUMBER = re.compile(r"\(\s*([A-Z]?\.?\d+(?:[.-]\d+)*[a-z]?'*)\s*\)")
 Image = NDArray[np.uint8]
 
 
-def bundled_reader(options: ReadOptions) -> Callable[[], FormulaReader] | None:
-    """Return what opens the bundled reader when it is first asked for; None where none is bundled.
+def bundled_reader(options: ReadOptions) -> Callable[[], FormulaReader]:
+    """Return what opens the bundled reader when it is first asked for.
 
     Args:
         options: Engine, device and the like; the model they name reads lines.
     """
-    if not is_bundled(FORMULA_READER):
-        return None
 
     @functools.cache
     def reader() -> FormulaReader:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.bundled import FORMULA_READER, is_bundled
+from ocrtool.bundled import FORMULA_READER
 from ocrtool.calibration import Calibration
 from ocrtool.canonical import PAPER_VALUE, collate_formulas, formula_pixels
 from ocrtool.ctc import Reading
@@ -99,10 +99,6 @@ class FormulaReader:
         self.options = asked = options or ReadOptions()
         self.decoding = decoding or DecodeOptions(strategy="greedy")
         model = FORMULA_READER if asked.model is None else asked.model
-        if asked.model is None and not is_bundled(FORMULA_READER):
-            raise ModelError(
-                "no formula reader is bundled yet", "train one (docs/training.md), give --model"
-            )
         self.engine: Engine = open_engine(model, asked.engine, asked.device, asked.threads)
         facts = self.engine.facts
         if facts.config.vision.kind == "line" or not facts.vocabulary.separator:

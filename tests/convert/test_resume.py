@@ -42,7 +42,6 @@ def reported(path: Path, out: Path) -> Any:
     return documents
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_killed_run_goes_on_and_ends_byte_for_byte_as_one_that_was_not(
     seed: int, tmp_path: Path
@@ -165,7 +164,6 @@ def test_ctrl_c_ends_all_and_keeps_what_is_done(slow_page: Path, tmp_path: Path)
     assert not list((out / ".ocrtool").glob("*.lock"))
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="measures by /proc")
 def test_memory_is_flat_over_a_long_file(tmp_path: Path) -> None:
     source = text_pdf(tmp_path / "long.pdf", 600, rows=4)

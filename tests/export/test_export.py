@@ -251,7 +251,7 @@ def test_the_formula_reader_in_any_opset(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_bundled_reader_reads_the_same(tmp_path: Path) -> None:
     """Its own graphs are those that the command writes, and both read drawn lines alike."""
-    report = export_model("line", tmp_path / "line")
+    report = export_model("line", tmp_path / "line", ExportOptions(share=True))
     parity = report.parity
     assert parity is not None and parity.texts == parity.equal > 100
     assert parity.difference < check.TOLERANCE
