@@ -102,7 +102,10 @@ def _gutter(
             if b - a < GUTTER * height or widths[0] < (1 - ALIKE) * widths[1]:
                 continue
             place = (a + b) / 2
-            crossed = boxes[(boxes[:, 0] < place) & (boxes[:, 2] > place)]
+            across = (boxes[:, 0] < place) & (boxes[:, 2] > place)
+            crossed = boxes[across]
+            if _is_flanked(crossed, boxes[prose & ~across]):
+                continue  # a caption or a picture that the columns flow round
             for low, high in _between(crossed):
                 sides = [s[(s[:, 1] > low - 1) & (s[:, 3] < high + 1)] for s in (left, right)]
                 if min(map(len, sides)) < LINES:
@@ -118,6 +121,13 @@ def _gutter(
                 if not in_rows(around[is_left], around[~is_left], height):
                     best, found = last - first, (place, top, foot)
     return found
+
+
+def _is_flanked(crossed: Boxes, lines: Boxes) -> bool:
+    """Tell whether any line stands beside one of some boxes, in its rows."""
+    top = np.maximum(crossed[:, None, 1], lines[:, 1])
+    foot = np.minimum(crossed[:, None, 3], lines[:, 3])
+    return bool((foot - top > 0.5 * (lines[:, 3] - lines[:, 1])).any())
 
 
 def _between(crossed: Boxes) -> list[tuple[float, float]]:
