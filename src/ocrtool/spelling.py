@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from ocrtool.bundled import BUNDLED
 from ocrtool.ctc import FloatArray, Reading
-from ocrtool.vocabulary import BLANK, SPECIALS, Vocabulary
+from ocrtool.vocabulary import SPECIALS, Vocabulary
 
 WORDS = BUNDLED / "spelling" / "words.npy"
 """The bundled table."""
@@ -118,6 +118,8 @@ def respell(
             for i in range(word.start(), word.end())
             if probabilities[i] < 1 - LEAST
         }
+        if not any(letters.values()):
+            continue
         for _ in range(PASSES):
             changed = _better(ids, word.span(), letters, vocabulary, lexicon, weight)
             if changed is None:
@@ -144,7 +146,7 @@ def _alternatives(frames: FloatArray, own: int, vocabulary: Vocabulary) -> dict[
     return {
         id_: min(0.0, float(highest[id_] - highest[own]))
         for id_ in possible.tolist()
-        if id_ not in (own, BLANK) and id_ >= SPECIALS and vocabulary.decode([id_]).isalpha()
+        if id_ != own and id_ >= SPECIALS and vocabulary.decode([id_]).isalpha()
     }
 
 

@@ -55,6 +55,13 @@ class Group:
         dist.all_reduce(tensor)
         return [float(value) for value in tensor.tolist()]
 
+    def agreed(self, seconds: float, stop: bool) -> tuple[float, bool]:
+        """The leader's clock, and whether any process wants to stop: one clock and one mind."""
+        if self.size == 1:
+            return seconds, stop
+        seconds, stopping = self.total([seconds if self.leads else 0.0, float(stop)])
+        return seconds, stopping > 0
+
     def add_gradients(self, parameters: Iterable[Tensor]) -> None:
         """Replace every gradient by its sum over all processes."""
         if self.size == 1:

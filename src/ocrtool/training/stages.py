@@ -329,11 +329,7 @@ class StageTrainer:
         window = _Window()
         try:
             while True:
-                seconds, stop = self.seconds, interrupt.asked
-                if group.size > 1:  # one clock and one mind
-                    mine = [seconds if group.leads else 0.0, float(stop)]
-                    seconds, stopping = group.total(mine)
-                    stop = stopping > 0
+                seconds, stop = group.agreed(self.seconds, interrupt.asked)
                 progress = self.progress(seconds)
                 if stop or progress >= 1.0:
                     break
