@@ -61,7 +61,7 @@ def open_pages(
         password: Of an encrypted PDF.
 
     Yields:
-        The wanted pages in order. A PDF's picture is open until the next page is asked for.
+        The wanted pages in order. A PDF is open as long as one of its pictures is kept.
 
     Raises:
         InputError: It is missing, empty, damaged, too large, or has none of the wanted pages.
@@ -111,10 +111,10 @@ def _pdf_pages(
 ) -> Iterator[PageImage]:
     from ocrtool.pdf import PdfFile
 
-    with PdfFile(source, password) as file:
-        for number in _wanted(selection, len(file), name):
-            pixels = file.rasterise(number - 1, dpi)
-            yield PageImage(number, Picture(pixels, pdf=file), dpi, file.facts)
+    file = PdfFile(source, password)
+    for number in _wanted(selection, len(file), name):
+        pixels = file.rasterise(number - 1, dpi)
+        yield PageImage(number, Picture(pixels, pdf=file), dpi, file.facts)
 
 
 def pixels_of(image: NDArray[np.uint8] | Path | str | bytes) -> tuple[str, NDArray[np.uint8]]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import logging
 import math
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -19,7 +20,7 @@ from ocrtool.assemble import AssembleOptions, Order, ReadLine, ReadWord, assembl
 from ocrtool.assemble.geometry import part_of
 from ocrtool.document import Page
 from ocrtool.formula_blocks import with_latex
-from ocrtool.inputs import pixels_of
+from ocrtool.inputs import PageImage, pixels_of
 from ocrtool.layout.crops import MARGIN, cut_box, cut_line
 from ocrtool.layout.detector import Detector
 from ocrtool.layout.fields import missed_lines
@@ -30,11 +31,12 @@ from ocrtool.layout.turned import turned_box, turned_page
 from ocrtool.looks import DOUBT
 from ocrtool.options import EngineName, ReadOptions
 from ocrtool.readers import open_lines
+from ocrtool.readers.cascade import CascadeReader
 from ocrtool.recognize import LineResult
 from ocrtool.shine import of_this_side
 
 if TYPE_CHECKING:
-    from ocrtool.readers import ReadsFormulas
+    from ocrtool.readers import ReadsFormulas, ReadsLines
 
 logger = logging.getLogger(__name__)
 
@@ -59,35 +61,47 @@ ENOUGH = 3
 """Lines that have to read surely the other way."""
 PLAINLY = 0.08
 """How much surer another way must be."""
+TOGETHER = 8
+"""Pages of a document whose lines in doubt go to a larger reader together."""
 SMALL = 400_000
 """Pixels up to which an image with next to nothing on it may be a single line, cut out tight."""
 LONE_SURENESS = 0.9
 """What the letters of such a line must come to: the whole image was read, text or not."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Look:
     """What was read of an image as it lies.
 
     Attributes:
-        layout: The lines that read surely, and the regions.
-        readings: Of those lines.
+        image: As it lay.
+        texts: The lines that read surely, and what they say.
+        regions: Of the layout.
         turn: Which way up their reading directions say that the page lies.
         sureness: Geometric mean of the probabilities of all letters of the longest lines, sure or
             not.
         count: Lines that were found.
+        way: How the image that was given had been turned.
+        lone: Whether all of the image was read as a line.
     """
 
-    layout: Layout
-    readings: tuple[ReadLine, ...]
+    image: NDArray[np.uint8]
+    texts: tuple[tuple[FoundLine, LineResult], ...]
+    regions: tuple[Region, ...]
     turn: Turn
     sureness: float
     count: int
+    way: Turn = 0
+    lone: bool = False
 
     @property
     def letters(self) -> int:
         """How many were read surely."""
-        return sum(len(said.text) for said in self.readings)
+        return sum(len(result.text) for _, result in self.texts)
+
+    def cut(self, line: FoundLine) -> NDArray[np.uint8]:
+        """Return the picture of a line."""
+        return self.image if self.lone else cut_line(self.image, line.quad)
 
 
 class PageReader:
@@ -122,7 +136,10 @@ class PageReader:
         self.assembling = assembling or AssembleOptions()
         asked = self.options
         # What is not sure enough is marked by the writers, not withheld by the reader.
-        self.lines = open_lines(replace(asked, min_confidence=0.0), second_looks=False)
+        lines = open_lines(replace(asked, min_confidence=0.0), second_looks=False)
+        # Only what is text, and is still in doubt after a second look, is worth its time.
+        self.cascade = lines if isinstance(lines, CascadeReader) else None
+        self.lines: ReadsLines = self.cascade.first if self.cascade else lines
         engine = EngineName.AUTO if asked.engine is EngineName.TESSERACT else asked.engine
         self.detector = Detector(detector, engine, asked.device, asked.threads)
 
@@ -147,37 +164,21 @@ class PageReader:
         Raises:
             InputError: The array is no image.
         """
-        height, width = image.shape[:2]
-        look: _Look = self._look(image)
-        way: Turn = 0
-        if look.sureness < DOUBTFUL and look.count:
-            # Perhaps the direction of its lines was misjudged.
-            others = [(self._look(turn_image(image, other), SAMPLE), other) for other in WAYS]
-            surest, other = max(others, key=lambda pair: pair[0].sureness)
-            plainly = surest.sureness > look.sureness + PLAINLY
-            if plainly and len(surest.readings) >= ENOUGH:
-                look, way = self._look(turn_image(image, other)), other
-        if self.lone_lines and look.count < 2 and height * width <= SMALL:
-            lone = self._lone_line(image)
-            # A letter may have been left out of what was found.
-            if lone is not None and (lone.letters, lone.sureness) > (look.letters, look.sureness):
-                look, way = lone, 0
-        start = time.perf_counter()
-        turn = cast(Turn, (way + look.turn) % 360)
-        lying = (width, height) if way in (0, 180) else (height, width)
-        upright = (width, height) if turn in (0, 180) else (height, width)
-        layout = turned_layout(look.layout, look.turn, *lying)
-        turned = turn_image(image, turn)
-        layout = replace(layout, rules=table_rules(turned, layout))
-        layout, readings = self._with_fields(turned, layout, look.readings)
-        assembling = replace(self.assembling, known={*self.assembling.known, *known})
-        page = assemble(number, upright, layout, readings, assembling)
-        if self.formulas is not None:
-            page = with_latex(page, lambda box: cut_box(turned, box), self.formulas)
-        page = turned_page(page, BACK[turn], *upright)
-        page = replace(page, width=width, height=height, turned=turn, dpi=dpi)
-        logger.info("assembled in %.0f ms", 1000 * (time.perf_counter() - start))
-        return page
+        (look,) = self._escalated([self._best_look(image)])
+        return self._page(look, image.shape[:2], number, dpi, known)
+
+    def read_stream(
+        self, pages: Iterable[PageImage], known: Collection[str] = ()
+    ) -> Iterator[tuple[PageImage, Page]]:
+        """Read the pages of a document; see `ocrtool.readers.ReadsPages`."""
+        # What a larger reader gets of several pages makes fuller batches.
+        together = TOGETHER if self.cascade else 1
+        stream = iter(pages)
+        while window := list(itertools.islice(stream, together)):
+            looks = self._escalated([self._best_look(page.picture.pixels) for page in window])
+            for page, look in zip(window, looks, strict=True):
+                size = page.picture.pixels.shape[:2]
+                yield page, self._page(look, size, page.number, page.dpi, known)
 
     def with_order(self, order: Order) -> PageReader:
         """Return a reader of the same models that takes pages for something else.
@@ -189,13 +190,72 @@ class PageReader:
         other.assembling = replace(self.assembling, order=order)
         return other
 
-    def _look(self, image: NDArray[np.uint8], most: int = 0) -> _Look:
+    def _best_look(self, image: NDArray[np.uint8]) -> _Look:
+        """Find and read the lines of an image, whichever way up it lies."""
+        look = self._look(image)
+        if look.sureness < DOUBTFUL and look.count:
+            # Perhaps the direction of its lines was misjudged.
+            others = [self._look(image, other, SAMPLE) for other in WAYS]
+            surest = max(others, key=lambda other: other.sureness)
+            plainly = surest.sureness > look.sureness + PLAINLY
+            if plainly and len(surest.texts) >= ENOUGH:
+                look = self._look(image, surest.way)
+        if self.lone_lines and look.count < 2 and image.shape[0] * image.shape[1] <= SMALL:
+            lone = self._lone_line(image)
+            # A letter may have been left out of what was found.
+            if lone is not None and (lone.letters, lone.sureness) > (look.letters, look.sureness):
+                look = lone
+        return look
+
+    def _page(
+        self,
+        look: _Look,
+        size: tuple[int, ...],
+        number: int,
+        dpi: float,
+        known: Collection[str],
+    ) -> Page:
+        """Put what was read in order.
+
+        Args:
+            look: What was read.
+            size: Height and width of the image that was given.
+            number: See ``read``.
+            dpi: See ``read``.
+            known: See ``read``.
+        """
+        start = time.perf_counter()
+        height, width = size
+        turn = cast(Turn, (look.way + look.turn) % 360)
+        lying = (width, height) if look.way in (0, 180) else (height, width)
+        upright = (width, height) if turn in (0, 180) else (height, width)
+        margin = 0.0 if look.lone else MARGIN
+        sure = [
+            placed(result, line, margin) for line, result in of_this_side(look.image, look.texts)
+        ]
+        layout = Layout(tuple(line for line, _ in sure), look.regions)
+        layout = turned_layout(layout, look.turn, *lying)
+        turned = turn_image(look.image, look.turn)
+        layout = replace(layout, rules=table_rules(turned, layout))
+        layout, readings = self._with_fields(turned, layout, tuple(said for _, said in sure))
+        assembling = replace(self.assembling, known={*self.assembling.known, *known})
+        page = assemble(number, upright, layout, readings, assembling)
+        if self.formulas is not None:
+            page = with_latex(page, lambda box: cut_box(turned, box), self.formulas)
+        page = turned_page(page, BACK[turn], *upright)
+        page = replace(page, width=width, height=height, turned=turn, dpi=dpi)
+        logger.info("assembled in %.0f ms", 1000 * (time.perf_counter() - start))
+        return page
+
+    def _look(self, given: NDArray[np.uint8], way: Turn = 0, most: int = 0) -> _Look:
         """Find and read the lines of an image.
 
         Args:
-            image: As it lies.
+            given: As it was given.
+            way: How it is turned first.
             most: Lines that are read, the longest ones that a quick look finds; 0 for all.
         """
+        image = turn_image(given, way)
         start = time.perf_counter()
         layout = self.detector.find(image, 1) if most else self.detector.find(image)
         seconds = time.perf_counter() - start
@@ -211,18 +271,19 @@ class PageReader:
         results = [result for _, result in read]
         texts = [(line, result) for line, result in read if is_text(line, result)]
         if not most:
-            texts = of_this_side(image, self._escalated(image, self._look_again(image, texts)))
-        sure = [placed(result, line) for line, result in texts]
+            texts = self._look_again(image, texts)
         # Specks and stains say nothing about which way up the page lies.
         longest = [result for result in results[:SAMPLE] if result.text]
         letters = sum(len(result.text) for result in longest)
         odds = sum(math.log(max(result.confidence, 1e-30)) for result in longest)
         return _Look(
-            Layout(tuple(line for line, _ in sure), layout.regions),
-            tuple(said for _, said in sure),
+            image,
+            tuple(texts),
+            layout.regions,
             page_turn(layout.lines),
             math.exp(odds / letters) if letters else 0.0,
             len(layout.lines),
+            way,
         )
 
     def _read(
@@ -249,14 +310,21 @@ class PageReader:
         )
         return seen
 
-    def _escalated(
-        self, image: NDArray[np.uint8], read: Sequence[tuple[FoundLine, LineResult]]
-    ) -> Sequence[tuple[FoundLine, LineResult]]:
-        """Let a larger reader read what is in doubt, if there is one."""
-        if self.options.escalate is None:
-            return read
-        doubted = [i for i, (_, said) in enumerate(read) if said.confidence < self.options.below]
-        return _read_again(image, read, doubted, self.lines.escalate)
+    def _escalated(self, looks: Sequence[_Look]) -> Sequence[_Look]:
+        """Let a larger reader read what is in doubt on some pages, if there is one."""
+        if self.cascade is None:
+            return looks
+        texts = [list(look.texts) for look in looks]
+        doubted = [
+            (i, j)
+            for i, look in enumerate(looks)
+            for j, (_, said) in enumerate(look.texts)
+            if said.confidence < self.options.below
+        ]
+        pairs = [(looks[i].cut(texts[i][j][0]), texts[i][j][1]) for i, j in doubted]
+        for (i, j), result in zip(doubted, self.cascade.escalate(pairs), strict=True):
+            texts[i][j] = texts[i][j][0], result
+        return [replace(look, texts=tuple(said)) for look, said in zip(looks, texts, strict=True)]
 
     def _with_fields(
         self, image: NDArray[np.uint8], layout: Layout, readings: tuple[ReadLine, ...]
@@ -283,8 +351,7 @@ class PageReader:
             return None
         height, width = image.shape[:2]
         whole = FoundLine(((0, 0), (width, 0), (width, height), (0, height)), result.confidence)
-        line, said = placed(result, whole, margin=0.0)
-        return _Look(Layout((line,)), (said,), 0, result.sureness, 1)
+        return _Look(image, ((whole, result),), (), 0, result.sureness, 1, lone=True)
 
 
 def _read_again(

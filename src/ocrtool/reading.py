@@ -118,8 +118,7 @@ def _read_document(
 
     content = content_of(source)
     known: set[str] = set()
-    for image in open_pages(content, job.selection):
-        page = reader.read(image.picture.pixels, image.number, image.dpi, known)
+    for image, page in reader.read_stream(open_pages(content, job.selection), known):
         if job.hyphens == "join":
             known |= words_in(block.text for block in page.blocks)
         sheet = Sheet(source, page, image.picture, image.facts)

@@ -208,10 +208,6 @@ class LineReader:
             results[i] = _trusted(best, confidence)
         return results
 
-    def escalate(self, first: Sequence[tuple[Image, LineResult]]) -> list[LineResult]:
-        """Return the readings as they are: there is no larger reader behind this one."""
-        return [result for _, result in first]
-
     def _read_images(self, images: Sequence[tuple[str, Image]]) -> list[LineResult]:
         pieces: list[NDArray[np.float32]] = []
         shares: list[list[_Place]] = []

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pymupdf
 import pytest
 from PIL import Image
 
@@ -103,3 +104,18 @@ def test_tesseract_reads_lines(run_cli: Callable) -> None:
     assert done.code == 6 and "no language 'xyz'" in done.err
     escalated = run_cli("read", source, "--escalate", "tesseract", "--below", "0.9")
     assert escalated.code == 0 and len(set(escalated.out.split()) & set(own.split())) > 10
+
+
+def test_a_pdf_is_open_while_its_pages_wait_for_the_larger_reader(
+    tmp_path: Path, run_cli: Callable
+) -> None:
+    scan, out = tmp_path / "scan.pdf", tmp_path / "read.pdf"
+    with pymupdf.open() as made:
+        for _ in range(2):
+            page = made.new_page(width=400, height=120)
+            page.insert_text((30, 60), "Lamp oil, forty barrels", fontsize=20)
+        made.save(scan)
+    done = run_cli("read", scan, "-o", out, "--escalate", "line", "--below", "1")
+    assert done.code == 0, done.err
+    with pymupdf.open(out) as found:
+        assert [len(page.get_text().split()) >= 8 for page in found] == [True, True]

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from ocrtool import picture
 from ocrtool.errors import UsageError
+from ocrtool.inputs import PageImage, load_image
 from ocrtool.options import ReadOptions, parse_budget
+from ocrtool.pages import PageReader
 from ocrtool.readers.cascade import CascadeReader
 from ocrtool.readers.plain import plain_result
 from ocrtool.recognize import LineResult
 
 Picture = np.ndarray
+PAGE = Path(__file__).parents[2] / "docs/images/sample-page.jpg"
 
 
 class Fixed:
@@ -31,8 +37,6 @@ class Fixed:
 
     def look_again(self, first: Sequence[tuple[Picture, LineResult]]) -> list[LineResult]:
         return [result for _, result in first]
-
-    escalate = look_again
 
 
 def pictures(*sure: int) -> list[tuple[str, Picture]]:
@@ -91,3 +95,26 @@ def test_budgets_are_lines_or_times(
 def test_other_budgets_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--budget"):
         parse_budget(text)
+
+
+def test_lines_in_doubt_of_several_pages_go_to_the_larger_reader_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reader = PageReader(ReadOptions(escalate="big", below=1.0, device="cpu"))
+    asked: list[int] = []
+
+    def escalate(first: Sequence[tuple[Picture, LineResult]]) -> list[LineResult]:
+        asked.append(len(first))
+        return [replace(result, reader="big") for _, result in first]
+
+    assert reader.cascade is not None
+    monkeypatch.setattr(reader.cascade, "escalate", escalate)
+    pixels = load_image(PAGE)
+    given = [PageImage(number, picture.Picture(pixels)) for number in (1, 2)]
+    read = list(reader.read_stream(iter(given)))
+    assert [image for image, _ in read] == given
+    alone = reader.read(pixels)
+    assert asked == [2 * asked[1], asked[1]]
+    for number, (_, page) in enumerate(read, start=1):
+        assert page == replace(alone, number=number)  # as if read one by one
+        assert {line.reader for block in page.blocks for line in block.lines} == {"big"}

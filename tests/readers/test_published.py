@@ -31,13 +31,24 @@ def pictures(count: int = 3, shape: tuple[int, ...] = (40, 90)) -> list[np.ndarr
     return [rng.integers(0, 256, shape).astype(np.uint8) for _ in range(count)]
 
 
+SAID: dict[str, list[str]] = {"lighton": [], "paddle": ["OCR:"], "deepseek2": ["Free OCR."]}
+"""What readers that chat are told, beside the picture."""
+
+
 def directly(folder: Path, picture: np.ndarray) -> str:
     """What the model writes, by `transformers` alone."""
     processor: Any = transformers.AutoProcessor.from_pretrained(folder)
     model: Any = transformers.AutoModelForImageTextToText.from_pretrained(folder)
     image = Image.fromarray(picture).convert("RGB")
-    more = {"format": True} if "got" in folder.name else {}
-    inputs = processor(images=[image], return_tensors="pt", **more)
+    if folder.name in SAID:
+        said = [{"type": "text", "text": text} for text in SAID[folder.name]]
+        chat = [{"role": "user", "content": [{"type": "image", "image": image}, *said]}]
+        inputs = processor.apply_chat_template(
+            chat, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
+        )
+    else:
+        more = {"format": True} if "got" in folder.name else {}
+        inputs = processor(images=[image], return_tensors="pt", **more)
     room = getattr(getattr(model.config, "decoder", None), "max_position_embeddings", None)
     most = model.generation_config.max_new_tokens or room - 1
     with torch.inference_mode():

@@ -163,12 +163,20 @@ class StopAt:
         return self.trainer.position.step >= self.step
 
 
-@pytest.mark.parametrize(("preset", "workers"), [("line", 0), ("line", 2), ("tiny", 0)])
+@pytest.mark.parametrize(
+    ("preset", "workers", "optimizer"),
+    [("line", 0, "adamw"), ("line", 2, "adamw"), ("tiny", 0, "muon")],
+)
 def test_resume_is_exact(
-    preset: str, workers: int, words_csv: Path, tmp_path: Path, small_options: Options
+    preset: str,
+    workers: int,
+    optimizer: str,
+    words_csv: Path,
+    tmp_path: Path,
+    small_options: Options,
 ) -> None:
     def options(out: str, workers: int) -> TrainOptions:
-        changes = {"steps": 10, "workers": workers, "accumulation": 2}
+        changes = {"steps": 10, "workers": workers, "accumulation": 2, "optimizer": optimizer}
         return small_options(preset, data=(words_csv,), out=tmp_path / out, **changes)
 
     run(options("whole", 0))  # any number of workers deals the same batches

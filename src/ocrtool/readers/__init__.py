@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ocrtool.decoding import DecodeOptions
     from ocrtool.document import Page
     from ocrtool.formulas import FormulaResult
+    from ocrtool.inputs import PageImage
     from ocrtool.recognize import LineResult
 
 Image = NDArray[np.uint8]
@@ -42,9 +43,6 @@ class ReadsLines(Protocol):
     def look_again(self, first: Sequence[tuple[Image, LineResult]]) -> list[LineResult]:
         """Return better readings of lines in doubt; the same where there is no better way."""
 
-    def escalate(self, first: Sequence[tuple[Image, LineResult]]) -> list[LineResult]:
-        """Return the readings, those in doubt replaced by what a larger reader says."""
-
 
 class ReadsFormulas(Protocol):
     """Reads pictures of formulas."""
@@ -60,6 +58,16 @@ class ReadsPages(Protocol):
         self, image: Image, number: int = 1, dpi: float = 0.0, known: Collection[str] = ()
     ) -> Page:
         """Read a page; see `ocrtool.pages.PageReader.read`."""
+
+    def read_stream(
+        self, pages: Iterable[PageImage], known: Collection[str] = ()
+    ) -> Iterator[tuple[PageImage, Page]]:
+        """Read the pages of a document, in their order.
+
+        Args:
+            pages: The pages.
+            known: Words of pages that were taken, which may grow meanwhile.
+        """
 
     def with_order(self, order: Order) -> ReadsPages:
         """Return a reader of the same models that takes pages for something else."""

@@ -18,7 +18,6 @@ import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from ocrtool.assemble import Order
 from ocrtool.document import Block, BlockKind, Box, Cell, Page
 from ocrtool.engines.torch import device_of
 from ocrtool.errors import ModelError, UsageError
@@ -33,7 +32,7 @@ from ocrtool.readers.loops import EVERY, loop_of
 from ocrtool.readers.plain import spread
 from ocrtool.readers.published import Written
 from ocrtool.readers.views import DEFAULT_MODE, TILE, Mode, Views, mode_of, views_of
-from ocrtool.readers.whole import blocks_of, lines_of, page_of, sureness_of, table_of
+from ocrtool.readers.whole import WholePages, blocks_of, lines_of, page_of, sureness_of, table_of
 from ocrtool.weights.table import Reads
 
 Image = NDArray[np.uint8]
@@ -100,8 +99,8 @@ def prompt_of(name: str) -> str:
     return PROMPTS[kind].format(what)
 
 
-class DeepseekPages:
-    """Reads pages; see `ocrtool.readers.ReadsPages`.
+class DeepseekPages(WholePages):
+    """Reads pages with DeepSeek-OCR.
 
     Args:
         folder: Of the model.
@@ -154,14 +153,7 @@ class DeepseekPages:
     def read(
         self, image: Image, number: int = 1, dpi: float = 0.0, known: Collection[str] = ()
     ) -> Page:
-        """Read a page.
-
-        Args:
-            image: (H, W) grey or (H, W, 3) RGB, uint8.
-            number: Of the page, from 1.
-            dpi: Pixels an inch, where it is known; else 0.
-            known: Of no use here.
-        """
+        """Read a page; one that loops is read again in another mode."""
         said = self.write(image, self.mode)
         if said.loops:
             other = self.second_modes[self.mode]
@@ -170,10 +162,6 @@ class DeepseekPages:
             said = said if again.loops else again
         height, width = image.shape[:2]
         return page_of(image, number, dpi, page_blocks(said, width, height), said.loops)
-
-    def with_order(self, _: Order) -> DeepseekPages:
-        """Return itself: it has an order of its own."""
-        return self
 
     @torch.inference_mode()
     def write(self, image: Image, mode: str) -> Written:

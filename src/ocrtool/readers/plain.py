@@ -14,13 +14,9 @@ Image = NDArray[np.uint8]
 
 
 class OneLook:
-    """What readers of lines have in common that know one way of reading and no larger reader."""
+    """What readers of lines have in common that know one way of reading."""
 
     def look_again(self, first: Sequence[tuple[Image, LineResult]]) -> list[LineResult]:
-        """Return the readings as they are."""
-        return [result for _, result in first]
-
-    def escalate(self, first: Sequence[tuple[Image, LineResult]]) -> list[LineResult]:
         """Return the readings as they are."""
         return [result for _, result in first]
 

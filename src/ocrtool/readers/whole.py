@@ -9,8 +9,10 @@ from __future__ import annotations
 import logging
 import math
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import Self
 
 import numpy as np
 from markdown_it import MarkdownIt
@@ -20,6 +22,7 @@ from numpy.typing import NDArray
 from ocrtool.assemble import Order
 from ocrtool.document import Block, BlockKind, Box, Cell, Line, Page, Quad, Word
 from ocrtool.formulas import FormulaResult
+from ocrtool.inputs import PageImage
 from ocrtool.latex import LatexError, detokenize, normal, repair, tokenize
 from ocrtool.readers.published import LOOP_CONFIDENCE, Published, Written
 
@@ -32,16 +35,10 @@ LOOPED = "the model went round in circles; what it repeated was cut"
 logger = logging.getLogger(__name__)
 
 
-class PublishedPages:
-    """Reads pages with a published network; see `ocrtool.readers.ReadsPages`.
+class WholePages(ABC):
+    """What readers have in common that see a page as a whole; see `ocrtool.readers.ReadsPages`."""
 
-    Args:
-        network: One that reads pages.
-    """
-
-    def __init__(self, network: Published) -> None:
-        self.network = network
-
+    @abstractmethod
     def read(
         self, image: Image, number: int = 1, dpi: float = 0.0, known: Collection[str] = ()
     ) -> Page:
@@ -53,14 +50,37 @@ class PublishedPages:
             dpi: Pixels an inch, where it is known; else 0.
             known: Of no use here.
         """
+
+    def read_stream(
+        self, pages: Iterable[PageImage], known: Collection[str] = ()
+    ) -> Iterator[tuple[PageImage, Page]]:
+        """Read the pages of a document, one by one."""
+        for page in pages:
+            yield page, self.read(page.picture.pixels, page.number, page.dpi, known)
+
+    def with_order(self, _: Order) -> Self:
+        """Return itself: it has an order of its own."""
+        return self
+
+
+class PublishedPages(WholePages):
+    """Reads pages with a published network.
+
+    Args:
+        network: One that reads pages.
+    """
+
+    def __init__(self, network: Published) -> None:
+        self.network = network
+
+    def read(
+        self, image: Image, number: int = 1, dpi: float = 0.0, known: Collection[str] = ()
+    ) -> Page:
+        """Read a page; see ``WholePages``."""
         (said,) = self.network.write([image])
         height, width = image.shape[:2]
         blocks = blocks_of(said, Box(0.0, 0.0, float(width), float(height)))
         return page_of(image, number, dpi, blocks, said.loops)
-
-    def with_order(self, _: Order) -> PublishedPages:
-        """Return itself: it has an order of its own."""
-        return self
 
 
 def page_of(image: Image, number: int, dpi: float, blocks: Iterable[Block], loops: bool) -> Page:

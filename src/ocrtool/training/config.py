@@ -22,6 +22,7 @@ from ocrtool.models.config import ModelConfig
 from ocrtool.models.presets import preset as network_preset
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+OPTIMIZERS = ("adamw", "muon")
 SYNTHETIC = {"lines": "line", "formulas": "formula"}
 """What the data engine draws, and the preset that learns from it where none is named."""
 TOKENS = ("characters", "latex")
@@ -104,7 +105,8 @@ class TrainOptions:
         learning_rate: Peak learning rate; ``None`` takes the preset's.
         final_learning_rate: Share of the peak that is left at the end of the cosine.
         warmup: Steps of linear warm-up; it ends with a tenth of the run at the latest.
-        weight_decay: AdamW's decoupled decay; norms, biases and embeddings have none.
+        weight_decay: Decoupled decay; norms, biases and embeddings have none.
+        optimizer: ``adamw``, or ``muon``: Muon for matrices, AdamW for everything else.
         beta2: AdamW's second-moment decay.
         clip: Largest norm of the gradient.
         label_smoothing: Share of the target spread over all characters.
@@ -181,6 +183,7 @@ class TrainOptions:
     final_learning_rate: float = 0.01
     warmup: int = 500
     weight_decay: float = 0.05
+    optimizer: str = "adamw"
     beta2: float = 0.98
     clip: float = 1.0
     label_smoothing: float = 0.0
@@ -233,6 +236,8 @@ class TrainOptions:
                 "lines go with --tokens characters, formulas with --tokens latex",
             )
         self._check_curriculum()
+        if self.optimizer not in OPTIMIZERS:
+            raise UsageError(f"optimizer is one of {', '.join(OPTIMIZERS)}, not {self.optimizer!r}")
         if self.precision not in PRECISIONS:
             raise UsageError(f"--precision is one of {', '.join(PRECISIONS)}")
         if self.resume and self.overwrite:

@@ -56,6 +56,7 @@ from ocrtool.training.evaluation import (
     to_device,
     validate,
 )
+from ocrtool.training.optimizers import optimizer_of
 from ocrtool.training.prepare import Data, prepare
 from ocrtool.training.published import fetched_parts, load_parts
 from ocrtool.training.report import Display, Log
@@ -259,7 +260,12 @@ class Trainer:
                 console.say("starting from published weights")
         self.model.to(device)
         self.average = copy.deepcopy(self.model).eval() if options.ema else self.model
-        self.optimizer = _optimizer(self.model, options)
+        self.optimizer = optimizer_of(
+            self.model,
+            options.optimizer,
+            weight_decay=options.weight_decay,
+            beta2=options.beta2,
+        )
         # Beside its work in fp16, the scaler skips every step whose gradient is not finite, and it
         # does so without waiting for the GPU; in other types its scale stays at 1.
         self.scales = self.precision == torch.float16
@@ -522,27 +528,10 @@ class Trainer:
         with torch.no_grad():
             for name, parameter in self.model.named_parameters():
                 parameter.copy_(state.tensors[f"weights.{name}"])
-                for key in ("step", "exp_avg", "exp_avg_sq"):
+                for key in ("step", "exp_avg", "exp_avg_sq", "momentum_buffer"):
                     if f"{key}.{name}" in state.tensors:
                         tensor = state.tensors[f"{key}.{name}"]
                         self.optimizer.state[parameter][key] = tensor.to(self.device)
-
-
-def _optimizer(model: OcrModel, options: TrainOptions) -> torch.optim.AdamW:
-    """AdamW; norms, biases, embeddings and learned positions do not decay."""
-    embeddings = {
-        id(module.weight) for module in model.modules() if isinstance(module, torch.nn.Embedding)
-    }
-    decay: list[Tensor] = []
-    plain: list[Tensor] = []
-    for name, parameter in model.named_parameters():
-        keeps = parameter.ndim < 2 or id(parameter) in embeddings or name.endswith("positions")
-        (plain if keeps else decay).append(parameter)
-    groups = [
-        {"params": decay, "weight_decay": options.weight_decay},
-        {"params": plain, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=0.0, betas=(0.9, options.beta2), fused=True)
 
 
 def _counts(batches: Sequence[Batch]) -> tuple[int, int]:

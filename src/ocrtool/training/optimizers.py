@@ -1,0 +1,90 @@
+"""The optimisers of networks: AdamW, or Muon for the matrices and AdamW for what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ocrtool.errors import MissingDependencyError
+
+
+class MuonAdamW(torch.optim.Optimizer):
+    """Muon and AdamW as one optimiser, so that a gradient scaler skips a step of both or of none.
+
+    Muon orthogonalises the momentum of a matrix, which suits the products inside a network; it is
+    not for embeddings, vectors and filters (Jordan et al., 2024,
+    https://kellerjordan.github.io/posts/muon/). Its steps are scaled to AdamW's size, so that one
+    learning rate serves both (Liu et al., 2025, arXiv:2502.16982).
+
+    Args:
+        muon: Groups of matrices.
+        adamw: Groups of anything.
+        beta2: AdamW's second-moment decay.
+    """
+
+    def __init__(
+        self, muon: list[dict[str, Any]], adamw: list[dict[str, Any]], *, beta2: float
+    ) -> None:
+        self.parts: tuple[torch.optim.Optimizer, ...] = (
+            torch.optim.Muon(muon, lr=0.0, adjust_lr_fn="match_rms_adamw"),
+            torch.optim.AdamW(adamw, lr=0.0, betas=(0.9, beta2), fused=True),
+        )
+        super().__init__([group for part in self.parts for group in part.param_groups], {})
+        for part in self.parts:
+            part.state = self.state
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
+        """Take one step of both."""
+        if closure is not None:
+            raise NotImplementedError("gradients are computed beforehand")
+        for part in self.parts:
+            part.step()
+
+
+def optimizer_of(
+    model: nn.Module, name: str, *, weight_decay: float, beta2: float
+) -> torch.optim.Optimizer:
+    """Return the optimiser of a network; its learning rate is 0 until it is set.
+
+    Norms, biases, embeddings and learned positions do not decay.
+
+    Args:
+        model: The network.
+        name: ``adamw`` or ``muon``.
+        weight_decay: Of everything else, as a share of the learning rate.
+        beta2: AdamW's second-moment decay.
+
+    Raises:
+        MissingDependencyError: This PyTorch has no Muon.
+    """
+    embeddings = {
+        id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)
+    }
+    matrices: list[Tensor] = []
+    filters: list[Tensor] = []
+    plain: list[Tensor] = []
+    for label, parameter in model.named_parameters():
+        if parameter.ndim < 2 or id(parameter) in embeddings or label.endswith("positions"):
+            plain.append(parameter)
+        else:
+            (matrices if parameter.ndim == 2 else filters).append(parameter)
+    if name == "adamw":
+        groups = [
+            {"params": matrices + filters, "weight_decay": weight_decay},
+            {"params": plain, "weight_decay": 0.0},
+        ]
+        return torch.optim.AdamW(groups, lr=0.0, betas=(0.9, beta2), fused=True)
+    if not hasattr(torch.optim, "Muon"):
+        raise MissingDependencyError(f"PyTorch {torch.__version__} has no Muon", "use 2.9 or newer")
+    return MuonAdamW(
+        [{"params": matrices, "weight_decay": weight_decay}],
+        [
+            {"params": filters, "weight_decay": weight_decay},
+            {"params": plain, "weight_decay": 0.0},
+        ],
+        beta2=beta2,
+    )
