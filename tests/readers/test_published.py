@@ -51,10 +51,11 @@ def directly(folder: Path, picture: np.ndarray) -> str:
         inputs = processor(images=[image], return_tensors="pt", **more)
     room = getattr(getattr(model.config, "decoder", None), "max_position_embeddings", None)
     most = model.generation_config.max_new_tokens or room - 1
-    with torch.inference_mode():
-        ids = model.generate(**inputs, max_new_tokens=most, do_sample=False)
-    start = inputs["input_ids"].shape[1] if "input_ids" in inputs else 1
     words = getattr(processor, "tokenizer", processor)
+    never = [[words.unk_token_id]] if "nougat" in folder.name else None
+    with torch.inference_mode():
+        ids = model.generate(**inputs, max_new_tokens=most, do_sample=False, bad_words_ids=never)
+    start = inputs["input_ids"].shape[1] if "input_ids" in inputs else 1
     return str(words.decode(ids[0, start:], skip_special_tokens=True))
 
 

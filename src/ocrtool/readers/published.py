@@ -51,16 +51,18 @@ class Kind:
         asked: ``picture`` alone; ``format``: the processor makes the prompt; ``chat``: by its
             chat template.
         prompt: What a chat says beside the picture.
+        nougat: Whether Nougat's rules hold: a text that is stuck ends, and no token is unknown.
     """
 
     reads: Reads
     asked: Literal["picture", "format", "chat"] = "picture"
     prompt: str = ""
+    nougat: bool = False
 
 
 KINDS: dict[str, Kind] = {
     "VisionEncoderDecoderModel/trocr": Kind("lines"),
-    "VisionEncoderDecoderModel/nougat": Kind("pages"),
+    "VisionEncoderDecoderModel/nougat": Kind("pages", nougat=True),
     "GotOcr2ForConditionalGeneration": Kind("pages", "format"),
     "PPFormulaNetForConditionalGeneration": Kind("formulas"),
     "DeepseekOcr2ForConditionalGeneration": Kind("pages", "chat", "Free OCR."),
@@ -195,13 +197,16 @@ class Published:
         from transformers import LogitsProcessorList, StoppingCriteriaList
 
         inputs = self._inputs(pictures).to(self.device, dtype=self.model.dtype)
-        recorder, guard = _Recorder(), LoopGuard()
+        recorder = _Recorder()
+        guard = LoopGuard(recorder.peaks_of if self.kind.nougat else None)
+        unknown = self.tokenizer.unk_token_id if self.kind.nougat else None
         with torch.inference_mode():
             written = self.model.generate(
                 **inputs,
                 do_sample=False,
                 num_beams=1,
                 max_new_tokens=self.longest,
+                bad_words_ids=None if unknown is None else [[unknown]],
                 logits_processor=LogitsProcessorList([recorder]),
                 stopping_criteria=StoppingCriteriaList([guard]),
             )
@@ -256,10 +261,16 @@ class _Recorder:
 
     def __init__(self) -> None:
         self.probabilities: list[Any] = []
+        self.peaks: list[Any] = []
 
     def __call__(self, _: Any, scores: Any) -> Any:
         self.probabilities.append(scores.float().softmax(-1).amax(-1).cpu())
+        self.peaks.append(scores.float().amax(-1).cpu())
         return scores
+
+    def peaks_of(self, row: int) -> list[float]:
+        """Return the largest logit of each token of a row."""
+        return [float(peaks[row]) for peaks in self.peaks]
 
 
 class PublishedLines(OneLook):
