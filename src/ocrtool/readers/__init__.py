@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 Image = NDArray[np.uint8]
 
 TESSERACT = "tesseract"
+PIX2TEX = "pix2tex"
+"""Name of a model that a package of its own runs."""
 
 
 class ReadsLines(Protocol):
@@ -204,6 +206,10 @@ def open_formulas(options: ReadOptions, decoding: DecodeOptions | None = None) -
         MissingDependencyError: What runs it is not installed.
         DeviceError: The device that is asked for cannot be used.
     """
+    if options.model == PIX2TEX and not Path(PIX2TEX).exists():
+        from ocrtool.readers.pix2tex import Pix2texFormulas
+
+        return Pix2texFormulas(options)
     from ocrtool.readers.found import published_folder
 
     folder = published_folder(options)

@@ -106,15 +106,20 @@ class PublishedFormulas:
         """Read any number of formulas, in their order."""
         for source, image in images:
             (said,) = self.network.write([image])
-            confidence = math.prod(said.letters)
-            try:
-                tokens, valid = tuple(normal(said.text)), True
-            except LatexError:
-                tokens, valid = tuple(repair(tokenize(said.text))), False
-            if said.loops or not valid:
-                confidence = min(confidence, LOOP_CONFIDENCE)
-            latex = said.text.strip() if valid else detokenize(tokens)
-            yield FormulaResult(latex, confidence, tokens, valid, source)
+            yield formula_of(said, source)
+
+
+def formula_of(said: Written, source: str) -> FormulaResult:
+    """Return the formula that a network wrote, repaired where it is not valid LaTeX."""
+    confidence = math.prod(said.letters)
+    try:
+        tokens, valid = tuple(normal(said.text)), True
+    except LatexError:
+        tokens, valid = tuple(repair(tokenize(said.text))), False
+    if said.loops or not valid:
+        confidence = min(confidence, LOOP_CONFIDENCE)
+    latex = said.text.strip() if valid else detokenize(tokens)
+    return FormulaResult(latex, confidence, tokens, valid, source)
 
 
 def blocks_of(said: Written, box: Box) -> Iterator[Block]:
