@@ -14,6 +14,7 @@ from ocrtool.bundled import BUNDLED, FACTS, WEIGHTS
 from ocrtool.errors import MissingDependencyError, ModelError
 from ocrtool.models.config import ModelConfig
 from ocrtool.models.presets import PRESETS, STAGED
+from ocrtool.readers.found import own_of
 from ocrtool.vocabulary import SPECIALS
 from ocrtool.weights.store import Store
 from ocrtool.weights.table import TABLE
@@ -226,7 +227,7 @@ def describe(
         ModelError: There is no such model.
         MissingDependencyError: A preset's network is built to be counted, which needs PyTorch.
     """
-    if name in STAGED:
+    if name in STAGED or own_of(Path(name)) == "deepocr":
         return _describe_staged(name)
     if name in PRESETS and not (BUNDLED / name / FACTS).is_file():
         config = PRESETS[name]
@@ -255,11 +256,17 @@ def _describe_staged(name: str) -> PagesDescription:
     with _needing_torch():
         import torch
 
-        from ocrtool.models.deepocr import GEOMETRIES, Deepocr
-    config = GEOMETRIES[name]
+        from ocrtool.models.deepocr import DEEPOCR, GEOMETRIES, Deepocr
+        from ocrtool.readers.deepocr_files import config_of, parts_of
+    if name in GEOMETRIES:
+        kind, config = "preset", GEOMETRIES[name]
+    else:
+        folder = Path(name)  # towers that are not in it are the published ones
+        parts = {p: at for p, at in parts_of(folder, lambda: folder).items() if at != folder}
+        kind, config = "folder", config_of(parts, DEEPOCR)
     with torch.device("meta"):
         count = Deepocr(config).num_parameters()
-    return PagesDescription(name, "preset", count, config.to_dict())
+    return PagesDescription(name, kind, count, config.to_dict())
 
 
 def _count_network(config: ModelConfig) -> int:

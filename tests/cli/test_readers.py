@@ -58,6 +58,8 @@ def test_read_with_deepocr(deepocr: Path, tmp_path: Path, run_cli: Callable) -> 
     assert done.code == 0 and json.loads(done.out)["pages"][0]["blocks"]
     done = run_cli("read", tmp_path / "page.png", *chosen, "--layout", "line")
     assert done.code == 6
+    shown = json.loads(run_cli("models", "show", deepocr, "--json").out)
+    assert shown["kind"] == "folder" and shown["config"]["decoder"]["width"] == 48
     # A conversion that goes on knows by its fingerprint whether the model is the same.
     pages = PageOptions(reading=ReadOptions(model=str(deepocr)))
     before = options_of(pages)

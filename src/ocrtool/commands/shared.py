@@ -135,7 +135,7 @@ Mode = Annotated[
         "--mode",
         metavar="MODE",
         show_default=False,
-        help="How DeepSeek-OCR sees a page: tiny, small, base, large, gundam (tiles).",
+        help="How DeepSeek-OCR and DeepOCR see a page: tiny, small, base, large, gundam (tiles).",
     ),
 ]
 Prompt = Annotated[

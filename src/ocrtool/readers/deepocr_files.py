@@ -110,15 +110,7 @@ def load_network(
         ModelError: Files are missing or damaged, or not of such a network.
     """
     with ExitStack() as stack:
-        places: Places = {}
-        config = base
-        for part, folder in parts.items():
-            try:
-                found = _opened(stack, part, folder)
-                places |= found
-                config = _told(config, part, folder, _shapes(found))
-            except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-                raise ModelError(f"{folder} is no {part} of DeepOCR, or damaged: {error}") from None
+        config, places = _found(stack, parts, base)
         shapes = _shapes(places)
         with torch.device("meta"):
             network = Deepocr(config)
@@ -135,6 +127,28 @@ def load_network(
                 eight = int8 and part == LLM
                 put(network, name, file.get_tensor(there), device, dtype, eight)
     return network.eval().requires_grad_(False)
+
+
+def config_of(parts: Mapping[str, Path], base: DeepocrConfig) -> DeepocrConfig:
+    """Return the geometry that the files of a network tell; arguments and errors as above."""
+    with ExitStack() as stack:
+        return _found(stack, parts, base)[0]
+
+
+def _found(
+    stack: ExitStack, parts: Mapping[str, Path], base: DeepocrConfig
+) -> tuple[DeepocrConfig, Places]:
+    """Open the files of parts; return what they tell of the geometry, and where tensors lie."""
+    config = base
+    places: Places = {}
+    for part, folder in parts.items():
+        try:
+            opened = _opened(stack, part, folder)
+            places |= opened
+            config = _told(config, part, folder, _shapes(opened))
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+            raise ModelError(f"{folder} is no {part} of DeepOCR, or damaged: {error}") from None
+    return config, places
 
 
 def _shapes(places: Places) -> Shapes:
