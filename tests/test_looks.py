@@ -44,7 +44,7 @@ def test_more_signs_are_read_and_the_sure_ones_stay(signs: list[tuple[str, np.nd
 def test_every_look_shows_the_same_line_in_grey(signs: list[tuple[str, np.ndarray]]) -> None:
     image = signs[0][1]
     height, width = image.shape
-    wider, contrast, inverted, left, right, trimmed = looks(image)
+    wider, trimmed, contrast, inverted, left, right = looks(image)
     assert wider.shape[0] == height and wider.shape[1] > width
     assert contrast.shape == image.shape and (inverted == 255 - image).all()
     assert left.shape == right.shape and min(left.shape) > height

@@ -10,7 +10,7 @@ more.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol, TypeVar
 
 import cv2
@@ -26,6 +26,8 @@ DOUBT = 0.95
 LONGEST = 12.0
 """Width, in heights, up to which it is: in long lines of print the doubt is about single letters,
 which no other look at the whole line settles."""
+FIRST_LOOKS = 2
+"""Looks after which no more are taken if all read the same."""
 WIDER = 1.3
 TURN = 5.0
 """Degrees."""
@@ -60,8 +62,10 @@ def in_doubt(image: Image, result: Result) -> bool:
     return bool(result.text) and result.sureness < DOUBT and width <= LONGEST * height
 
 
-def looks(image: Image) -> list[Image]:
-    """Return an image in other ways: wider, richer in contrast, inverted, turned, trimmed.
+def looks(image: Image) -> Iterator[Image]:
+    """Return an image in other ways: wider, trimmed, richer in contrast, inverted, turned.
+
+    Those that most often read surest come first.
 
     Args:
         image: (H, W) grey or (H, W, 3) RGB, uint8.
@@ -69,11 +73,13 @@ def looks(image: Image) -> list[Image]:
     grey = to_grey(image)
     height, width = grey.shape
     wider = cv2.resize(grey, (max(1, round(WIDER * width)), height), interpolation=cv2.INTER_CUBIC)
-    contrast = cv2.createCLAHE(CONTRAST, (2, 4)).apply(grey)
+    yield np.asarray(wider, np.uint8)
     edge = round(TRIM * height)
-    trimmed = grey[edge : height - edge]
-    ways = (wider, contrast, 255 - grey, _turned(grey, TURN), _turned(grey, -TURN), trimmed)
-    return [np.ascontiguousarray(way, np.uint8) for way in ways]
+    yield np.ascontiguousarray(grey[edge : height - edge])
+    yield np.asarray(cv2.createCLAHE(CONTRAST, (2, 4)).apply(grey), np.uint8)
+    yield 255 - grey
+    yield _turned(grey, TURN)
+    yield _turned(grey, -TURN)
 
 
 def surest(results: Sequence[R]) -> tuple[R, float]:

@@ -20,7 +20,7 @@ from ocrtool.engines import open_engine
 from ocrtool.engines.base import Encoded, Engine
 from ocrtool.errors import InputError, ModelError
 from ocrtool.inputs import pixels_of
-from ocrtool.looks import in_doubt, looks, surest
+from ocrtool.looks import FIRST_LOOKS, in_doubt, looks, surest
 from ocrtool.models.config import FRAME
 from ocrtool.options import ReadOptions
 from ocrtool.preprocess import collate_lines, cut_long, line_pixels, square_pixels
@@ -33,6 +33,8 @@ WINDOW = 64
 CPU_BATCH_WIDTH = 5_000
 """Pixels of width in a batch, padding included: what a CPU's caches hold."""
 GPU_BATCH_WIDTH = 100_000
+BATCH_COST = 250
+"""What a batch costs besides, in pixels of width: calls, and the decoder's steps."""
 LONGEST_ASPECT = 120
 """Width, in heights, beyond which a line is cut at gaps and read in pieces."""
 TALL = 1.5
@@ -195,17 +197,26 @@ class LineReader:
     def look_again(self, first: Sequence[tuple[Image, LineResult]]) -> list[LineResult]:
         """Return readings, those in doubt replaced by the surest of several looks.
 
+        Where the first looks all say the same, no others are taken.
+
         Args:
             first: Images and what they read at first sight.
         """
         results = [result for _, result in first]
         doubted = [i for i, pair in enumerate(first) if in_doubt(*pair)]
-        copies = [(results[i].source, look) for i in doubted for look in looks(first[i][0])]
-        readings = self._read_images(copies)
-        count = len(readings) // max(1, len(doubted))
-        for place, i in enumerate(doubted):
-            best, confidence = surest([results[i], *readings[place * count : (place + 1) * count]])
-            results[i] = _trusted(best, confidence)
+        ways = {i: looks(first[i][0]) for i in doubted}
+        said = {i: [results[i]] for i in doubted}
+        for most in (FIRST_LOOKS, None):
+            places, copies = [], []
+            for i in doubted:
+                if len({result.text for result in said[i]}) > 1 or most:
+                    more = list(itertools.islice(ways[i], most))
+                    places += [i] * len(more)
+                    copies += [(results[i].source, look) for look in more]
+            for i, reading in zip(places, self._read_images(copies), strict=True):
+                said[i].append(reading)
+        for i in doubted:
+            results[i] = _trusted(*surest(said[i]))
         return results
 
     def _read_images(self, images: Sequence[tuple[str, Image]]) -> list[LineResult]:
@@ -341,18 +352,33 @@ def _trusted(result: LineResult, confidence: float) -> LineResult:
 
 
 def batches(widths: Sequence[int], most: int) -> Iterator[list[int]]:
-    """Group indices by width, so that count times greatest width stays within ``most``.
+    """Group indices by width, so that little is padded and few batches are made.
 
-    An image that alone is wider is a batch of its own.
+    Of all ways to cut the images, in order of their widths, into batches, the cheapest is found by
+    dynamic programming.
+
+    Args:
+        widths: Of the images, in pixels.
+        most: Count times greatest width of a batch; an image that alone is wider is one of its own.
+
+    Yields:
+        Indices of a batch, narrow images first.
     """
-    group: list[int] = []
-    for i in sorted(range(len(widths)), key=lambda i: (widths[i], i)):
-        if group and (len(group) + 1) * widths[i] > most:
-            yield group
-            group = []
-        group.append(i)
-    if group:
-        yield group
+    order = sorted(range(len(widths)), key=lambda i: (widths[i], i))
+    costs = [0.0]  # of the cheapest way for so many images
+    starts: list[int] = []  # of its last batch
+    for end in range(1, len(order) + 1):
+        width = widths[order[end - 1]]
+        first = max(0, end - max(1, most // max(1, width)))
+        cost, start = min((costs[i] + (end - i) * width + BATCH_COST, i) for i in range(first, end))
+        costs.append(cost)
+        starts.append(start)
+    groups = []
+    end = len(order)
+    while end:
+        groups.append(order[starts[end - 1] : end])
+        end = starts[end - 1]
+    yield from reversed(groups)
 
 
 def read(image: Image | Path | str | bytes, options: ReadOptions | None = None) -> LineResult:
