@@ -10,8 +10,9 @@ import torch
 from PIL import Image
 
 from drawn_formulas import draw, formula
+from ocrtool import formulas
 from ocrtool.bundled import DECODER, ENCODER
-from ocrtool.canonical import collate_formulas, formula_pixels
+from ocrtool.canonical import PAPER_VALUE, collate_formulas, formula_pixels, rescaled
 from ocrtool.ctc import Reading
 from ocrtool.decoding import DecodeOptions, beam_rows, generate, width_limits
 from ocrtool.engines.base import read_facts
@@ -19,7 +20,7 @@ from ocrtool.engines.onnx import OnnxEngine
 from ocrtool.engines.torch import TorchEngine
 from ocrtool.errors import InputError, ModelError
 from ocrtool.export import export_model
-from ocrtool.formulas import BROKEN_CONFIDENCE, FormulaReader, FormulaResult, batches
+from ocrtool.formulas import BROKEN_CONFIDENCE, SIZES, FormulaReader, FormulaResult, batches
 from ocrtool.latex import is_valid
 from ocrtool.options import ReadOptions
 from ocrtool.recognize import LineReader
@@ -127,6 +128,46 @@ def test_a_beam_of_one_is_greedy(onnx_folder: Path) -> None:
     for rows in several:
         scores = [row.log_prob for row in rows if not row.runaway]
         assert scores == sorted(scores, reverse=True)
+
+
+def test_the_same_view_three_times_reads_as_one(onnx_folder: Path) -> None:
+    engine = OnnxEngine(onnx_folder, "cpu", 1)
+    images, sizes = collate_formulas([formula_pixels(p, 160, 1024) for p in PICTURES[:6]])
+    encoded = engine.encode(images, sizes)
+    limits = width_limits(engine, encoded)
+    thrice = encoded.select(np.repeat(np.arange(6), 3))
+    once = generate(engine, encoded, limits)
+    seen = generate(engine, thrice, limits, views=3)
+    assert [row.ids for row in seen] == [row.ids for row in once]
+    for row, other in zip(once, seen, strict=True):
+        assert other.log_prob == pytest.approx(row.log_prob, rel=1e-3, abs=1e-3)
+
+
+def test_a_view_is_the_same_formula_in_another_size() -> None:
+    pixels = formula_pixels(PICTURES[3], 160, 1024)
+    for scale in SIZES:
+        view = rescaled(pixels, scale, 160, 1024)
+        assert view.shape[1] % 16 == view.shape[2] % 8 == 0
+        ink = [float((picture - PAPER_VALUE).sum()) for picture in (view, pixels)]
+        assert ink[0] / ink[1] == pytest.approx(scale**2, rel=0.05)
+    wide = rescaled(np.zeros((1, 160, 1000), np.float32), 1.2, 160, 1024)
+    assert wide.shape == (1, 160, 1000)  # no larger than the network takes
+
+
+def test_what_is_in_doubt_is_read_again_in_several_sizes(
+    onnx_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    twice = reader(onnx_folder)
+    once = FormulaReader(twice.options, twice.decoding, second_looks=False)
+    results = read_all(twice), read_all(once)
+    # A network that has learnt nothing is never sure.
+    pixels = [formula_pixels(picture, 160, 1024) for picture in PICTURES]
+    expected = [[row.reading() for row in rows] for rows in twice._texts(pixels, SIZES)]
+    said = [dataclasses.replace(result, source="") for result in results[0]]
+    assert said == [twice._result(readings) for readings in expected]
+    assert results[0] != results[1]
+    monkeypatch.setattr(formulas, "DOUBT", 1e-300)
+    assert read_all(twice) == results[1]
 
 
 def test_a_blank_picture_reads_nothing(onnx_folder: Path) -> None:

@@ -106,6 +106,28 @@ def canonical(image: NDArray[np.uint8], height: int, width: int) -> Canonical:
     return Canonical(pixels, (across * shrunk, down * shrunk), offset)
 
 
+def rescaled(pixels: Pixels, scale: float, height: int, width: int) -> Pixels:
+    """Return a prepared picture in another size.
+
+    Args:
+        pixels: (1, H, W), from ``formula_pixels``.
+        scale: How much larger it shall be, its aspect kept.
+        height: Greatest height, as of ``formula_pixels``.
+        width: Greatest width.
+
+    Returns:
+        (1, H', W'); the sides are multiples of 16 and 8.
+    """
+    tall, wide = pixels.shape[1:]
+    scale = min(scale, height / tall, width / wide)
+    size = (max(1, round(wide * scale)), max(1, round(tall * scale)))
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    drawn = cv2.resize(pixels[0], size, interpolation=method)
+    down, across = (-side % cell for side, cell in zip(drawn.shape, FORMULA_CELL, strict=True))
+    framed = np.pad(drawn, ((0, down), (0, across)), constant_values=PAPER_VALUE)
+    return np.asarray(framed[None], np.float32)
+
+
 def collate_formulas(pictures: Sequence[Pixels]) -> tuple[Pixels, NDArray[np.int64]]:
     """Stack prepared formulas of different sizes into one batch.
 

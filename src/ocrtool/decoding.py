@@ -289,6 +289,7 @@ def generate(
     limits: Sequence[int],
     drafts: Sequence[Sequence[int]] | None = None,
     rounds: int = 0,
+    views: int = 1,
 ) -> list[Row]:
     """Decode greedily; drafts save steps and never change a token.
 
@@ -298,6 +299,8 @@ def generate(
         limits: Most tokens of each row.
         drafts: A proposal for each row; None for none.
         rounds: Steps after which rows are left unfinished; 0 for no limit.
+        views: Images in succession that show the same; each of their rows is one text, whose
+            tokens have the mean of the probabilities that they have in all views.
 
     Returns:
         The rows, in order; all finished where there is no limit.
@@ -305,7 +308,7 @@ def generate(
     drafts = drafts if drafts is not None else [()] * len(limits)
     rows = [Row(limit, tuple(draft)[:limit]) for limit, draft in zip(limits, drafts, strict=True)]
     active = list(rows)
-    cache = Cache.allocate(engine.facts.config.decoder, len(rows))
+    cache = Cache.allocate(engine.facts.config.decoder, len(rows) * views)
     left = rounds or max(limits, default=0) + 1  # each round writes a token or an end
     while active and left:
         left -= 1
@@ -314,8 +317,9 @@ def generate(
         tokens = np.full((len(active), 1 + max(map(len, proposals))), PAD, np.int64)
         for line, row, proposal in zip(tokens, active, proposals, strict=True):
             line[: 1 + len(proposal)] = (row.last, *proposal)
-        lengths = cache.lengths
-        best, best_log_probs, log_norms, logits = _best(engine.step(tokens, encoded, cache))
+        lengths = cache.lengths[::views]
+        seen = engine.step(np.repeat(tokens, views, axis=0), encoded, cache)
+        best, best_log_probs, log_norms, logits = _best(_agreed(seen, views))
         kept = np.zeros(len(active), np.int64)
         for i, (row, proposal) in enumerate(zip(active, proposals, strict=True)):
             if row.done:
@@ -328,15 +332,26 @@ def generate(
             kept[i] = row.follow(proposal, best[i, :read], best_log_probs[i, :read])
         # A finished row keeps nothing: it must not fill the cache while others go on.
         done = np.array([row.done for row in active])
-        cache.truncate(np.where(done, 0, lengths + kept))
+        cache.truncate(np.repeat(np.where(done, 0, lengths + kept), views))
         going = [i for i, row in enumerate(active) if not row.done]
         if 2 * len(going) <= len(active):  # copying the rest costs less than carrying the done
             active = [active[i] for i in going]
             if active:
-                chosen = np.array(going, np.int64)
-                encoded = encoded.select(chosen)
-                cache.reorder(chosen)
+                chosen = np.array(going, np.int64)[:, None] * views + np.arange(views)
+                encoded = encoded.select(chosen.ravel())
+                cache.reorder(chosen.ravel())
     return rows
+
+
+def _agreed(logits: FloatArray, views: int) -> FloatArray:
+    """Return scores (B, T, V) of texts from those (B * views, T, V) of all views of each."""
+    if views == 1:
+        return logits
+    shifted = logits - logits.max(-1, keepdims=True)
+    odds = np.exp(shifted)
+    odds /= odds.sum(-1, keepdims=True)
+    mean: FloatArray = odds.reshape(-1, views, *odds.shape[1:]).mean(1)
+    return np.log(np.maximum(mean, np.float32(1e-30)))
 
 
 def without_repeats(ids: Sequence[int], limit: int) -> int:

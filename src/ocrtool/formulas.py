@@ -1,4 +1,9 @@
-"""Pictures of formulas to LaTeX, with a confidence and a word on whether it is valid."""
+"""Pictures of formulas to LaTeX, with a confidence and a word on whether it is valid.
+
+A formula that was read with doubt is read once more, now in several sizes at once, and each of its
+tokens is the one that is likeliest in all of them (test-time augmentation, as in ten-crop testing:
+Krizhevsky et al., 2012).
+"""
 
 from __future__ import annotations
 
@@ -14,9 +19,9 @@ from numpy.typing import NDArray
 
 from ocrtool.bundled import FORMULA_READER
 from ocrtool.calibration import Calibration
-from ocrtool.canonical import PAPER_VALUE, collate_formulas, formula_pixels
+from ocrtool.canonical import PAPER_VALUE, collate_formulas, formula_pixels, rescaled
 from ocrtool.ctc import Reading
-from ocrtool.decoding import DecodeOptions, beam_rows, generate, width_limits
+from ocrtool.decoding import DecodeOptions, Row, beam_rows, generate, width_limits
 from ocrtool.engines import open_engine
 from ocrtool.engines.base import Engine
 from ocrtool.errors import InputError, ModelError
@@ -40,6 +45,10 @@ LEAST_CONTRAST = 0.08
 blank."""
 LEAST_FILLED = 0.6
 """Share of a batch that is picture; what is left is padding."""
+DOUBT = 0.8
+"""Probability of a whole text below which it is read once more."""
+SIZES = (1.0, 0.88, 1.13)
+"""In which sizes."""
 BROKEN_CONFIDENCE = 0.1
 """Most that LaTeX may have that ran away or had to be repaired."""
 
@@ -86,6 +95,8 @@ class FormulaReader:
         options: Model, engine, device and the like.
         decoding: ``greedy``, which every strategy but ``beam`` means here, or ``beam``, which
             prefers valid LaTeX among its texts.
+        second_looks: Whether formulas in doubt are read once more, in several sizes. A beam takes
+            no second look.
 
     Raises:
         ModelError: There is no such model, it is damaged, or reads no formulas.
@@ -94,7 +105,10 @@ class FormulaReader:
     """
 
     def __init__(
-        self, options: ReadOptions | None = None, decoding: DecodeOptions | None = None
+        self,
+        options: ReadOptions | None = None,
+        decoding: DecodeOptions | None = None,
+        second_looks: bool = True,
     ) -> None:
         self.options = asked = options or ReadOptions()
         self.decoding = decoding or DecodeOptions(strategy="greedy")
@@ -103,6 +117,8 @@ class FormulaReader:
         facts = self.engine.facts
         if facts.config.vision.kind == "line" or not facts.vocabulary.separator:
             raise ModelError(f"{model} reads no formulas", "name a model of the preset formula")
+        sizes_vary = facts.config.vision.kind == "formula"
+        self.second_looks = second_looks and sizes_vary and self.decoding.strategy != "beam"
         self.calibration = Calibration.from_dict(facts.raw.get("calibration", {}))
         self._batch_area = CPU_BATCH_AREA if self.engine.device == "cpu" else GPU_BATCH_AREA
 
@@ -159,20 +175,36 @@ class FormulaReader:
         return collate_formulas(pictures)
 
     def _read(self, pixels: Sequence[Pixels]) -> list[FormulaResult]:
-        results: dict[int, FormulaResult] = {}
-        for batch in batches([picture.shape[1:] for picture in pixels], self._batch_area):
-            images, sizes = self._collate([pixels[i] for i in batch])
-            encoded = self.engine.encode(images, sizes)
+        texts = self._texts(pixels)
+        if self.second_looks:
+            doubted = [i for i, (row, *_) in enumerate(texts) if row.log_prob < math.log(DOUBT)]
+            again = self._texts([pixels[i] for i in doubted], SIZES)
+            for i, rows in zip(doubted, again, strict=True):
+                texts[i] = rows
+        return [self._result([row.reading() for row in rows]) for rows in texts]
+
+    def _texts(self, pixels: Sequence[Pixels], scales: Sequence[float] = (1.0,)) -> list[list[Row]]:
+        """Return the texts of each picture, the likeliest first, seen in all of some sizes."""
+        found: dict[int, list[Row]] = {}
+        vision = self.engine.facts.config.vision
+        area = self._batch_area // len(scales)
+        for batch in batches([picture.shape[1:] for picture in pixels], area):
+            views = [
+                pixels[i] if scale == 1 else rescaled(pixels[i], scale, vision.height, vision.width)
+                for i in batch
+                for scale in scales
+            ]
+            encoded = self.engine.encode(*self._collate(views))
             # The grid of a batch has more cells than its largest picture: cut what is none.
-            encoded = encoded.select(np.arange(len(batch)))
-            limits = width_limits(self.engine, encoded)
+            encoded = encoded.select(np.arange(len(views)))
+            limits = width_limits(self.engine, encoded)[:: len(scales)]
             if self.decoding.strategy == "beam":
                 rows = beam_rows(self.engine, encoded, limits, self.decoding)
             else:
-                rows = [[row] for row in generate(self.engine, encoded, limits)]
-            for i, texts in zip(batch, rows, strict=True):
-                results[i] = self._result([row.reading() for row in texts])
-        return [results[i] for i in range(len(pixels))]
+                greedy = generate(self.engine, encoded, limits, views=len(scales))
+                rows = [[row] for row in greedy]
+            found.update(zip(batch, rows, strict=True))
+        return [found[i] for i in range(len(pixels))]
 
     def _result(self, readings: Sequence[Reading]) -> FormulaResult:
         """Return the first of the readings that is valid, or the first one repaired."""
