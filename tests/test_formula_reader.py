@@ -141,6 +141,11 @@ def test_the_same_view_three_times_reads_as_one(onnx_folder: Path) -> None:
     assert [row.ids for row in seen] == [row.ids for row in once]
     for row, other in zip(once, seen, strict=True):
         assert other.log_prob == pytest.approx(row.log_prob, rel=1e-3, abs=1e-3)
+    options = DecodeOptions(strategy="beam", beam=3)
+    beams = beam_rows(engine, encoded, limits, options)
+    seen_beams = beam_rows(engine, thrice, limits, options, views=3)
+    for rows, others in zip(beams, seen_beams, strict=True):
+        assert rows[0].ids == others[0].ids
 
 
 def test_a_view_is_the_same_formula_in_another_size() -> None:

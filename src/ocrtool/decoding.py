@@ -337,10 +337,15 @@ def generate(
         if 2 * len(going) <= len(active):  # copying the rest costs less than carrying the done
             active = [active[i] for i in going]
             if active:
-                chosen = np.array(going, np.int64)[:, None] * views + np.arange(views)
-                encoded = encoded.select(chosen.ravel())
-                cache.reorder(chosen.ravel())
+                chosen = _with_views(going, views)
+                encoded = encoded.select(chosen)
+                cache.reorder(chosen)
     return rows
+
+
+def _with_views(rows: Sequence[int], views: int) -> IntArray:
+    """Return the images of some texts: all views of each."""
+    return (np.array(rows, np.int64)[:, None] * views + np.arange(views)).ravel()
 
 
 def _agreed(logits: FloatArray, views: int) -> FloatArray:
@@ -406,20 +411,24 @@ def beam_search(
 
 
 def beam_rows(
-    engine: Engine, encoded: Encoded, limits: Sequence[int], options: DecodeOptions
+    engine: Engine,
+    encoded: Encoded,
+    limits: Sequence[int],
+    options: DecodeOptions,
+    views: int = 1,
 ) -> list[list[Row]]:
     """Return the texts of each row that ended: ``options.beam`` of them, those that ran away last.
 
-    They are sorted by the decoder's log-probability, the best first.
+    They are sorted by the decoder's log-probability, the best first. ``views`` as of ``generate``.
     """
     count = len(limits)
     ended: list[list[Row]] = [[] for _ in range(count)]
     beams = [(i, Row(limit)) for i, limit in enumerate(limits)]
     images = encoded
-    cache = Cache.allocate(engine.facts.config.decoder, count)
+    cache = Cache.allocate(engine.facts.config.decoder, count * views)
     while beams:
-        tokens = np.array([[text.last] for _, text in beams], np.int64)
-        _, _, log_norms, logits = _best(engine.step(tokens, images, cache))
+        tokens = np.array([[text.last] for _, text in beams for _ in range(views)], np.int64)
+        _, _, log_norms, logits = _best(_agreed(engine.step(tokens, images, cache), views))
         log_probs = (logits - log_norms[..., None])[:, 0]
         parents: list[int] = []
         grown: list[tuple[int, Row]] = []
@@ -445,7 +454,7 @@ def beam_rows(
                     grown.append((i, text))
         beams = grown
         if beams:
-            chosen = np.array(parents, np.int64)
+            chosen = _with_views(parents, views)
             images = images.select(chosen)
             cache.reorder(chosen)
     return [sorted(rows, key=lambda row: (row.runaway, -row.log_prob)) for rows in ended]

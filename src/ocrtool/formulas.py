@@ -95,8 +95,7 @@ class FormulaReader:
         options: Model, engine, device and the like.
         decoding: ``greedy``, which every strategy but ``beam`` means here, or ``beam``, which
             prefers valid LaTeX among its texts.
-        second_looks: Whether formulas in doubt are read once more, in several sizes. A beam takes
-            no second look.
+        second_looks: Whether formulas in doubt are read once more, in several sizes.
 
     Raises:
         ModelError: There is no such model, it is damaged, or reads no formulas.
@@ -118,7 +117,7 @@ class FormulaReader:
         if facts.config.vision.kind == "line" or not facts.vocabulary.separator:
             raise ModelError(f"{model} reads no formulas", "name a model of the preset formula")
         sizes_vary = facts.config.vision.kind == "formula"
-        self.second_looks = second_looks and sizes_vary and self.decoding.strategy != "beam"
+        self.second_looks = second_looks and sizes_vary
         self.calibration = Calibration.from_dict(facts.raw.get("calibration", {}))
         self._batch_area = CPU_BATCH_AREA if self.engine.device == "cpu" else GPU_BATCH_AREA
 
@@ -199,7 +198,7 @@ class FormulaReader:
             encoded = encoded.select(np.arange(len(views)))
             limits = width_limits(self.engine, encoded)[:: len(scales)]
             if self.decoding.strategy == "beam":
-                rows = beam_rows(self.engine, encoded, limits, self.decoding)
+                rows = beam_rows(self.engine, encoded, limits, self.decoding, len(scales))
             else:
                 greedy = generate(self.engine, encoded, limits, views=len(scales))
                 rows = [[row] for row in greedy]
