@@ -17,7 +17,9 @@ RATE = 0.01
 def model() -> nn.ModuleDict:
     torch.manual_seed(0)
     parts = {"embed": nn.Embedding(7, 8), "linear": nn.Linear(8, 16), "conv": nn.Conv2d(1, 4, 3)}
-    return nn.ModuleDict(parts)
+    outputs = {"head": nn.Linear(16, 7), "ctc": nn.Linear(16, 7)}
+    frozen = nn.Linear(8, 8).requires_grad_(False)
+    return nn.ModuleDict({**parts, **outputs, "frozen": frozen})
 
 
 def step(model: nn.ModuleDict, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
@@ -26,7 +28,8 @@ def step(model: nn.ModuleDict, optimizer: torch.optim.Optimizer) -> dict[str, to
     for group in optimizer.param_groups:
         group["lr"] = RATE
     for parameter in model.parameters():
-        parameter.grad = torch.randn_like(parameter)
+        if parameter.requires_grad:
+            parameter.grad = torch.randn_like(parameter)
     optimizer.step()
     return {name: p.detach() - before[name] for name, p in model.named_parameters()}
 
@@ -38,7 +41,7 @@ def test_muon_moves_matrices_by_orthogonal_steps_of_the_size_of_adamws(
     values = torch.linalg.svdvals(moved["linear.weight"])
     assert values.max() < 2 * values.min()  # Newton-Schulz leaves them between 0.7 and 1.2
     assert 0.5 < moved["linear.weight"].square().mean().sqrt() / (0.2 * RATE) < 1.5
-    for name in ("embed.weight", "linear.bias", "conv.weight", "conv.bias"):
+    for name in ("embed.weight", "linear.bias", "conv.weight", "head.weight", "ctc.weight"):
         torch.testing.assert_close(moved[name].abs(), torch.full_like(moved[name], RATE))
 
 
@@ -46,8 +49,12 @@ def test_muon_moves_matrices_by_orthogonal_steps_of_the_size_of_adamws(
 def test_only_matrices_and_filters_decay(model: nn.ModuleDict, name: str) -> None:
     optimizer = optimizer_of(model, name, weight_decay=0.1, beta2=0.98)
     of = {id(p): g["weight_decay"] for g in optimizer.param_groups for p in g["params"]}
-    decays = {label for label, p in model.named_parameters() if of[id(p)] > 0}
-    assert decays == {"linear.weight", "conv.weight"}
+    decays = {label for label, p in model.named_parameters() if of.get(id(p), 0) > 0}
+    assert decays == {"linear.weight", "conv.weight", "head.weight", "ctc.weight"}
+    assert {label for label, p in model.named_parameters() if id(p) not in of} == {
+        "frozen.weight",
+        "frozen.bias",
+    }
 
 
 def test_muon_keeps_its_state_where_the_loop_looks_for_it(model: nn.ModuleDict) -> None:

@@ -10,12 +10,15 @@ from torch import Tensor, nn
 
 from ocrtool.errors import MissingDependencyError
 
+STATES = ("step", "exp_avg", "exp_avg_sq", "momentum_buffer")
+"""What an optimiser keeps of a parameter."""
+
 
 class MuonAdamW(torch.optim.Optimizer):
     """Muon and AdamW as one optimiser, so that a gradient scaler skips a step of both or of none.
 
     Muon orthogonalises the momentum of a matrix, which suits the products inside a network; it is
-    not for embeddings, vectors and filters (Jordan et al., 2024,
+    not for embeddings, output layers, vectors and filters (Jordan et al., 2024,
     https://kellerjordan.github.io/posts/muon/). Its steps are scaled to AdamW's size, so that one
     learning rate serves both (Liu et al., 2025, arXiv:2502.16982).
 
@@ -50,7 +53,7 @@ def optimizer_of(
 ) -> torch.optim.Optimizer:
     """Return the optimiser of a network; its learning rate is 0 until it is set.
 
-    Norms, biases, embeddings and learned positions do not decay.
+    Norms, biases, embeddings and learned positions do not decay. What is frozen is left out.
 
     Args:
         model: The network.
@@ -68,10 +71,13 @@ def optimizer_of(
     filters: list[Tensor] = []
     plain: list[Tensor] = []
     for label, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
         if parameter.ndim < 2 or id(parameter) in embeddings or label.endswith("positions"):
             plain.append(parameter)
         else:
-            (matrices if parameter.ndim == 2 else filters).append(parameter)
+            outputs = label.endswith("head.weight") or label.startswith("ctc.")
+            (filters if outputs or parameter.ndim > 2 else matrices).append(parameter)
     if name == "adamw":
         groups = [
             {"params": matrices + filters, "weight_decay": weight_decay},

@@ -13,7 +13,14 @@ from typing import Any
 
 from ocrtool.errors import UsageError
 from ocrtool.models.presets import STAGED
-from ocrtool.training.config import OPTIONS, PRECISIONS, chosen, read_config, saved_options
+from ocrtool.training.config import (
+    OPTIMIZERS,
+    OPTIONS,
+    PRECISIONS,
+    chosen,
+    read_config,
+    saved_options,
+)
 
 
 @dataclass(frozen=True)
@@ -66,7 +73,8 @@ class StageOptions:
         accumulation: Such batches that make one step; without it as many as the stage's batch has.
         learning_rate: Peak; without it the stage's.
         warmup: Steps in which the rate rises; without it 3 % of the run.
-        weight_decay: AdamW's decoupled decay.
+        weight_decay: Decoupled decay; norms, biases and embeddings have none.
+        optimizer: ``adamw``, or ``muon``: Muon for matrices, AdamW for everything else.
         beta2: AdamW's second-moment decay.
         clip: Largest norm of the gradient.
         steps: Steps of the whole run.
@@ -107,6 +115,7 @@ class StageOptions:
     learning_rate: float | None = None
     warmup: int | None = None
     weight_decay: float = 0.0
+    optimizer: str = "adamw"
     beta2: float = 0.999
     clip: float = 1.0
     steps: int | None = None
@@ -128,6 +137,7 @@ class StageOptions:
             ("preset", STAGED),
             ("precision", tuple(p for p in PRECISIONS if p != "fp16")),
             ("mode", ("gundam", "base")),
+            ("optimizer", OPTIMIZERS),
         ):
             if getattr(self, name) not in known:
                 raise UsageError(

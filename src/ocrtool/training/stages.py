@@ -48,6 +48,7 @@ from ocrtool.training.checkpoint import STATE, STATE_FACTS
 from ocrtool.training.data import loaded
 from ocrtool.training.distributed import Group, choose_device, choose_precision, process_group
 from ocrtool.training.metrics import rates
+from ocrtool.training.optimizers import STATES, optimizer_of
 from ocrtool.training.prepare import LISTED
 from ocrtool.training.published import fetched_part
 from ocrtool.training.report import Display, Log
@@ -261,12 +262,11 @@ class StageTrainer:
             if not parameter.requires_grad:
                 parameter.data = parameter.data.to(self.precision)
         self.network = network.to(device)
-        self.optimizer = torch.optim.AdamW(
-            [parameter for _, parameter in self.learning],
-            0.0,
-            (0.9, options.beta2),
+        self.optimizer = optimizer_of(
+            network,
+            options.optimizer,
             weight_decay=options.weight_decay,
-            fused=True,
+            beta2=options.beta2,
         )
         # A step is the stage's batch, but no more than one pass.
         images = min(STAGES[options.stage].batch, len(samples))
@@ -498,7 +498,7 @@ class StageTrainer:
                 if f"weights.{name}" not in state.tensors:
                     raise ModelError(f"{self.options.out}: the run trained other parts")
                 parameter.copy_(state.tensors[f"weights.{name}"])
-                for key in ("step", "exp_avg", "exp_avg_sq"):
+                for key in STATES:
                     if f"{key}.{name}" in state.tensors:
                         tensor = state.tensors[f"{key}.{name}"]
                         self.optimizer.state[parameter][key] = tensor.to(self.device)

@@ -56,7 +56,7 @@ from ocrtool.training.evaluation import (
     to_device,
     validate,
 )
-from ocrtool.training.optimizers import optimizer_of
+from ocrtool.training.optimizers import STATES, optimizer_of
 from ocrtool.training.prepare import Data, prepare
 from ocrtool.training.published import fetched_parts, load_parts
 from ocrtool.training.report import Display, Log
@@ -528,7 +528,7 @@ class Trainer:
         with torch.no_grad():
             for name, parameter in self.model.named_parameters():
                 parameter.copy_(state.tensors[f"weights.{name}"])
-                for key in ("step", "exp_avg", "exp_avg_sq", "momentum_buffer"):
+                for key in STATES:
                     if f"{key}.{name}" in state.tensors:
                         tensor = state.tensors[f"{key}.{name}"]
                         self.optimizer.state[parameter][key] = tensor.to(self.device)
