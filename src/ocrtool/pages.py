@@ -59,6 +59,8 @@ DOUBTFUL = 0.9
 """Geometric mean of the letters' probabilities below which a page may lie another way."""
 ENOUGH = 3
 """Lines that have to read surely the other way."""
+LONG = 8
+"""Heights from which a line is long."""
 PLAINLY = 0.08
 """How much surer another way must be."""
 TOGETHER = 8
@@ -81,6 +83,7 @@ class _Look:
         sureness: Geometric mean of the probabilities of all letters of the longest lines, sure or
             not.
         count: Lines that were found.
+        long: Whether most lines are so long that there is no doubt which way they run.
         way: How the image that was given had been turned.
         lone: Whether all of the image was read as a line.
     """
@@ -91,6 +94,7 @@ class _Look:
     turn: Turn
     sureness: float
     count: int
+    long: bool = False
     way: Turn = 0
     lone: bool = False
 
@@ -194,8 +198,9 @@ class PageReader:
         """Find and read the lines of an image, whichever way up it lies."""
         look = self._look(image)
         if look.sureness < DOUBTFUL and look.count:
-            # Perhaps the direction of its lines was misjudged.
-            others = [self._look(image, other, SAMPLE) for other in WAYS]
+            # Perhaps their direction was misjudged; that of long lines is at most reversed.
+            ways = WAYS[:1] if look.long else WAYS
+            others = [self._look(image, other, SAMPLE) for other in ways]
             surest = max(others, key=lambda other: other.sureness)
             plainly = surest.sureness > look.sureness + PLAINLY
             if plainly and len(surest.texts) >= ENOUGH:
@@ -283,6 +288,7 @@ class PageReader:
             page_turn(layout.lines),
             math.exp(odds / letters) if letters else 0.0,
             len(layout.lines),
+            sum(line.length > LONG * line.height for line in lines) > max(ENOUGH, len(lines) / 2),
             way,
         )
 
