@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtool.layout.crops import cut_line
-from ocrtool.layout.found import FoundLine, Layout
+from ocrtool.layout.found import FoundLine, Layout, Rule
 from ocrtool.layout.rules import table_rules
 
 if TYPE_CHECKING:
@@ -22,8 +22,11 @@ ROWS = 12
 TABLE = 0.3
 """Share of the picture that is table, from which it is no formula: a matrix is taken for a small
 one, if at all."""
-LEVEL, UPRIGHT = 3, 2
-"""Rules of a grid; matrices have none, and fractions level ones only."""
+LEVEL, UPRIGHT, MET = 3, 2, 2
+"""Rules of a grid, and level ones that an upright one meets: fractions are level ones, and large
+brackets meet none."""
+NEAR = 6.0
+"""Pixels between ends of rules that meet."""
 LONG = 5.0
 """Length of a line over its height from which it can tell prose from signs."""
 LOOKS = 3
@@ -55,9 +58,7 @@ def is_formula(
     share = sum((box.x1 - box.x0) * (box.y1 - box.y0) for box in tables) / (height * width)
     if share > TABLE or _rows(layout.lines) >= ROWS:
         return False
-    rules = table_rules(image, layout)
-    level = sum(rule.level for rule in rules)
-    if level >= LEVEL and len(rules) - level >= UPRIGHT:
+    if _is_grid(table_rules(image, layout)):
         return False
     longest = sorted(layout.lines, key=lambda line: line.length, reverse=True)[:LOOKS]
     long = [line for line in longest if line.length > LONG * line.height]
@@ -66,6 +67,18 @@ def is_formula(
     results = read([cut_line(image, line.quad) for line in long])
     words = sum(line.length * _prose(said) for line, said in zip(long, results, strict=True))
     return words < PROSE * sum(line.length for line in long)
+
+
+def _is_grid(rules: Sequence[Rule]) -> bool:
+    """Tell whether there are upright rules that several level ones meet."""
+
+    def meet(upright: Rule, level: Rule) -> bool:
+        across = level.x0 - NEAR <= upright.x0 <= level.x1 + NEAR
+        return across and upright.y0 - NEAR <= level.y0 <= upright.y1 + NEAR
+
+    level = [rule for rule in rules if rule.level]
+    met = [sum(meet(rule, other) for other in level) for rule in rules if not rule.level]
+    return len(level) >= LEVEL and sum(count >= MET for count in met) >= UPRIGHT
 
 
 def _rows(lines: Sequence[FoundLine]) -> int:
