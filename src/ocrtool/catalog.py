@@ -14,7 +14,6 @@ from ocrtool.bundled import BUNDLED, FACTS, WEIGHTS
 from ocrtool.errors import MissingDependencyError, ModelError
 from ocrtool.models.config import ModelConfig
 from ocrtool.models.presets import PRESETS, STAGED
-from ocrtool.readers.found import own_of
 from ocrtool.vocabulary import SPECIALS
 from ocrtool.weights.store import Store
 from ocrtool.weights.table import TABLE
@@ -227,7 +226,11 @@ def describe(
         ModelError: There is no such model.
         MissingDependencyError: A preset's network is built to be counted, which needs PyTorch.
     """
-    if name in STAGED or own_of(Path(name)) == "deepocr":
+    if name in STAGED:
+        return _describe_staged(name)
+    from ocrtool.readers.found import own_of  # its package imports NumPy
+
+    if own_of(Path(name)) == "deepocr":
         return _describe_staged(name)
     if name in PRESETS and not (BUNDLED / name / FACTS).is_file():
         config = PRESETS[name]
