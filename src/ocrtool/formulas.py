@@ -177,13 +177,26 @@ class FormulaReader:
         texts = self._texts(pixels)
         if self.second_looks:
             doubted = [i for i, (row, *_) in enumerate(texts) if row.log_prob < math.log(DOUBT)]
-            again = self._texts([pixels[i] for i in doubted], SIZES)
+            first = [texts[i][0].ids for i in doubted]
+            again = self._texts([pixels[i] for i in doubted], SIZES, first)
             for i, rows in zip(doubted, again, strict=True):
                 texts[i] = rows
         return [self._result([row.reading() for row in rows]) for rows in texts]
 
-    def _texts(self, pixels: Sequence[Pixels], scales: Sequence[float] = (1.0,)) -> list[list[Row]]:
-        """Return the texts of each picture, the likeliest first, seen in all of some sizes."""
+    def _texts(
+        self,
+        pixels: Sequence[Pixels],
+        scales: Sequence[float] = (1.0,),
+        drafts: Sequence[Sequence[int]] = (),
+    ) -> list[list[Row]]:
+        """Return the texts of each picture, the likeliest first.
+
+        Args:
+            pixels: The pictures.
+            scales: Sizes in all of which each is seen.
+            drafts: What each may say, if anybody knows: of a good one the decoder reads many tokens
+                in one step, and none of its own is another for it.
+        """
         found: dict[int, list[Row]] = {}
         vision = self.engine.facts.config.vision
         area = self._batch_area // len(scales)
@@ -200,7 +213,8 @@ class FormulaReader:
             if self.decoding.strategy == "beam":
                 rows = beam_rows(self.engine, encoded, limits, self.decoding, len(scales))
             else:
-                greedy = generate(self.engine, encoded, limits, views=len(scales))
+                proposals = [drafts[i] for i in batch] if drafts else None
+                greedy = generate(self.engine, encoded, limits, proposals, views=len(scales))
                 rows = [[row] for row in greedy]
             found.update(zip(batch, rows, strict=True))
         return [found[i] for i in range(len(pixels))]
