@@ -116,8 +116,7 @@ class FormulaReader:
         facts = self.engine.facts
         if facts.config.vision.kind == "line" or not facts.vocabulary.separator:
             raise ModelError(f"{model} reads no formulas", "name a model of the preset formula")
-        sizes_vary = facts.config.vision.kind == "formula"
-        self.second_looks = second_looks and sizes_vary
+        self.second_looks = second_looks and facts.config.vision.kind == "formula"
         self.calibration = Calibration.from_dict(facts.raw.get("calibration", {}))
         self._batch_area = CPU_BATCH_AREA if self.engine.device == "cpu" else GPU_BATCH_AREA
 

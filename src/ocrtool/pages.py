@@ -169,7 +169,7 @@ class PageReader:
             InputError: The array is no image.
         """
         (look,) = self._escalated([self._best_look(image)])
-        return self._page(look, image.shape[:2], number, dpi, known)
+        return self._page(look, number, dpi, known)
 
     def read_stream(
         self, pages: Iterable[PageImage], known: Collection[str] = ()
@@ -181,8 +181,7 @@ class PageReader:
         while window := list(itertools.islice(stream, together)):
             looks = self._escalated([self._best_look(page.picture.pixels) for page in window])
             for page, look in zip(window, looks, strict=True):
-                size = page.picture.pixels.shape[:2]
-                yield page, self._page(look, size, page.number, page.dpi, known)
+                yield page, self._page(look, page.number, page.dpi, known)
 
     def with_order(self, order: Order) -> PageReader:
         """Return a reader of the same models that takes pages for something else.
@@ -212,27 +211,19 @@ class PageReader:
                 look = lone
         return look
 
-    def _page(
-        self,
-        look: _Look,
-        size: tuple[int, ...],
-        number: int,
-        dpi: float,
-        known: Collection[str],
-    ) -> Page:
+    def _page(self, look: _Look, number: int, dpi: float, known: Collection[str]) -> Page:
         """Put what was read in order.
 
         Args:
             look: What was read.
-            size: Height and width of the image that was given.
             number: See ``read``.
             dpi: See ``read``.
             known: See ``read``.
         """
         start = time.perf_counter()
-        height, width = size
+        lying = (look.image.shape[1], look.image.shape[0])
+        width, height = lying if look.way in (0, 180) else lying[::-1]  # as it was given
         turn = cast(Turn, (look.way + look.turn) % 360)
-        lying = (width, height) if look.way in (0, 180) else (height, width)
         upright = (width, height) if turn in (0, 180) else (height, width)
         margin = 0.0 if look.lone else MARGIN
         sure = [

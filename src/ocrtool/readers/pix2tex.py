@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,10 +19,10 @@ from numpy.typing import NDArray
 from ocrtool.errors import DeviceError, MissingDependencyError, ModelError
 from ocrtool.formulas import FormulaResult
 from ocrtool.options import ReadOptions
+from ocrtool.readers import PIX2TEX
 from ocrtool.readers.published import Written
 from ocrtool.readers.whole import formula_of
 
-PACKAGE = "pix2tex"
 WEIGHTS = "model/checkpoints/weights.pth"
 """Where the package keeps them."""
 COLD = 1e-6
@@ -43,7 +42,7 @@ class Pix2texFormulas:
     """
 
     def __init__(self, options: ReadOptions) -> None:
-        spec = importlib.util.find_spec(PACKAGE)
+        spec = importlib.util.find_spec(PIX2TEX)
         if spec is None or spec.origin is None:
             raise MissingDependencyError("pix2tex is not installed", "pip install pix2tex")
         if not (Path(spec.origin).parent / WEIGHTS).is_file():
@@ -64,12 +63,12 @@ class Pix2texFormulas:
             raise DeviceError(f"pix2tex does not run on {options.device}", "leave out --device")
         cli.clipboard = _Nothing()
         self.reader.args.temperature = COLD
-        self._letters: list[float] = []
+        self._tokens: list[float] = []
         self.reader.model.decoder.net.register_forward_hook(self._note)
 
     def _note(self, _: Any, __: Any, logits: Any) -> None:
         """Note how sure the decoder is of the token that comes next."""
-        self._letters.append(float(logits[0, -1].float().softmax(-1).max()))
+        self._tokens.append(float(logits[0, -1].float().softmax(-1).max()))
 
     def read_stream(
         self, images: Iterable[tuple[str, NDArray[np.uint8]]]
@@ -78,10 +77,9 @@ class Pix2texFormulas:
         from PIL import Image
 
         for source, pixels in images:
-            self._letters.clear()
+            self._tokens.clear()
             text = str(self.reader(Image.fromarray(pixels).convert("RGB")))
-            sure = math.exp(sum(math.log(max(p, 1e-30)) for p in self._letters))
-            yield formula_of(Written(text, (sure,)), source)
+            yield formula_of(Written(text, tuple(self._tokens)), source)
 
 
 class _Nothing:

@@ -197,7 +197,7 @@ class Published:
         from transformers import LogitsProcessorList, StoppingCriteriaList
 
         inputs = self._inputs(pictures).to(self.device, dtype=self.model.dtype)
-        recorder = _Recorder()
+        recorder = _Recorder(self.kind.nougat)
         guard = LoopGuard(recorder.peaks_of if self.kind.nougat else None)
         unknown = self.tokenizer.unk_token_id if self.kind.nougat else None
         with torch.inference_mode():
@@ -257,15 +257,21 @@ class Published:
 
 
 class _Recorder:
-    """Notes how sure the network is of each token that it takes; changes nothing."""
+    """Notes how sure the network is of each token that it takes; changes nothing.
 
-    def __init__(self) -> None:
+    Args:
+        peaking: Whether the largest logits are noted, too.
+    """
+
+    def __init__(self, peaking: bool) -> None:
+        self.peaking = peaking
         self.probabilities: list[Any] = []
         self.peaks: list[Any] = []
 
     def __call__(self, _: Any, scores: Any) -> Any:
         self.probabilities.append(scores.float().softmax(-1).amax(-1).cpu())
-        self.peaks.append(scores.float().amax(-1).cpu())
+        if self.peaking:
+            self.peaks.append(scores.float().amax(-1).cpu())
         return scores
 
     def peaks_of(self, row: int) -> list[float]:

@@ -50,6 +50,7 @@ from ocrtool.training.detector_data import (
 from ocrtool.training.detector_scores import LineScores, add_scores, match_lines
 from ocrtool.training.detector_targets import LEAST_HEIGHT
 from ocrtool.training.distributed import Group, choose_device, choose_precision
+from ocrtool.training.optimizers import STATES, optimizer_of
 from ocrtool.training.report import Log
 
 HELD_SEED = 7_919
@@ -223,7 +224,9 @@ class DetectorTrainer:
             if parameter.ndim == 4:
                 parameter.data = parameter.data.to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.net).eval().requires_grad_(False)
-        self.optimizer = _optimizer(self.net, options)
+        self.optimizer = optimizer_of(
+            self.net, "adamw", weight_decay=options.weight_decay, beta2=0.99
+        )
         self.scaler = torch.amp.GradScaler(
             self.device.type, enabled=self.precision == torch.float16
         )
@@ -439,26 +442,13 @@ class DetectorTrainer:
         except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             raise ModelError(f"{self.last}: damaged training state: {error}") from None
         for name, parameter in self.net.named_parameters():
-            for key in ("step", "exp_avg", "exp_avg_sq"):
+            for key in STATES:
                 moment = tensors.get(f"{key}.{name}")
                 if moment is not None and key != "step":
                     # The fused optimiser walks memory: moments lie as their weights do.
                     moment = torch.empty_like(parameter).copy_(moment)
                 if moment is not None:
                     self.optimizer.state[parameter][key] = moment.detach().to(self.device)
-
-
-def _optimizer(net: DetectorNet, options: DetectorOptions) -> torch.optim.AdamW:
-    """AdamW; norms and biases do not decay."""
-    parameters = list(net.parameters())
-    groups = [
-        {
-            "params": [p for p in parameters if p.ndim > 1],
-            "weight_decay": options.weight_decay,
-        },
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.99), fused=True)
 
 
 def _packed(tensors: dict[str, Any]) -> bytes:

@@ -40,12 +40,15 @@ class MuonAdamW(torch.optim.Optimizer):
             part.state = self.state
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
-        """Take one step of both."""
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Take one step of both; see ``torch.optim.Optimizer.step``."""
+        loss = None
         if closure is not None:
-            raise NotImplementedError("gradients are computed beforehand")
+            with torch.enable_grad():
+                loss = closure()
         for part in self.parts:
             part.step()
+        return loss
 
 
 def optimizer_of(
