@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
+from ocrtool.assemble.equations import number_of
 from ocrtool.document import Block, Box, Line, Page
-from ocrtool.formula_blocks import LEAST, number_of, with_latex
+from ocrtool.formula_blocks import LEAST, with_latex
 from ocrtool.formulas import FormulaResult
 
 
@@ -63,6 +64,11 @@ def test_a_number_on_the_left() -> None:
 def test_what_reads_badly_stays_text() -> None:
     assert read(NUMBERED, Reads(confidence=LEAST / 2)) == NUMBERED
     assert read(NUMBERED, Reads(latex="")) == NUMBERED
+
+
+def test_what_has_no_text_is_latex_however_it_reads() -> None:
+    block = Block("formula", Box(200, 100, 300, 120), (line("(7)", 500, 530),))
+    assert read(block, Reads(confidence=LEAST / 2)).latex == r"a=b \tag{7}"
 
 
 @pytest.mark.parametrize(

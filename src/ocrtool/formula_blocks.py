@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ocrtool.assemble.equations import NUMBER, number_of
 from ocrtool.assemble.geometry import bounds, usual_height
 from ocrtool.document import Block, Box, Line, Page
 from ocrtool.options import ReadOptions
@@ -20,13 +20,9 @@ if TYPE_CHECKING:
     from ocrtool.readers import ReadsFormulas
 
 LEAST = 0.2
-"""Confidence below which the plain text of a formula is the safer thing to show."""
+"""Confidence below which the plain text of a formula, if any, is the safer thing to show."""
 MARGIN = 0.25
 """White that is left round a formula, in heights of a line."""
-APART = 1.0
-"""White before the number of a formula, in heights of its line."""
-NUMBER = re.compile(r"\(\s*([A-Z]?\.?\d+(?:[.-]\d+)*[a-z]?'*)\s*\)")
-"""What a formula is called by: "(12)", "(A.3)"."""
 
 Image = NDArray[np.uint8]
 
@@ -50,7 +46,7 @@ def bundled_reader(options: ReadOptions) -> Callable[[], FormulaReader]:
 def with_latex(
     page: Page, cut: Callable[[Box], Image], reader: Callable[[], ReadsFormulas]
 ) -> Page:
-    """Return a page whose displayed formulas are read; those that read badly stay as they are.
+    """Return a page whose displayed formulas are read; those that read badly stay text.
 
     Args:
         page: As it was put together.
@@ -70,30 +66,20 @@ def with_latex(
     )
     results = reader().read_stream(pictures)
     for i, number, result in zip(places, numbers, results, strict=True):
-        if result.latex and result.valid and result.confidence >= LEAST:
+        has_text = any(line is not number for line in blocks[i].lines)
+        least = LEAST if has_text else 0.0
+        if result.latex and result.valid and result.confidence >= least:
             tag = NUMBER.fullmatch(number.text) if number else None
             latex = result.latex + (rf" \tag{{{tag[1]}}}" if tag else "")
             blocks[i] = replace(blocks[i], latex=latex)
     return replace(page, blocks=tuple(blocks))
 
 
-def number_of(block: Block) -> Line | None:
-    """Return the line that is the number of a formula, at one of its sides, if there is one."""
-    for line in block.lines:
-        others = [other for other in block.lines if other is not line]
-        if not NUMBER.fullmatch(line.text) or not others:
-            continue
-        own, rest = bounds([line.quad]), bounds([other.quad for other in others])
-        white = APART * (own.y1 - own.y0)
-        if own.x0 > rest.x1 + white or own.x1 < rest.x0 - white:
-            return line
-    return None
-
-
 def _frame(block: Block, number: Line | None, page: Page) -> Box:
     """Return where the picture of a formula is cut out: without its number."""
     box = block.box
-    margin = MARGIN * (usual_height(block.lines) or box.y1 - box.y0)
+    around = [line for other in page.blocks for line in other.lines]
+    margin = MARGIN * (usual_height(block.lines or around) or box.y1 - box.y0)
     x0, x1 = box.x0 - margin, box.x1 + margin
     if number is not None:
         own = bounds([number.quad])

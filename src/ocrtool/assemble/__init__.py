@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ocrtool.assemble.blocks import blocks_of, rows_as_blocks
+from ocrtool.assemble.equations import whole_formulas
 from ocrtool.assemble.geometry import part_of, straight_boxes, straight_rules
 from ocrtool.assemble.parted import part_lines
 from ocrtool.assemble.rows import MARKER
@@ -116,15 +117,17 @@ def assemble(
     ]
     if options.order == "page":
         lines = part_lines(lines)
-    boxes, areas = straight_boxes([line.quad for line in lines], [r.box for r in layout.regions])
+    quads = [line.quad for line in lines]
+    seen = whole_formulas(layout.regions, quads) if options.order == "page" else layout.regions
+    places = [region.box for region in seen]
+    boxes, areas = straight_boxes(quads, places)
     if options.order == "page":
         regions = [
             replace(region, box=Box(*area))
-            for region, area in zip(layout.regions, areas.tolist(), strict=True)
+            for region, area in zip(seen, areas.tolist(), strict=True)
         ]
-        quads = [line.quad for line in lines]
         rules = straight_rules(layout.rules, quads) if lines and layout.rules else []
-        blocks = blocks_of(lines, boxes, regions, [r.box for r in layout.regions], size, rules)
+        blocks = blocks_of(lines, boxes, regions, places, size, rules)
         blocks = [with_rules(block, layout.rules) for block in blocks]
     else:
         blocks = rows_as_blocks(lines, boxes, apart=options.order == "sparse")

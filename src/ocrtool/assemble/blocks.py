@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtool.assemble.crossing import crossing_tables, torn_tables
+from ocrtool.assemble.equations import with_numbers
 from ocrtool.assemble.furniture import SMALLER, Draft, furnished
 from ocrtool.assemble.geometry import bounds
 from ocrtool.assemble.grid import TIGHT
@@ -158,7 +159,7 @@ def blocks_of(
     Returns:
         Blocks that together hold every line once, but for those that rules of tables cut.
     """
-    owner = owners(boxes, regions)
+    owner = with_numbers(owners(boxes, regions), lines, boxes, regions)
     ruled = ruled_tables(lines, boxes, rules, (), line_height(boxes), size)[0] if rules else []
     for k, table in enumerate(ruled):
         owner[list(table.lines)] = len(regions) + k

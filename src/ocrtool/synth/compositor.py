@@ -9,11 +9,15 @@ import numpy as np
 from ocrtool.synth.pictures import Mark
 from ocrtool.synth.press import Press, Type, marked_up
 from ocrtool.synth.story import Canvas, Rect, open_face
+from ocrtool.synth.tex import MARGIN
 
 Random = np.random.Generator
 
 SHEETS = ((595, 842), (612, 792), (420, 595), (360, 576), (432, 648), (480, 700), (500, 709))
 """Widths and heights of paper in points."""
+
+TEX_SIZE = 10.0
+"""Type size of formulas as they were set, in points."""
 
 
 class Setter:
@@ -193,6 +197,32 @@ class Setter:
     def flow(self, html: str, boxes: Sequence[Rect], css: str) -> tuple[float, bool]:
         """Pour HTML through boxes; see `Canvas.flow`."""
         return self.canvas.flow(html, boxes, self.type.family, css)
+
+    def display(self, x0: float, x1: float, y: float, number: str, bottom: float) -> float | None:
+        """Put a formula that TeX set into a column, its head at y, and note it as a region.
+
+        Args:
+            x0: Left edge of the column.
+            x1: Right edge.
+            y: Head of the formula.
+            number: What it is called by, at the right edge; may be empty.
+            bottom: End of the column.
+
+        Returns:
+            The foot; None where no formula is small enough.
+        """
+        scale = self.size / TEX_SIZE * self.uniform(0.95, 1.1)
+        room = x1 - x0 - (6 * self.size if number else 0)
+        formula = self.press.displays.choose(self.rng, room / scale)
+        if formula is None or y + scale * formula.height > bottom:
+            return None
+        wide, high = scale * formula.width, scale * formula.height
+        left = (x0 + x1 - wide) / 2 if self.yes(0.85) else x0 + min(3 * self.size, room - wide)
+        self.canvas.place(formula.drawing, left - scale * MARGIN, y - scale * MARGIN, scale)
+        self.canvas.region("formula", (left, y, left + wide, y + high))
+        if number:
+            self.label(x1, y + high / 2 + 0.3 * self.size, number, anchor="right")
+        return y + high
 
     def formula(self, x: float, y: float, size: float, terms: int) -> Rect:
         """Draw a formula with its baseline at y, note it as a region and return its box."""

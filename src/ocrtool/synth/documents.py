@@ -252,6 +252,41 @@ def _caption(s: Setter, x0: float, x1: float, y: float) -> float:
     return s.flow(f'<p id="c">{text}</p>', [(x0, y, x1, y + 60)], css)[0] + s.size
 
 
+def mathematics(rng: Random, press: Press) -> Canvas:
+    """A page of a textbook or article with formulas that TeX set, one after every few lines."""
+    s = new_setter(rng, press, size=(8.5, 12))
+    width, height = s.canvas.width, s.canvas.height
+    margin, gutter = width * s.uniform(0.08, 0.17), s.uniform(14, 26)
+    y, bottom = height * s.uniform(0.06, 0.1), height * s.uniform(0.9, 0.95)
+    if s.yes(0.4):
+        _running_head(s, margin, y)
+        y += 2 * s.size
+    columns = 2 if s.yes(0.25) else 1
+    column = (width - 2 * margin - (columns - 1) * gutter) / columns
+    css = s.css(leading=s.uniform(1.1, 1.3))
+    for i in range(columns):
+        x, at = margin + i * (column + gutter), y
+        while at < bottom - 3 * s.size:
+            if s.yes(0.12):
+                title = s.fit(
+                    f"{s.count(1, 9)}  {s.heading(1, 5)}", column, 1.2 * s.size, bold=True
+                )
+                at += 2 * s.size
+                s.label(x, at, title, 1.2 * s.size, bold=True)
+                at += s.size
+            lines = s.count(1, 6)
+            text = s.prose(10, max(12, int(lines * 2 * column / s.size)))
+            html = f'<p id="p">{marked_up(rng, text, soft=s.soft)}</p>'
+            at = s.flow(html, [(x, at, x + column, bottom)], css)[0] + s.uniform(0.3, 1.1) * s.size
+            for _ in range(s.count(1, 2)):
+                number = f"({s.one(['', '', 'A.', '2.'])}{s.count(1, 40)})" if s.yes(0.4) else ""
+                foot = s.display(x, x + column, at, number, bottom)
+                at = at if foot is None else foot + s.uniform(0.4, 1.3) * s.size
+    if s.yes(0.6):
+        s.label(width / 2, min(height - 10, bottom + 24), str(s.count(1, 400)), anchor="middle")
+    return s.canvas
+
+
 def _display(s: Setter, x0: float, x1: float, y: float) -> float:
     """A formula on a line of its own, perhaps with its number."""
     size = s.size * s.uniform(1.0, 1.25)

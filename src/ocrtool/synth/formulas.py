@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from ocrtool.errors import InputError, OcrToolError
 from ocrtool.latex.vocabulary import read_lines
 from ocrtool.synth import damage
+from ocrtool.synth.displays import write_displays
 from ocrtool.synth.formula_shards import Drawn, Shards, draw_shards
 from ocrtool.synth.formula_texts import COMPOSED, composed, formulas_of, is_held, ordered
 
@@ -329,6 +330,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of choice, fonts and sizes")
     parser.add_argument("--max-tokens", type=int, default=200, help="longest label (200)")
     parser.add_argument("--held", action="store_true", help="draw those held back from training")
+    parser.add_argument("--pdf", action="store_true", help="write PDFs for drawn pages instead")
     parser.add_argument("--jobs", type=int, default=1, help="processes (1)")
     options = parser.parse_args(arguments)
     lines = (line for path in options.files for line in read_lines(path))
@@ -339,6 +341,10 @@ def main(arguments: list[str] | None = None) -> None:
         unique = {formula.label: formula for formula in found}.values()
         chosen = ordered([f for f in unique if is_held(f) == options.held], rng)
         chosen = chosen[options.skip : options.skip + options.count]
+        if options.pdf:
+            seed = options.seed + options.skip
+            print(*write_displays(chosen, options.output, seed, options.jobs), sep="\n")
+            return
         # Short ones come first, so that a training may begin with the first shards.
         chosen.sort(key=lambda formula: (formula.tokens > 20, formula.tokens > 60))
         paths = draw_shards(chosen, options.output, options.seed + options.skip, options.jobs)

@@ -135,6 +135,8 @@ KINDS: dict[str, Kind] = {
     "scene": Kind(2.0, None),
 }
 """Kinds of pages and their weights; every dictionary of exposures has keys of ``EXPOSURES``."""
+MATHEMATICS = {"mathematics": Kind(3.0, documents.mathematics, _OFFICE)}
+"""Those that come beside them where there are formulas to be set."""
 
 
 class PageSource:
@@ -148,6 +150,7 @@ class PageSource:
         kinds: Mapping[str, Kind] | None = None,
         size: tuple[int, int] = (900, 1700),
         turned: float = 0.0,
+        formulas: Sequence[Path] = (),
     ) -> None:
         """Index the fonts and read the texts (the bundled ones where none are given).
 
@@ -155,18 +158,20 @@ class PageSource:
             fonts: Font files.
             texts: UTF-8 text files, `.xz` too.
             seed: Of everything drawn.
-            kinds: Kinds of pages and their weights; ``KINDS`` where not given.
+            kinds: Kinds of pages and their weights; where not given ``KINDS``, with formulas
+                ``MATHEMATICS``, too.
             size: Least and greatest long side of whole pages, pixels.
             turned: Share of the images that are turned by 90, 180 or 270 degrees.
+            formulas: PDFs of displayed formulas, see `ocrtool.synth.displays`.
 
         Raises:
             InputError: No font is usable, or a text cannot be read.
         """
         self.seed = seed
-        self.kinds = dict(kinds or KINDS)
+        self.kinds = dict(kinds or (KINDS | MATHEMATICS if formulas else KINDS))
         self.size = size
         self.turned = turned
-        self._press = Press(fonts, texts)
+        self._press = Press(fonts, texts, formulas)
         self._canvas = lru_cache(maxsize=2)(self._make)
 
     def draw(self, index: int) -> DrawnPage:

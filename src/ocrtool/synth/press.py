@@ -12,6 +12,7 @@ import numpy as np
 
 from ocrtool.errors import InputError
 from ocrtool.synth.alphabet import ALPHABET
+from ocrtool.synth.displays import Displays
 from ocrtool.synth.fonts import Font, bundled_fonts, index_fonts
 from ocrtool.synth.story import Family, open_face
 from ocrtool.synth.text import TextSource
@@ -47,13 +48,21 @@ class Type:
 class Press:
     """Type cases and texts; every choice is made with the caller's generator."""
 
-    def __init__(self, fonts: Sequence[Path], texts: Sequence[Path]) -> None:
+    def __init__(
+        self, fonts: Sequence[Path], texts: Sequence[Path], formulas: Sequence[Path] = ()
+    ) -> None:
         """Index the fonts and read the texts (the bundled ones where none are given).
+
+        Args:
+            fonts: Font files.
+            texts: UTF-8 text files.
+            formulas: PDFs of displayed formulas, see `ocrtool.synth.displays`.
 
         Raises:
             InputError: No font is usable, or a text cannot be read.
         """
         self.texts = TextSource(texts, ALPHABET)
+        self.displays = Displays(formulas)
         self.paths = list(fonts) or bundled_fonts()
         usable = index_fonts(self.paths, ALPHABET)
         families: dict[str, list[Font]] = {}

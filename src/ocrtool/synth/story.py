@@ -289,6 +289,10 @@ class Canvas:
                     self.lines.append(line)
         return x + width
 
+    def place(self, drawing: Any, x: float, y: float, scale: float) -> None:
+        """Draw one of MuPDF's display lists, its origin at (x, y) and so many times as large."""
+        _run(drawing, self._device, mupdf.FzMatrix(scale, 0, 0, scale, x, y), self._bounds)
+
     def ink(self, matrix: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
         """Rasterise the text.
 

@@ -15,11 +15,11 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from ocrtool.errors import MissingDependencyError
 
 _mu: Any = pymupdf  # whose functions have no types
+Taken = TypeVar("Taken")
 POINTS = 72
 INCH = 72.27
 """TeX's points to an inch; a PDF has 72."""
@@ -187,33 +188,70 @@ def draw_formulas(
     Raises:
         MissingDependencyError: There is no TeX.
     """
+    return _set(formulas, style, inline, partial(_typeset, scale=style.dpi / POINTS))
+
+
+def formula_pages(formulas: Sequence[str], style: TexStyle) -> bytes:
+    """Set displayed formulas in one style, to be put on drawn pages.
+
+    Args:
+        formulas: LaTeX without `$`, braces balanced.
+        style: Font and type size of all of them.
+
+    Returns:
+        A PDF with a page for each that TeX has nothing to complain about, `MARGIN` points of white
+        round it; empty where there is none.
+
+    Raises:
+        MissingDependencyError: There is no TeX.
+    """
+    with _mu.open() as pages:
+
+        def take(page: Any) -> None:
+            pages.insert_pdf(page.parent, from_page=page.number, to_page=page.number)
+
+        _set(formulas, style, (), take)
+        return bytes(pages.tobytes(garbage=4, deflate=True)) if len(pages) else b""
+
+
+def _set(
+    formulas: Sequence[str],
+    style: TexStyle,
+    inline: Sequence[bool],
+    take: Callable[[Any], Taken],
+) -> list[Taken | None]:
+    """Set formulas; return what is taken of the page of each good one."""
     if not have_tex():
         raise MissingDependencyError("formulas are drawn by TeX", "install pdflatex (TeX Live)")
     inline = inline or [False] * len(formulas)
     with tempfile.TemporaryDirectory(prefix="formulas-") as folder:
-        return _draw(formulas, style, inline, Path(folder))
+        return _taken(formulas, style, inline, Path(folder), take)
 
 
-def _draw(
-    formulas: Sequence[str], style: TexStyle, inline: Sequence[bool], folder: Path
-) -> list[Typeset | None]:
+def _taken(
+    formulas: Sequence[str],
+    style: TexStyle,
+    inline: Sequence[bool],
+    folder: Path,
+    take: Callable[[Any], Taken],
+) -> list[Taken | None]:
     if not formulas:
         return []
-    pictures: list[Typeset | None]
+    found: list[Taken | None]
     pages = _run(_document(formulas, style, inline), len(formulas), folder)
     if pages is None:
         if len(formulas) == 1:
             return [None]
-        pictures = []
+        found = []
         for part in _parts(len(formulas), folder):
-            pictures += _draw(formulas[part], style, inline[part], folder)
-        return pictures
-    pictures = [None] * len(formulas)
+            found += _taken(formulas[part], style, inline[part], folder, take)
+        return found
+    found = [None] * len(formulas)
     if pages:
         with _mu.open(folder / "run.pdf") as file:
             for number, page in pages.items():
-                pictures[number] = _typeset(file[page], style.dpi / POINTS)
-    return pictures
+                found[number] = take(file[page])
+    return found
 
 
 def _typeset(page: Any, scale: float) -> Typeset | None:

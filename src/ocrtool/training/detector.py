@@ -469,7 +469,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder of the run")
-    for flag, what in (("--fonts", "folders with fonts"), ("--text", "text files")):
+    for flag, what in (
+        ("--fonts", "folders with fonts"),
+        ("--text", "text files"),
+        ("--formulas", "PDFs of formulas, of python -m ocrtool.synth.formulas --pdf"),
+    ):
         parser.add_argument(flag, type=Path, nargs="+", action="extend", default=[], help=what)
     for field in dataclasses.fields(DetectorOptions):
         if field.name in ("out", "resume", "start_from"):
@@ -479,13 +483,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--start-from", type=Path, help="model folder to start from")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
     given = vars(parser.parse_args(arguments))
-    folders, texts = given.pop("fonts"), given.pop("text")
+    folders, texts, formulas = (tuple(given.pop(key)) for key in ("fonts", "text", "formulas"))
     try:
         options = DetectorOptions(**given)
         cv2.setNumThreads(0)
         fonts = tuple(find_fonts(folders))
-        pages = SharedPages(fonts, tuple(texts), options.seed)
-        held = SharedPages(fonts, tuple(texts), options.seed + HELD_SEED)
+        pages = SharedPages(fonts, texts, options.seed, formulas)
+        held = dataclasses.replace(pages, seed=options.seed + HELD_SEED)
         finished = DetectorTrainer(options, pages, held).run()
     except OcrToolError as error:
         print(f"error: {error}", file=sys.stderr)

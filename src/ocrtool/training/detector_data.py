@@ -60,11 +60,13 @@ class SharedPages:
         fonts: Font files.
         texts: Text files.
         seed: Of everything drawn.
+        formulas: PDFs of displayed formulas, see `ocrtool.synth.displays`.
     """
 
     fonts: tuple[Path, ...]
     texts: tuple[Path, ...]
     seed: int
+    formulas: tuple[Path, ...] = ()
 
     def draw_crop(self, index: int, size: int) -> DrawnPage:
         """See ``PageSource.draw_crop``."""
@@ -73,7 +75,7 @@ class SharedPages:
 
 @lru_cache(maxsize=2)
 def _opened(pages: SharedPages) -> PageSource:
-    return PageSource(pages.fonts, pages.texts, pages.seed, turned=TURNED)
+    return PageSource(pages.fonts, pages.texts, pages.seed, turned=TURNED, formulas=pages.formulas)
 
 
 class Batch(NamedTuple):

@@ -1,0 +1,74 @@
+"""Displayed formulas found on a page: pieces of one become one, and numbers go to theirs."""
+
+from __future__ import annotations
+
+import pytest
+
+from ocrtool.assemble import assemble
+from ocrtool.assemble.equations import whole_formulas
+from ocrtool.document import Box, Page, Quad
+from ocrtool.layout.found import FoundLine, Layout, Region
+
+
+def quad(x0: float, y0: float, x1: float, y1: float) -> Quad:
+    return ((x0, y0), (x1, y0), (x1, y1), (x0, y1))
+
+
+class Said:
+    words = ()
+    confidence = 0.9
+    reader = ""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+LEFT, RIGHT = (
+    Region("formula", Box(200, 200, 300, 240), 0.9),
+    Region("formula", Box(340, 205, 400, 235), 0.7),
+)
+LINES = {
+    "Let us suppose that the sum of both": quad(100, 150, 500, 170),
+    "so that there is nothing to prove at": quad(100, 270, 500, 290),
+}
+
+
+def page(lines: dict[str, Quad], *regions: Region) -> Page:
+    layout = Layout(tuple(FoundLine(q, 1.0) for q in lines.values()), regions)
+    return assemble(1, (600, 800), layout, [Said(text) for text in lines])  # type: ignore[misc]
+
+
+def test_pieces_side_by_side_are_one_formula() -> None:
+    [one] = whole_formulas([LEFT, RIGHT], list(LINES.values()))
+    assert one == Region("formula", Box(200, 200, 400, 240), 0.7)
+
+
+@pytest.mark.parametrize(
+    ("between", "far"),
+    [
+        (quad(305, 210, 335, 230), 0),  # a word
+        (quad(100, 150, 500, 170), 60),  # more white than a formula has
+    ],
+)
+def test_what_is_apart_stays_apart(between: Quad, far: float) -> None:
+    box = Box(RIGHT.box.x0 + far, RIGHT.box.y0, RIGHT.box.x1 + far, RIGHT.box.y1)
+    other = Region("formula", box, 0.7)
+    assert len(whole_formulas([LEFT, other], [between])) == 2
+
+
+def test_a_page_of_one_formula_needs_no_lines() -> None:
+    assert [block.kind for block in page({}, LEFT, RIGHT).blocks] == ["formula"]
+
+
+def test_a_number_belongs_to_the_formula_beside_it() -> None:
+    lines = {**LINES, "(2.1)": quad(460, 212, 500, 230)}
+    before, formula, after = page(lines, LEFT).blocks
+    assert (before.kind, formula.kind, after.kind) == ("paragraph", "formula", "paragraph")
+    assert [line.text for line in formula.lines] == ["(2.1)"]
+    assert formula.box == LEFT.box
+
+
+def test_a_number_in_prose_stays_there() -> None:
+    lines = {**LINES, "(2.1)": quad(460, 300, 500, 318)}
+    assert all("(2.1)" not in [line.text for line in block.lines]
+               for block in page(lines, LEFT).blocks if block.kind == "formula")  # fmt: skip
