@@ -68,7 +68,9 @@ def test_what_reads_badly_stays_text() -> None:
 
 def test_what_has_no_text_is_latex_however_it_reads() -> None:
     block = Block("formula", Box(200, 100, 300, 120), (line("(7)", 500, 530),))
-    assert read(block, Reads(confidence=LEAST / 2)).latex == r"a=b \tag{7}"
+    done = read(block, Reads(confidence=LEAST / 2))
+    assert done.latex == done.text == r"a=b \tag{7}"
+    assert read(NUMBERED, Reads()).text == NUMBERED.text
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,8 @@ def with_latex(
 ) -> Page:
     """Return a page whose displayed formulas are read; those that read badly stay text.
 
+    Where a formula was found as a picture, without lines of text, its LaTeX is its text.
+
     Args:
         page: As it was put together.
         cut: Returns the picture of a part of the page.
@@ -71,7 +73,8 @@ def with_latex(
         if result.latex and result.valid and result.confidence >= least:
             tag = NUMBER.fullmatch(number.text) if number else None
             latex = result.latex + (rf" \tag{{{tag[1]}}}" if tag else "")
-            blocks[i] = replace(blocks[i], latex=latex)
+            text = blocks[i].text if has_text else latex
+            blocks[i] = replace(blocks[i], latex=latex, text=text)
     return replace(page, blocks=tuple(blocks))
 
 

@@ -31,6 +31,7 @@ from torch import Tensor
 
 from ocrtool import console
 from ocrtool.bundled import FACTS, WEIGHTS
+from ocrtool.engines.base import find_model
 from ocrtool.errors import ExitCode, ModelError, OcrToolError, UsageError
 from ocrtool.layout.detector import load_network
 from ocrtool.layout.postprocess import Maps, find_lines
@@ -82,7 +83,7 @@ class DetectorOptions:
         validation_pages: Crops that are held for them.
         save_minutes: Minutes between saves.
         resume: Go on with the run in ``out``.
-        start_from: Model folder whose weights to start from.
+        start_from: Bundled model or model folder whose weights to start from.
     """
 
     out: Path
@@ -218,7 +219,9 @@ class DetectorTrainer:
             torch.set_num_threads(options.threads)
         torch.manual_seed(options.seed)
         start = self.last if options.resume else options.start_from
-        net = load_network(start) if start is not None else DetectorNet(config or DetectorConfig())
+        net = DetectorNet(config or DetectorConfig())
+        if start is not None:
+            net = load_network(find_model(start))
         self.net = net.to(self.device)
         for parameter in self.net.parameters():
             if parameter.ndim == 4:
@@ -480,7 +483,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             continue
         flag = "--" + field.name.replace("_", "-")
         parser.add_argument(flag, type=type(field.default), default=field.default)
-    parser.add_argument("--start-from", type=Path, help="model folder to start from")
+    parser.add_argument("--start-from", type=Path, help="model to start from")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
     given = vars(parser.parse_args(arguments))
     folders, texts, formulas = (tuple(given.pop(key)) for key in ("fonts", "text", "formulas"))
