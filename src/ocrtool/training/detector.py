@@ -51,7 +51,7 @@ from ocrtool.training.detector_data import (
 from ocrtool.training.detector_scores import LineScores, add_scores, match_lines
 from ocrtool.training.detector_targets import LEAST_HEIGHT
 from ocrtool.training.distributed import Group, choose_device, choose_precision
-from ocrtool.training.optimizers import STATES, optimizer_of
+from ocrtool.training.optimizers import moments, optimizer_of, restore_moments
 from ocrtool.training.report import Log
 
 HELD_SEED = 7_919
@@ -416,9 +416,7 @@ class DetectorTrainer:
 
     def _save(self) -> None:
         tensors = {f"weights.{name}": value for name, value in self.net.state_dict().items()}
-        for name, parameter in self.net.named_parameters():
-            for key, value in self.optimizer.state[parameter].items():
-                tensors[f"{key}.{name}"] = value
+        tensors |= moments(self.optimizer, self.net.named_parameters())
         facts = {
             "position": dataclasses.asdict(
                 dataclasses.replace(self.position, seconds=self.seconds)
@@ -444,14 +442,7 @@ class DetectorTrainer:
             raise ModelError(f"{self.last}: nothing to resume from ({reason})") from None
         except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             raise ModelError(f"{self.last}: damaged training state: {error}") from None
-        for name, parameter in self.net.named_parameters():
-            for key in STATES:
-                moment = tensors.get(f"{key}.{name}")
-                if moment is not None and key != "step":
-                    # The fused optimiser walks memory: moments lie as their weights do.
-                    moment = torch.empty_like(parameter).copy_(moment)
-                if moment is not None:
-                    self.optimizer.state[parameter][key] = moment.detach().to(self.device)
+        restore_moments(self.optimizer, self.net.named_parameters(), tensors)
 
 
 def _packed(tensors: dict[str, Any]) -> bytes:

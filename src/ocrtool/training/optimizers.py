@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ocrtool.errors import MissingDependencyError
 
-STATES = ("step", "exp_avg", "exp_avg_sq", "momentum_buffer")
+_STATES = ("step", "exp_avg", "exp_avg_sq", "momentum_buffer")
 """What an optimiser keeps of a parameter."""
 
 
@@ -97,3 +97,32 @@ def optimizer_of(
         ],
         beta2=beta2,
     )
+
+
+def moments(
+    optimizer: torch.optim.Optimizer, parameters: Iterable[tuple[str, Tensor]]
+) -> dict[str, Tensor]:
+    """Return what an optimiser keeps of named parameters, as ``STATE.NAME``."""
+    return {
+        f"{key}.{name}": value
+        for name, parameter in parameters
+        for key, value in optimizer.state[parameter].items()
+    }
+
+
+def restore_moments(
+    optimizer: torch.optim.Optimizer,
+    parameters: Iterable[tuple[str, Tensor]],
+    tensors: Mapping[str, Tensor],
+) -> None:
+    """Give an optimiser what `moments` returned of the same parameters, from whatever device."""
+    for name, parameter in parameters:
+        for key in _STATES:
+            moment = tensors.get(f"{key}.{name}")
+            if moment is None:
+                continue
+            if key == "step":
+                moment = moment.to(parameter.device)
+            else:  # fused optimisers walk memory: moments lie as their weights do
+                moment = torch.empty_like(parameter).copy_(moment).detach()
+            optimizer.state[parameter][key] = moment

@@ -48,7 +48,7 @@ from ocrtool.training.checkpoint import STATE, STATE_FACTS
 from ocrtool.training.data import loaded
 from ocrtool.training.distributed import Group, choose_device, choose_precision, process_group
 from ocrtool.training.metrics import rates
-from ocrtool.training.optimizers import STATES, optimizer_of
+from ocrtool.training.optimizers import moments, optimizer_of, restore_moments
 from ocrtool.training.prepare import LISTED
 from ocrtool.training.published import fetched_part
 from ocrtool.training.report import Display, Log
@@ -471,11 +471,8 @@ class StageTrainer:
 
     def _save(self) -> None:
         position = dataclasses.replace(self.position, seconds=self.seconds)
-        tensors: dict[str, Tensor] = {}
-        for name, parameter in self.learning:
-            tensors[f"weights.{name}"] = parameter.detach()
-            for key, value in self.optimizer.state[parameter].items():
-                tensors[f"{key}.{name}"] = value
+        tensors = {f"weights.{name}": parameter.detach() for name, parameter in self.learning}
+        tensors |= moments(self.optimizer, self.learning)
         facts = {"position": dataclasses.asdict(position), "processes": self.group.size}
         with checkpoint.replacing(self.options.out / "last") as fresh:
             save_network(fresh, self.network.config, merged(self.network))
@@ -498,10 +495,7 @@ class StageTrainer:
                 if f"weights.{name}" not in state.tensors:
                     raise ModelError(f"{self.options.out}: the run trained other parts")
                 parameter.copy_(state.tensors[f"weights.{name}"])
-                for key in STATES:
-                    if f"{key}.{name}" in state.tensors:
-                        tensor = state.tensors[f"{key}.{name}"]
-                        self.optimizer.state[parameter][key] = tensor.to(self.device)
+        restore_moments(self.optimizer, self.learning, state.tensors)
 
 
 class _Window:

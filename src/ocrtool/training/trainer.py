@@ -56,7 +56,7 @@ from ocrtool.training.evaluation import (
     to_device,
     validate,
 )
-from ocrtool.training.optimizers import STATES, optimizer_of
+from ocrtool.training.optimizers import moments, optimizer_of, restore_moments
 from ocrtool.training.prepare import Data, prepare
 from ocrtool.training.published import fetched_parts, load_parts
 from ocrtool.training.report import Display, Log
@@ -501,11 +501,9 @@ class Trainer:
 
     def _save(self) -> None:
         position = dataclasses.replace(self.position, seconds=self.seconds)
-        tensors: dict[str, Tensor] = {}
-        for name, parameter in self.model.named_parameters():
-            tensors[f"weights.{name}"] = parameter
-            for key, value in self.optimizer.state[parameter].items():
-                tensors[f"{key}.{name}"] = value
+        named = dict(self.model.named_parameters())
+        tensors: dict[str, Tensor] = {f"weights.{name}": value for name, value in named.items()}
+        tensors |= moments(self.optimizer, named.items())
         facts = {
             "position": dataclasses.asdict(position),
             "scaler": self.scaler.state_dict(),
@@ -528,10 +526,7 @@ class Trainer:
         with torch.no_grad():
             for name, parameter in self.model.named_parameters():
                 parameter.copy_(state.tensors[f"weights.{name}"])
-                for key in STATES:
-                    if f"{key}.{name}" in state.tensors:
-                        tensor = state.tensors[f"{key}.{name}"]
-                        self.optimizer.state[parameter][key] = tensor.to(self.device)
+        restore_moments(self.optimizer, self.model.named_parameters(), state.tensors)
 
 
 def _counts(batches: Sequence[Batch]) -> tuple[int, int]:
