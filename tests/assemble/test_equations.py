@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from ocrtool.assemble import assemble
-from ocrtool.assemble.equations import whole_formulas
-from ocrtool.document import Box, Page, Quad
-from ocrtool.layout.found import FoundLine, Layout, Region
+from ocrtool.assemble.equations import with_formulas
+from ocrtool.document import Box, Line, Page, Quad
+from ocrtool.layout.found import FoundLine, Layout, Region, RegionKind
 
 
 def quad(x0: float, y0: float, x1: float, y1: float) -> Quad:
@@ -38,22 +38,58 @@ def page(lines: dict[str, Quad], *regions: Region) -> Page:
     return assemble(1, (600, 800), layout, [Said(text) for text in lines])  # type: ignore[misc]
 
 
+def line(text: str, x0: float, y0: float, x1: float, y1: float) -> Line:
+    return Line(text, 1.0, quad(x0, y0, x1, y1))
+
+
 def test_pieces_side_by_side_are_one_formula() -> None:
-    [one] = whole_formulas([LEFT, RIGHT], list(LINES.values()))
-    assert one == Region("formula", Box(200, 200, 400, 240), 0.7)
+    prose = [line(text, *at[0], *at[2]) for text, at in LINES.items()]
+    [one] = with_formulas([LEFT, RIGHT], prose)
+    assert one == Region("formula", Box(200, 200, 400, 240), 0.9)
 
 
 @pytest.mark.parametrize(
     ("between", "far"),
     [
-        (quad(305, 210, 335, 230), 0),  # a word
-        (quad(100, 150, 500, 170), 60),  # more white than a formula has
+        (line("and", 305, 210, 335, 230), 0),
+        (line("above", 100, 150, 500, 170), 60),  # more white than a formula has
     ],
 )
-def test_what_is_apart_stays_apart(between: Quad, far: float) -> None:
+def test_what_is_apart_stays_apart(between: Line, far: float) -> None:
     box = Box(RIGHT.box.x0 + far, RIGHT.box.y0, RIGHT.box.x1 + far, RIGHT.box.y1)
     other = Region("formula", box, 0.7)
-    assert len(whole_formulas([LEFT, other], [between])) == 2
+    assert len(with_formulas([LEFT, other], [between])) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "stays"), [("a = b + c", True), ("(12)", False), ("where x = nothing", False)]
+)
+def test_lines_over_a_formula_have_a_say(text: str, stays: bool) -> None:
+    assert with_formulas([LEFT], [line(text, 198, 202, 302, 238)]) == [LEFT] * stays
+
+
+def test_a_speck_is_no_formula() -> None:
+    assert not with_formulas(
+        [Region("formula", Box(300, 300, 320, 306), 0.9)], [line("x", 0, 0, 9, 20)]
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "box", "sure", "kept"),
+    [
+        ("figure", Box(230, 205, 260, 225), 0.99, ["formula"]),  # a letter
+        ("rule", Box(210, 218, 290, 221), 0.99, ["formula"]),  # of a fraction
+        ("figure", Box(195, 198, 310, 245), 0.8, ["formula"]),
+        ("figure", Box(195, 198, 310, 245), 0.95, ["figure"]),
+        ("figure", Box(0, 0, 600, 400), 0.5, ["figure", "formula"]),  # an article within a frame
+        ("table", Box(0, 0, 600, 400), 0.5, ["table"]),
+    ],
+)
+def test_what_is_in_the_place_of_a_formula(
+    kind: RegionKind, box: Box, sure: float, kept: list[str]
+) -> None:
+    found = with_formulas([Region(kind, box, sure), LEFT], [])
+    assert [region.kind for region in found] == kept
 
 
 def test_a_page_of_one_formula_needs_no_lines() -> None:

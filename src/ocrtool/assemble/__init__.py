@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ocrtool.assemble.blocks import blocks_of, rows_as_blocks
-from ocrtool.assemble.equations import whole_formulas
+from ocrtool.assemble.equations import with_formulas
 from ocrtool.assemble.geometry import part_of, straight_boxes, straight_rules
 from ocrtool.assemble.parted import part_lines
 from ocrtool.assemble.rows import MARKER
@@ -118,7 +118,7 @@ def assemble(
     if options.order == "page":
         lines = part_lines(lines)
     quads = [line.quad for line in lines]
-    seen = whole_formulas(layout.regions, quads) if options.order == "page" else layout.regions
+    seen = with_formulas(layout.regions, lines) if options.order == "page" else layout.regions
     places = [region.box for region in seen]
     boxes, areas = straight_boxes(quads, places)
     if options.order == "page":

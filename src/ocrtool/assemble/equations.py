@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtool.assemble.geometry import bounds
-from ocrtool.document import Block, Box, Line, Quad
+from ocrtool.document import Block, Box, Line
 from ocrtool.layout.found import Region
 from ocrtool.layout.order import Boxes, line_height
 
@@ -20,6 +20,18 @@ ASUNDER = 3.0
 """Most white within a formula, in heights of a line."""
 LEVEL = 0.5
 """Share of the lower of two pieces of a formula that stands beside the higher one."""
+LOWEST = 0.5
+"""Least height of a formula, in common heights of a line."""
+COVERED = 0.5
+"""Share of a formula that may lie under lines of text."""
+SAME = 0.6
+"""Share of the smaller of two regions from which they are in one place."""
+WITHIN = 0.5
+"""Share of a region's area that is but a part of it."""
+LONG_WORD = re.compile(r"[^\W\d_]{4,}")
+"""What prose has and formulas rarely."""
+EQUATION = re.compile(r"[=\u2248\u2261\u2264\u2265\u2208\u2282\u2211\u220f\u222b]")
+"""What a line that is a formula has."""
 NUMBER = re.compile(r"\(\s*([A-Z]?\.?\d+(?:[.-]\d+)*[a-z]?'*)\s*\)")
 """What a formula is called by: "(12)", "(A.3)"."""
 
@@ -66,19 +78,73 @@ def with_numbers(
     return owner
 
 
-def whole_formulas(regions: Sequence[Region], quads: Sequence[Quad]) -> list[Region]:
-    """Join formulas that were found in pieces, side by side with nothing between them.
+def with_formulas(regions: Sequence[Region], lines: Sequence[Line]) -> list[Region]:
+    """Return the regions of a page with its displayed formulas whole, and only those.
+
+    A formula that was found in pieces, side by side with nothing between them, becomes one. One
+    under lines that were read is none unless they say so: numbers and words in italics look like
+    it. Of a formula and a picture in one place the surer one stays, and what is found within a
+    formula is part of it.
 
     Args:
-        regions: Of a page.
-        quads: Corners of its lines, in pixels.
+        regions: As they were found.
+        lines: Of the page, as they were read.
     """
-    corners = np.array(quads, np.float32).reshape(-1, 4, 2)
-    boxes = np.concatenate((corners.min(axis=1), corners.max(axis=1)), axis=1)
     formulas = [region for region in regions if region.kind == "formula"]
-    rest = [region for region in regions if region.kind != "formula"]
-    lowest = min((r.box.y1 - r.box.y0 for r in formulas), default=0.0)
-    height = line_height(boxes) if len(boxes) else lowest
+    if not formulas:
+        return list(regions)
+    corners = np.array([line.quad for line in lines], np.float32).reshape(-1, 4, 2)
+    boxes = np.concatenate((corners.min(axis=1), corners.max(axis=1)), axis=1)
+    lowest = min(region.box.y1 - region.box.y0 for region in formulas)
+    height = line_height(boxes) if lines else lowest
+    formulas = [
+        region
+        for region in _joined(formulas, boxes, height)
+        if _height(region) >= LOWEST * height and _says_so(region.box, lines, boxes)
+    ]
+    others = [region for region in regions if region.kind != "formula"]
+    formulas = [one for one in formulas if not any(_yields(one, other) for other in others)]
+    others = [one for one in others if not any(_yields(one, other) for other in formulas)]
+    return [*others, *formulas]
+
+
+def _height(region: Region) -> float:
+    return region.box.y1 - region.box.y0
+
+
+def _shared(box: Box, other: Box) -> float:
+    """Area that two boxes share."""
+    wide = min(box.x1, other.x1) - max(box.x0, other.x0)
+    high = min(box.y1, other.y1) - max(box.y0, other.y0)
+    return max(0.0, wide) * max(0.0, high)
+
+
+def _area(box: Box) -> float:
+    return max(1e-6, (box.x1 - box.x0) * (box.y1 - box.y0))
+
+
+def _yields(one: Region, other: Region) -> bool:
+    """Tell whether a region is none because another is in its place."""
+    own, shared = _area(one.box), _shared(one.box, other.box)
+    if shared < SAME * min(own, _area(other.box)):
+        return False
+    if own < WITHIN * _area(other.box) and other.kind in ("formula", "table"):
+        return True
+    return own < _area(other.box) / WITHIN and one.confidence < other.confidence
+
+
+def _says_so(box: Box, lines: Sequence[Line], boxes: Boxes) -> bool:
+    """Tell whether what was read within a formula does not speak against it."""
+    low = np.maximum(boxes[:, :2], (box.x0, box.y0))
+    high = np.minimum(boxes[:, 2:], (box.x1, box.y1))
+    shared = np.prod(np.maximum(high - low, 0), axis=1)
+    if shared.sum() < COVERED * _area(box):
+        return True
+    said = " ".join(lines[i].text for i in np.flatnonzero(shared > 0).tolist())
+    return bool(EQUATION.search(said)) and not LONG_WORD.search(said)
+
+
+def _joined(formulas: Sequence[Region], boxes: Boxes, height: float) -> list[Region]:
     found: list[Region] = []
     for region in sorted(formulas, key=lambda region: region.box.x0):
         for i, other in enumerate(found):
@@ -89,12 +155,12 @@ def whole_formulas(regions: Sequence[Region], quads: Sequence[Quad]) -> list[Reg
                     max(other.box.x1, region.box.x1),
                     max(other.box.y1, region.box.y1),
                 )
-                sure = min(other.confidence, region.confidence)
+                sure = max(other.confidence, region.confidence)
                 found[i] = replace(other, box=box, confidence=sure)
                 break
         else:
             found.append(region)
-    return [*rest, *found]
+    return found
 
 
 def _are_one(left: Box, right: Box, boxes: Boxes, height: float) -> bool:

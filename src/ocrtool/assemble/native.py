@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ocrtool.assemble import AssembleOptions, mended
 from ocrtool.assemble.blocks import Whole, native_blocks, rows_as_blocks
+from ocrtool.assemble.equations import EQUATION, LONG_WORD
 from ocrtool.assemble.paragraphs import CAPTION
 from ocrtool.assemble.pieces import cut, joined, style
 from ocrtool.assemble.ruled import ruled_tables, with_rules
@@ -33,12 +34,8 @@ SYMBOLS = re.compile("^[\ue000-\uf8ff](?=\\s|$)")
 """A bullet of a font whose signs have no character."""
 DOTS = re.compile(r"\s*(?:[.\u00b7\u2026_]\s*){4,}")
 """Dots that lead from an entry to its number, or a line to write on: drawn, not said."""
-LONG_WORD = re.compile(r"[^\W\d_]{4,}")
-"""What prose has and formulas rarely."""
 MATHS = re.compile(r"[\d=+\u2212\u00b1\u00d7\u22c5/<>\u2264\u2265\u2200-\u22ff^(){}\[\]|]")
 """What formulas have."""
-EQUATION = re.compile(r"[=\u2248\u2261\u2264\u2265\u2208\u2282\u2211\u220f\u222b]")
-"""What a line that is a formula has."""
 LONE_SIGN = re.compile(
     r"[•◦▪‣●○■□➢➤✓✔★▶►◆♦\uf000-\uf0ff*·\u2013\u2014-]|o|\(?\d{1,3}[.)]|\(?[a-zA-Z][.)]|\(?[ivx]{1,5}[.)]"
     r"|\[\d{1,3}\]|\d{1,2}(?:\.\d{1,2}){0,3}|[A-Z]|[IVX]{1,4}"

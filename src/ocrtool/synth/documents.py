@@ -8,6 +8,7 @@ column that they stand beside, foot-notes, page number.
 from __future__ import annotations
 
 import re
+from html import escape
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from ocrtool.synth.press import Press, marked_up
 from ocrtool.synth.story import Canvas, Rect, SetLine, open_face
 
 Random = np.random.Generator
+
+MINUS = "\N{MINUS SIGN}"
 
 
 def _running_head(s: Setter, margin: float, y: float) -> None:
@@ -275,9 +278,9 @@ def mathematics(rng: Random, press: Press) -> Canvas:
                 s.label(x, at, title, 1.2 * s.size, bold=True)
                 at += s.size
             lines = s.count(1, 6)
-            text = s.prose(10, max(12, int(lines * 2 * column / s.size)))
-            html = f'<p id="p">{marked_up(rng, text, soft=s.soft)}</p>'
-            at = s.flow(html, [(x, at, x + column, bottom)], css)[0] + s.uniform(0.3, 1.1) * s.size
+            length = max(12, int(lines * 2 * column / s.size))
+            text = f'<p id="p">{_reasoning(s, length)}</p>'
+            at = s.flow(text, [(x, at, x + column, bottom)], css)[0] + s.uniform(0.3, 1.1) * s.size
             for _ in range(s.count(1, 2)):
                 number = f"({s.one(['', '', 'A.', '2.'])}{s.count(1, 40)})" if s.yes(0.4) else ""
                 foot = s.display(x, x + column, at, number, bottom)
@@ -285,6 +288,41 @@ def mathematics(rng: Random, press: Press) -> Canvas:
     if s.yes(0.6):
         s.label(width / 2, min(height - 10, bottom + 24), str(s.count(1, 400)), anchor="middle")
     return s.canvas
+
+
+def _reasoning(s: Setter, length: int) -> str:
+    """Prose of at most so many characters as HTML, with short formulas among its words."""
+    if s.yes(0.3):
+        return marked_up(s.rng, s.prose(10, length), soft=s.soft)
+    parts: list[str] = []
+    while length > 0:
+        text = s.prose(10, max(12, min(length, 80)))
+        parts += [marked_up(s.rng, text.rstrip(".,"), soft=s.soft), _inline(s)]
+        length -= len(text) + 8
+    return " ".join(parts)
+
+
+def _inline(s: Setter) -> str:
+    """A short formula as HTML: letters in italics with indices and powers, signs between them."""
+    minus = MINUS if MINUS in s.type.characters else "-"
+
+    def term() -> str:
+        if s.yes(0.15):
+            return str(s.count(0, 40))
+        text = f"<i>{s.one('abcdefghijklmnpqrstuvwxyzABCFGHKLMNPRSTUVX')}</i>"
+        if s.yes(0.35):
+            text += f"<sub>{s.one(['1', '2', '0', '<i>i</i>', '<i>n</i>', '<i>k</i>+1'])}</sub>"
+        if s.yes(0.3):
+            text += f"<sup>{s.one(['2', '3', '<i>n</i>', f'{minus}1', '<i>m</i>'])}</sup>"
+        if s.yes(0.25):
+            text += f"({term()})"
+        return s.one(["", "", "", "2", minus]) + text
+
+    signs = [minus] + [sign for sign in "+·=≤≥∈→<>∂" if sign in s.type.characters]
+    text = term()
+    for _ in range(s.count(0, 4)):
+        text += f" {escape(s.one(signs))} {term()}"
+    return text
 
 
 def _display(s: Setter, x0: float, x1: float, y: float) -> float:
