@@ -293,3 +293,25 @@ def test_options_are_checked() -> None:
     for wrong in ({"beam": 0}, {"rounds": -1}, {"sure": 1.5}, {"ctc_weight": -0.1}):
         with pytest.raises(UsageError):
             DecodeOptions(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("draft", "text", "place"),
+    [
+        ((5, 6, 7, 8, 9, 10), (5, 6, 8, 9), 5),  # one left out
+        ((5, 6, 7, 8, 9, 10), (5, 6, 11, 7, 8), 4),  # one put in
+        (
+            (5, 6, 11, 12, 13, 7, 8, 9, 10, 14),
+            (5, 6, 7, 8, 9, 10),
+            9,
+        ),  # three of the draft are none
+        ((5, 6, 7, 5, 6, 7, 5, 6, 7), (5, 6, 8, 5), 4),  # of many the nearest
+    ],
+)
+def test_a_text_that_left_its_draft_finds_back(
+    draft: tuple[int, ...], text: tuple[int, ...], place: int
+) -> None:
+    row = Row(20, draft)
+    for token in text:
+        row.write(token, -0.1)
+    assert row.place == place

@@ -31,10 +31,8 @@ LONGEST_PERIOD = 8
 LEAST_REPEATS = 4
 COLUMNS_A_REPEAT = 1.5
 """Columns that a character has at least on average, where characters repeat: 6 of 32 pixels."""
-AHEAD = 16
+AHEAD = 32
 """Most tokens of the rest of a draft that are proposed after a disagreement."""
-NEAR = 2
-"""Places around its own in the draft where a written token is looked for."""
 CELL_TOKENS = 4
 """Most LaTeX tokens that a formula has for each cell of its picture, braces included, ..."""
 SPARE_LATEX = 24
@@ -192,6 +190,8 @@ class Row:
         runaway: Whether it was cut because it repeats itself or outgrows its width.
         place: Where in the draft the text stands.
         ahead: How many tokens of the draft are worth proposing.
+        distances: (n + 1,) edits from the text to each beginning of the draft of n tokens, kept
+            once it has left it.
     """
 
     limit: int
@@ -204,6 +204,7 @@ class Row:
     runaway: bool = False
     place: int = 0
     ahead: int = 0
+    distances: IntArray | None = None
 
     def __post_init__(self) -> None:
         """Propose the whole draft first."""
@@ -238,7 +239,7 @@ class Row:
         for t, (token, log_prob) in enumerate(zip(best.tolist(), log_probs.tolist(), strict=True)):
             self.write(token, log_prob)
             if self.done or t == len(proposal) or token != proposal[t]:
-                # Where the draft fails it often goes on failing: try a token, then 3, 7, 15.
+                # Where the draft fails it often goes on failing: try a token, then 3, 7 and so on.
                 self.ahead = min(AHEAD, 2 * t + 1)
                 return t + 1
         raise AssertionError("the loop ends at the last token")
@@ -262,12 +263,25 @@ class Row:
             self.runaway = self.done = True
 
     def _next_place(self, token: int) -> int:
-        """Return where the draft goes on behind ``token``: behind its nearest like."""
-        for distance in range(NEAR + 1):
-            for place in (self.place + distance, self.place - distance):
-                if 0 <= place < len(self.draft) and self.draft[place] == token:
-                    return place + 1
-        return self.place + 1
+        """Return where the draft goes on behind ``token``.
+
+        Once the text has left the draft, that is behind the beginning of the draft that is most
+        like the whole text, by edit distance; of several the one nearest to where it was.
+        """
+        if not self.draft:
+            return 0
+        if self.distances is None:
+            if self.place < len(self.draft) and self.draft[self.place] == token:
+                return self.place + 1
+            self.distances = np.abs(np.arange(len(self.draft) + 1) - self.place)
+        before = self.distances
+        other = np.array(self.draft, np.int64) != token
+        best = before + 1
+        best[1:] = np.minimum(best[1:], before[:-1] + other)
+        steps = np.arange(len(best))
+        self.distances = np.minimum.accumulate(best - steps) + steps
+        ends = np.flatnonzero(self.distances == self.distances.min())
+        return int(ends[np.abs(ends - self.place - 1).argmin()])
 
     def reading(self, draft: Reading | None = None) -> Reading:
         """Return the finished text; where it equals the CTC draft, both vouch for it."""
