@@ -22,8 +22,8 @@ LEVEL = 0.5
 """Share of the lower of two pieces of a formula that stands beside the higher one."""
 LOWEST = 0.5
 """Least height of a formula, in common heights of a line."""
-COVERED = 0.5
-"""Share of a formula that may lie under lines of text."""
+TOUCHED, COVERED = 0.15, 0.5
+"""Shares of a formula under lines of text, from which these must have no words; must be one."""
 SAME = 0.6
 """Share of the smaller of two regions from which they are in one place."""
 WITHIN = 0.5
@@ -138,10 +138,11 @@ def _says_so(box: Box, lines: Sequence[Line], boxes: Boxes) -> bool:
     low = np.maximum(boxes[:, :2], (box.x0, box.y0))
     high = np.minimum(boxes[:, 2:], (box.x1, box.y1))
     shared = np.prod(np.maximum(high - low, 0), axis=1)
-    if shared.sum() < COVERED * _area(box):
+    share = float(shared.sum()) / _area(box)
+    if share < TOUCHED:
         return True
     said = " ".join(lines[i].text for i in np.flatnonzero(shared > 0).tolist())
-    return bool(EQUATION.search(said)) and not LONG_WORD.search(said)
+    return not LONG_WORD.search(said) and (share < COVERED or bool(EQUATION.search(said)))
 
 
 def _joined(formulas: Sequence[Region], boxes: Boxes, height: float) -> list[Region]:

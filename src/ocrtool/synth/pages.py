@@ -135,7 +135,7 @@ KINDS: dict[str, Kind] = {
     "scene": Kind(2.0, None),
 }
 """Kinds of pages and their weights; every dictionary of exposures has keys of ``EXPOSURES``."""
-MATHEMATICS = {"mathematics": Kind(3.0, documents.mathematics, _OFFICE)}
+MATHEMATICS = {"mathematics": Kind(1.5, documents.mathematics, _OFFICE)}
 """Those that come beside them where there are formulas to be set."""
 
 
