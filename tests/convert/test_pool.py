@@ -133,7 +133,8 @@ if __name__ == "__main__":
                 pass
         pool.submit(Act("sleep"))
         print(*pool.processes, flush=True)
-        list(pool.events())
+        while pool.busy:  # that it has begun is no event, but ends the wait for one
+            list(pool.events())
 """
 
 
@@ -160,11 +161,10 @@ def test_no_process_outlives_a_command_that_is_killed(tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": paths},
     )
     assert command.stdout is not None
-    worker = int(command.stdout.readline())
-    assert not is_gone(worker)
-    command.kill()
-    command.wait()
-    command.stdout.close()
+    with command:
+        worker = int(command.stdout.readline())
+        assert not is_gone(worker)
+        command.kill()
     end = time.monotonic() + 20
     while not is_gone(worker) and time.monotonic() < end:
         time.sleep(0.05)
