@@ -1,13 +1,15 @@
 """Pictures of formulas at one scale, on one ground: the pixels that the formula reader takes.
 
 A formula reads the same at whatever size it was rendered, so its picture is brought to the size
-that the network knows. The size is told by the heights of its letters, measured on the picture
-that has nearly that size already, so that small and large renderings are judged alike. Dark mode
-is inverted, uneven paper made even, and loose space cut.
+that the network knows. The size is told by the heights of its letters, measured on a picture that
+has nearly the same size whatever was given, and in parts of a pixel, so that small and large
+renderings are judged alike; the sides of the ink then come in steps, and its edges lie at the same
+parts of a pixel. Dark mode is inverted, uneven paper made even, and loose space cut.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -19,8 +21,13 @@ from numpy.typing import NDArray
 from ocrtool.models.config import FORMULA_CELL
 from ocrtool.preprocess import to_grey
 
-LETTER = 12.0
+LETTER = 11.75
 """Height in pixels that letters are brought to: small ones are then some 9 high, capitals 14."""
+STEP = 0.12
+"""Natural logarithms between the lengths that the longer side of the ink may have: renderings of
+one formula, measured not quite alike, then mostly have one size to the hair."""
+FINE = 2.0
+"""Times the size that the network knows at which letters are measured."""
 MARGIN = 4
 """Pixels of paper around the ink."""
 LONGEST = 2400
@@ -29,8 +36,12 @@ GREATEST_SCALE = 8.0
 """Most that a picture is enlarged: what is still smaller is a speck."""
 ROUNDS = 3
 """Times that the size of letters is measured, each on the picture that the last one gave."""
-CLOSE = 0.02
+CLOSE = 0.05
 """Change of scale, as a share, that ends the rounds."""
+AROUND = 2
+"""Pixels around the ink whose grey belongs to it."""
+SOFT = 0.3
+"""Pixels of the result by which a picture is blurred before it is made smaller, as a mean does."""
 MIN_CONTRAST = 10.0
 """Grey levels between ink and paper below which a picture is blank."""
 SPECK = 0.015
@@ -83,27 +94,27 @@ def formula_pixels(image: NDArray[np.uint8], height: int, width: int) -> Pixels:
 def canonical(image: NDArray[np.uint8], height: int, width: int) -> Canonical:
     """Prepare the picture of one formula, as `formula_pixels` does, and say what was done to it."""
     ink = even_ink(image)
-    box = None if ink is None else _Box.around(ink)
+    box = None if ink is None else _Box.around(_dark(ink, _grain(ink)))
     if ink is None or box is None:
         blank = np.full((1, *FORMULA_CELL), PAPER_VALUE, np.float32)
         return Canonical(blank, (1.0, 1.0), (0.0, 0.0))
-    scale, drawn, grain = 1.0, ink[box.rows, box.columns], _grain(ink)
+    top, left = max(0, round(box.top) - AROUND), max(0, round(box.left) - AROUND)
+    drawn = ink[box.rows(AROUND), box.columns(AROUND)]
+    most = min(GREATEST_SCALE, (height - 2 * MARGIN) / box.height, (width - 2 * MARGIN) / box.width)
+    scale = min(most, LETTER / letter_height(_dark(drawn, _grain(ink)), drawn))
     for _ in range(ROUNDS):
-        wanted = min(
-            GREATEST_SCALE,
-            scale * LETTER / letter_height(_dark(drawn, grain)),
-            (height - 2 * MARGIN) / box.height,
-            (width - 2 * MARGIN) / box.width,
-        )
-        change, scale = abs(wanted / scale - 1), wanted
-        drawn, grain = _scaled(ink, box, scale), SMALL_GRAIN
+        fine = _scaled(drawn, FINE * scale)
+        mask = _dark(fine, FINE * SMALL_GRAIN)
+        letter = letter_height(mask, fine) / (FINE * scale)
+        box = (_Box.around(mask) or box).scaled(1 / (FINE * scale))
+        change, scale = abs(LETTER / letter / scale - 1), min(most, LETTER / letter)
         if change < CLOSE:
             break
-    pixels, top = _framed(drawn, height, width)
-    across, down = drawn.shape[1] / box.width, drawn.shape[0] / box.height
-    offset = MARGIN - across * box.left, top - down * box.top
+    side = max(box.height, box.width)
+    scale = min(most, math.exp(STEP * round(math.log(side * scale) / STEP)) / side)
+    pixels, (x, y) = _framed(drawn, box, scale, height, width)
     shrunk = ink.shape[1] / image.shape[1]
-    return Canonical(pixels, (across * shrunk, down * shrunk), offset)
+    return Canonical(pixels, (scale * shrunk, scale * shrunk), (x - scale * left, y - scale * top))
 
 
 def rescaled(pixels: Pixels, scale: float, height: int, width: int) -> Pixels:
@@ -240,85 +251,103 @@ def _dark(ink: Grey, blur: float) -> Grey:
     return np.asarray(mask, np.uint8)
 
 
-def _pieces(mask: Grey) -> NDArray[np.int32]:
-    """Return left, top, width, height and area of the connected pieces of ink, without specks.
+def _pieces(mask: Grey) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.intp]]:
+    """Return the connected pieces of ink, and which of them are no specks.
 
     Dots belong to letters; what is far smaller than the third largest piece is dirt.
+
+    Returns:
+        (H, W) number of the piece that each pixel belongs to, 0 for paper; left, top, width, height
+        and area of the pieces and of paper (N + 1, 5); numbers of the pieces to be kept.
     """
-    count, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     areas = stats[1:count, cv2.CC_STAT_AREA]
-    if not len(areas):
-        return np.zeros((0, 5), np.int32)
-    third = np.sort(areas)[-min(3, len(areas))]
-    return np.asarray(stats[1:count][areas >= SPECK * third], np.int32)
+    least = SPECK * np.sort(areas)[-min(3, len(areas))] if len(areas) else 0
+    kept = 1 + np.flatnonzero(areas >= least)
+    return np.asarray(labels, np.int32), np.asarray(stats, np.int32), kept
 
 
 @dataclass(frozen=True)
 class _Box:
     """Where the ink of a picture lies, in its pixels."""
 
-    top: int
-    left: int
-    height: int
-    width: int
+    top: float
+    left: float
+    height: float
+    width: float
 
     @classmethod
-    def around(cls, ink: Grey) -> _Box | None:
-        """Find the box; specks beyond it are no ink. None where there are only specks."""
-        stats = _pieces(_dark(ink, _grain(ink)))
-        if not len(stats):
+    def around(cls, mask: Grey) -> _Box | None:
+        """Find the box; specks beyond it are no ink. None where there is nothing."""
+        _, stats, kept = _pieces(mask)
+        if not len(kept):
             return None
-        left, top = stats[:, :2].min(0).tolist()
-        right, bottom = (stats[:, :2] + stats[:, 2:4]).max(0).tolist()
+        left, top = stats[kept, :2].min(0).tolist()
+        right, bottom = (stats[kept, :2] + stats[kept, 2:4]).max(0).tolist()
         return cls(top, left, bottom - top, right - left)
 
-    @property
-    def rows(self) -> slice:
-        """Its rows."""
-        return slice(self.top, self.top + self.height)
+    def scaled(self, scale: float) -> _Box:
+        """The same in a picture of another scale."""
+        return _Box(self.top * scale, self.left * scale, self.height * scale, self.width * scale)
 
-    @property
-    def columns(self) -> slice:
-        """Its columns."""
-        return slice(self.left, self.left + self.width)
+    def rows(self, more: int) -> slice:
+        """Its rows, and some more on either side."""
+        return slice(max(0, round(self.top) - more), round(self.top + self.height) + more)
+
+    def columns(self, more: int) -> slice:
+        """Its columns, and some more on either side."""
+        return slice(max(0, round(self.left) - more), round(self.left + self.width) + more)
 
 
-def _scaled(ink: Grey, box: _Box, scale: float) -> Grey:
-    """Return the ink of a box at another scale."""
-    size = (max(1, round(box.width * scale)), max(1, round(box.height * scale)))
+def _scaled(ink: Grey, scale: float) -> Grey:
+    """Return ink at another scale."""
+    size = (max(1, round(ink.shape[1] * scale)), max(1, round(ink.shape[0] * scale)))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(ink[box.rows, box.columns], size, interpolation=method), np.uint8)
+    return np.asarray(cv2.resize(ink, size, interpolation=method), np.uint8)
 
 
-def _framed(drawn: Grey, height: int, width: int) -> tuple[Pixels, int]:
-    """Put ink on paper whose sides are whole cells; return the row that it begins in, too."""
+def _framed(
+    ink: Grey, box: _Box, scale: float, height: int, width: int
+) -> tuple[Pixels, tuple[float, float]]:
+    """Put ink at a scale on paper whose sides are whole cells.
+
+    The box begins `MARGIN` from the left and lies in the middle of the height.
+
+    Returns:
+        The picture, and the x and y in it of the top left corner of ``ink``.
+    """
     down, across = FORMULA_CELL
-    tall = min(height, -(-(drawn.shape[0] + 2 * MARGIN) // down) * down)
-    wide = min(width, -(-(drawn.shape[1] + 2 * MARGIN) // across) * across)
-    pixels = np.full((1, tall, wide), PAPER_VALUE, np.float32)
-    top = (tall - drawn.shape[0]) // 2
+    tall = min(height, -(-math.ceil(box.height * scale + 2 * MARGIN) // down) * down)
+    wide = min(width, -(-math.ceil(box.width * scale + 2 * MARGIN) // across) * across)
+    x = MARGIN - scale * box.left
+    y = (tall - scale * box.height) / 2 - scale * box.top
+    soft = cv2.GaussianBlur(ink, (0, 0), SOFT / scale) if scale < 1 else ink
+    # Coordinates are of corners of pixels, those of the matrix of their middles.
+    matrix = np.array([[scale, 0, x + scale / 2 - 0.5], [0, scale, y + scale / 2 - 0.5]])
+    drawn = cv2.warpAffine(soft, matrix, (wide, tall), flags=cv2.INTER_CUBIC)
     values = drawn.astype(np.float32) * np.float32((INK_VALUE - PAPER_VALUE) / 255)
-    pixels[0, top : top + drawn.shape[0], MARGIN : MARGIN + drawn.shape[1]] += values
-    return pixels, top
+    return np.asarray(values[None] + np.float32(PAPER_VALUE)), (x, y)
 
 
 # --------------------------------------------------------------------------- the size of letters
 
 
-def letter_height(mask: Grey) -> float:
-    """Return how high the letters of a formula are, in pixels.
+def letter_height(mask: Grey, ink: Grey) -> float:
+    """Return how high the letters of a formula are, in pixels and parts of them.
 
     Sought is the most common height of its connected pieces, of which large square ones count more
     than dots, rules and scripts do: from their median, means over ever the pieces of like height
-    (mean shift; Cheng, 1995), so that a large sum or brace does not matter. A formula of rules
-    alone, such as a minus, is judged by their length.
+    (mean shift; Cheng, 1995), so that a large sum or brace does not matter. A piece is as high as a
+    bar whose ink is spread as far about its middle, which blur and whole pixels hardly alter. A
+    formula of rules alone, such as a minus, is judged by their length.
 
     Args:
         mask: (H, W), 1 where there is ink.
+        ink: (H, W), how much of it.
     """
-    stats = _pieces(mask)
-    heights = stats[:, cv2.CC_STAT_HEIGHT].astype(np.float64)
-    widths = stats[:, cv2.CC_STAT_WIDTH].astype(np.float64)
+    labels, stats, kept = _pieces(mask)
+    heights, widths = _spreads(labels, ink, len(stats))
+    heights, widths = heights[kept], widths[kept]
     letters = heights > 0.3 * widths
     if not letters.any():
         return max(1.0, 0.7 * float(np.median(widths))) if len(widths) else 1.0
@@ -331,3 +360,23 @@ def letter_height(mask: Grey) -> float:
         share = weights * np.exp(-0.5 * ((logs - mode) / SPREAD) ** 2)
         mode = float(share @ logs / share.sum())
     return float(np.exp(mode))
+
+
+def _spreads(
+    labels: NDArray[np.int32], ink: Grey, count: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return heights and widths of bars whose ink is spread as each piece's is.
+
+    A bar of height h has the variance h² / 12; the pixels themselves are 1 high.
+    """
+    places = np.nonzero(labels)
+    pieces = labels[places]
+    weights = 1e-3 + ink[places]
+    total = np.maximum(np.bincount(pieces, weights, count), 1e-9)
+    spreads = []
+    for place in places:
+        middle = np.bincount(pieces, weights * place, count) / total
+        apart = place - middle[pieces]
+        variance = np.bincount(pieces, weights * apart * apart, count) / total
+        spreads.append(np.sqrt(12 * variance + 1))
+    return spreads[0], spreads[1]

@@ -243,7 +243,7 @@ def _cuts(ink: Grey, slivers: bool) -> list[Grey]:
     count, labels, found, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     if count < 2:
         return []
-    letter = letter_height(mask)
+    letter = letter_height(mask, ink)
     stats = np.asarray(found[1:], np.int32)
     areas = stats[:, cv2.CC_STAT_AREA]
     third = np.sort(areas)[-min(3, len(areas))]
