@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtool.assemble.crossing import crossing_tables, torn_tables
-from ocrtool.assemble.equations import with_numbers
+from ocrtool.assemble.equations import COVERED, with_numbers
 from ocrtool.assemble.furniture import SMALLER, Draft, furnished
-from ocrtool.assemble.geometry import bounds
+from ocrtool.assemble.geometry import area_of, bounds
 from ocrtool.assemble.grid import TIGHT
 from ocrtool.assemble.lattice import table_part, unruled_cells
 from ocrtool.assemble.pagecolumns import LINES, page_columns
@@ -25,7 +25,7 @@ from ocrtool.assemble.tables import aligned, cells_of, is_code, listed, spaced, 
 from ocrtool.document import RUNNING, Block, BlockKind, Box, Cell, Line
 from ocrtool.layout.columns import AMOUNT
 from ocrtool.layout.found import Region, Rule
-from ocrtool.layout.order import line_height, owners, reading_order
+from ocrtool.layout.order import line_height, owners, reading_order, shared_areas
 from ocrtool.layout.order import rows as side_by_side
 
 Boxes = NDArray[np.float32]
@@ -33,8 +33,6 @@ Boxes = NDArray[np.float32]
 DENSE = 0.7
 """Share of the fields of a table that hold text, from which white between words that were read
 parts its columns: the lists of receipts have other white below each other by chance."""
-COVERED = 0.5
-"""Share of an empty picture or formula that may lie under lines of text."""
 
 
 @dataclass(frozen=True)
@@ -503,7 +501,4 @@ def _wrapped(draft: Draft) -> bool:
 
 def _covered(box: Box, boxes: Boxes) -> bool:
     """Tell whether lines of text lie over most of a region, as over a formula within a line."""
-    low = np.maximum(boxes[:, :2], (box.x0, box.y0))
-    high = np.minimum(boxes[:, 2:], (box.x1, box.y1))
-    shared = np.prod(np.maximum(high - low, 0), axis=1).sum()
-    return bool(shared > COVERED * (box.x1 - box.x0) * (box.y1 - box.y0))
+    return float(shared_areas(box, boxes).sum()) > COVERED * area_of(box)

@@ -9,10 +9,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.assemble.geometry import bounds
+from ocrtool.assemble.geometry import area_of, bounds, share_of
 from ocrtool.document import Block, Box, Line
 from ocrtool.layout.found import Region
-from ocrtool.layout.order import Boxes, line_height
+from ocrtool.layout.order import Boxes, line_height, shared_areas
 
 APART = 1.0
 """White before the number of a formula, in heights of its line."""
@@ -112,33 +112,20 @@ def _height(region: Region) -> float:
     return region.box.y1 - region.box.y0
 
 
-def _shared(box: Box, other: Box) -> float:
-    """Area that two boxes share."""
-    wide = min(box.x1, other.x1) - max(box.x0, other.x0)
-    high = min(box.y1, other.y1) - max(box.y0, other.y0)
-    return max(0.0, wide) * max(0.0, high)
-
-
-def _area(box: Box) -> float:
-    return max(1e-6, (box.x1 - box.x0) * (box.y1 - box.y0))
-
-
 def _yields(one: Region, other: Region) -> bool:
     """Tell whether a region is none because another is in its place."""
-    own, shared = _area(one.box), _shared(one.box, other.box)
-    if shared < SAME * min(own, _area(other.box)):
+    own, others = area_of(one.box), area_of(other.box)
+    if max(share_of(one.box, other.box), share_of(other.box, one.box)) < SAME:
         return False
-    if own < WITHIN * _area(other.box) and other.kind in ("formula", "table"):
+    if own < WITHIN * others and other.kind in ("formula", "table"):
         return True
-    return own < _area(other.box) / WITHIN and one.confidence < other.confidence
+    return own < others / WITHIN and one.confidence < other.confidence
 
 
 def _says_so(box: Box, lines: Sequence[Line], boxes: Boxes) -> bool:
     """Tell whether what was read within a formula does not speak against it."""
-    low = np.maximum(boxes[:, :2], (box.x0, box.y0))
-    high = np.minimum(boxes[:, 2:], (box.x1, box.y1))
-    shared = np.prod(np.maximum(high - low, 0), axis=1)
-    share = float(shared.sum()) / _area(box)
+    shared = shared_areas(box, boxes)
+    share = float(shared.sum()) / max(1.0, area_of(box))
     if share < TOUCHED:
         return True
     said = " ".join(lines[i].text for i in np.flatnonzero(shared > 0).tolist())

@@ -100,5 +100,17 @@ def bounds(quads: Sequence[Quad]) -> Box:
     return Box(min(xs), min(ys), max(xs), max(ys))
 
 
+def area_of(box: Box) -> float:
+    """Return the area of a box in square pixels, 0 where it is empty."""
+    return max(0.0, box.x1 - box.x0) * max(0.0, box.y1 - box.y0)
+
+
+def share_of(box: Box, other: Box) -> float:
+    """Return the share of a box, 0 to 1, that lies in another; a tiny box counts as a pixel."""
+    wide = min(box.x1, other.x1) - max(box.x0, other.x0)
+    high = min(box.y1, other.y1) - max(box.y0, other.y0)
+    return max(0.0, wide) * max(0.0, high) / max(1.0, area_of(box))
+
+
 def _between(a: Point, b: Point, place: float) -> Point:
     return a[0] + (b[0] - a[0]) * place, a[1] + (b[1] - a[1]) * place

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ocrtool.assemble import AssembleOptions, mended
 from ocrtool.assemble.blocks import Whole, native_blocks, rows_as_blocks
 from ocrtool.assemble.equations import EQUATION, LONG_WORD
+from ocrtool.assemble.geometry import share_of
 from ocrtool.assemble.paragraphs import CAPTION
 from ocrtool.assemble.pieces import cut, joined, style
 from ocrtool.assemble.ruled import ruled_tables, with_rules
@@ -82,7 +83,9 @@ def assemble_native(
         ruled_tables(lines, boxes, native.rules, native.fills, height, size) if lines else ([], [])
     )
     for table in tables:
-        if any(_share(table.box, box) > 0.7 for box in native.drawings) and _is_sparse(table.cells):
+        if any(share_of(table.box, box) > 0.7 for box in native.drawings) and _is_sparse(
+            table.cells
+        ):
             continue  # boxes of a diagram
         wholes.append(Whole("table", table.box, table.lines, table.cells))
         taken[list(table.lines)] = True
@@ -99,14 +102,14 @@ def assemble_native(
     pictures = _Pictures(lines, boxes, height, size)
     given = [region.box for region in regions if region.kind == "figure"]
     for box in pictures.joined(native.pictures, given, native.drawings, charts):
-        if any(_share(box, whole.box) > 0.5 for whole in wholes[:own]):
+        if any(share_of(box, whole.box) > 0.5 for whole in wholes[:own]):
             continue
         labels = pictures.labels(box, taken)
         if labels is not None:
             wholes.append(Whole("figure", box, tuple(labels)))
             taken[labels] = True
     for region in regions:
-        if region.kind == "table" and not any(_share(region.box, w.box) > 0.3 for w in wholes):
+        if region.kind == "table" and not any(share_of(region.box, w.box) > 0.3 for w in wholes):
             inside = _inside(region.box, boxes, taken)
             if len(inside) > 1:
                 wholes.append(Whole("table", region.box, tuple(inside)))
@@ -311,14 +314,6 @@ def _is_sparse(cells: Sequence[Cell]) -> bool:
     rows = max(cell.row + cell.row_span for cell in cells)
     columns = max(cell.column + cell.column_span for cell in cells)
     return sum(bool(cell.lines) for cell in cells) < 0.6 * rows * columns
-
-
-def _share(box: Box, other: Box) -> float:
-    """Return the share of a box that lies in another."""
-    wide = min(box.x1, other.x1) - max(box.x0, other.x0)
-    high = min(box.y1, other.y1) - max(box.y0, other.y0)
-    area = max(1.0, (box.x1 - box.x0) * (box.y1 - box.y0))
-    return max(0.0, wide) * max(0.0, high) / area
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.assemble.geometry import usual_height
+from ocrtool.assemble.geometry import area_of, usual_height
 from ocrtool.assemble.grid import Bit, bit_rows, bits_of, most_whites
 from ocrtool.assemble.lattice import BARE, Frame, Grid, Stroke
 from ocrtool.assemble.paragraphs import CAPTION
@@ -78,7 +78,7 @@ def ruled_tables(
     found: list[FoundTable] = []
     frames = _frames(level, upright, height)
     grids = [frame for frame in frames if _has_walls(frame, height)]
-    for frame in sorted(grids, key=lambda f: -_area(f.box)):
+    for frame in sorted(grids, key=lambda f: -area_of(f.box)):
         _keep(found, taken, _table(lines, boxes, taken, frame, height))
     free = [frame for frame in frames if not any(_within(frame.box, t.box, height) for t in found)]
     for frame in _stacks(free, lines, boxes, taken, height):
@@ -150,10 +150,6 @@ def _keep(found: list[FoundTable], taken: NDArray[np.bool_], table: FoundTable |
     if table is not None:
         found.append(table)
         taken[list(table.lines)] = True
-
-
-def _area(box: Box) -> float:
-    return (box.x1 - box.x0) * (box.y1 - box.y0)
 
 
 def _within(box: Box, other: Box, slack: float) -> bool:

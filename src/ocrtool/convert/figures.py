@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ocrtool.assemble.geometry import share_of
 from ocrtool.document import Block, Box, Page
 from ocrtool.pdf.placed import Placed
 
@@ -83,7 +84,7 @@ def _file_of(
     box: Box, page: Page, placed: Sequence[Placed], cut: Callable[[Box, float], Pixels]
 ) -> tuple[bytes, str]:
     near = 0.03 * (page.dpi or 200.0)
-    inside = [image for image in placed if shared(image.box, box) > 0.5]
+    inside = [image for image in placed if share_of(image.box, box) > 0.5]
     if len(inside) == 1 and inside[0].jpeg is not None:
         own = inside[0].box
         if max(abs(own.x0 - box.x0), abs(own.y0 - box.y0),
@@ -99,12 +100,3 @@ def _file_of(
     grey = bool((pixels == pixels[..., :1]).all())
     Image.fromarray(pixels[..., 0] if grey else pixels).save(buffer, "PNG", optimize=False)
     return buffer.getvalue(), "png"
-
-
-def shared(box: Box, other: Box) -> float:
-    """Return the share of a box that lies in another."""
-    wide = min(box.x1, other.x1) - max(box.x0, other.x0)
-    high = min(box.y1, other.y1) - max(box.y0, other.y0)
-    if wide <= 0 or high <= 0:
-        return 0.0
-    return wide * high / max(1.0, (box.x1 - box.x0) * (box.y1 - box.y0))

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtool.assemble import AssembleOptions
-from ocrtool.assemble.geometry import bounds
+from ocrtool.assemble.geometry import area_of, bounds, share_of
 from ocrtool.assemble.native import assemble_native
-from ocrtool.convert.figures import shared, with_figures
+from ocrtool.convert.figures import with_figures
 from ocrtool.convert.learning import meanings, worth_reading
 from ocrtool.convert.options import FormulaChoice, OcrChoice, PageOptions
 from ocrtool.convert.result import PageResult, Route
@@ -242,9 +242,9 @@ class _Conversion:
         read = False
         for area in judgement.areas:
             lines, found = self._read_area(pixels, area, kept)
-            covered = sum(_area(bounds([line.quad])) for line in lines)
-            if covered >= TEXT_PICTURE * _area(area):
-                shown = [box for box in shown if shared(box, area) < 0.9]
+            covered = sum(area_of(bounds([line.quad])) for line in lines)
+            if covered >= TEXT_PICTURE * area_of(area):
+                shown = [box for box in shown if share_of(box, area) < 0.9]
                 regions += found
             extra += lines
             read |= bool(lines)
@@ -307,8 +307,8 @@ class _Conversion:
         if not images:
             return self.dpi
         # A scan may be kept as a coarse ground and a sharp mask with the letters.
-        least = 0.5 * max(_area(image.box) for image in images)
-        own = max(image.dpi for image in images if _area(image.box) >= least)
+        least = 0.5 * max(area_of(image.box) for image in images)
+        own = max(image.dpi for image in images if area_of(image.box) >= least)
         longer = max(self.size) * self.dpi / POINTS
         if own > self.dpi and longer < SMALL_SIDE:
             return min(own, max(self.dpi, SHARP_SIDE * POINTS / max(self.size)))
@@ -342,12 +342,8 @@ def _as_it_is(native: NativePage) -> tuple[Judgement, NativePage]:
     return Judgement("native" if native.lines else "blank", warnings=warnings), native
 
 
-def _area(box: Box) -> float:
-    return max(0.0, box.x1 - box.x0) * max(0.0, box.y1 - box.y0)
-
-
 def _covered(box: Box, others: Sequence[Box]) -> float:
-    return sum(shared(box, other) for other in others)
+    return sum(share_of(box, other) for other in others)
 
 
 def _moved(line: Line, x: float, y: float) -> Line:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ocrtool.document import Box
 from ocrtool.layout.columns import Lines, Signs
 from ocrtool.layout.found import Region
 from ocrtool.layout.gutters import Band, find_band
@@ -205,12 +206,15 @@ def owners(boxes: Boxes, regions: Sequence[Region]) -> NDArray[np.intp]:
     for i in sorted(range(len(regions)), key=lambda i: -sizes[i]):
         if regions[i].kind == "rule":
             continue
-        box = regions[i].box
-        low = np.maximum(boxes[:, :2], (box.x0, box.y0))
-        high = np.minimum(boxes[:, 2:], (box.x1, box.y1))
-        shared = np.prod(np.maximum(high - low, 0), axis=1)
-        owner[shared >= INSIDE * area] = i
+        owner[shared_areas(regions[i].box, boxes) >= INSIDE * area] = i
     return owner
+
+
+def shared_areas(box: Box, boxes: Boxes) -> NDArray[np.float32]:
+    """Return the area in square pixels that a box shares with each of (N, 4) others."""
+    low = np.maximum(boxes[:, :2], (box.x0, box.y0))
+    high = np.minimum(boxes[:, 2:], (box.x1, box.y1))
+    return np.asarray(np.prod(np.maximum(high - low, 0), axis=1), np.float32)
 
 
 def _pieces(page: _Page, chosen: NDArray[np.intp], height: float) -> list[list[int]]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from ocrtool.document import Box, Line
 from ocrtool.pdf.lines import SetLine
+from ocrtool.writers.geometry import around
 
 MOSTLY, SOME = 0.3, 0.05
 """Share of a line's letters in type of formulas, from which it may be one, and the same where it
@@ -55,7 +56,7 @@ def formulas_of(lines: Sequence[SetLine]) -> tuple[Box, ...]:
             for other in groups:
                 if (sure or other[3]) and _near(box, other[0], max(size, other[1])):
                     groups.remove(other)
-                    box, size = _around(box, other[0]), max(size, other[1])
+                    box, size = around((box, other[0])), max(size, other[1])
                     letters, sure, again = letters + other[2], sure or other[3], True
                     break
         groups.append((box, size, letters, sure))
@@ -87,10 +88,6 @@ def _may_belong(found: SetLine) -> bool:
 def _box(line: Line) -> Box:
     xs, ys = zip(*line.quad, strict=True)
     return Box(min(xs), min(ys), max(xs), max(ys))
-
-
-def _around(one: Box, two: Box) -> Box:
-    return Box(min(one.x0, two.x0), min(one.y0, two.y0), max(one.x1, two.x1), max(one.y1, two.y1))
 
 
 def _near(one: Box, two: Box, em: float) -> bool:

@@ -17,7 +17,7 @@ SHEETS = ((595, 842), (612, 792), (420, 595), (360, 576), (432, 648), (480, 700)
 """Widths and heights of paper in points."""
 
 TEX_SIZE = 10.0
-"""Type size of formulas as they were set, in points."""
+"""Type size of most formulas as they were set, in points."""
 
 
 class Setter:

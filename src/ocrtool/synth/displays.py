@@ -7,7 +7,6 @@ that they are as sharp as the type around them at whatever scale a page is drawn
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +16,7 @@ import pymupdf
 
 from ocrtool.console import atomic_write
 from ocrtool.errors import InputError
-from ocrtool.synth.formula_shards import choose_style
+from ocrtool.synth.formula_shards import choose_style, in_processes
 from ocrtool.synth.formula_texts import Formula
 from ocrtool.synth.tex import MARGIN, formula_pages
 
@@ -94,10 +93,7 @@ def write_displays(
         ([formula.latex for formula in formulas[start : start + A_FILE]], folder, number, seed)
         for number, start in enumerate(range(0, len(formulas), A_FILE))
     ]
-    if jobs == 1:
-        return [path for task in tasks for path in _write(task)]
-    with ProcessPoolExecutor(jobs) as pool:
-        return [path for paths in pool.map(_write, tasks) for path in paths]
+    return [path for paths in in_processes(_write, tasks, jobs) for path in paths]
 
 
 def _write(task: tuple[Sequence[str], Path, int, int]) -> list[Path]:

@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import sys
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -32,6 +32,7 @@ from ocrtool.synth.formula_texts import Formula
 from ocrtool.synth.tex import FONTS, TexStyle, draw_formulas, usable
 
 Random = np.random.Generator
+Task = TypeVar("Task")
 
 RUN = 500
 """Formulas of one run of TeX: one font, one size."""
@@ -176,14 +177,20 @@ def draw_shards(
         if not quiet:
             print(f"{len(paths)} shards of {SHARDS * len(tasks)}", file=sys.stderr)
 
-    if jobs > 1:
-        with ProcessPoolExecutor(jobs) as pool:
-            for done in pool.map(_draw_task, tasks):
-                told(done)
-    else:
-        for task in tasks:
-            told(_draw_task(task))
+    for done in in_processes(_draw_task, tasks, jobs):
+        told(done)
     return paths
+
+
+def in_processes(
+    do: Callable[[Task], list[Path]], tasks: Sequence[Task], jobs: int
+) -> Iterator[list[Path]]:
+    """Yield what is made of each task, in order, made by as many processes as ``jobs``."""
+    if jobs == 1:
+        yield from map(do, tasks)
+        return
+    with ProcessPoolExecutor(jobs) as pool:
+        yield from pool.map(do, tasks)
 
 
 def _draw_task(task: tuple[Sequence[Formula], Path, int, int]) -> list[Path]:

@@ -219,8 +219,9 @@ class DetectorTrainer:
             torch.set_num_threads(options.threads)
         torch.manual_seed(options.seed)
         start = self.last if options.resume else options.start_from
-        net = DetectorNet(config or DetectorConfig())
-        if start is not None:
+        if start is None:
+            net = DetectorNet(config or DetectorConfig())
+        else:
             net = load_network(find_model(start))
         self.net = net.to(self.device)
         for parameter in self.net.parameters():

@@ -86,6 +86,7 @@ def process_group(device: str) -> Iterator[Group]:
     dist.init_process_group("nccl" if on_gpu else "gloo")
     try:
         yield group
+        dist.barrier()  # the leader still saves: nobody leaves while another may talk to it
     finally:
         dist.destroy_process_group()
 
