@@ -4,16 +4,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from ocrtool import decoding
 from ocrtool.ctc import Reading, forward_log_probs
 from ocrtool.decoding import (
     DecodeOptions,
     Row,
     beam_search,
     decode,
+    decode_all,
     generate,
+    like_lengths,
     width_limits,
     without_repeats,
 )
@@ -82,7 +85,61 @@ def test_full_verification_equals_greedy_token_for_token(seed: int, columns: lis
     encoded = encode(engine, seed, [4 * count for count in columns])
     verified = decode(engine, encoded, DecodeOptions(strategy="verify", verify="all"))
     greedy = decode(engine, encoded, GREEDY)
+    assume(all(is_clear(engine, encoded, row, reading.ids) for row, reading in enumerate(greedy)))
     assert [(r.ids, r.runaway) for r in verified] == [(r.ids, r.runaway) for r in greedy]
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    SEEDS,
+    st.lists(st.lists(st.integers(2, 30), min_size=1, max_size=4), min_size=1, max_size=4),
+    st.sampled_from(["ctc", "greedy", "beam", "verify", "all"]),
+)
+def test_batches_together_read_as_each_alone(
+    seed: int, columns: list[list[int]], name: str
+) -> None:
+    engine = small_engine(seed % 7, gain=3.0, patch=patch_of(seed))
+    options = DecodeOptions("verify", "all") if name == "all" else DecodeOptions(name, beam=2)  # type: ignore[arg-type]
+    batches = [
+        encode(engine, seed + i, [4 * count for count in part]) for i, part in enumerate(columns)
+    ]
+    together = decode_all(engine, iter(batches), options)
+    alone = [decode(engine, batch, options) for batch in batches]
+    assert [len(part) for part in together] == [len(part) for part in columns]
+    for batch, ours, theirs in zip(batches, together, alone, strict=True):
+        for row, (one, other) in enumerate(zip(ours, theirs, strict=True)):
+            assume(name in ("ctc", "beam") or is_clear(engine, batch, row, other.ids))
+            assert one.ids == other.ids
+            assert one.probabilities == pytest.approx(other.probabilities, abs=1e-4)
+
+
+def test_rows_wait_for_others_only_until_they_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = small_engine(3)
+    batches = [encode(engine, seed, [60, 100, 36]) for seed in range(5)]
+    together = decode_all(engine, batches, GREEDY)
+    monkeypatch.setattr(decoding, "MOST_WAITING", 40)
+    few = decode_all(engine, batches, GREEDY)
+    assert [[r.ids for r in part] for part in few] == [[r.ids for r in part] for part in together]
+
+
+@given(st.lists(st.integers(1, 60), max_size=30), st.integers(1, 200))
+def test_groups_of_like_lengths_hold_all_and_no_more_than_asked(
+    lengths: list[int], most: int
+) -> None:
+    groups = like_lengths(lengths, most)
+    assert sorted(i for group in groups for i in group) == list(range(len(lengths)))
+    for group in groups:
+        assert len(group) == 1 or len(group) * max(lengths[i] for i in group) <= most
+
+
+def is_clear(engine: Engine, encoded: Encoded, row: int, ids: tuple[int, ...]) -> bool:
+    """Whether no two tokens are so nearly alike that rounding may choose between them."""
+    image = encoded.select(np.array([row]))
+    cache = Cache.allocate(engine.facts.config.decoder, 1)
+    scores = engine.step(np.array([[BOS, *ids]]), image, cache)[0]
+    scores[:, [PAD, BOS]] = -np.inf
+    scores.sort(-1)
+    return bool((scores[:, -1] - scores[:, -2]).min() > 1e-5)
 
 
 def edited(ids: tuple[int, ...], rng: np.random.Generator) -> tuple[int, ...]:
