@@ -24,6 +24,8 @@ PDF_HEAD = 1024
 PDF_DPI = 200.0
 """Pixels an inch at which pages of PDFs are drawn: eight-point type is 22 pixels high."""
 
+BAND = 1024
+"""Rows of an image that are converted at a time."""
 _WARNINGS_LOCK = threading.Lock()  # catch_warnings changes state of the whole process
 
 
@@ -217,9 +219,10 @@ def _dpi(image: Image.Image) -> float:
 def _upright(image: Image.Image) -> Image.Image:
     image.load()
     try:
-        return ImageOps.exif_transpose(image)
+        ImageOps.exif_transpose(image, in_place=True)  # else it copies even what is upright
     except Exception:  # broken EXIF beside sound pixels
-        return image
+        pass
+    return image
 
 
 def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
@@ -231,7 +234,11 @@ def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, (255, 255, 255, 255))
         image = Image.alpha_composite(white, image)
-    return np.array(image.convert("RGB"))
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    for top in range(0, image.height, BAND):  # a huge image is not held more often than twice
+        band = image.crop((0, top, image.width, min(top + BAND, image.height)))
+        pixels[top : top + BAND] = band.convert("RGB")
+    return pixels
 
 
 def _to_eight_bits(values: NDArray[np.generic]) -> NDArray[np.uint8]:
