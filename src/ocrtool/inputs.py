@@ -237,7 +237,7 @@ def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
     pixels = np.empty((image.height, image.width, 3), np.uint8)
     for top in range(0, image.height, BAND):  # a huge image is not held more often than twice
         band = image.crop((0, top, image.width, min(top + BAND, image.height)))
-        pixels[top : top + BAND] = band.convert("RGB")
+        pixels[top : top + BAND] = np.asarray(band.convert("RGB"))
     return pixels
 
 
