@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import threading
 import warnings
@@ -218,10 +219,8 @@ def _dpi(image: Image.Image) -> float:
 
 def _upright(image: Image.Image) -> Image.Image:
     image.load()
-    try:
+    with contextlib.suppress(Exception):  # broken EXIF beside sound pixels
         ImageOps.exif_transpose(image, in_place=True)  # else it copies even what is upright
-    except Exception:  # broken EXIF beside sound pixels
-        pass
     return image
 
 
