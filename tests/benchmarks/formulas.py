@@ -43,6 +43,7 @@ def main() -> None:
     files = sorted(args.held.glob("*.npz"))
     print("| Tokens | pictures | edit similarity | exact |\n|---|---|---|---|")
     pictures: list[FormulaPicture] = []
+    ends: list[int] = []
     for low, high in LENGTHS:
         for kind, looks in (("damaged", None), ("clean", {})):
             source = FormulaSource(files, 0, max_tokens=high, min_tokens=low, looks=looks)
@@ -51,12 +52,14 @@ def main() -> None:
             found = rates(texts, [picture.text for picture in drawn], " ")
             print(f"| {low}-{high} | {kind} | {found.similarity:.3f} | {found.exact:.3f} |")
         pictures += drawn
+        ends.append(len(pictures))
     texts, seconds = read(reader, (picture.image for picture in pictures))
     print(f"\n{len(pictures)} clean formulas, {seconds:.3f} s each")
     for scale in SCALES:
         sized = [resized(picture.image, scale) for picture in pictures]
-        same = np.mean([a == b for a, b in zip(read(reader, sized)[0], texts, strict=True)])
-        print(f"at {scale} of the size {same:.1%} read the same")
+        same = np.array([a == b for a, b in zip(read(reader, sized)[0], texts, strict=True)])
+        parts = ", ".join(f"{part.mean():.1%}" for part in np.split(same, ends[:-1]))
+        print(f"at {scale} of the size {same.mean():.1%} read the same; by length {parts}")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(f"peak of memory {peak / (2**20 if sys.platform == 'darwin' else 2**10):.0f} MB")
 
