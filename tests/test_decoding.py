@@ -14,7 +14,6 @@ from ocrtool.decoding import (
     Row,
     beam_search,
     decode,
-    decode_all,
     generate,
     like_lengths,
     width_limits,
@@ -90,36 +89,22 @@ def test_full_verification_equals_greedy_token_for_token(seed: int, columns: lis
 
 
 @settings(max_examples=25, deadline=None)
-@given(
-    SEEDS,
-    st.lists(st.lists(st.integers(2, 30), min_size=1, max_size=4), min_size=1, max_size=4),
-    st.sampled_from(["ctc", "greedy", "beam", "verify", "all"]),
-)
-def test_batches_together_read_as_each_alone(
-    seed: int, columns: list[list[int]], name: str
-) -> None:
+@given(SEEDS, st.lists(st.integers(2, 30), min_size=2, max_size=6))
+def test_drafts_read_in_groups_give_what_they_give_at_once(seed: int, columns: list[int]) -> None:
     engine = small_engine(seed % 7, gain=3.0, patch=patch_of(seed))
-    options = DecodeOptions("verify", "all") if name == "all" else DecodeOptions(name, beam=2)  # type: ignore[arg-type]
-    batches = [
-        encode(engine, seed + i, [4 * count for count in part]) for i, part in enumerate(columns)
-    ]
-    together = decode_all(engine, iter(batches), options)
-    alone = [decode(engine, batch, options) for batch in batches]
-    assert [len(part) for part in together] == [len(part) for part in columns]
-    for batch, ours, theirs in zip(batches, together, alone, strict=True):
-        for row, (one, other) in enumerate(zip(ours, theirs, strict=True)):
-            assume(name in ("ctc", "beam") or is_clear(engine, batch, row, other.ids))
-            assert one.ids == other.ids
-            assert one.probabilities == pytest.approx(other.probabilities, abs=1e-4)
-
-
-def test_rows_wait_for_others_only_until_they_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = small_engine(3)
-    batches = [encode(engine, seed, [60, 100, 36]) for seed in range(5)]
-    together = decode_all(engine, batches, GREEDY)
-    monkeypatch.setattr(decoding, "MOST_WAITING", 40)
-    few = decode_all(engine, batches, GREEDY)
-    assert [[r.ids for r in part] for part in few] == [[r.ids for r in part] for part in together]
+    encoded = encode(engine, seed, [4 * count for count in columns])
+    rng = np.random.default_rng(seed)
+    limits = width_limits(engine, encoded)
+    plain = generate(engine, encoded, limits)
+    assume(all(is_clear(engine, encoded, i, row.ids) for i, row in enumerate(plain)))
+    drafts = [edited(row.ids, rng) for row in plain]
+    at_once = generate(engine, encoded, limits, drafts, rounds=3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decoding, "CPU_PASS", 20)
+        in_groups = generate(engine, encoded, limits, drafts, rounds=3)
+    for one, other in zip(in_groups, at_once, strict=True):
+        assert (one.ids, one.done) == (other.ids, other.done)
+        assert one.log_prob == pytest.approx(other.log_prob, abs=1e-3)
 
 
 @given(st.lists(st.integers(1, 60), max_size=30), st.integers(1, 200))

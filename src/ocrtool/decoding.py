@@ -11,7 +11,7 @@ Leviathan et al., 2023).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -31,13 +31,10 @@ LONGEST_PERIOD = 8
 LEAST_REPEATS = 4
 COLUMNS_A_REPEAT = 1.5
 """Columns that a character has at least on average, where characters repeat: 6 of 32 pixels."""
-AHEAD = 32
+AHEAD = 16
 """Most tokens of the rest of a draft that are proposed after a disagreement."""
 CPU_PASS, GPU_PASS = 512, 16_384
 """Most tokens, padding included, that the first pass over drafts reads at once."""
-MOST_WAITING = 8_192
-"""Image tokens of rows to be checked beyond which they wait for no more: half of a megabyte each
-thousand tokens, a layer."""
 CELL_TOKENS = 4
 """Most LaTeX tokens that a formula has for each cell of its picture, braces included, ..."""
 SPARE_LATEX = 24
@@ -104,132 +101,65 @@ def decode(engine: Engine, encoded: Encoded, options: DecodeOptions) -> list[Rea
     Returns:
         A reading a row. What a row reads does not depend on the other rows.
     """
-    return decode_all(engine, [encoded], options)[0]
-
-
-def decode_all(
-    engine: Engine, batches: Iterable[Encoded], options: DecodeOptions
-) -> list[list[Reading]]:
-    """Read every row of several batches; drafts of all of them are checked together.
-
-    The decoder's steps are as many as the slowest row has, so one large batch that grows smaller
-    takes far fewer than many small ones. Only rows to be checked are kept.
-
-    Args:
-        engine: The network.
-        batches: From ``engine.encode``; taken one after another.
-        options: How.
-
-    Returns:
-        A reading a row of each batch. What a row reads does not depend on the other rows.
-    """
-    readings: list[list[Reading | None]] = []
-    waiting: list[_Waiting] = []
-    for encoded in batches:
-        limits = width_limits(engine, encoded)
-        if options.strategy == "beam":
-            readings.append([*beam_search(engine, encoded, limits, options)])
-            continue
-        drafts = _drafts(encoded, options)
-        readings.append(drafts)
-        chosen = [i for i, limit in enumerate(limits) if _is_open(drafts[i], limit, options)]
-        if not chosen:
-            continue
-        whole = len(chosen) == len(limits)
-        images = encoded if whole else encoded.select(np.array(chosen, np.int64))
-        places = [(len(readings) - 1, i) for i in chosen]
-        waiting.append(
-            _Waiting(images, places, [drafts[i] for i in chosen], [limits[i] for i in chosen])
-        )
-        if sum(part.images.cross_keys[0, :, 0, :, 0].size for part in waiting) > MOST_WAITING:
-            _write(engine, waiting, options, readings)
-            waiting = []
-    if waiting:
-        _write(engine, waiting, options, readings)
-    return [[reading for reading in batch if reading is not None] for batch in readings]
-
-
-@dataclass(frozen=True)
-class _Waiting:
-    """Rows that the decoder shall read.
-
-    Attributes:
-        images: The rows.
-        places: Batch and row of each.
-        drafts: What CTC reads in each, if it is asked.
-        limits: Most tokens of each.
-    """
-
-    images: Encoded
-    places: list[tuple[int, int]]
-    drafts: list[Reading | None]
-    limits: list[int]
-
-
-def _drafts(encoded: Encoded, options: DecodeOptions) -> list[Reading | None]:
-    """Return what CTC reads in each row; nothing without its head or if it is not asked."""
+    limits = width_limits(engine, encoded)
+    if options.strategy == "beam":
+        return beam_search(engine, encoded, limits, options)
     if options.strategy == "greedy" or encoded.ctc_log_probs is None:
-        return [None] * len(encoded.lengths)
-    return [
+        return [row.reading() for row in generate(engine, encoded, limits)]
+    drafts = [
         greedy_path(log_probs[:length])
         for log_probs, length in zip(encoded.ctc_log_probs, encoded.frames.tolist(), strict=True)
     ]
-
-
-def _is_open(draft: Reading | None, limit: int, options: DecodeOptions) -> bool:
-    """Tell whether the decoder shall read a row."""
-    if draft is None:
-        return True
     if options.strategy == "ctc":
-        return False
-    # What is longer than the decoder's longest text cannot be checked by it.
-    doubtful = draft.certainty() < options.sure and len(draft.ids) <= limit
-    return options.verify == "all" or doubtful
+        return drafts
+    if options.verify == "all":
+        rows = generate(engine, encoded, limits, [draft.ids for draft in drafts])
+        return [row.reading(draft) for row, draft in zip(rows, drafts, strict=True)]
+    return _verify_unsure(engine, encoded, limits, drafts, options)
 
 
-def _write(
+def _verify_unsure(
     engine: Engine,
-    waiting: Sequence[_Waiting],
+    encoded: Encoded,
+    limits: Sequence[int],
+    drafts: list[Reading],
     options: DecodeOptions,
-    readings: list[list[Reading | None]],
-) -> None:
-    """Let the decoder read rows; replace the drafts of which it knows better."""
-    images = Encoded.joined([part.images for part in waiting])
-    drafts = [draft for part in waiting for draft in part.drafts]
-    places = [place for part in waiting for place in part.places]
-    limits = [limit for part in waiting for limit in part.limits]
-    checks = options.strategy == "verify" and options.verify == "unsure"
-    proposals = [draft.ids if draft else () for draft in drafts]
-    rounds = options.rounds if checks and images.ctc_log_probs is not None else 0
-    rows = generate(engine, images, limits, proposals, rounds)
-    won = _won(images, rows, proposals, options) if checks else set()
-    for i, (row, draft, (batch, place)) in enumerate(zip(rows, drafts, places, strict=True)):
-        if draft is None or not checks or i in won or (row.done and row.ids == draft.ids):
-            readings[batch][place] = row.reading(draft)
-
-
-def _won(
-    images: Encoded,
-    rows: Sequence[Row],
-    drafts: Sequence[Sequence[int]],
-    options: DecodeOptions,
-) -> set[int]:
-    """Return the rows whose texts score higher than the drafts that they disagree with."""
-    contested = [
-        i for i, row in enumerate(rows) if row.done and not row.runaway and row.ids != drafts[i]
+) -> list[Reading]:
+    unsure = [
+        i
+        for i, draft in enumerate(drafts)
+        # What is longer than the decoder's longest text cannot be checked by it.
+        if draft.certainty() < options.sure and len(draft.ids) <= limits[i]
     ]
-    if not contested or images.ctc_log_probs is None:
-        return set()
-    texts = [drafts[i] for i in contested] + [rows[i].ids for i in contested]
-    where = np.array(contested * 2, np.int64)
-    ctc = forward_log_probs(images.ctc_log_probs[where], images.frames[where], texts)
-    ctc = np.maximum(ctc, NEVER)
-    decoder = np.array(
-        [rows[i].draft_log_prob for i in contested] + [rows[i].log_prob for i in contested]
-    )
-    scores = options.ctc_weight * ctc + (1 - options.ctc_weight) * decoder
-    for_drafts, for_rows = np.split(scores, 2)
-    return {i for i, won in zip(contested, (for_rows > for_drafts).tolist(), strict=True) if won}
+    if not unsure:
+        return drafts
+    chosen = np.array(unsure, np.int64)
+    images = encoded.select(chosen)
+    proposals = [drafts[i].ids for i in unsure]
+    rows = generate(engine, images, [limits[i] for i in unsure], proposals, options.rounds)
+    readings = list(drafts)
+    contested: list[int] = []
+    for place, (i, row) in enumerate(zip(unsure, rows, strict=True)):
+        if not row.done:
+            continue
+        if row.ids == drafts[i].ids:
+            readings[i] = row.reading(drafts[i])
+        elif not row.runaway:
+            contested.append(place)
+    if contested and images.ctc_log_probs is not None:
+        texts = [drafts[unsure[place]].ids for place in contested]
+        texts += [rows[place].ids for place in contested]
+        where = np.array(contested * 2, np.int64)
+        ctc = forward_log_probs(images.ctc_log_probs[where], images.frames[where], texts)
+        ctc = np.maximum(ctc, NEVER)
+        for k, place in enumerate(contested):
+            draft, row = drafts[unsure[place]], rows[place]
+            weight = options.ctc_weight
+            for_draft = weight * ctc[k] + (1 - weight) * row.draft_log_prob
+            for_row = weight * ctc[k + len(contested)] + (1 - weight) * row.log_prob
+            if for_row > for_draft:
+                readings[unsure[place]] = row.reading(draft)
+    return readings
 
 
 def width_limits(engine: Engine, encoded: Encoded) -> list[int]:
@@ -476,9 +406,6 @@ class _Texts:
         rows, cache, views = self.rows, self.cache, self.views
         room = engine.facts.config.decoder.max_length - cache.longest - 1
         proposals = [() if row.done else row.proposal(room) for row in rows]
-        if any(row.ids for row in rows):
-            usual = -(-sum(map(len, proposals)) // len(proposals))
-            proposals = [proposal[:usual] for proposal in proposals]
         tokens = np.full((len(rows), 1 + max(map(len, proposals))), PAD, np.int64)
         for line, row, proposal in zip(tokens, rows, proposals, strict=True):
             line[: 1 + len(proposal)] = (row.last, *proposal)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ocrtool.calibration import Calibration
 from ocrtool.ctc import Reading
-from ocrtool.decoding import DecodeOptions, decode_all
+from ocrtool.decoding import DecodeOptions, decode
 from ocrtool.engines import open_engine
 from ocrtool.engines.base import Encoded, Engine
 from ocrtool.errors import InputError, ModelError
@@ -249,33 +249,31 @@ class LineReader:
             raise InputError(f"{source or 'image'}: {error}") from None
 
     def _read_pieces(self, pieces: Sequence[NDArray[np.float32]]) -> list[Reading]:
-        groups = list(batches([piece.shape[2] for piece in pieces], self._batch_width))
-        seen: list[Sequence[NDArray[np.float32] | None]] = []
+        readings: list[Reading | None] = [None] * len(pieces)
+        for batch in batches([piece.shape[2] for piece in pieces], self._batch_width):
+            chosen = [pieces[i] for i in batch]
+            if self.engine.facts.config.vision.kind == "line":
+                pixels, widths = collate_lines(chosen)
+            else:
+                pixels = np.stack(chosen)
+                widths = np.full(len(chosen), pixels.shape[3], np.int64)
+            encoded = self.engine.encode(pixels, widths)
+            found = self._respelt(encoded, decode(self.engine, encoded, self.decoding))
+            for i, reading in zip(batch, found, strict=True):
+                readings[i] = reading
+        return [reading for reading in readings if reading is not None]
 
-        def encoded() -> Iterator[Encoded]:
-            for batch in groups:
-                images = self._encoded([pieces[i] for i in batch])
-                seen.append(_rows_seen(images))
-                yield images
-
-        readings = decode_all(self.engine, encoded(), self.decoding)
-        found: dict[int, Reading] = {}
-        for batch, texts, rows in zip(groups, readings, seen, strict=True):
-            found.update(zip(batch, map(self._respelt, texts, rows), strict=True))
-        return [found[i] for i in range(len(pieces))]
-
-    def _encoded(self, pieces: Sequence[NDArray[np.float32]]) -> Encoded:
-        if self.engine.facts.config.vision.kind == "line":
-            return self.engine.encode(*collate_lines(pieces))
-        pixels = np.stack(pieces)
-        return self.engine.encode(pixels, np.full(len(pieces), pixels.shape[3], np.int64))
-
-    def _respelt(self, reading: Reading, seen: NDArray[np.float32] | None) -> Reading:
+    def _respelt(self, encoded: Encoded, readings: list[Reading]) -> list[Reading]:
         """Let words decide about letters that CTC can hardly tell apart."""
-        weight = self.decoding.spelling
-        if seen is None or not weight:
-            return reading
-        return respell(reading, seen, self.engine.facts.vocabulary, bundled_lexicon(), weight)
+        weight, vocabulary = self.decoding.spelling, self.engine.facts.vocabulary
+        if encoded.ctc_log_probs is None or not weight:
+            return readings
+        frames = encoded.frames.tolist()
+        seen = zip(readings, encoded.ctc_log_probs, frames, strict=True)
+        return [
+            respell(reading, log_probs[:length], vocabulary, bundled_lexicon(), weight)
+            for reading, log_probs, length in seen
+        ]
 
     def _result(
         self, source: str, readings: Sequence[Reading], places: Sequence[_Place]
@@ -322,14 +320,6 @@ class LineReader:
             right = min(middles[end - 1] + half, middles[end] if end < len(text) else 1.0)
             yield Word(word, confidence, left, right)
             start = end
-
-
-def _rows_seen(images: Encoded) -> Sequence[NDArray[np.float32] | None]:
-    """Return what CTC sees in each row, as of ``Encoded.ctc_log_probs``, without padding."""
-    if images.ctc_log_probs is None:
-        return [None] * len(images.lengths)
-    rows = zip(images.ctc_log_probs, images.frames.tolist(), strict=True)
-    return [log_probs[:length] for log_probs, length in rows]
 
 
 def _turns(image: Image) -> list[Image]:

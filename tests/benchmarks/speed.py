@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtool.bundled import BUNDLED
-from ocrtool.decoding import DecodeOptions, decode, decode_all, width_limits
+from ocrtool.decoding import DecodeOptions, decode, width_limits
 from ocrtool.engines.base import Cache, Encoded, Engine
 from ocrtool.engines.onnx import OnnxEngine
 from ocrtool.engines.torch import TorchEngine
@@ -39,13 +39,11 @@ from ocrtool.vocabulary import BOS, EOS
 LINES, LETTERS = 96, (30, 90)
 LENGTHS = (16, 32, 64, 128, 256, 512)
 VERIFIED, GREEDY = "CTC, every line verified", "decoder, greedy, with the cache"
-ALONE = "the same, batch by batch"
 STRATEGIES: dict[str, DecodeOptions | None] = {
     "CTC alone": DecodeOptions(strategy="ctc"),
     "CTC, doubtful lines verified (default)": DecodeOptions(),
     VERIFIED: DecodeOptions(verify="all"),
     GREEDY: DecodeOptions(strategy="greedy"),
-    ALONE: DecodeOptions(strategy="greedy"),
     "decoder, greedy, without it": None,
 }
 EXPORTS = {
@@ -99,34 +97,19 @@ def uncached(engine: Engine, images: Encoded) -> list[list[int]]:
     return [text[: text.index(EOS)] if EOS in text else text for text in texts]
 
 
+def decoded(engine: Engine, images: Encoded, options: DecodeOptions | None) -> list[list[int]]:
+    if options is None:
+        return uncached(engine, images)
+    return [list(reading.ids) for reading in decode(engine, images, options)]
+
+
 def read_all(
-    engine: Engine,
-    ready: Iterable[tuple[Any, Encoded]],
-    options: DecodeOptions | None,
-    together: bool = True,
+    engine: Engine, ready: Iterable[tuple[Any, Encoded]], options: DecodeOptions | None
 ) -> list[list[int]]:
     """Tokens of every line, in the lines' order."""
-    members: list[Any] = []
-
-    def taken() -> Iterator[Encoded]:
-        for batch, images in ready:
-            members.append(batch)
-            yield images
-
-    batches = taken()
-    texts: list[list[list[int]]]
-    if options is None:
-        texts = [uncached(engine, images) for images in batches]
-    else:
-        readings = (
-            decode_all(engine, batches, options)
-            if together
-            else [decode(engine, images, options) for images in batches]
-        )
-        texts = [[list(reading.ids) for reading in part] for part in readings]
-    found: dict[int, list[int]] = {}
-    for batch, part in zip(members, texts, strict=True):
-        found.update(zip(batch, part, strict=True))
+    found = {}
+    for batch, images in ready:
+        found.update(zip(batch, decoded(engine, images, options), strict=True))
     return [found[i] for i in sorted(found)]
 
 
@@ -141,9 +124,8 @@ def strategies(engine: Engine, pixels: Sequence[Pixels], truths: Sequence[str], 
     texts: dict[str, list[list[int]]] = {}
     seconds: dict[str, float] = {}
     for name, options in STRATEGIES.items():
-        together = name != ALONE
-        texts[name] = read_all(engine, ready, options, together)
-        work = partial(read_all, engine, ready, options, together)
+        texts[name] = read_all(engine, ready, options)
+        work = partial(read_all, engine, ready, options)
         seconds[name] = best(n if options else 1, work)
     greedy = texts[GREEDY]
     print("| How text is found | decoding, ms a line | with the encoder | as greedy | CER |")
@@ -153,9 +135,8 @@ def strategies(engine: Engine, pixels: Sequence[Pixels], truths: Sequence[str], 
         equal = sum(a == b for a, b in zip(found, greedy, strict=True))
         cer = error_rate(engine, found, truths)
         print(f"| {name} | {ms:.2f} | {whole:.2f} | {equal} of {len(pixels)} | {cer:.2f} % |")
-    times, alone = (seconds[name] / seconds[VERIFIED] for name in (GREEDY, ALONE))
-    print(f"\nDraft and verify is {times:.1f} times as fast as greedy with the cache,", end=" ")
-    print(f"{alone:.1f} times as fast as that batch by batch.\n")
+    times = seconds[GREEDY] / seconds[VERIFIED]
+    print(f"\nDraft and verify is {times:.1f} times as fast as greedy with the cache.\n")
 
 
 def engines(pixels: Sequence[Pixels], truths: Sequence[str], threads: int, n: int) -> None:
