@@ -7,7 +7,6 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from ocrtool import decoding
 from ocrtool.ctc import Reading, forward_log_probs
 from ocrtool.decoding import (
     DecodeOptions,
@@ -15,7 +14,6 @@ from ocrtool.decoding import (
     beam_search,
     decode,
     generate,
-    like_lengths,
     width_limits,
     without_repeats,
 )
@@ -86,35 +84,6 @@ def test_full_verification_equals_greedy_token_for_token(seed: int, columns: lis
     greedy = decode(engine, encoded, GREEDY)
     assume(all(is_clear(engine, encoded, row, reading.ids) for row, reading in enumerate(greedy)))
     assert [(r.ids, r.runaway) for r in verified] == [(r.ids, r.runaway) for r in greedy]
-
-
-@settings(max_examples=25, deadline=None)
-@given(SEEDS, st.lists(st.integers(2, 30), min_size=2, max_size=6))
-def test_drafts_read_in_groups_give_what_they_give_at_once(seed: int, columns: list[int]) -> None:
-    engine = small_engine(seed % 7, gain=3.0, patch=patch_of(seed))
-    encoded = encode(engine, seed, [4 * count for count in columns])
-    rng = np.random.default_rng(seed)
-    limits = width_limits(engine, encoded)
-    plain = generate(engine, encoded, limits)
-    assume(all(is_clear(engine, encoded, i, row.ids) for i, row in enumerate(plain)))
-    drafts = [edited(row.ids, rng) for row in plain]
-    at_once = generate(engine, encoded, limits, drafts, rounds=3)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(decoding, "CPU_PASS", 20)
-        in_groups = generate(engine, encoded, limits, drafts, rounds=3)
-    for one, other in zip(in_groups, at_once, strict=True):
-        assert (one.ids, one.done) == (other.ids, other.done)
-        assert one.log_prob == pytest.approx(other.log_prob, abs=1e-3)
-
-
-@given(st.lists(st.integers(1, 60), max_size=30), st.integers(1, 200))
-def test_groups_of_like_lengths_hold_all_and_no_more_than_asked(
-    lengths: list[int], most: int
-) -> None:
-    groups = like_lengths(lengths, most)
-    assert sorted(i for group in groups for i in group) == list(range(len(lengths)))
-    for group in groups:
-        assert len(group) == 1 or len(group) * max(lengths[i] for i in group) <= most
 
 
 def is_clear(engine: Engine, encoded: Encoded, row: int, ids: tuple[int, ...]) -> bool:

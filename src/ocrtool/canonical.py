@@ -98,23 +98,26 @@ def canonical(image: NDArray[np.uint8], height: int, width: int) -> Canonical:
     if ink is None or box is None:
         blank = np.full((1, *FORMULA_CELL), PAPER_VALUE, np.float32)
         return Canonical(blank, (1.0, 1.0), (0.0, 0.0))
-    top, left = max(0, round(box.top) - AROUND), max(0, round(box.left) - AROUND)
-    drawn = ink[box.rows(AROUND), box.columns(AROUND)]
+    rows, columns = box.rows(AROUND), box.columns(AROUND)
+    drawn = ink[rows, columns]
     most = min(GREATEST_SCALE, (height - 2 * MARGIN) / box.height, (width - 2 * MARGIN) / box.width)
     scale = min(most, LETTER / letter_height(_dark(drawn, _grain(ink)), drawn))
     for _ in range(ROUNDS):
-        fine = _scaled(drawn, FINE * scale)
+        finer = FINE * scale
+        fine = _scaled(drawn, finer)
         mask = _dark(fine, FINE * SMALL_GRAIN)
-        letter = letter_height(mask, fine) / (FINE * scale)
-        box = (_Box.around(mask) or box).scaled(1 / (FINE * scale))
+        letter = letter_height(mask, fine) / finer
         change, scale = abs(LETTER / letter / scale - 1), min(most, LETTER / letter)
         if change < CLOSE:
             break
+    found = _Box.around(mask)
+    box = found.scaled(1 / finer) if found else _Box(0.0, 0.0, *drawn.shape)
     side = max(box.height, box.width)
     scale = min(most, math.exp(STEP * round(math.log(side * scale) / STEP)) / side)
     pixels, (x, y) = _framed(drawn, box, scale, height, width)
     shrunk = ink.shape[1] / image.shape[1]
-    return Canonical(pixels, (scale * shrunk, scale * shrunk), (x - scale * left, y - scale * top))
+    offset = x - scale * columns.start, y - scale * rows.start
+    return Canonical(pixels, (scale * shrunk, scale * shrunk), offset)
 
 
 def rescaled(pixels: Pixels, scale: float, height: int, width: int) -> Pixels:

@@ -31,10 +31,8 @@ LONGEST_PERIOD = 8
 LEAST_REPEATS = 4
 COLUMNS_A_REPEAT = 1.5
 """Columns that a character has at least on average, where characters repeat: 6 of 32 pixels."""
-AHEAD = 16
+AHEAD = 32
 """Most tokens of the rest of a draft that are proposed after a disagreement."""
-CPU_PASS, GPU_PASS = 512, 16_384
-"""Most tokens, padding included, that the first pass over drafts reads at once."""
 CELL_TOKENS = 4
 """Most LaTeX tokens that a formula has for each cell of its picture, braces included, ..."""
 SPARE_LATEX = 24
@@ -323,97 +321,21 @@ def generate(
     """
     drafts = drafts if drafts is not None else [()] * len(limits)
     rows = [Row(limit, tuple(draft)[:limit]) for limit, draft in zip(limits, drafts, strict=True)]
+    active = list(rows)
+    cache = Cache.allocate(engine.facts.config.decoder, len(rows) * views)
     left = rounds or max(limits, default=0) + 1  # each round writes a token or an end
-    most = CPU_PASS if engine.device == "cpu" else GPU_PASS
-    groups = like_lengths([views * (1 + len(row.draft)) for row in rows], most)
-    parts = [_Texts.of(engine, encoded, rows, group, views) for group in groups]
-    for part in parts:  # the first pass reads whole drafts: those of like lengths together
-        part.go_on(engine)
-    texts = _Texts.joined([part.going() for part in parts])
-    while texts.rows and left > 1:
+    while active and left:
         left -= 1
-        texts.go_on(engine)
-        if 2 * sum(not row.done for row in texts.rows) <= len(texts.rows):
-            texts = texts.going()  # copying the rest costs less than carrying the done
-    return rows
-
-
-def like_lengths(lengths: Sequence[int], most: int) -> list[list[int]]:
-    """Group texts by length: each group, padded to its longest, has no more than ``most`` tokens.
-
-    Returns:
-        Indices of each group; a text that is longer alone is a group of its own.
-    """
-    groups: list[list[int]] = []
-    for i in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
-        if groups and lengths[groups[-1][0]] * (len(groups[-1]) + 1) <= most:
-            groups[-1].append(i)
-        else:
-            groups.append([i])
-    return groups
-
-
-@dataclass
-class _Texts:
-    """Texts that are written together.
-
-    Attributes:
-        rows: The texts; those that are done are carried along.
-        encoded: Their images, ``views`` of each.
-        cache: What the decoder has read of each view.
-        views: Images of a text.
-    """
-
-    rows: list[Row]
-    encoded: Encoded
-    cache: Cache
-    views: int
-
-    @classmethod
-    def of(
-        cls, engine: Engine, encoded: Encoded, rows: Sequence[Row], chosen: list[int], views: int
-    ) -> _Texts:
-        """Begin the chosen rows."""
-        if len(chosen) < len(rows):
-            encoded = encoded.select(_with_views(chosen, views))
-        else:
-            chosen = list(range(len(rows)))
-        cache = Cache.allocate(engine.facts.config.decoder, len(chosen) * views)
-        return cls([rows[i] for i in chosen], encoded, cache, views)
-
-    @classmethod
-    def joined(cls, parts: Sequence[_Texts]) -> _Texts:
-        """Return the texts of several parts as one; those without any do not count."""
-        parts = [part for part in parts if part.rows] or list(parts[:1])
-        if len(parts) == 1:
-            return parts[0]
-        rows = [row for part in parts for row in part.rows]
-        encoded = Encoded.joined([part.encoded for part in parts])
-        return cls(rows, encoded, Cache.joined([part.cache for part in parts]), parts[0].views)
-
-    def going(self) -> _Texts:
-        """Return those that are not done."""
-        going = [i for i, row in enumerate(self.rows) if not row.done]
-        if len(going) == len(self.rows) or not going:
-            return replace(self, rows=[self.rows[i] for i in going])
-        chosen = _with_views(going, self.views)
-        encoded = self.encoded.select(chosen)
-        self.cache.reorder(chosen)
-        return replace(self, rows=[self.rows[i] for i in going], encoded=encoded)
-
-    def go_on(self, engine: Engine) -> None:
-        """Propose some tokens of each draft, keep those that stand, and write one more."""
-        rows, cache, views = self.rows, self.cache, self.views
         room = engine.facts.config.decoder.max_length - cache.longest - 1
-        proposals = [() if row.done else row.proposal(room) for row in rows]
-        tokens = np.full((len(rows), 1 + max(map(len, proposals))), PAD, np.int64)
-        for line, row, proposal in zip(tokens, rows, proposals, strict=True):
+        proposals = [() if row.done else row.proposal(room) for row in active]
+        tokens = np.full((len(active), 1 + max(map(len, proposals))), PAD, np.int64)
+        for line, row, proposal in zip(tokens, active, proposals, strict=True):
             line[: 1 + len(proposal)] = (row.last, *proposal)
         lengths = cache.lengths[::views]
-        seen = engine.step(np.repeat(tokens, views, axis=0), self.encoded, cache)
+        seen = engine.step(np.repeat(tokens, views, axis=0), encoded, cache)
         best, best_log_probs, log_norms, logits = _best(_agreed(seen, views))
-        kept = np.zeros(len(rows), np.int64)
-        for i, (row, proposal) in enumerate(zip(rows, proposals, strict=True)):
+        kept = np.zeros(len(active), np.int64)
+        for i, (row, proposal) in enumerate(zip(active, proposals, strict=True)):
             if row.done:
                 continue
             if not row.ids and len(proposal) == len(row.draft):
@@ -423,8 +345,16 @@ class _Texts:
             read = 1 + len(proposal)
             kept[i] = row.follow(proposal, best[i, :read], best_log_probs[i, :read])
         # A finished row keeps nothing: it must not fill the cache while others go on.
-        done = np.array([row.done for row in rows])
+        done = np.array([row.done for row in active])
         cache.truncate(np.repeat(np.where(done, 0, lengths + kept), views))
+        going = [i for i, row in enumerate(active) if not row.done]
+        if 2 * len(going) <= len(active):  # copying the rest costs less than carrying the done
+            active = [active[i] for i in going]
+            if active:
+                chosen = _with_views(going, views)
+                encoded = encoded.select(chosen)
+                cache.reorder(chosen)
+    return rows
 
 
 def _with_views(rows: Sequence[int], views: int) -> IntArray:

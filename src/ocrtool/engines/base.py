@@ -7,7 +7,6 @@ P past ones, L decoder layers, G key and value heads, D the width of a head, V t
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -142,43 +141,12 @@ class Encoded(NamedTuple):
         longest = int(lengths.max())
         log_probs = self.ctc_log_probs
         return Encoded(
-            # One row after the other: fancy indices copy far more slowly, and out of order.
-            np.stack([self.cross_keys[:, row, :, :longest] for row in rows.tolist()], axis=1),
-            np.stack([self.cross_values[:, row, :, :longest] for row in rows.tolist()], axis=1),
+            # Fancy indices leave them out of order, and each step of the decoder would copy them.
+            np.ascontiguousarray(self.cross_keys[:, rows, :, :longest]),
+            np.ascontiguousarray(self.cross_values[:, rows, :, :longest]),
             lengths,
             None if log_probs is None else log_probs[rows, : longest * self._frames_a_token],
         )
-
-    @classmethod
-    def joined(cls, parts: Sequence[Encoded]) -> Encoded:
-        """Return the rows of several batches as one, zeros behind the shorter ones."""
-        if len(parts) == 1:
-            return parts[0]
-        log_probs = [part.ctc_log_probs for part in parts if part.ctc_log_probs is not None]
-        return cls(
-            _padded([part.cross_keys for part in parts], rows=1, places=3),
-            _padded([part.cross_values for part in parts], rows=1, places=3),
-            np.concatenate([part.lengths for part in parts]),
-            _padded(log_probs, rows=0, places=1) if len(log_probs) == len(parts) else None,
-        )
-
-
-def _padded(arrays: Sequence[FloatArray], rows: int, places: int) -> FloatArray:
-    """Concatenate along the axis ``rows``, filled with zeros along the axis ``places``."""
-    shape = list(arrays[0].shape)
-    shape[rows] = sum(array.shape[rows] for array in arrays)
-    shape[places] = max(array.shape[places] for array in arrays)
-    whole = np.empty(shape, np.float32)
-    start = 0
-    for array in arrays:
-        part = [slice(None)] * array.ndim
-        part[rows] = slice(start, start + array.shape[rows])
-        part[places] = slice(array.shape[places])
-        whole[tuple(part)] = array
-        part[places] = slice(array.shape[places], None)
-        whole[tuple(part)] = 0
-        start += array.shape[rows]
-    return whole
 
 
 class Cache:
@@ -236,30 +204,9 @@ class Cache:
 
     def reorder(self, rows: IntArray) -> None:
         """Make row i a copy of the present row ``rows[i]``; fewer or more rows may result."""
-        lengths, end = self.lengths[rows], self.longest
-        parts = []
-        for whole in (self.keys, self.values):  # what lies beyond is not worth copying
-            part = np.zeros((whole.shape[0], len(rows), *whole.shape[2:]), np.float32)
-            for place, row in enumerate(rows.tolist()):
-                part[:, place, :, :end] = whole[:, row, :, :end]
-            parts.append(part)
-        self.keys, self.values = parts
-        self.lengths = lengths
-
-    @classmethod
-    def joined(cls, parts: Sequence[Cache]) -> Cache:
-        """Return the rows of several caches as one."""
-        count = sum(len(part.lengths) for part in parts)
-        shape = (parts[0].keys.shape[0], count, *parts[0].keys.shape[2:])
-        whole = cls(np.zeros(shape, np.float32), np.zeros(shape, np.float32),
-                    np.concatenate([part.lengths for part in parts]))  # fmt: skip
-        start = 0
-        for part in parts:
-            rows, end = slice(start, start + len(part.lengths)), part.longest
-            whole.keys[:, rows, :, :end] = part.keys[:, :, :, :end]
-            whole.values[:, rows, :, :end] = part.values[:, :, :, :end]
-            start = rows.stop
-        return whole
+        self.keys = self.keys[:, rows]
+        self.values = self.values[:, rows]
+        self.lengths = self.lengths[rows]
 
 
 class Engine(Protocol):
