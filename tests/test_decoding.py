@@ -43,7 +43,7 @@ def spelled_out(engine: Engine, encoded: Encoded, row: int) -> tuple[int, ...]:
     (limit,) = width_limits(engine, alone)
     ids: list[int] = []
     while True:
-        cache = Cache.allocate(engine.facts.config.decoder, 1)
+        cache = Cache.allocate(engine.facts.config.decoder, 1, engine.store)
         scores = engine.step(np.array([[BOS, *ids]]), alone, cache)[0, -1]
         scores[[PAD, BOS]] = -np.inf
         token = int(scores.argmax())
@@ -89,7 +89,7 @@ def test_full_verification_equals_greedy_token_for_token(seed: int, columns: lis
 def is_clear(engine: Engine, encoded: Encoded, row: int, ids: tuple[int, ...]) -> bool:
     """Whether no two tokens are so nearly alike that rounding may choose between them."""
     image = encoded.select(np.array([row]))
-    cache = Cache.allocate(engine.facts.config.decoder, 1)
+    cache = Cache.allocate(engine.facts.config.decoder, 1, engine.store)
     scores = engine.step(np.array([[BOS, *ids]]), image, cache)[0]
     scores[:, [PAD, BOS]] = -np.inf
     scores.sort(-1)
@@ -168,7 +168,7 @@ def test_wide_beam_finds_the_most_probable_text(seed: int) -> None:
 
 def score(engine: Engine, encoded: Encoded, ids: tuple[int, ...]) -> float:
     """Log-probability of a text and its end, by teacher forcing."""
-    cache = Cache.allocate(engine.facts.config.decoder, 1)
+    cache = Cache.allocate(engine.facts.config.decoder, 1, engine.store)
     logits = engine.step(np.array([[BOS, *ids]]), encoded, cache)[0].astype(np.float64)
     logits[:, [PAD, BOS]] = -1e9
     top = logits.max(-1)

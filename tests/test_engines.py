@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from ocrtool.decoding import DecodeOptions, decode
 from ocrtool.engines import open_engine
 from ocrtool.engines.base import Cache, find_model, read_facts
-from ocrtool.engines.onnx import CUDA, OnnxEngine
+from ocrtool.engines.onnx import OnnxEngine
+from ocrtool.engines.sessions import CUDA
 from ocrtool.engines.torch import TorchEngine
 from ocrtool.errors import DeviceError, ExitCode, MissingDependencyError, ModelError
 from ocrtool.models.cache import KVCache
@@ -38,7 +39,7 @@ def test_cache_is_the_twin_of_the_networks_own(seed: int) -> None:
             steps = int(rng.integers(1, 5))
             shape = (config.n_layer, rows, config.n_kv_head, steps, config.d_head)
             keys, values = rng.standard_normal((2, *shape)).astype(np.float32)
-            ours.append(keys, values)
+            ours.append(keys, values, steps)
             theirs.append(torch.from_numpy(keys), torch.from_numpy(values))
         elif action == 1:
             lengths = rng.integers(0, 12, rows)
@@ -48,7 +49,7 @@ def test_cache_is_the_twin_of_the_networks_own(seed: int) -> None:
             order = rng.integers(0, rows, int(rng.integers(1, 5)))
             ours.reorder(order)
             theirs.reorder(torch.from_numpy(order))
-        keys, values, lengths = ours.past()
+        (keys, values), lengths = ours.past(), ours.lengths
         assert lengths.tolist() == theirs.lengths.tolist() and ours.longest == theirs.longest
         for row, length in enumerate(lengths):
             assert np.array_equal(keys[:, row, :, :length], theirs.keys[:, row, :, :length])
@@ -60,7 +61,7 @@ def test_a_full_cache_says_so() -> None:
     cache = Cache.allocate(config, 1)
     new = np.zeros((config.n_layer, 1, config.n_kv_head, config.max_length + 1, config.d_head))
     with pytest.raises(ValueError, match="do not fit"):
-        cache.append(new.astype(np.float32), new.astype(np.float32))
+        cache.append(new.astype(np.float32), new.astype(np.float32), new.shape[3])
 
 
 def test_engines_agree_in_numbers_and_in_text(checkpoint: Path, exported: Path) -> None:
@@ -89,13 +90,13 @@ def test_steps_on_ragged_rows_equal_each_row_alone(exported: Path) -> None:
     encoded = engine.encode(pixels, np.array([80, 40, 12]))
     tokens = rng.integers(4, 15, (3, 6))
     tokens[:, 0] = BOS
-    cache = Cache.allocate(engine.facts.config.decoder, 3)
+    cache = Cache.allocate(engine.facts.config.decoder, 3, engine.store)
     engine.step(tokens, encoded, cache)
     kept = np.array([6, 1, 3])
     cache.truncate(kept)
     together = engine.step(tokens[:, :2], encoded, cache)
     for row in range(3):
-        alone = Cache.allocate(engine.facts.config.decoder, 1)
+        alone = Cache.allocate(engine.facts.config.decoder, 1, engine.store)
         sequence = np.concatenate((tokens[row, : kept[row]], tokens[row, :2]))[None]
         scores = engine.step(sequence, encoded.select(np.array([row])), alone)
         assert np.allclose(together[row], scores[0, -2:], atol=1e-4)

@@ -322,7 +322,7 @@ def generate(
     drafts = drafts if drafts is not None else [()] * len(limits)
     rows = [Row(limit, tuple(draft)[:limit]) for limit, draft in zip(limits, drafts, strict=True)]
     active = list(rows)
-    cache = Cache.allocate(engine.facts.config.decoder, len(rows) * views)
+    cache = Cache.allocate(engine.facts.config.decoder, len(rows) * views, engine.store)
     left = rounds or max(limits, default=0) + 1  # each round writes a token or an end
     while active and left:
         left -= 1
@@ -439,7 +439,7 @@ def beam_rows(
     ended: list[list[Row]] = [[] for _ in range(count)]
     beams = [(i, Row(limit)) for i, limit in enumerate(limits)]
     images = encoded
-    cache = Cache.allocate(engine.facts.config.decoder, count * views)
+    cache = Cache.allocate(engine.facts.config.decoder, count * views, engine.store)
     while beams:
         tokens = np.array([[text.last] for _, text in beams for _ in range(views)], np.int64)
         _, _, log_norms, logits = _best(_agreed(engine.step(tokens, images, cache), views))

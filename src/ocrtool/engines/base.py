@@ -108,44 +108,85 @@ def find_model(model: str | Path) -> Path:
     )
 
 
+class Store(Protocol):
+    """Where an engine keeps keys and values: in the host's memory or a GPU's.
+
+    What it keeps are arrays (L, B, G, P, D) of a kind of its own; whoever decodes passes them on.
+    """
+
+    def empty(self, shape: tuple[int, ...]) -> Any:
+        """Return room for what ``append`` will write: rows without entries."""
+
+    def take(self, array: Any, rows: IntArray, end: int) -> Any:
+        """Return the first ``end`` entries of the given rows, which may repeat, as a new array."""
+
+    def append(self, array: Any, new: Any, lengths: IntArray) -> Any:
+        """Write new entries (L, B, G, T, D) behind the ``lengths`` (B,) of the rows.
+
+        Returns:
+            The array that now holds them, which may be another one.
+        """
+
+
+class HostStore:
+    """NumPy arrays, preallocated."""
+
+    def empty(self, shape: tuple[int, ...]) -> FloatArray:
+        """See `Store.empty`."""
+        return np.zeros(shape, np.float32)
+
+    def take(self, array: FloatArray, rows: IntArray, end: int) -> FloatArray:
+        """See `Store.take`."""
+        # In the order of its axes, or each step of the decoder would copy it.
+        return np.take(array[:, :, :, :end], rows, axis=1)
+
+    def append(self, array: FloatArray, new: FloatArray, lengths: IntArray) -> FloatArray:
+        """See `Store.append`."""
+        for row, start in enumerate(lengths.tolist()):
+            array[:, row, :, start : start + new.shape[3]] = new[:, row]
+        return array
+
+
+HOST = HostStore()
+
+
 class Encoded(NamedTuple):
     """A batch of images as the decoder sees it.
 
     Attributes:
-        cross_keys: (L, B, G, N, D) float32, keys of the image tokens; where the image is a prefix,
-            of image tokens and prompt.
-        cross_values: (L, B, G, N, D) float32.
+        cross_keys: (L, B, G, N, D), keys of the image tokens; where the image is a prefix, of image
+            tokens and prompt. An array of the engine's `Store`.
+        cross_values: Likewise.
         lengths: (B,) int64, tokens of each row that are image (and prompt).
         ctc_log_probs: (B, N * frames, V) float32, natural logarithms; None without a CTC head.
+        frames_a_token: CTC frames of an image token; 1 without a CTC head.
+        store: Where keys and values are.
     """
 
-    cross_keys: FloatArray
-    cross_values: FloatArray
+    cross_keys: Any
+    cross_values: Any
     lengths: IntArray
     ctc_log_probs: FloatArray | None
+    frames_a_token: int = 1
+    store: Store = HOST
 
     @property
     def frames(self) -> IntArray:
         """(B,) int64, CTC frames of each row; its tokens where there is no CTC head."""
-        return self.lengths * self._frames_a_token
-
-    @property
-    def _frames_a_token(self) -> int:
-        if self.ctc_log_probs is None:
-            return 1
-        return int(self.ctc_log_probs.shape[1]) // int(self.cross_keys.shape[3])
+        return self.lengths * self.frames_a_token
 
     def select(self, rows: IntArray) -> Encoded:
         """Return the given rows, in that order, cut to the longest of them; rows may repeat."""
         lengths = self.lengths[rows]
         longest = int(lengths.max())
         log_probs = self.ctc_log_probs
-        return Encoded(
-            # Fancy indices leave them out of order, and each step of the decoder would copy them.
-            np.ascontiguousarray(self.cross_keys[:, rows, :, :longest]),
-            np.ascontiguousarray(self.cross_values[:, rows, :, :longest]),
-            lengths,
-            None if log_probs is None else log_probs[rows, : longest * self._frames_a_token],
+        if log_probs is not None:
+            log_probs = log_probs[rows, : longest * self.frames_a_token]
+        return self._replace(
+            cross_keys=self.store.take(self.cross_keys, rows, longest),
+            cross_values=self.store.take(self.cross_values, rows, longest),
+            lengths=lengths,
+            ctc_log_probs=log_probs,
         )
 
 
@@ -156,46 +197,59 @@ class Cache:
     overwrites them. So to take a draft back is to shorten a length.
 
     Attributes:
-        keys: (L, B, G, max_length, D) float32.
-        values: (L, B, G, max_length, D) float32.
+        keys: (L, B, G, P, D), an array of ``store``.
+        values: Likewise.
         lengths: (B,) int64, tokens held of each row.
+        capacity: Tokens that a row may hold.
+        store: Where keys and values are.
     """
 
-    def __init__(self, keys: FloatArray, values: FloatArray, lengths: IntArray) -> None:
+    def __init__(
+        self, keys: Any, values: Any, lengths: IntArray, capacity: int, store: Store = HOST
+    ) -> None:
         """Wrap existing arrays; ``allocate`` makes an empty cache."""
         self.keys = keys
         self.values = values
         self.lengths = lengths
+        self.capacity = capacity
+        self.store = store
 
     @classmethod
-    def allocate(cls, config: DecoderConfig, batch: int) -> Cache:
+    def allocate(cls, config: DecoderConfig, batch: int, store: Store = HOST) -> Cache:
         """Return an empty cache for ``batch`` rows of up to ``config.max_length`` tokens."""
         shape = (config.n_layer, batch, config.n_kv_head, config.max_length, config.d_head)
         lengths = np.zeros(batch, np.int64)
-        return cls(np.zeros(shape, np.float32), np.zeros(shape, np.float32), lengths)
+        return cls(store.empty(shape), store.empty(shape), lengths, config.max_length, store)
 
     @property
     def longest(self) -> int:
         """The greatest of ``lengths``."""
         return int(self.lengths.max())
 
-    def past(self) -> tuple[FloatArray, FloatArray, IntArray]:
-        """Return keys and values as views cut to the longest row, and the lengths."""
+    def past(self) -> tuple[Any, Any]:
+        """Return keys and values as views cut to the longest row, where the store has views."""
         end = self.longest
-        return self.keys[:, :, :, :end], self.values[:, :, :, :end], self.lengths
+        return self.keys[:, :, :, :end], self.values[:, :, :, :end]
 
-    def append(self, new_keys: FloatArray, new_values: FloatArray) -> None:
-        """Write new entries (L, B, G, T, D) behind each row's own end.
+    def append(self, new_keys: Any, new_values: Any, steps: int) -> None:
+        """Write new entries (L, B, G, T, D) of ``steps`` tokens behind each row's own end.
 
         Raises:
             ValueError: A row would outgrow the cache.
         """
-        steps, capacity = new_keys.shape[3], self.keys.shape[3]
-        if self.longest + steps > capacity:
-            raise ValueError(f"{self.longest + steps} tokens do not fit a cache of {capacity}")
-        for row, start in enumerate(self.lengths.tolist()):
-            self.keys[:, row, :, start : start + steps] = new_keys[:, row]
-            self.values[:, row, :, start : start + steps] = new_values[:, row]
+        lengths = self.lengths
+        self.advance(steps)
+        self.keys = self.store.append(self.keys, new_keys, lengths)
+        self.values = self.store.append(self.values, new_values, lengths)
+
+    def advance(self, steps: int) -> None:
+        """Note that every row has ``steps`` more tokens, wherever they were written.
+
+        Raises:
+            ValueError: A row would outgrow the cache.
+        """
+        if self.longest + steps > self.capacity:
+            raise ValueError(f"{self.longest + steps} tokens do not fit a cache of {self.capacity}")
         self.lengths = self.lengths + steps
 
     def truncate(self, lengths: IntArray) -> None:
@@ -204,8 +258,8 @@ class Cache:
 
     def reorder(self, rows: IntArray) -> None:
         """Make row i a copy of the present row ``rows[i]``; fewer or more rows may result."""
-        self.keys = self.keys[:, rows]
-        self.values = self.values[:, rows]
+        self.keys = self.store.take(self.keys, rows, self.capacity)
+        self.values = self.store.take(self.values, rows, self.capacity)
         self.lengths = self.lengths[rows]
 
 
@@ -221,6 +275,10 @@ class Engine(Protocol):
     name: str
     device: str
     facts: ModelFacts
+
+    @property
+    def store(self) -> Store:
+        """Where it keeps keys and values."""
 
     def encode(self, pixels: FloatArray, sizes: IntArray) -> Encoded:
         """Encode images.

@@ -1,12 +1,11 @@
-"""The ONNX Runtime engine: what reads by default, without PyTorch."""
+"""The ONNX Runtime engine: what reads by default, without PyTorch.
+
+On a GPU inputs and outputs are bound, and keys and values never leave it.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import io
 import logging
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +13,18 @@ import numpy as np
 
 from ocrtool.bundled import DECODER, ENCODER
 from ocrtool.engines.base import (
+    HOST,
     Cache,
     Encoded,
     FloatArray,
     IntArray,
     ModelFacts,
+    Store,
     read_facts,
 )
-from ocrtool.errors import DeviceError, MissingDependencyError, ModelError
-
-CUDA = "CUDAExecutionProvider"
-CPU = "CPUExecutionProvider"
-ERRORS_ONLY = 3
-FATAL_ONLY = 4
+from ocrtool.engines.bound import BoundStore
+from ocrtool.engines.sessions import import_runtime, open_session, require_cuda
+from ocrtool.errors import DeviceError
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +37,8 @@ class OnnxEngine:
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``. ``auto`` takes the first GPU that ONNX
             Runtime can really use, else the CPU.
         threads: CPU threads; 0 for one a physical core.
+        bound: Whether keys and values stay in ONNX Runtime's own arrays; None for where that saves
+            a way, on GPUs. The text is the same.
 
     Raises:
         ModelError: The files are missing or damaged.
@@ -48,7 +48,9 @@ class OnnxEngine:
 
     name = "onnx"
 
-    def __init__(self, folder: Path, device: str = "auto", threads: int = 0) -> None:
+    def __init__(
+        self, folder: Path, device: str = "auto", threads: int = 0, bound: bool | None = None
+    ) -> None:
         self.facts: ModelFacts = read_facts(folder)
         runtime = import_runtime()
         if device == "auto":
@@ -59,6 +61,10 @@ class OnnxEngine:
                 self._open(runtime, folder, "cpu", threads)
         else:
             self._open(runtime, folder, "cuda:0" if device == "cuda" else device, threads)
+        self.store: Store = HOST
+        self._bound: BoundStore | None = None
+        if self.device != "cpu" if bound is None else bound:
+            self.store = self._bound = BoundStore(runtime, self.device, threads)
 
     def _open(self, runtime: Any, folder: Path, device: str, threads: int) -> None:
         if device != "cpu":
@@ -71,109 +77,33 @@ class OnnxEngine:
     def encode(self, pixels: FloatArray, sizes: IntArray) -> Encoded:
         """See :meth:`ocrtool.engines.base.Engine.encode`."""
         feeds = {"images": pixels, "widths": sizes, "sizes": sizes}
-        results = self._encoder.run(
-            None, {name: feeds[name] for name in feeds if name in self._encoder_inputs}
-        )
-        keys, values, lengths, *log_probs = results
-        return Encoded(keys, values, lengths, log_probs[0] if log_probs else None)
+        feeds = {name: feeds[name] for name in feeds if name in self._encoder_inputs}
+        if self._bound is None:
+            keys, values, lengths, *log_probs = self._encoder.run(None, feeds)
+        else:
+            results = self._bound.run(self._encoder, feeds, kept=2)
+            keys, values, lengths, *log_probs = results
+        if not log_probs:
+            return Encoded(keys, values, lengths, None, store=self.store)
+        frames = self.facts.config.vision.frames
+        return Encoded(keys, values, lengths, log_probs[0], frames, self.store)
 
     def step(self, tokens: IntArray, encoded: Encoded, cache: Cache) -> FloatArray:
         """See :meth:`ocrtool.engines.base.Engine.step`."""
-        past_keys, past_values, past_lengths = cache.past()
-        logits, new_keys, new_values = self._decoder.run(
-            None,
-            {
-                "tokens": tokens,
-                "cross_keys": encoded.cross_keys,
-                "cross_values": encoded.cross_values,
-                "lengths": encoded.lengths,
-                "past_keys": np.ascontiguousarray(past_keys),
-                "past_values": np.ascontiguousarray(past_values),
-                "past_lengths": past_lengths,
-            },
-        )
-        cache.append(new_keys, new_values)
+        feeds = {
+            "tokens": tokens,
+            "cross_keys": encoded.cross_keys,
+            "cross_values": encoded.cross_values,
+            "lengths": encoded.lengths,
+            "past_lengths": cache.lengths,
+        }
+        if self._bound is None:
+            feeds["past_keys"], feeds["past_values"] = map(np.ascontiguousarray, cache.past())
+            logits, new_keys, new_values = self._decoder.run(None, feeds)
+        else:
+            feeds["past_keys"], feeds["past_values"] = cache.keys, cache.values
+            names = ("new_keys", "new_values", "logits")
+            new_keys, new_values, logits = self._bound.run(self._decoder, feeds, names, kept=2)
+        cache.append(new_keys, new_values, tokens.shape[1])
         scores: FloatArray = logits
         return scores
-
-
-def import_runtime() -> Any:
-    """Import ONNX Runtime.
-
-    Raises:
-        MissingDependencyError: It is missing or damaged.
-    """
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"ONNX Runtime cannot be loaded ({error})",
-            "reinstall ocrtool, or use --engine torch with the extra ocrtool[torch]",
-        ) from None
-    if not hasattr(onnxruntime, "InferenceSession"):
-        raise MissingDependencyError(
-            "the package onnxruntime is damaged",
-            "two builds may be installed over each other; see ocrtool doctor",
-        )
-    return onnxruntime
-
-
-def require_cuda(runtime: Any, device: str) -> None:
-    """Refuse a GPU that cannot be there, before ONNX Runtime loads and complains.
-
-    The CUDA libraries that come as pip packages are loaded, too: the system's loader does not
-    find them.
-    """
-    if CUDA not in runtime.get_available_providers():
-        raise _unusable(device, "this build of ONNX Runtime has no CUDA provider")
-    try:
-        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-    except OSError:
-        raise _unusable(device, "there is no NVIDIA driver") from None
-    count = ctypes.c_int(0)
-    if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)):
-        raise _unusable(device, "the NVIDIA driver does not start")
-    if int(device.partition(":")[2]) >= count.value:
-        raise _unusable(device, f"the NVIDIA driver sees {count.value} GPUs")
-    if hasattr(runtime, "preload_dlls"):
-        # It prints what it misses; what counts is the provider that runs, and that is checked.
-        with contextlib.redirect_stdout(io.StringIO()):
-            runtime.preload_dlls()
-
-
-def open_session(runtime: Any, path: Path, device: str, threads: int) -> Any:
-    """Open one graph and make sure that it runs where it shall."""
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    # Every batch has its own width: an arena would keep the sum of all shapes ever met, and a
-    # memory plan for each. Waiting threads shall not spin: other work needs the cores.
-    options.enable_cpu_mem_arena = False
-    options.enable_mem_pattern = False
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = ERRORS_ONLY if device == "cpu" else FATAL_ONLY
-    providers: list[Any] = [CPU]
-    if device != "cpu":
-        index = device.partition(":")[2]
-        arena = {"device_id": index, "arena_extend_strategy": "kSameAsRequested"}
-        providers.insert(0, (CUDA, arena))
-    if not path.is_file():
-        raise ModelError(f"{path}: no such file", "ocrtool export makes it")
-    try:
-        session = runtime.InferenceSession(str(path), options, providers=providers)
-    except Exception as error:  # the runtime's exceptions have no common class
-        reason = " ".join(str(error).split())
-        if device != "cpu" and "CUDA" in reason:
-            raise _unusable(device, reason) from None
-        raise ModelError(f"{path} cannot be loaded: {reason}") from None
-    if device != "cpu" and CUDA not in session.get_providers():
-        raise _unusable(device, "ONNX Runtime could not load its CUDA libraries")
-    return session
-
-
-def _unusable(device: str, reason: str) -> DeviceError:
-    return DeviceError(
-        f"{device} cannot be used: {reason}",
-        "see ocrtool doctor; pip install 'onnxruntime-gpu[cuda,cudnn]' adds the CUDA libraries, "
-        "--device cpu reads without a GPU",
-    )

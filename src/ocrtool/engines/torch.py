@@ -1,4 +1,8 @@
-"""The PyTorch engine: runs a checkpoint as training left it. Needs the extra ``[torch]``."""
+"""The PyTorch engine: runs a checkpoint as training left it. Needs the extra ``[torch]``.
+
+On a GPU it computes in float16; keys and values stay there, and steps of one token are replayed
+from a CUDA graph.
+"""
 
 from __future__ import annotations
 
@@ -18,25 +22,63 @@ from ocrtool.engines.base import (
     ModelFacts,
     read_facts,
 )
+from ocrtool.engines.step_graphs import StepGraphs
 from ocrtool.errors import DeviceError, ModelError
+from ocrtool.models.cache import write_behind
 from ocrtool.models.ocr import CrossCache, OcrModel
 
 
+class TorchStore:
+    """Tensors on one device, preallocated."""
+
+    def __init__(self, device: str, dtype: torch.dtype) -> None:
+        self.device = device
+        self.dtype = dtype
+
+    def empty(self, shape: tuple[int, ...]) -> torch.Tensor:
+        """See `ocrtool.engines.base.Store.empty`."""
+        return torch.zeros(shape, device=self.device, dtype=self.dtype)
+
+    def take(self, array: torch.Tensor, rows: IntArray, end: int) -> torch.Tensor:
+        """See `ocrtool.engines.base.Store.take`."""
+        return array[:, :, :, :end].index_select(1, self.tensor(rows))
+
+    def append(self, array: torch.Tensor, new: torch.Tensor, lengths: IntArray) -> torch.Tensor:
+        """See `ocrtool.engines.base.Store.append`."""
+        write_behind(array, new, self.tensor(lengths))
+        return array
+
+    def tensor(self, array: FloatArray | IntArray) -> torch.Tensor:
+        """Bring an array here; numbers with a fraction become of the type of the network."""
+        tensor = torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+        return tensor.to(self.dtype) if tensor.is_floating_point() else tensor
+
+
 class TorchEngine:
-    """Runs :class:`~ocrtool.models.ocr.OcrModel` in float32.
+    """Runs :class:`~ocrtool.models.ocr.OcrModel`.
 
     Args:
         facts: Geometry and alphabet.
         model: The network with its weights; it is moved to ``device`` and set to evaluation.
         device: ``cpu`` or ``cuda:N``.
+        dtype: What it computes in; None for float16 on a GPU and float32 on a CPU.
     """
 
     name = "torch"
 
-    def __init__(self, facts: ModelFacts, model: OcrModel, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        facts: ModelFacts,
+        model: OcrModel,
+        device: str = "cpu",
+        dtype: torch.dtype | None = None,
+    ) -> None:
         self.facts = facts
         self.device = device
-        self.model = model.to(device).eval()
+        on_gpu = device != "cpu"
+        self.store = TorchStore(device, dtype or (torch.float16 if on_gpu else torch.float32))
+        self.model = model.to(device, self.store.dtype).eval()
+        self._graphs = StepGraphs(self.model) if on_gpu else None
 
     @classmethod
     def open(cls, folder: Path, device: str, threads: int) -> TorchEngine:
@@ -69,31 +111,26 @@ class TorchEngine:
     @torch.inference_mode()
     def encode(self, pixels: FloatArray, sizes: IntArray) -> Encoded:
         """See :meth:`ocrtool.engines.base.Engine.encode`."""
-        encoding = self.model.encode(self._tensor(pixels), self._tensor(sizes))
+        encoding = self.model.encode(self.store.tensor(pixels), self.store.tensor(sizes))
         cross = self.model.cross(encoding)
-        log_probs = None
-        if encoding.ctc_logits is not None:
-            log_probs = _array(encoding.ctc_logits.float().log_softmax(-1))
         lengths = cross.lengths.cpu().numpy()
-        return Encoded(_array(cross.keys), _array(cross.values), lengths, log_probs)
+        if encoding.ctc_logits is None:
+            return Encoded(cross.keys, cross.values, lengths, None, store=self.store)
+        log_probs = _array(encoding.ctc_logits.float().log_softmax(-1))
+        frames = self.facts.config.vision.frames
+        return Encoded(cross.keys, cross.values, lengths, log_probs, frames, self.store)
 
     @torch.inference_mode()
     def step(self, tokens: IntArray, encoded: Encoded, cache: Cache) -> FloatArray:
         """See :meth:`ocrtool.engines.base.Engine.step`."""
-        cross = CrossCache(
-            self._tensor(encoded.cross_keys),
-            self._tensor(encoded.cross_values),
-            self._tensor(encoded.lengths),
-        )
-        past_keys, past_values, past_lengths = (self._tensor(part) for part in cache.past())
-        logits, new_keys, new_values = self.model.step(
-            self._tensor(tokens), cross, past_keys, past_values, past_lengths
-        )
-        cache.append(_array(new_keys), _array(new_values))
+        given, image, behind = map(self.store.tensor, (tokens, encoded.lengths, cache.lengths))
+        cross = CrossCache(encoded.cross_keys, encoded.cross_values, image)
+        if self._graphs is not None and tokens.shape[1] == 1:
+            cache.advance(1)
+            return _array(self._graphs.step(given, cross, cache.keys, cache.values, behind))
+        logits, new_keys, new_values = self.model.step(given, cross, *cache.past(), behind)
+        cache.append(new_keys, new_values, tokens.shape[1])
         return _array(logits)
-
-    def _tensor(self, array: FloatArray | IntArray) -> torch.Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
 
 
 def _array(tensor: torch.Tensor) -> FloatArray:

@@ -155,7 +155,7 @@ def _on_noise(reference: Engine, candidate: Engine) -> float:
         kept = np.arange(batch, dtype=np.int64) % past + 1
         scores = []
         for engine, images in zip((reference, candidate), encoded, strict=True):
-            cache = Cache.allocate(config.decoder, batch)
+            cache = Cache.allocate(config.decoder, batch, engine.store)
             first = engine.step(tokens[:, :past], images, cache)
             cache.truncate(kept)
             second = engine.step(tokens[:, past:], images, cache)
@@ -193,7 +193,7 @@ def _told(reference: Engine, candidate: Engine, batch: Batch, encoded: Sequence[
     tokens, config = batch.tokens, reference.facts.config.decoder
     steps = min(tokens.shape[1], config.max_length)
     scores = [
-        engine.step(tokens[:, :steps], images, Cache.allocate(config, len(tokens)))
+        engine.step(tokens[:, :steps], images, Cache.allocate(config, len(tokens), engine.store))
         for engine, images in zip((reference, candidate), encoded, strict=True)
     ]
     valid = np.arange(steps) <= batch.lengths[:, None]

@@ -14,7 +14,8 @@ from typing import Any
 
 from ocrtool.bundled import CARD, DETECTOR, ENCODER, FACTS, TOKENIZER, WEIGHTS
 from ocrtool.engines.base import find_model, read_facts, read_raw
-from ocrtool.engines.onnx import OnnxEngine, import_runtime
+from ocrtool.engines.onnx import OnnxEngine
+from ocrtool.engines.sessions import import_runtime
 from ocrtool.engines.torch import TorchEngine
 from ocrtool.errors import ModelError, UsageError
 from ocrtool.export import check, samples

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ocrtool.bundled import DETECTOR, FACTS, WEIGHTS
 from ocrtool.document import Box
 from ocrtool.engines.base import find_model
-from ocrtool.engines.onnx import import_runtime, open_session, require_cuda
+from ocrtool.engines.sessions import import_runtime, open_session, require_cuda
 from ocrtool.errors import DeviceError, MissingDependencyError, ModelError, UsageError
 from ocrtool.layout.found import FoundLine, Layout, Region
 from ocrtool.layout.postprocess import (

@@ -69,17 +69,16 @@ class KVCache:
             longest = int(ends.max())
         if longest > self.keys.shape[3]:
             raise ValueError(f"{longest} tokens do not fit a cache of {self.keys.shape[3]}")
-        step = torch.arange(steps, device=self.lengths.device)
-        places = self.lengths[:, None] + step
         if counts is None:
-            rows = torch.arange(len(places), device=places.device).repeat_interleave(steps)
-            sources = step.repeat(len(places))
+            write_behind(self.keys, new_keys, self.lengths)
+            write_behind(self.values, new_values, self.lengths)
         else:
+            step = torch.arange(steps, device=self.lengths.device)
             rows, sources = torch.nonzero(step < counts[:, None], as_tuple=True)
-        targets = places[rows, sources]
-        # Advanced indices around a slice put the indexed axis first: (kept, n_layer, G, D).
-        self.keys[:, rows, :, targets] = new_keys[:, rows, :, sources].to(self.keys.dtype)
-        self.values[:, rows, :, targets] = new_values[:, rows, :, sources].to(self.values.dtype)
+            targets = (self.lengths[:, None] + step)[rows, sources]
+            # Advanced indices around a slice put the indexed axis first: (kept, n_layer, G, D).
+            self.keys[:, rows, :, targets] = new_keys[:, rows, :, sources].to(self.keys.dtype)
+            self.values[:, rows, :, targets] = new_values[:, rows, :, sources].to(self.values.dtype)
         self.lengths, self.longest = ends, longest
 
     def truncate(self, lengths: Tensor) -> None:
@@ -93,3 +92,15 @@ class KVCache:
         self.values = self.values[:, rows]
         self.lengths = self.lengths[rows]
         self.longest = int(self.lengths.max())
+
+
+def write_behind(entries: Tensor, new: Tensor, lengths: Tensor) -> None:
+    """Write new entries behind the ends of rows, in place and without waiting for a GPU.
+
+    Args:
+        entries: (n_layer, B, G, P, D), with room for them.
+        new: (n_layer, B, G, T, D).
+        lengths: (B,) int64, the ends.
+    """
+    places = lengths[:, None] + torch.arange(new.shape[3], device=lengths.device)
+    entries.scatter_(3, places[None, :, None, :, None].expand_as(new), new.to(entries.dtype))

@@ -1,0 +1,147 @@
+"""Keys and values wherever an engine keeps them: each store does what NumPy does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ocrtool.decoding import DecodeOptions, decode, generate
+from ocrtool.engines import bound
+from ocrtool.engines.base import HOST, Cache, Store
+from ocrtool.engines.bound import BoundStore
+from ocrtool.engines.onnx import OnnxEngine
+from ocrtool.engines.step_graphs import AFTER, StepGraphs
+from ocrtool.engines.torch import TorchEngine, TorchStore
+from ocrtool.export.key_values import key_value_graphs
+from ocrtool.models.ocr import CrossCache
+from small_models import small_engine
+
+STORES: dict[str, Store] = {
+    "bound": BoundStore(onnxruntime, "cpu", 1),
+    "torch": TorchStore("cpu", torch.float32),
+}
+
+
+def kept(cache: Cache, row: int) -> tuple[np.ndarray, np.ndarray]:
+    """What a row holds."""
+    end = int(cache.lengths[row])
+    keys, values = cache.keys, cache.values
+    if isinstance(cache.store, BoundStore):
+        keys, values = keys.numpy(), values.numpy()
+    return np.asarray(keys)[:, row, :, :end], np.asarray(values)[:, row, :, :end]
+
+
+def given_to(store: Store, array: np.ndarray) -> object:
+    if isinstance(store, BoundStore):
+        return onnxruntime.OrtValue.ortvalue_from_numpy(array)
+    return torch.from_numpy(array)
+
+
+@pytest.mark.parametrize("name", STORES)
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10_000))
+def test_a_store_keeps_what_numpy_keeps(name: str, seed: int) -> None:
+    config = small_engine(0).facts.config.decoder
+    rng = np.random.default_rng(seed)
+    ours, theirs = Cache.allocate(config, 3, STORES[name]), Cache.allocate(config, 3, HOST)
+    for _ in range(8):
+        rows = len(ours.lengths)
+        action = rng.integers(3)
+        if action == 0 and ours.longest + 4 <= config.max_length:
+            steps = int(rng.integers(1, 5))
+            shape = (config.n_layer, rows, config.n_kv_head, steps, config.d_head)
+            keys, values = rng.standard_normal((2, *shape)).astype(np.float32)
+            ours.append(given_to(ours.store, keys), given_to(ours.store, values), steps)
+            theirs.append(keys, values, steps)
+        elif action == 1:
+            lengths = rng.integers(0, 12, rows)
+            ours.truncate(lengths)
+            theirs.truncate(lengths)
+        else:
+            order = rng.integers(0, rows, int(rng.integers(1, 5)))
+            ours.reorder(order)
+            theirs.reorder(order)
+        assert ours.lengths.tolist() == theirs.lengths.tolist()
+        for row in range(len(ours.lengths)):
+            for mine, other in zip(kept(ours, row), kept(theirs, row), strict=True):
+                assert np.array_equal(mine, other)
+
+
+@pytest.mark.parametrize("strategy", ["greedy", "beam", "verify"])
+def test_bound_and_unbound_sessions_read_the_same(exported: Path, strategy: str) -> None:
+    plain, tied = (OnnxEngine(exported, "cpu", 1, bound=bound) for bound in (False, True))
+    pixels = np.random.default_rng(0).standard_normal((5, 1, 32, 120)).astype(np.float32)
+    options = DecodeOptions(strategy=strategy, verify="all", beam=3)  # type: ignore[arg-type]
+    texts = [
+        decode(engine, engine.encode(pixels, np.array([120, 8, 64, 100, 4])), options)
+        for engine in (plain, tied)
+    ]
+    assert [reading.ids for reading in texts[0]] == [reading.ids for reading in texts[1]]
+    for a, b in zip(*texts, strict=True):
+        assert np.allclose(a.probabilities, b.probabilities, atol=1e-5)
+
+
+def test_the_shipped_graphs_are_those_that_are_made() -> None:
+    for name, model in key_value_graphs().items():
+        shipped = onnx.load(Path(bound.__file__).with_name(name))
+        assert shipped.graph == model.graph, name
+
+
+def test_steps_of_fixed_room_are_the_steps_of_the_engine(checkpoint: Path) -> None:
+    """What a CUDA graph records, taken without one: nothing can be recorded on a CPU."""
+    engine = TorchEngine.open(checkpoint, "cpu", 0)
+    graphs = StepGraphs(engine.model)
+    rng = np.random.default_rng(2)
+    pixels = rng.standard_normal((3, 1, 32, 80)).astype(np.float32)
+    encoded = engine.encode(pixels, np.array([80, 40, 12]))
+    config = engine.facts.config.decoder
+    caches = [Cache.allocate(config, 3, engine.store) for _ in range(2)]
+    image = CrossCache(encoded.cross_keys, encoded.cross_values, torch.from_numpy(encoded.lengths))
+    for _ in range(AFTER + 3):
+        tokens = rng.integers(4, 15, (3, 1))
+        wanted = engine.step(tokens, encoded, caches[0])
+        behind = torch.from_numpy(caches[1].lengths)
+        arrays = caches[1].keys, caches[1].values
+        with torch.inference_mode():
+            seen = graphs.step(torch.from_numpy(tokens), image, *arrays, behind)
+        caches[1].advance(1)
+        assert np.allclose(seen.numpy(), wanted, atol=1e-5)
+        lengths = rng.integers(0, 4, 3)  # rows are taken back to lengths of their own
+        for cache in caches:
+            cache.truncate(lengths)
+    assert torch.cuda.is_available() or not graphs._usable
+
+
+def test_half_precision_reads_nearly_the_same(checkpoint: Path) -> None:
+    whole = TorchEngine.open(checkpoint, "cpu", 0)
+    half = TorchEngine(
+        whole.facts, TorchEngine.open(checkpoint, "cpu", 0).model, "cpu", torch.bfloat16
+    )
+    pixels = np.random.default_rng(0).standard_normal((2, 1, 32, 120)).astype(np.float32)
+    widths = np.array([120, 64])
+    encoded = [engine.encode(pixels, widths) for engine in (whole, half)]
+    assert encoded[1].cross_keys.dtype == torch.bfloat16
+    assert np.allclose(encoded[0].ctc_log_probs, encoded[1].ctc_log_probs, atol=0.2)  # type: ignore[arg-type]
+    rows = generate(half, encoded[1], [6, 6])
+    assert all(row.done for row in rows)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_cuda_graphs_read_what_plain_steps_read(checkpoint: Path) -> None:
+    engines = [TorchEngine.open(checkpoint, "cuda", 0) for _ in range(2)]
+    engines[1]._graphs = None
+    pixels = np.random.default_rng(0).standard_normal((4, 1, 32, 200)).astype(np.float32)
+    options = DecodeOptions(strategy="greedy")
+    texts = [
+        [r.ids for r in decode(engine, engine.encode(pixels, np.full(4, 200)), options)]
+        for engine in engines
+    ]
+    assert texts[0] == texts[1]
