@@ -11,8 +11,9 @@ import pytest
 from ocrtool.errors import InputError
 from ocrtool.synth import tex
 from ocrtool.synth.displays import Displays
+from ocrtool.synth.documents import mathematics
 from ocrtool.synth.formulas import main
-from ocrtool.synth.pages import KINDS, MATHEMATICS, PageSource
+from ocrtool.synth.pages import KINDS, Kind, PageSource
 
 HERE = Path(__file__).parent
 PDF = HERE / "displays.pdf"
@@ -36,7 +37,8 @@ def test_a_file_that_is_no_pdf_is_told(tmp_path: Path) -> None:
 
 
 def test_the_ink_of_a_formula_lies_in_its_region() -> None:
-    source = PageSource(seed=1, kinds=MATHEMATICS, formulas=[PDF])
+    kinds = {"mathematics": Kind(1.0, mathematics, {"clean": 1.0})}
+    source = PageSource(seed=1, kinds=kinds, formulas=[PDF])
     canvas = source._make(0)[1]
     assert canvas is not None
     ink = canvas.ink(np.array([[2.0, 0, 0], [0, 2.0, 0]]), (int(2 * canvas.height), 2000))[1]
@@ -55,6 +57,7 @@ def test_the_ink_of_a_formula_lies_in_its_region() -> None:
 def test_pages_have_formulas_only_where_there_are_some() -> None:
     assert "mathematics" not in PageSource().kinds
     assert set(PageSource(formulas=[PDF]).kinds) == {*KINDS, "mathematics"}
+    assert PageSource(formulas=[PDF], mathematics=3.0).kinds["mathematics"].weight == 3.0
 
 
 @needs_tex

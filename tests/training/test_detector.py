@@ -12,8 +12,8 @@ from detector_pages import box as quad
 from ocrtool.errors import ExitCode, ModelError, UsageError
 from ocrtool.layout.detector import Detector
 from ocrtool.layout.postprocess import REGION_KINDS
-from ocrtool.models.detector import DetectorConfig
-from ocrtool.training.detector import DetectorOptions, DetectorTrainer, main
+from ocrtool.models.detector import DetectorConfig, DetectorNet
+from ocrtool.training.detector import DetectorOptions, DetectorTrainer, main, with_areas
 from ocrtool.training.detector_data import CropDataset, SharedPages, batches_from, draw_crop
 from ocrtool.training.detector_scores import match_lines
 from ocrtool.training.detector_targets import make_targets
@@ -173,3 +173,33 @@ def test_the_command_trains_on_the_bundled_fonts(tmp_path: Path) -> None:
     facts = json.loads((tmp_path / "run/last/model.json").read_text("utf-8"))
     assert facts["kind"] == "detector" and facts["step"] == 2
     assert (tmp_path / "run/best/model.safetensors").is_file()
+
+
+def test_regions_are_learned_without_a_change_of_any_line(tmp_path: Path) -> None:
+    before = DetectorTrainer(options(tmp_path / "a", steps=2), TwoPages(), TwoPages(), SMALL)
+    before.run()
+    start = tmp_path / "a" / "last"
+    changes = {"start_from": start, "areas": 8, "regions_only": True, "learning_rate": 1e-2}
+    run = options(tmp_path / "b", steps=6, crop=192, **changes)
+    trainer = DetectorTrainer(run, TwoPages(), TwoPages())
+    assert trainer.run() and trainer.net.config.areas == 8
+    image = TwoPages().draw_crop(0, 192).image
+    old, new = (Detector(path, device="cpu").maps(image) for path in (start, run.out / "last"))
+    assert np.array_equal(old.kernel, new.kernel) and np.array_equal(old.geometry, new.geometry)
+    assert not np.allclose(old.regions, new.regions, atol=1e-3)
+    again = DetectorTrainer(
+        options(run.out, steps=8, resume=True, **changes), TwoPages(), TwoPages()
+    )
+    assert again.run() and again.position.step == 8
+    records = [json.loads(line) for line in (run.out / "log.jsonl").read_text().splitlines()]
+    assert all("regions" in record for record in records)
+
+
+def test_a_new_pyramid_sees_what_was_seen_before() -> None:
+    torch.manual_seed(0)
+    net = DetectorNet(SMALL).eval()
+    larger = with_areas(net, 8).eval()
+    pixels = torch.randn(1, 1, 64, 96)
+    for old, new in zip(net(pixels), larger(pixels), strict=True):
+        assert torch.equal(old, new)
+    assert with_areas(larger, 16) is larger and with_areas(net, 0) is net

@@ -11,7 +11,7 @@ heads.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
@@ -42,12 +42,14 @@ class DetectorConfig:
         widths: Channels at strides 4, 8, 16 and 32.
         blocks: Residual blocks at each of them.
         neck: Channels of the feature pyramid.
+        areas: Channels of the regions' own pyramid; 0 leaves them to that of the text.
     """
 
     stem: int = 16
     widths: tuple[int, ...] = (32, 48, 96, 192)
     blocks: tuple[int, ...] = (1, 1, 2, 2)
     neck: int = 32
+    areas: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what makes no network.
@@ -57,7 +59,7 @@ class DetectorConfig:
         """
         if len(self.widths) != 4 or len(self.blocks) != 4:
             raise UsageError("a detector has four stages", "give four widths and four blocks")
-        if min(self.stem, self.neck, *self.widths) < 1 or min(self.blocks) < 0:
+        if min(self.stem, self.neck, *self.widths) < 1 or min(self.areas, *self.blocks) < 0:
             raise UsageError("channels of a detector are above zero")
 
     def to_dict(self) -> dict[str, Any]:
@@ -146,6 +148,31 @@ class Stage(nn.Module):
         return x
 
 
+class AreaPyramid(nn.Module):
+    """Regions from the levels at strides 8, 16 and 32, for a detector whose text is learned.
+
+    A region is known by what is around it: there is one more block at stride 16, and nothing is
+    shared with the maps of the text but the levels themselves, so that regions can be learned
+    without a change of any line.
+    """
+
+    def __init__(self, widths: Sequence[int], channels: int) -> None:
+        super().__init__()
+        self.laterals = nn.ModuleList(nn.Conv2d(width, channels, 1) for width in widths)
+        self.wide = ResidualBlock(channels)
+        self.smooth = ConvNorm(channels, channels)
+        self.head = nn.Conv2d(channels, 4 * REGIONS, 1)
+
+    def forward(self, levels: Sequence[Tensor]) -> Tensor:
+        """Map (B, C, H/8, W/8) and its halves and quarters to logits (B, 4, H/4, W/4)."""
+        middle, coarse, coarsest = (
+            lateral(level) for lateral, level in zip(self.laterals, levels, strict=True)
+        )
+        x = self.wide(F.relu(coarse + _double(coarsest)))
+        x = F.relu(self.smooth(F.relu(middle + _double(x))))
+        return F.pixel_shuffle(self.head(x), 2)
+
+
 class DetectorNet(nn.Module):
     """Grey images to maps of text and regions."""
 
@@ -165,6 +192,7 @@ class DetectorNet(nn.Module):
         self.text = nn.Conv2d(neck, 4, 3, 1, 1)
         self.geometry = nn.Conv2d(neck, 3, 1)
         self.regions = nn.Conv2d(neck, REGIONS, 1)
+        self.areas = AreaPyramid(config.widths[1:], config.areas) if config.areas else None
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
@@ -177,6 +205,8 @@ class DetectorNet(nn.Module):
         ):
             nn.init.normal_(head.weight, std=0.01)
             cast(Tensor, head.bias).data = torch.tensor(prior)
+        if self.areas is not None:  # it adds to the regions of the text's pyramid
+            nn.init.zeros_(self.areas.head.weight)
 
     def forward(self, images: Tensor) -> DetectorMaps:
         """Look at images.
@@ -198,7 +228,10 @@ class DetectorNet(nn.Module):
         x = F.relu(self.merge(fine + _double(x)))
         # Four channels become the four pixels of each place: the kernels of small type need them.
         kernel = F.pixel_shuffle(self.text(x), 2)
-        return DetectorMaps(kernel, self.geometry(x), self.regions(x))
+        regions = self.regions(x)
+        if self.areas is not None:
+            regions = regions + self.areas(levels[1:])
+        return DetectorMaps(kernel, self.geometry(x), regions)
 
     def fold(self) -> DetectorNet:
         """Fold all normalisations into the convolutions; for inference only."""

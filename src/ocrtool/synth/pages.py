@@ -135,8 +135,8 @@ KINDS: dict[str, Kind] = {
     "scene": Kind(2.0, None),
 }
 """Kinds of pages and their weights; every dictionary of exposures has keys of ``EXPOSURES``."""
-MATHEMATICS = {"mathematics": Kind(1.5, documents.mathematics, _OFFICE)}
-"""Those that come beside them where there are formulas to be set."""
+MATHEMATICS = 1.5
+"""Weight of pages of mathematics beside them where there are formulas to be set."""
 
 
 class PageSource:
@@ -151,6 +151,7 @@ class PageSource:
         size: tuple[int, int] = (900, 1700),
         turned: float = 0.0,
         formulas: Sequence[Path] = (),
+        mathematics: float = MATHEMATICS,
     ) -> None:
         """Index the fonts and read the texts (the bundled ones where none are given).
 
@@ -159,16 +160,19 @@ class PageSource:
             texts: UTF-8 text files, `.xz` too.
             seed: Of everything drawn.
             kinds: Kinds of pages and their weights; where not given ``KINDS``, with formulas
-                ``MATHEMATICS``, too.
+                pages of mathematics, too.
             size: Least and greatest long side of whole pages, pixels.
             turned: Share of the images that are turned by 90, 180 or 270 degrees.
             formulas: PDFs of displayed formulas, see `ocrtool.synth.displays`.
+            mathematics: Weight of pages of mathematics beside ``KINDS``.
 
         Raises:
             InputError: No font is usable, or a text cannot be read.
         """
         self.seed = seed
-        self.kinds = dict(kinds or (KINDS | MATHEMATICS if formulas else KINDS))
+        self.kinds = dict(kinds or KINDS)
+        if formulas and not kinds:
+            self.kinds["mathematics"] = Kind(mathematics, documents.mathematics, _OFFICE)
         self.size = size
         self.turned = turned
         self._press = Press(fonts, texts, formulas)

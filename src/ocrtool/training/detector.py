@@ -34,9 +34,10 @@ from ocrtool.bundled import FACTS, WEIGHTS
 from ocrtool.engines.base import find_model
 from ocrtool.errors import ExitCode, ModelError, OcrToolError, UsageError
 from ocrtool.layout.detector import load_network
-from ocrtool.layout.postprocess import Maps, find_lines
-from ocrtool.models.detector import DetectorConfig, DetectorMaps, DetectorNet
+from ocrtool.layout.postprocess import REGION_LEVEL, Maps, find_lines
+from ocrtool.models.detector import REGIONS, DetectorConfig, DetectorMaps, DetectorNet
 from ocrtool.synth.fonts import find_fonts
+from ocrtool.synth.pages import MATHEMATICS
 from ocrtool.training import checkpoint
 from ocrtool.training.checkpoint import STATE, STATE_FACTS
 from ocrtool.training.detector_data import (
@@ -84,6 +85,8 @@ class DetectorOptions:
         save_minutes: Minutes between saves.
         resume: Go on with the run in ``out``.
         start_from: Bundled model or model folder whose weights to start from.
+        areas: Channels of the regions' own pyramid, where the model to start from has none.
+        regions_only: Learn the regions and leave all that finds lines as it is, to the bit.
     """
 
     out: Path
@@ -107,6 +110,8 @@ class DetectorOptions:
     save_minutes: float = 5.0
     resume: bool = False
     start_from: Path | None = None
+    areas: int = 0
+    regions_only: bool = False
 
     def __post_init__(self) -> None:
         """Refuse contradictions.
@@ -166,6 +171,20 @@ def detector_loss(maps: DetectorMaps, batch: Batch) -> Losses:
     return Losses(total, entropy, dice, direction, height, regions)
 
 
+def with_areas(net: DetectorNet, channels: int) -> DetectorNet:
+    """Give a detector a pyramid of its own for the regions; one that has such keeps it."""
+    if net.config.areas or not channels:
+        return net
+    larger = DetectorNet(dataclasses.replace(net.config, areas=channels))
+    larger.load_state_dict(net.state_dict(), strict=False)
+    return larger
+
+
+def learned_parts(net: DetectorNet) -> list[torch.nn.Module]:
+    """Return what sees regions and nothing else."""
+    return [part for part in (net.regions, net.areas) if part is not None]
+
+
 def _dice(probability: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
     """One less the overlap of (B, C, H, W) over the batch: (C,)."""
     common = (probability * truth * weight).sum((0, 2, 3))
@@ -220,10 +239,12 @@ class DetectorTrainer:
         torch.manual_seed(options.seed)
         start = self.last if options.resume else options.start_from
         if start is None:
-            net = DetectorNet(config or DetectorConfig())
+            net = DetectorNet(config or DetectorConfig(areas=options.areas))
         else:
-            net = load_network(find_model(start))
-        self.net = net.to(self.device)
+            net = with_areas(load_network(find_model(start)), options.areas)
+        self.net = net.to(self.device).requires_grad_(not options.regions_only)
+        for part in learned_parts(net):
+            part.requires_grad_(True)
         for parameter in self.net.parameters():
             if parameter.ndim == 4:
                 parameter.data = parameter.data.to(memory_format=torch.channels_last)
@@ -304,13 +325,17 @@ class DetectorTrainer:
         """Take one step; return the losses in the order of ``Losses``."""
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        self.net.train()
+        # Norms of frozen parts keep their statistics, too.
+        self.net.train(not self.options.regions_only)
+        for part in learned_parts(self.net):
+            part.train()
         pixels = batch.pixels.to(memory_format=torch.channels_last)
         half = self.precision != torch.float32
         with torch.autocast(self.device.type, self.precision, enabled=half):
             maps = self.net(pixels)
         losses = detector_loss(maps, batch)
-        torch.autograd.backward(self.scaler.scale(losses.total))
+        wanted = losses.regions if self.options.regions_only else losses.total
+        torch.autograd.backward(self.scaler.scale(wanted))
         self.scaler.unscale_(self.optimizer)
         norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.options.clip)
         if self.scaler.is_enabled() or bool(norm.isfinite()):
@@ -355,12 +380,13 @@ class DetectorTrainer:
     def _validate(self, log: Log) -> None:
         """Score the averaged weights through the real post-processing; keep the best."""
         position = self.position
-        scores, entropy = self.validate()
+        scores, entropy, overlap = self.validate()
         metrics = {
             "precision": round(scores.precision, 5),
             "recall": round(scores.recall, 5),
             "f1": round(scores.f1, 5),
             "loss": round(entropy, 5),
+            "regions": round(overlap, 5),
         }
         log.add(
             {
@@ -371,19 +397,27 @@ class DetectorTrainer:
                 "seconds": round(self.seconds, 1),
             }
         )
-        is_best = scores.f1 >= position.best
+        score = metrics["regions" if self.options.regions_only else "f1"]
+        is_best = score >= position.best
         if is_best:
-            position.best, position.metrics = scores.f1, metrics
+            position.best, position.metrics = score, metrics
             checkpoint.write_folder(self.options.out / "best", self._model_files())
         console.say(
             f"step {position.step}: precision {scores.precision:.1%}  recall {scores.recall:.1%}"
-            f"  f1 {scores.f1:.1%} of {scores.drawn} lines{'  best' if is_best else ''}"
+            f"  f1 {scores.f1:.1%} of {scores.drawn} lines  regions {overlap:.1%}"
+            f"{'  best' if is_best else ''}"
         )
 
     @torch.inference_mode()
-    def validate(self) -> tuple[LineScores, float]:
-        """Find the lines of the held crops; return the scores and the mean loss."""
+    def validate(self) -> tuple[LineScores, float, float]:
+        """Look at the held crops.
+
+        Returns:
+            Scores of the lines found, the mean loss, and the overlap (intersection over union) of
+            regions in pixels, the mean of the kinds.
+        """
         scores, losses = [], []
+        common, either = torch.zeros(REGIONS), torch.zeros(REGIONS)
         for start in range(0, len(self.held), self.options.batch_size):
             crops = self.held[start : start + self.options.batch_size]
             batch = collate(crops).to(self.device)
@@ -393,12 +427,16 @@ class DetectorTrainer:
                 part.cpu().numpy()
                 for part in (seen.kernel.sigmoid(), seen.geometry, seen.regions.sigmoid())
             )
+            there, told = batch.regions.cpu() > 0, torch.from_numpy(regions) > REGION_LEVEL
+            common += (there & told).sum((0, 2, 3))
+            either += (there | told).sum((0, 2, 3))
             for i, crop in enumerate(crops):
                 found = find_lines(Maps(kernel[i, 0], geometry[i], regions[i]))
                 drawn = [line.quad for line in crop.lines]
                 quads = [line.quad for line in found]
                 scores.append(match_lines(drawn, quads, crop.image.shape, LEAST_HEIGHT))
-        return add_scores(scores), sum(losses) / max(len(self.held), 1)
+        loss = sum(losses) / max(len(self.held), 1)
+        return add_scores(scores), loss, float((common / either.clamp_min(1)).mean())
 
     # ----------------------------------------------------------------- files
 
@@ -471,19 +509,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ):
         parser.add_argument(flag, type=Path, nargs="+", action="extend", default=[], help=what)
     for field in dataclasses.fields(DetectorOptions):
-        if field.name in ("out", "resume", "start_from"):
+        if field.name in ("out", "resume", "start_from", "regions_only"):
             continue
         flag = "--" + field.name.replace("_", "-")
         parser.add_argument(flag, type=type(field.default), default=field.default)
     parser.add_argument("--start-from", type=Path, help="model to start from")
+    parser.add_argument(
+        "--regions-only", action="store_true", help="learn regions, leave lines as they are found"
+    )
+    parser.add_argument(
+        "--mathematics", type=float, default=MATHEMATICS, help="weight of pages of mathematics"
+    )
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
     given = vars(parser.parse_args(arguments))
     folders, texts, formulas = (tuple(given.pop(key)) for key in ("fonts", "text", "formulas"))
+    mathematics = given.pop("mathematics")
     try:
         options = DetectorOptions(**given)
         cv2.setNumThreads(0)
         fonts = tuple(find_fonts(folders))
-        pages = SharedPages(fonts, texts, options.seed, formulas)
+        pages = SharedPages(fonts, texts, options.seed, formulas, mathematics)
         held = dataclasses.replace(pages, seed=options.seed + HELD_SEED)
         finished = DetectorTrainer(options, pages, held).run()
     except OcrToolError as error:

@@ -20,7 +20,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from ocrtool.layout.detector import standardize
-from ocrtool.synth.pages import PageSource
+from ocrtool.synth.pages import MATHEMATICS, PageSource
 from ocrtool.training.detector_targets import DrawnLine, DrawnRegion, Targets, make_targets
 
 TURNED = 0.2
@@ -61,12 +61,14 @@ class SharedPages:
         texts: Text files.
         seed: Of everything drawn.
         formulas: PDFs of displayed formulas, see `ocrtool.synth.displays`.
+        mathematics: Weight of pages of mathematics where there are formulas.
     """
 
     fonts: tuple[Path, ...]
     texts: tuple[Path, ...]
     seed: int
     formulas: tuple[Path, ...] = ()
+    mathematics: float = MATHEMATICS
 
     def draw_crop(self, index: int, size: int) -> DrawnPage:
         """See ``PageSource.draw_crop``."""
@@ -75,7 +77,14 @@ class SharedPages:
 
 @lru_cache(maxsize=2)
 def _opened(pages: SharedPages) -> PageSource:
-    return PageSource(pages.fonts, pages.texts, pages.seed, turned=TURNED, formulas=pages.formulas)
+    return PageSource(
+        pages.fonts,
+        pages.texts,
+        pages.seed,
+        turned=TURNED,
+        formulas=pages.formulas,
+        mathematics=pages.mathematics,
+    )
 
 
 class Batch(NamedTuple):
