@@ -24,6 +24,7 @@ from ocrtool.ctc import Reading
 from ocrtool.decoding import DecodeOptions, Row, beam_rows, generate, width_limits
 from ocrtool.engines import open_engine
 from ocrtool.engines.base import Engine
+from ocrtool.engines.memory import in_halves
 from ocrtool.errors import InputError, ModelError
 from ocrtool.inputs import pixels_of
 from ocrtool.latex import detokenize, is_valid, normal, repair
@@ -196,10 +197,9 @@ class FormulaReader:
             drafts: What each may say, if anybody knows: of a good one the decoder reads many tokens
                 in one step, and none of its own is another for it.
         """
-        found: dict[int, list[Row]] = {}
         vision = self.engine.facts.config.vision
-        area = self._batch_area // len(scales)
-        for batch in batches([picture.shape[1:] for picture in pixels], area):
+
+        def read(batch: list[int]) -> list[list[Row]]:
             views = [
                 pixels[i] if scale == 1 else rescaled(pixels[i], scale, vision.height, vision.width)
                 for i in batch
@@ -210,12 +210,15 @@ class FormulaReader:
             encoded = encoded.select(np.arange(len(views)))
             limits = width_limits(self.engine, encoded)[:: len(scales)]
             if self.decoding.strategy == "beam":
-                rows = beam_rows(self.engine, encoded, limits, self.decoding, len(scales))
-            else:
-                proposals = [drafts[i] for i in batch] if drafts else None
-                greedy = generate(self.engine, encoded, limits, proposals, views=len(scales))
-                rows = [[row] for row in greedy]
-            found.update(zip(batch, rows, strict=True))
+                return beam_rows(self.engine, encoded, limits, self.decoding, len(scales))
+            proposals = [drafts[i] for i in batch] if drafts else None
+            greedy = generate(self.engine, encoded, limits, proposals, views=len(scales))
+            return [[row] for row in greedy]
+
+        found: dict[int, list[Row]] = {}
+        area = self._batch_area // len(scales)
+        for batch in batches([picture.shape[1:] for picture in pixels], area):
+            found.update(zip(batch, in_halves(read, batch), strict=True))
         return [found[i] for i in range(len(pixels))]
 
     def _result(self, readings: Sequence[Reading]) -> FormulaResult:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from ocrtool.ahead import ahead
 from ocrtool.assemble import AssembleOptions, Order, ReadLine, ReadWord, assemble
 from ocrtool.assemble.geometry import part_of
 from ocrtool.document import Page
@@ -64,11 +65,22 @@ LONG = 8
 PLAINLY = 0.08
 """How much surer another way must be."""
 TOGETHER = 8
-"""Pages of a document whose lines in doubt go to a larger reader together."""
+"""Pages of a document whose lines a GPU reads together, or whose lines in doubt go to a larger
+reader together."""
 SMALL = 400_000
 """Pixels up to which an image with next to nothing on it may be a single line, cut out tight."""
 LONE_SURENESS = 0.9
 """What the letters of such a line must come to: the whole image was read, text or not."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """What was found on an image as it lies: the layout, and the lines that are to be read."""
+
+    image: NDArray[np.uint8]
+    layout: Layout
+    lines: Sequence[FoundLine]
+    way: Turn = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,6 +158,8 @@ class PageReader:
         self.lines: ReadsLines = self.cascade.first if self.cascade else lines
         engine = EngineName.AUTO if asked.engine is EngineName.TESSERACT else asked.engine
         self.detector = Detector(detector, engine, asked.device, asked.threads)
+        # A GPU reads the lines of several pages at once while the host prepares the next ones.
+        self.overlapped = self.detector.device != "cpu"
 
     def read(
         self,
@@ -168,19 +182,31 @@ class PageReader:
         Raises:
             InputError: The array is no image.
         """
-        (look,) = self._escalated([self._best_look(image)])
+        (look,) = self._escalated([self._best_look(image, self._look(image))])
         return self._page(look, number, dpi, known)
 
     def read_stream(
         self, pages: Iterable[PageImage], known: Collection[str] = ()
     ) -> Iterator[tuple[PageImage, Page]]:
         """Read the pages of a document; see `ocrtool.readers.ReadsPages`."""
-        # What a larger reader gets of several pages makes fuller batches.
-        together = TOGETHER if self.cascade else 1
-        stream = iter(pages)
+        # What is read of several pages makes fuller batches.
+        together = TOGETHER if self.cascade or self.overlapped else 1
+
+        def find(page: PageImage) -> _Found:
+            return self._find(page.picture.pixels)
+
+        found = ((page, find(page)) for page in pages)
+        stream = ahead(find, pages, TOGETHER) if self.overlapped else found
         while window := list(itertools.islice(stream, together)):
-            looks = self._escalated([self._best_look(page.picture.pixels) for page in window])
-            for page, look in zip(window, looks, strict=True):
+            read = self._read([found for _, found in window])
+            firsts = map(self._seen, (found for _, found in window), read)
+            looks = self._escalated(
+                [
+                    self._best_look(page.picture.pixels, first)
+                    for (page, _), first in zip(window, firsts, strict=True)
+                ]
+            )
+            for (page, _), look in zip(window, looks, strict=True):
                 yield page, self._page(look, page.number, page.dpi, known)
 
     def with_order(self, order: Order) -> PageReader:
@@ -193,9 +219,8 @@ class PageReader:
         other.assembling = replace(self.assembling, order=order)
         return other
 
-    def _best_look(self, image: NDArray[np.uint8]) -> _Look:
-        """Find and read the lines of an image, whichever way up it lies."""
-        look = self._look(image)
+    def _best_look(self, image: NDArray[np.uint8], look: _Look) -> _Look:
+        """Return what an image says whichever way up it lies, once it was looked at as it is."""
         if look.sureness < DOUBTFUL and look.count:
             # Perhaps their direction was misjudged; that of long lines is at most reversed.
             ways = WAYS[:1] if look.long else WAYS
@@ -244,12 +269,18 @@ class PageReader:
         return page
 
     def _look(self, given: NDArray[np.uint8], way: Turn = 0, most: int = 0) -> _Look:
-        """Find and read the lines of an image.
+        """Find and read the lines of an image; arguments as of ``_find``."""
+        found = self._find(given, way, most)
+        (read,) = self._read([found])
+        return self._seen(found, read, again=not most)
+
+    def _find(self, given: NDArray[np.uint8], way: Turn = 0, most: int = 0) -> _Found:
+        """Find the lines of an image.
 
         Args:
             given: As it was given.
             way: How it is turned first.
-            most: Lines that are read, the longest ones that a quick look finds; 0 for all.
+            most: Lines that are wanted, the longest ones that a quick look finds; 0 for all.
         """
         image = turn_image(given, way)
         start = time.perf_counter()
@@ -258,41 +289,64 @@ class PageReader:
         logger.info("%d lines found in %.0f ms", len(layout.lines), 1000 * seconds)
         lines = sorted(layout.lines, key=lambda line: line.length, reverse=True)
         lines = [line for line in lines if line.height >= LEAST_HEIGHT][: most or None]
-        if len(lines) > MANY:
-            # The dots of a half-tone, the weave of a cloth: a look at some of them is enough.
-            some = self._read(image, lines[:: len(lines) // SAMPLE])
-            if not any(is_text(line, result) for line, result in some):
-                lines = []
-        read = self._read(image, lines)
+        return _Found(image, layout, lines, way)
+
+    def _seen(
+        self,
+        found: _Found,
+        read: Sequence[tuple[FoundLine, LineResult]],
+        again: bool = True,
+    ) -> _Look:
+        """Judge what was read of an image.
+
+        Args:
+            found: What was found.
+            read: What the lines say.
+            again: Whether short lines in doubt are read again.
+        """
         results = [result for _, result in read]
         texts = [(line, result) for line, result in read if is_text(line, result)]
-        if not most:
-            texts = self._look_again(image, texts)
+        if again:
+            texts = self._look_again(found.image, texts)
         # Specks and stains say nothing about which way up the page lies.
         longest = [result for result in results[:SAMPLE] if result.text]
         letters = sum(len(result.text) for result in longest)
         odds = sum(math.log(max(result.confidence, 1e-30)) for result in longest)
         return _Look(
-            image,
+            found.image,
             tuple(texts),
-            layout.regions,
-            page_turn(layout.lines),
+            found.layout.regions,
+            page_turn(found.layout.lines),
             math.exp(odds / letters) if letters else 0.0,
-            len(layout.lines),
-            sum(line.length > LONG * line.height for line in lines) > max(ENOUGH, len(lines) / 2),
-            way,
+            len(found.layout.lines),
+            sum(line.length > LONG * line.height for line, _ in read) > max(ENOUGH, len(read) / 2),
+            found.way,
         )
 
-    def _read(
-        self, image: NDArray[np.uint8], lines: Sequence[FoundLine]
-    ) -> list[tuple[FoundLine, LineResult]]:
+    def _read(self, found: Sequence[_Found]) -> list[list[tuple[FoundLine, LineResult]]]:
+        """Read the lines of images, those of all of them together."""
+        wanted = [list(self._worth_reading(one)) for one in found]
         start = time.perf_counter()
-        crops = [("", cut_line(image, line.quad)) for line in lines]
+        crops = [
+            ("", cut_line(one.image, line.quad))
+            for one, lines in zip(found, wanted, strict=True)
+            for line in lines
+        ]
         middle = time.perf_counter()
-        results = list(self.lines.read_stream(crops))
+        results = iter(list(self.lines.read_stream(crops)))
         seconds = (middle - start, time.perf_counter() - middle)
-        logger.info("%d lines cut in %.0f ms, read in %.0f", len(lines), *np.multiply(seconds, 1e3))
-        return list(zip(lines, results, strict=True))
+        logger.info("%d lines cut in %.0f ms, read in %.0f", len(crops), *np.multiply(seconds, 1e3))
+        return [[(line, next(results)) for line in lines] for lines in wanted]
+
+    def _worth_reading(self, found: _Found) -> Sequence[FoundLine]:
+        """Return the lines of an image, or none where there are many that say nothing.
+
+        The dots of a half-tone, the weave of a cloth: a look at some of them is enough.
+        """
+        if len(found.lines) <= MANY:
+            return found.lines
+        (some,) = self._read([replace(found, lines=found.lines[:: len(found.lines) // SAMPLE])])
+        return found.lines if any(is_text(line, result) for line, result in some) else ()
 
     def _look_again(
         self, image: NDArray[np.uint8], read: Sequence[tuple[FoundLine, LineResult]]
@@ -328,10 +382,12 @@ class PageReader:
     ) -> tuple[Layout, tuple[ReadLine, ...]]:
         """Read what stands in the fields of ruled tables but was not found as a line."""
         missed, wrong = missed_lines(image, layout)
-        read = self._look_again(image, self._read(image, missed)) if missed else []
+        if not missed:
+            return layout, readings
+        (read,) = self._read([_Found(image, layout, missed)])
         texts = [
             placed(result, line)
-            for line, result in read
+            for line, result in self._look_again(image, read)
             if is_text(line, result) or (result.text.isalnum() and result.sureness >= WALLED)
         ]
         if not texts:

@@ -18,6 +18,7 @@ from ocrtool.ctc import Reading
 from ocrtool.decoding import DecodeOptions, decode
 from ocrtool.engines import open_engine
 from ocrtool.engines.base import Encoded, Engine
+from ocrtool.engines.memory import in_halves
 from ocrtool.errors import InputError, ModelError
 from ocrtool.inputs import pixels_of
 from ocrtool.looks import FIRST_LOOKS, in_doubt, looks, surest
@@ -249,8 +250,7 @@ class LineReader:
             raise InputError(f"{source or 'image'}: {error}") from None
 
     def _read_pieces(self, pieces: Sequence[NDArray[np.float32]]) -> list[Reading]:
-        readings: list[Reading | None] = [None] * len(pieces)
-        for batch in batches([piece.shape[2] for piece in pieces], self._batch_width):
+        def read(batch: list[int]) -> list[Reading]:
             chosen = [pieces[i] for i in batch]
             if self.engine.facts.config.vision.kind == "line":
                 pixels, widths = collate_lines(chosen)
@@ -258,10 +258,12 @@ class LineReader:
                 pixels = np.stack(chosen)
                 widths = np.full(len(chosen), pixels.shape[3], np.int64)
             encoded = self.engine.encode(pixels, widths)
-            found = self._respelt(encoded, decode(self.engine, encoded, self.decoding))
-            for i, reading in zip(batch, found, strict=True):
-                readings[i] = reading
-        return [reading for reading in readings if reading is not None]
+            return self._respelt(encoded, decode(self.engine, encoded, self.decoding))
+
+        found: dict[int, Reading] = {}
+        for batch in batches([piece.shape[2] for piece in pieces], self._batch_width):
+            found.update(zip(batch, in_halves(read, batch), strict=True))
+        return [found[i] for i in range(len(pieces))]
 
     def _respelt(self, encoded: Encoded, readings: list[Reading]) -> list[Reading]:
         """Let words decide about letters that CTC can hardly tell apart."""

@@ -31,6 +31,7 @@ from torch import Tensor
 
 from ocrtool import console
 from ocrtool.engines.base import find_model
+from ocrtool.engines.memory import lacks_memory
 from ocrtool.errors import OcrToolError, OutputError, UsageError
 from ocrtool.models.config import ModelConfig
 from ocrtool.models.decoder import DecoderBlock
@@ -411,7 +412,7 @@ class Trainer:
                 break
             except RuntimeError as error:
                 largest = max(batch.pixels.shape[0] for batch in loaded)
-                if not _out_of_memory(error) or position.split >= largest:
+                if not lacks_memory(error) or position.split >= largest:
                     raise
             window.forget()
             self.optimizer.zero_grad()
@@ -543,10 +544,6 @@ def _parts(batch: Tensors, split: int) -> Iterator[Tensors]:
     size = -(-batch.pixels.shape[0] // split)
     for parts in zip(*(torch.split(tensor, size) for tensor in batch), strict=True):
         yield Tensors(*parts)
-
-
-def _out_of_memory(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
 
 
 def _score(scores: Scores, config: ModelConfig) -> float:
