@@ -31,7 +31,7 @@ from ocrtool.engines.torch import TorchEngine
 from ocrtool.export import ExportOptions, export_model
 from ocrtool.options import Precision
 from ocrtool.preprocess import collate_lines, line_pixels
-from ocrtool.recognize import CPU_BATCH_WIDTH, batches
+from ocrtool.recognize import CPU_BATCH_WIDTH, GPU_BATCH_WIDTH, batches
 from ocrtool.synth.lines import STYLES, LineSource
 from ocrtool.training.metrics import rates
 from ocrtool.vocabulary import BOS, EOS
@@ -74,6 +74,10 @@ def drawn() -> tuple[list[Pixels], list[str]]:
              if LETTERS[0] <= len(line.text) <= LETTERS[1])  # fmt: skip
     chosen = list(itertools.islice(lines, LINES))
     return [line_pixels(line.image, 32) for line in chosen], [line.text for line in chosen]
+
+
+def batch_width(device: str) -> int:
+    return CPU_BATCH_WIDTH if device == "cpu" else GPU_BATCH_WIDTH
 
 
 def encoded(engine: Engine, pixels: Sequence[Pixels], width: int) -> Iterator[tuple[Any, Encoded]]:
@@ -119,8 +123,9 @@ def error_rate(engine: Engine, found: Sequence[Sequence[int]], truths: Sequence[
 
 
 def strategies(engine: Engine, pixels: Sequence[Pixels], truths: Sequence[str], n: int) -> None:
-    ready = list(encoded(engine, pixels, CPU_BATCH_WIDTH))
-    encoding = best(n, lambda: list(encoded(engine, pixels, CPU_BATCH_WIDTH)))
+    width = batch_width(engine.device)
+    ready = list(encoded(engine, pixels, width))
+    encoding = best(n, lambda: list(encoded(engine, pixels, width)))
     texts: dict[str, list[list[int]]] = {}
     seconds: dict[str, float] = {}
     for name, options in STRATEGIES.items():
@@ -139,7 +144,10 @@ def strategies(engine: Engine, pixels: Sequence[Pixels], truths: Sequence[str], 
     print(f"\nDraft and verify is {times:.1f} times as fast as greedy with the cache.\n")
 
 
-def engines(pixels: Sequence[Pixels], truths: Sequence[str], threads: int, n: int) -> None:
+def engines(
+    pixels: Sequence[Pixels], truths: Sequence[str], device: str, threads: int, n: int
+) -> None:
+    width = batch_width(device)
     print("| Engine | MB | opens in, s | ms a line | CER |")
     print("|---|---|---|---|---|")
 
@@ -148,7 +156,7 @@ def engines(pixels: Sequence[Pixels], truths: Sequence[str], threads: int, n: in
         size = sum(path.stat().st_size for path in files) / 1e6
 
         def work() -> list[list[int]]:
-            return read_all(engine, encoded(engine, pixels, CPU_BATCH_WIDTH), DecodeOptions())
+            return read_all(engine, encoded(engine, pixels, width), DecodeOptions())
 
         cer, ms = error_rate(engine, work(), truths), 1000 * best(n, work) / len(pixels)
         print(f"| {title} | {size:.1f} | {opening:.2f} | {ms:.2f} | {cer:.2f} % |", flush=True)
@@ -156,10 +164,14 @@ def engines(pixels: Sequence[Pixels], truths: Sequence[str], threads: int, n: in
     with tempfile.TemporaryDirectory() as name:
         for number, (title, options) in enumerate(EXPORTS.items()):
             folder = export_model("line", Path(name) / str(number), options).folder
-            row(title, folder.glob("*.onnx"), partial(OnnxEngine, folder, "cpu", threads))
+            row(title, folder.glob("*.onnx"), partial(OnnxEngine, folder, device, threads))
     line = BUNDLED / "line"
-    start = partial(TorchEngine.open, line, "cpu", threads)
-    row("PyTorch, float32", [line / "model.safetensors"], start)
+    start = partial(TorchEngine.open, line, device, threads)
+    row(
+        "PyTorch, float32" if device == "cpu" else "PyTorch, fp16, CUDA graphs",
+        [line / "model.safetensors"],
+        start,
+    )
     print()
 
 
@@ -239,17 +251,20 @@ def processes(n: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--plot", type=Path, help="picture of the decoder's time by length")
     given = parser.parse_args()
     pixels, truths = drawn()
-    engine = OnnxEngine(BUNDLED / "line", "cpu", given.threads)
+    engine = OnnxEngine(BUNDLED / "line", given.device, given.threads)
     mean = sum(map(len, truths)) / len(truths)
-    print(f"{len(pixels)} lines of {mean:.0f} characters, {given.threads} threads\n")
+    print(
+        f"{len(pixels)} lines of {mean:.0f} characters, {given.device}, {given.threads} threads\n"
+    )
     strategies(engine, pixels, truths, given.rounds)
     widths(engine, pixels, given.rounds)
-    engines(pixels, truths, given.threads, given.rounds)
+    engines(pixels, truths, given.device, given.threads, given.rounds)
     cache_growth(engine, pixels, given.rounds, given.plot)
     processes(given.rounds)
 
