@@ -20,15 +20,17 @@ import io
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ocrtool.bundled import DECODER, DETECTOR, ENCODER
 from ocrtool.errors import ModelError
 from ocrtool.layout.detector import STEP
-from ocrtool.models.detector import DetectorNet
+from ocrtool.models.detector import ConvNorm, DetectorNet
 from ocrtool.models.ocr import CrossCache, OcrModel
 from ocrtool.vocabulary import BOS
 
@@ -144,12 +146,14 @@ def _decoder_graph(model: OcrModel, opset: int) -> Any:
     return _export(_Decoder(model), inputs, ["logits", "new_keys", "new_values"], opset)
 
 
-def detector_graphs(net: DetectorNet, opset: int) -> dict[str, Any]:
+def detector_graphs(net: DetectorNet, opset: int, fold: bool = True) -> dict[str, Any]:
     """Return the graph of a detector, an ``onnx.ModelProto`` by file name, weights inside.
 
     Args:
-        net: The network; its normalisations are folded away.
+        net: The network.
         opset: Version of the standard operators.
+        fold: Fold the normalisations away. Else the runtime does it when it loads the graph, whose
+            weights are then those of the checkpoint.
 
     Raises:
         ModelError: PyTorch cannot export it.
@@ -157,7 +161,36 @@ def detector_graphs(net: DetectorNet, opset: int) -> dict[str, Any]:
     images = torch.zeros(1, 1, 3 * STEP, 5 * STEP)
     shapes = ({2: STEP * torch.export.Dim("rows", min=1), 3: STEP * torch.export.Dim("columns")},)
     outputs = ["kernel", "geometry", "regions"]
-    return {DETECTOR: _run(_Detector(net.fold()), (images,), shapes, ["images"], outputs, opset)}
+    module = _Detector(net.fold() if fold else _scaled(net))
+    # The exporter's own optimiser would fold them, too.
+    return {DETECTOR: _run(module, (images,), shapes, ["images"], outputs, opset, optimize=fold)}
+
+
+class _ScaledConv(nn.Module):
+    """A convolution and its normalisation in evaluation, as a product of weights and factors."""
+
+    factors: Tensor
+
+    def __init__(self, part: ConvNorm) -> None:
+        super().__init__()
+        folded = fuse_conv_bn_eval(part.conv, cast(nn.BatchNorm2d, part.norm))
+        norm = cast(Any, part.norm)
+        factors = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+        self.stride = part.conv.stride
+        self.weight = part.conv.weight
+        self.register_buffer("factors", factors.detach()[:, None, None, None])
+        self.bias = folded.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.weight * self.factors, self.bias, self.stride, 1)
+
+
+def _scaled(net: DetectorNet) -> DetectorNet:
+    for module in list(net.modules()):
+        for name, part in module.named_children():
+            if isinstance(part, ConvNorm):
+                setattr(module, name, _ScaledConv(part))
+    return net
 
 
 def _export(
@@ -183,6 +216,7 @@ def _run(
     inputs: Sequence[str],
     outputs: Sequence[str],
     opset: int,
+    optimize: bool = True,
 ) -> Any:
     with _quietly():
         program = torch.onnx.export(
@@ -194,6 +228,7 @@ def _run(
             opset_version=opset,
             dynamo=True,
             external_data=False,
+            optimize=optimize,
             verbose=False,
         )
     if program is None:

@@ -274,7 +274,9 @@ class _Detector(_Job):
 
     def graphs(self) -> dict[str, Any]:
         """Return the one graph."""
-        return detector_graphs(load_network(self.folder), self.options.opset)
+        return detector_graphs(
+            load_network(self.folder), self.options.opset, fold=not self.options.share
+        )
 
     def feeds(self) -> Mapping[str, Sequence[Feed]]:
         """Return parts of pages."""

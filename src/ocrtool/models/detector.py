@@ -42,7 +42,7 @@ class DetectorConfig:
         widths: Channels at strides 4, 8, 16 and 32.
         blocks: Residual blocks at each of them.
         neck: Channels of the feature pyramid.
-        areas: Channels of the regions' own pyramid; 0 leaves them to that of the text.
+        areas: Channels of the regions' own pyramid, even; 0 leaves them to that of the text.
     """
 
     stem: int = 16
@@ -149,27 +149,34 @@ class Stage(nn.Module):
 
 
 class AreaPyramid(nn.Module):
-    """Regions from the levels at strides 8, 16 and 32, for a detector whose text is learned.
+    """Regions, from the levels of a detector at strides 8, 16 and 32.
 
-    A region is known by what is around it: there is one more block at stride 16, and nothing is
-    shared with the maps of the text but the levels themselves, so that regions can be learned
-    without a change of any line.
+    Nothing is shared with the maps of the text but those levels, so that regions can be learned
+    without a change of any line. What text need not tell apart, such as upright and slanted
+    letters, is seen by stages of its own that start at stride 8.
     """
 
     def __init__(self, widths: Sequence[int], channels: int) -> None:
         super().__init__()
-        self.laterals = nn.ModuleList(nn.Conv2d(width, channels, 1) for width in widths)
-        self.wide = ResidualBlock(channels)
+        middle, coarse, coarsest = widths
+        half = channels // 2
+        self.coarse = Stage(middle, channels, 1)
+        self.coarsest = Stage(channels, channels, 1)
+        self.lateral_coarse = nn.Conv2d(coarse, channels, 1)
+        self.lateral_coarsest = nn.Conv2d(coarsest, channels, 1)
         self.smooth = ConvNorm(channels, channels)
-        self.head = nn.Conv2d(channels, 4 * REGIONS, 1)
+        self.lateral_middle = nn.Conv2d(middle, half, 1)
+        self.narrow = nn.Conv2d(channels, half, 1)
+        self.merge = ConvNorm(half, half)
+        self.head = nn.Conv2d(half, 4 * REGIONS, 1)
 
     def forward(self, levels: Sequence[Tensor]) -> Tensor:
         """Map (B, C, H/8, W/8) and its halves and quarters to logits (B, 4, H/4, W/4)."""
-        middle, coarse, coarsest = (
-            lateral(level) for lateral, level in zip(self.laterals, levels, strict=True)
-        )
-        x = self.wide(F.relu(coarse + _double(coarsest)))
-        x = F.relu(self.smooth(F.relu(middle + _double(x))))
+        middle, coarse, coarsest = levels
+        own = self.coarse(middle) + self.lateral_coarse(coarse)
+        x = self.coarsest(own) + self.lateral_coarsest(coarsest)
+        x = F.relu(self.smooth(own + _double(x)))
+        x = F.relu(self.merge(self.lateral_middle(middle) + _double(self.narrow(x))))
         return F.pixel_shuffle(self.head(x), 2)
 
 
