@@ -31,11 +31,12 @@ class Reads:
     confidence: float = 1.0
     latex: str = "a=b"
     sizes: list[tuple[int, ...]] = field(default_factory=list)
+    tokens: tuple[str, ...] = ("a",)
 
     def read_stream(self, images: Iterable[tuple[str, np.ndarray]]) -> Iterator[FormulaResult]:
         for _, image in images:
             self.sizes.append(image.shape)
-            yield FormulaResult(self.latex, self.confidence, ("a",), True)
+            yield FormulaResult(self.latex, self.confidence, self.tokens, True)
 
 
 def read(block: Block, reads: Reads) -> Block:
@@ -71,6 +72,35 @@ def test_what_has_no_text_is_latex_however_it_reads() -> None:
     done = read(block, Reads(confidence=LEAST / 2))
     assert done.latex == done.text == r"a=b \tag{7}"
     assert read(NUMBERED, Reads()).text == NUMBERED.text
+
+
+def test_a_part_of_the_text_is_none() -> None:
+    reads = Reads(tokens=("a",) * 20)
+    done = read(formula(line("a =", 200, 300)), reads)
+    assert done.latex == done.text == "a=b"
+
+
+@dataclass
+class ReadsInTurn(Reads):
+    """Says one thing after the other."""
+
+    says: tuple[str, ...] = ()
+
+    def read_stream(self, images: Iterable[tuple[str, np.ndarray]]) -> Iterator[FormulaResult]:
+        for latex, _ in zip(self.says, images, strict=True):
+            yield FormulaResult(latex, 1.0, self.tokens, True)
+
+
+@pytest.mark.parametrize(("y", "tagged"), [(100, True), (300, False)])
+def test_a_number_that_was_found_as_a_formula_is_that_of_the_one_beside_it(
+    y: float, tagged: bool
+) -> None:
+    found = Block("formula", Box(200, 100, 300, 140)), Block("formula", Box(500, y, 550, y + 30))
+    page = Page(1, 600, 800, found)
+    reader = ReadsInTurn(says=("a=b", "(4.2)"))
+    done = with_latex(page, lambda box: np.zeros((9, 9), np.uint8), lambda: reader)  # type: ignore[arg-type, return-value]
+    texts = [block.latex for block in done.blocks]
+    assert texts == ([r"a=b \tag{4.2}"] if tagged else ["a=b", "(4.2)"])
 
 
 @pytest.mark.parametrize(

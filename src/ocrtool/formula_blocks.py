@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 LEAST = 0.2
 """Confidence below which the plain text of a formula, if any, is the safer thing to show."""
+PARTIAL = 0.5
+"""Letters for each token of LaTeX up to which the text is but a part of the formula."""
 MARGIN = 0.25
 """White that is left round a formula, in heights of a line."""
 
@@ -48,7 +50,8 @@ def with_latex(
 ) -> Page:
     """Return a page whose displayed formulas are read; those that read badly stay text.
 
-    Where a formula was found as a picture, without lines of text, its LaTeX is its text.
+    Where no lines of text were found in a formula, or little of it, its LaTeX is its text; where
+    that is but a number, it is that of the formula beside it.
 
     Args:
         page: As it was put together.
@@ -66,16 +69,35 @@ def with_latex(
         ("", cut(_frame(blocks[i], number, page)))
         for i, number in zip(places, numbers, strict=True)
     )
-    results = reader().read_stream(pictures)
-    for i, number, result in zip(places, numbers, results, strict=True):
-        has_text = any(line is not number for line in blocks[i].lines)
+    results = dict(zip(places, reader().read_stream(pictures), strict=True))
+    tags = {i: number.text for i, number in zip(places, numbers, strict=True) if number}
+    for i in places:
+        if not blocks[i].lines and NUMBER.fullmatch(results[i].latex):
+            beside = _beside(blocks[i].box, {j: blocks[j].box for j in places if j != i})
+            if beside is not None and beside not in tags:
+                tags[beside] = results.pop(i).latex
+    for i, result in results.items():
+        tag = NUMBER.fullmatch(tags.get(i, ""))
+        said = "".join(line.text for line in blocks[i].lines if line.text != tags.get(i))
+        has_text = len(said) > PARTIAL * len(result.tokens)
         least = LEAST if has_text else 0.0
         if result.latex and result.valid and result.confidence >= least:
-            tag = NUMBER.fullmatch(number.text) if number else None
             latex = result.latex + (rf" \tag{{{tag[1]}}}" if tag else "")
             text = blocks[i].text if has_text else latex
             blocks[i] = replace(blocks[i], latex=latex, text=text)
-    return replace(page, blocks=tuple(blocks))
+    gone = set(places) - set(results)
+    return replace(page, blocks=tuple(block for i, block in enumerate(blocks) if i not in gone))
+
+
+def _beside(box: Box, others: Mapping[int, Box]) -> int | None:
+    """Return which of other boxes a box stands beside, the nearest of them."""
+    middle = (box.y0 + box.y1) / 2
+    gaps = {
+        i: max(other.x0 - box.x1, box.x0 - other.x1)
+        for i, other in others.items()
+        if other.y0 < middle < other.y1
+    }
+    return min(gaps, key=lambda i: gaps[i]) if gaps else None
 
 
 def _frame(block: Block, number: Line | None, page: Page) -> Box:

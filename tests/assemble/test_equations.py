@@ -68,6 +68,13 @@ def test_lines_over_a_formula_have_a_say(text: str, stays: bool) -> None:
     assert with_formulas([LEFT], [line(text, 198, 202, 302, 238)]) == [LEFT] * stays
 
 
+@pytest.mark.parametrize("text", ["(12)", "25", "- 7 -", "(A.3)"])
+def test_a_number_found_as_a_formula_is_none(text: str) -> None:
+    number = Region("formula", Box(440, 205, 480, 235), 0.9)
+    said = [line("a = b + c", 198, 202, 302, 238), line(text, 442, 210, 478, 230)]
+    assert with_formulas([LEFT, number], said) == [LEFT]
+
+
 def test_a_speck_is_no_formula() -> None:
     assert not with_formulas(
         [Region("formula", Box(300, 300, 320, 306), 0.9)], [line("x", 0, 0, 9, 20)]

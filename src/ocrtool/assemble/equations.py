@@ -34,6 +34,8 @@ EQUATION = re.compile(r"[=\u2248\u2261\u2264\u2265\u2208\u2282\u2211\u220f\u222b
 """What a line that is a formula has."""
 NUMBER = re.compile(r"\(\s*([A-Z]?\.?\d+(?:[.-]\d+)*[a-z]?'*)\s*\)")
 """What a formula is called by: "(12)", "(A.3)"."""
+ALONE = re.compile(r"\W*([A-Z]?\.?\d+(?:[.-]\d+)*[a-z]?'*)\W*")
+"""The same, in whatever brackets it was read, or the number of a page."""
 
 
 def number_of(block: Block) -> Line | None:
@@ -83,8 +85,9 @@ def with_formulas(regions: Sequence[Region], lines: Sequence[Line]) -> list[Regi
 
     A formula that was found in pieces, side by side with nothing between them, becomes one. One
     under lines that were read is none unless they say so: numbers and words in italics look like
-    it. Of a formula and a picture in one place the surer one stays, and what is found within a
-    formula is part of it.
+    it. What says a number and nothing else belongs to the formula beside it, or to none. Of a
+    formula and a picture in one place the surer one stays, and what is found within a formula is
+    part of it.
 
     Args:
         regions: As they were found.
@@ -95,7 +98,8 @@ def with_formulas(regions: Sequence[Region], lines: Sequence[Line]) -> list[Regi
         return list(regions)
     corners = np.array([line.quad for line in lines], np.float32).reshape(-1, 4, 2)
     boxes = np.concatenate((corners.min(axis=1), corners.max(axis=1)), axis=1)
-    lowest = min(region.box.y1 - region.box.y0 for region in formulas)
+    formulas = [region for region in formulas if not _is_number(region.box, lines, boxes)]
+    lowest = min((_height(region) for region in formulas), default=0.0)
     height = line_height(boxes) if lines else lowest
     formulas = [
         region
@@ -130,6 +134,12 @@ def _says_so(box: Box, lines: Sequence[Line], boxes: Boxes) -> bool:
         return True
     said = " ".join(lines[i].text for i in np.flatnonzero(shared > 0).tolist())
     return not LONG_WORD.search(said) and (share < COVERED or bool(EQUATION.search(said)))
+
+
+def _is_number(box: Box, lines: Sequence[Line], boxes: Boxes) -> bool:
+    """Tell whether all that was read there is a number: of a formula beside it, or of the page."""
+    places = np.flatnonzero(shared_areas(box, boxes) > 0).tolist()
+    return len(places) == 1 and bool(ALONE.fullmatch(lines[places[0]].text))
 
 
 def _joined(formulas: Sequence[Region], boxes: Boxes, height: float) -> list[Region]:
