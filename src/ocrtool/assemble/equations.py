@@ -22,6 +22,10 @@ LEVEL = 0.5
 """Share of the lower of two pieces of a formula that stands beside the higher one."""
 LOWEST = 0.5
 """Least height of a formula, in common heights of a line."""
+SURE = 0.88
+"""Confidence from which something is a formula; hand-writing and stamps are less like one."""
+PROSE = 0.7
+"""Share of its letters in long words from which a sure one is none nevertheless."""
 TOUCHED, COVERED = 0.15, 0.5
 """Shares of a formula under lines of text, from which these must have no words; must be one."""
 SAME = 0.6
@@ -84,10 +88,10 @@ def with_formulas(regions: Sequence[Region], lines: Sequence[Line]) -> list[Regi
     """Return the regions of a page with its displayed formulas whole, and only those.
 
     A formula that was found in pieces, side by side with nothing between them, becomes one. One
-    under lines that were read is none unless they say so: numbers and words in italics look like
-    it. What says a number and nothing else belongs to the formula beside it, or to none. Of a
-    formula and a picture in one place the surer one stays, and what is found within a formula is
-    part of it.
+    that is not sure is none unless it stands beside one that is, and under lines that were read
+    these must not speak against it: numbers and words in italics look like it. What says a number
+    and nothing else belongs to the formula beside it, or to none. Of a formula and a picture in one
+    place the surer one stays, and what is found within a formula is part of it.
 
     Args:
         regions: As they were found.
@@ -98,13 +102,19 @@ def with_formulas(regions: Sequence[Region], lines: Sequence[Line]) -> list[Regi
         return list(regions)
     corners = np.array([line.quad for line in lines], np.float32).reshape(-1, 4, 2)
     boxes = np.concatenate((corners.min(axis=1), corners.max(axis=1)), axis=1)
-    formulas = [region for region in formulas if not _is_number(region.box, lines, boxes)]
+    sure = [region for region in formulas if region.confidence >= SURE]
+    formulas = [
+        region
+        for region in formulas
+        if (region in sure or any(_level(region.box, other.box) for other in sure))
+        and not _is_number(region.box, lines, boxes)
+    ]
     lowest = min((_height(region) for region in formulas), default=0.0)
     height = line_height(boxes) if lines else lowest
     formulas = [
         region
         for region in _joined(formulas, boxes, height)
-        if _height(region) >= LOWEST * height and _says_so(region.box, lines, boxes)
+        if _height(region) >= LOWEST * height and _says_so(region, lines, boxes)
     ]
     others = [region for region in regions if region.kind != "formula"]
     formulas = [one for one in formulas if not any(_yields(one, other) for other in others)]
@@ -126,19 +136,27 @@ def _yields(one: Region, other: Region) -> bool:
     return own < others / WITHIN and one.confidence < other.confidence
 
 
-def _says_so(box: Box, lines: Sequence[Line], boxes: Boxes) -> bool:
+def _level(one: Box, other: Box) -> bool:
+    return other.y0 < (one.y0 + one.y1) / 2 < other.y1
+
+
+def _says_so(region: Region, lines: Sequence[Line], boxes: Boxes) -> bool:
     """Tell whether what was read within a formula does not speak against it."""
-    shared = shared_areas(box, boxes)
-    share = float(shared.sum()) / max(1.0, area_of(box))
+    shared = shared_areas(region.box, boxes)
+    share = float(shared.sum()) / max(1.0, area_of(region.box))
     if share < TOUCHED:
         return True
     said = " ".join(lines[i].text for i in np.flatnonzero(shared > 0).tolist())
-    return not LONG_WORD.search(said) and (share < COVERED or bool(EQUATION.search(said)))
+    words = sum(map(len, LONG_WORD.findall(said)))
+    if region.confidence >= SURE:
+        return words < PROSE * len("".join(said.split()))
+    return not words and (share < COVERED or bool(EQUATION.search(said)))
 
 
 def _is_number(box: Box, lines: Sequence[Line], boxes: Boxes) -> bool:
     """Tell whether all that was read there is a number: of a formula beside it, or of the page."""
-    places = np.flatnonzero(shared_areas(box, boxes) > 0).tolist()
+    shares = shared_areas(box, boxes) / max(1.0, area_of(box))
+    places = np.flatnonzero(shares > TOUCHED).tolist()
     return len(places) == 1 and bool(ALONE.fullmatch(lines[places[0]].text))
 
 
