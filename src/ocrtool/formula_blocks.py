@@ -74,7 +74,7 @@ def with_latex(
     for i in places:
         if not blocks[i].lines and NUMBER.fullmatch(results[i].latex):
             beside = _beside(blocks[i].box, {j: blocks[j].box for j in places if j != i})
-            if beside is not None and beside not in tags:
+            if beside in results and results[beside].latex and beside not in tags:
                 tags[beside] = results.pop(i).latex
     for i, result in results.items():
         tag = NUMBER.fullmatch(tags.get(i, ""))
@@ -89,15 +89,15 @@ def with_latex(
     return replace(page, blocks=tuple(block for i, block in enumerate(blocks) if i not in gone))
 
 
-def _beside(box: Box, others: Mapping[int, Box]) -> int | None:
-    """Return which of other boxes a box stands beside, the nearest of them."""
+def _beside(box: Box, others: Mapping[int, Box]) -> int:
+    """Return which of other boxes a box stands beside, the nearest of them; -1 for none."""
     middle = (box.y0 + box.y1) / 2
     gaps = {
         i: max(other.x0 - box.x1, box.x0 - other.x1)
         for i, other in others.items()
         if other.y0 < middle < other.y1
     }
-    return min(gaps, key=lambda i: gaps[i]) if gaps else None
+    return min(gaps, key=lambda i: gaps[i], default=-1)
 
 
 def _frame(block: Block, number: Line | None, page: Page) -> Box:
