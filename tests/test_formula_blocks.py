@@ -80,6 +80,13 @@ def test_a_part_of_the_text_is_none() -> None:
     assert done.latex == done.text == "a=b"
 
 
+def test_a_signature_is_no_formula() -> None:
+    page = Page(1, 600, 800, (Block("formula", Box(200, 100, 300, 140)), NUMBERED))
+    reads = Reads(confidence=1e-3, tokens=("a",) * 9)
+    done = with_latex(page, lambda box: np.zeros((9, 9), np.uint8), lambda: reads)  # type: ignore[arg-type, return-value]
+    assert done.blocks == (NUMBERED,)
+
+
 @dataclass
 class ReadsInTurn(Reads):
     """Says one thing after the other."""

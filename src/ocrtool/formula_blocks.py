@@ -16,11 +16,14 @@ from ocrtool.document import Block, Box, Line, Page
 from ocrtool.options import ReadOptions
 
 if TYPE_CHECKING:
-    from ocrtool.formulas import FormulaReader
+    from ocrtool.formulas import FormulaReader, FormulaResult
     from ocrtool.readers import ReadsFormulas
 
 LEAST = 0.2
 """Confidence below which the plain text of a formula, if any, is the safer thing to show."""
+LEGIBLE = 0.87
+"""Geometric mean of the tokens' probabilities below which what is no text is no formula either: a
+signature, a stamp, an ornament."""
 PARTIAL = 0.5
 """Letters for each token of LaTeX up to which the text is but a part of the formula."""
 MARGIN = 0.25
@@ -51,7 +54,8 @@ def with_latex(
     """Return a page whose displayed formulas are read; those that read badly stay text.
 
     Where no lines of text were found in a formula, or little of it, its LaTeX is its text; where
-    that is but a number, it is that of the formula beside it.
+    that is but a number, it is that of the formula beside it, and where it cannot be read, there is
+    no formula.
 
     Args:
         page: As it was put together.
@@ -69,13 +73,13 @@ def with_latex(
         ("", cut(_frame(blocks[i], number, page)))
         for i, number in zip(places, numbers, strict=True)
     )
-    results = dict(zip(places, reader().read_stream(pictures), strict=True))
+    read = zip(places, reader().read_stream(pictures), strict=True)
+    results = {i: result for i, result in read if blocks[i].lines or _is_legible(result)}
     tags = {i: number.text for i, number in zip(places, numbers, strict=True) if number}
-    for i in places:
-        if not blocks[i].lines and NUMBER.fullmatch(results[i].latex):
-            beside = _beside(blocks[i].box, {j: blocks[j].box for j in places if j != i})
-            if beside in results and results[beside].latex and beside not in tags:
-                tags[beside] = results.pop(i).latex
+    for i in [i for i in results if not blocks[i].lines and NUMBER.fullmatch(results[i].latex)]:
+        beside = _beside(blocks[i].box, {j: blocks[j].box for j in results if j != i})
+        if beside in results and results[beside].latex and beside not in tags:
+            tags[beside] = results.pop(i).latex
     for i, result in results.items():
         tag = NUMBER.fullmatch(tags.get(i, ""))
         said = "".join(line.text for line in blocks[i].lines if line.text != tags.get(i))
@@ -87,6 +91,10 @@ def with_latex(
             blocks[i] = replace(blocks[i], latex=latex, text=text)
     gone = set(places) - set(results)
     return replace(page, blocks=tuple(block for i, block in enumerate(blocks) if i not in gone))
+
+
+def _is_legible(result: FormulaResult) -> bool:
+    return result.confidence >= LEGIBLE ** max(1, len(result.tokens))
 
 
 def _beside(box: Box, others: Mapping[int, Box]) -> int:
