@@ -84,8 +84,8 @@ def with_latex(
         tag = NUMBER.fullmatch(tags.get(i, ""))
         said = "".join(line.text for line in blocks[i].lines if line.text != tags.get(i))
         has_text = len(said) > PARTIAL * len(result.tokens)
-        least = LEAST if has_text else 0.0
-        if result.latex and result.valid and result.confidence >= least:
+        sure = result.confidence >= LEAST if has_text else _is_legible(result)
+        if result.latex and result.valid and sure:
             latex = result.latex + (rf" \tag{{{tag[1]}}}" if tag else "")
             text = blocks[i].text if has_text else latex
             blocks[i] = replace(blocks[i], latex=latex, text=text)
