@@ -34,7 +34,8 @@ from ocrtool.bundled import FACTS, WEIGHTS
 from ocrtool.engines.base import find_model
 from ocrtool.errors import ExitCode, ModelError, OcrToolError, UsageError
 from ocrtool.layout.detector import load_network
-from ocrtool.layout.postprocess import REGION_LEVEL, Maps, find_lines
+from ocrtool.layout.found import RegionKind
+from ocrtool.layout.postprocess import REGION_KINDS, REGION_LEVEL, Maps, find_lines
 from ocrtool.models.detector import REGIONS, DetectorConfig, DetectorMaps, DetectorNet
 from ocrtool.synth.fonts import find_fonts
 from ocrtool.synth.pages import MATHEMATICS
@@ -86,7 +87,8 @@ class DetectorOptions:
         resume: Go on with the run in ``out``.
         start_from: Bundled model or model folder whose weights to start from.
         areas: Channels of the regions' own pyramid, where the model to start from has none.
-        regions_only: Learn the regions and leave all that finds lines as it is, to the bit.
+        only: Kinds of regions that alone are learned, in their own pyramid; all other maps stay as
+            they are, to the bit. None for everything.
     """
 
     out: Path
@@ -111,7 +113,7 @@ class DetectorOptions:
     resume: bool = False
     start_from: Path | None = None
     areas: int = 0
-    regions_only: bool = False
+    only: tuple[RegionKind, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse contradictions.
@@ -161,14 +163,17 @@ def detector_loss(maps: DetectorMaps, batch: Batch) -> Losses:
     direction = (off * inside).sum() / count
     error = F.smooth_l1_loss(geometry[:, 2], batch.geometry[:, 2], reduction="none", beta=0.1)
     height = (error * inside).sum() / count
-    seen = maps.regions.float()
-    region_entropy = F.binary_cross_entropy_with_logits(seen, batch.regions)
-    present = (batch.regions.sum((0, 2, 3)) > 0).float()
-    overlap = _dice(seen.sigmoid(), batch.regions, torch.ones_like(seen))
-    region_dice = (overlap * present).sum() / present.sum().clamp_min(1.0)
-    regions = region_entropy + 0.25 * region_dice
+    regions = region_loss(maps.regions.float(), batch.regions)
     total = 2.0 * entropy + dice + 0.5 * direction + height + regions
     return Losses(total, entropy, dice, direction, height, regions)
+
+
+def region_loss(seen: Tensor, truth: Tensor) -> Tensor:
+    """Cross entropy and dice of logits (B, C, H, W) of C kinds, and where they are."""
+    entropy = F.binary_cross_entropy_with_logits(seen, truth)
+    present = (truth.sum((0, 2, 3)) > 0).float()
+    overlap = _dice(seen.sigmoid(), truth, torch.ones_like(seen))
+    return entropy + 0.25 * (overlap * present).sum() / present.sum().clamp_min(1.0)
 
 
 def with_areas(net: DetectorNet, channels: int) -> DetectorNet:
@@ -178,11 +183,6 @@ def with_areas(net: DetectorNet, channels: int) -> DetectorNet:
     larger = DetectorNet(dataclasses.replace(net.config, areas=channels))
     larger.load_state_dict(net.state_dict(), strict=False)
     return larger
-
-
-def learned_parts(net: DetectorNet) -> list[torch.nn.Module]:
-    """Return what sees regions and nothing else."""
-    return [part for part in (net.regions, net.areas) if part is not None]
 
 
 def _dice(probability: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
@@ -242,9 +242,15 @@ class DetectorTrainer:
             net = DetectorNet(config or DetectorConfig(areas=options.areas))
         else:
             net = with_areas(load_network(find_model(start)), options.areas)
-        self.net = net.to(self.device).requires_grad_(not options.regions_only)
-        for part in learned_parts(net):
-            part.requires_grad_(True)
+        self.net = net.to(self.device)
+        self.kinds = [REGION_KINDS.index(kind) for kind in options.only]
+        if self.kinds:
+            if net.areas is None:
+                raise UsageError(
+                    "regions alone are learned in a pyramid of their own", "--areas 64"
+                )
+            net.requires_grad_(False)
+            net.areas.requires_grad_(True)
         for parameter in self.net.parameters():
             if parameter.ndim == 4:
                 parameter.data = parameter.data.to(memory_format=torch.channels_last)
@@ -325,16 +331,18 @@ class DetectorTrainer:
         """Take one step; return the losses in the order of ``Losses``."""
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        # Norms of frozen parts keep their statistics, too.
-        self.net.train(not self.options.regions_only)
-        for part in learned_parts(self.net):
-            part.train()
+        self.net.train()
+        if self.kinds and self.net.areas is not None:  # norms of what is frozen are frozen, too
+            self.net.eval()
+            self.net.areas.train()
         pixels = batch.pixels.to(memory_format=torch.channels_last)
         half = self.precision != torch.float32
         with torch.autocast(self.device.type, self.precision, enabled=half):
             maps = self.net(pixels)
         losses = detector_loss(maps, batch)
-        wanted = losses.regions if self.options.regions_only else losses.total
+        wanted = losses.total
+        if self.kinds:
+            wanted = region_loss(maps.regions[:, self.kinds].float(), batch.regions[:, self.kinds])
         torch.autograd.backward(self.scaler.scale(wanted))
         self.scaler.unscale_(self.optimizer)
         norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.options.clip)
@@ -397,7 +405,7 @@ class DetectorTrainer:
                 "seconds": round(self.seconds, 1),
             }
         )
-        score = metrics["regions" if self.options.regions_only else "f1"]
+        score = metrics["regions" if self.kinds else "f1"]
         is_best = score >= position.best
         if is_best:
             position.best, position.metrics = score, metrics
@@ -414,7 +422,7 @@ class DetectorTrainer:
 
         Returns:
             Scores of the lines found, the mean loss, and the overlap (intersection over union) of
-            regions in pixels, the mean of the kinds.
+            regions in pixels, the mean of the kinds that are learned.
         """
         scores, losses = [], []
         common, either = torch.zeros(REGIONS), torch.zeros(REGIONS)
@@ -436,7 +444,8 @@ class DetectorTrainer:
                 quads = [line.quad for line in found]
                 scores.append(match_lines(drawn, quads, crop.image.shape, LEAST_HEIGHT))
         loss = sum(losses) / max(len(self.held), 1)
-        return add_scores(scores), loss, float((common / either.clamp_min(1)).mean())
+        overlap = (common / either.clamp_min(1))[self.kinds or slice(None)]
+        return add_scores(scores), loss, float(overlap.mean())
 
     # ----------------------------------------------------------------- files
 
@@ -509,13 +518,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ):
         parser.add_argument(flag, type=Path, nargs="+", action="extend", default=[], help=what)
     for field in dataclasses.fields(DetectorOptions):
-        if field.name in ("out", "resume", "start_from", "regions_only"):
+        if field.name in ("out", "resume", "start_from", "only"):
             continue
         flag = "--" + field.name.replace("_", "-")
         parser.add_argument(flag, type=type(field.default), default=field.default)
     parser.add_argument("--start-from", type=Path, help="model to start from")
     parser.add_argument(
-        "--regions-only", action="store_true", help="learn regions, leave lines as they are found"
+        "--only", choices=REGION_KINDS, nargs="+", default=[], help="regions that alone are learned"
     )
     parser.add_argument(
         "--mathematics", type=float, default=MATHEMATICS, help="weight of pages of mathematics"
@@ -525,7 +534,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folders, texts, formulas = (tuple(given.pop(key)) for key in ("fonts", "text", "formulas"))
     mathematics = given.pop("mathematics")
     try:
-        options = DetectorOptions(**given)
+        options = DetectorOptions(**{**given, "only": tuple(given["only"])})
         cv2.setNumThreads(0)
         fonts = tuple(find_fonts(folders))
         pages = SharedPages(fonts, texts, options.seed, formulas, mathematics)
