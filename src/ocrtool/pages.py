@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ocrtool.ahead import ahead
 from ocrtool.assemble import AssembleOptions, Order, ReadLine, ReadWord, assemble
+from ocrtool.assemble.equations import is_number
 from ocrtool.assemble.geometry import part_of
 from ocrtool.document import Page
 from ocrtool.formula_blocks import with_latex
@@ -305,7 +306,12 @@ class PageReader:
             again: Whether short lines in doubt are read again.
         """
         results = [result for _, result in read]
-        texts = [(line, result) for line, result in read if is_text(line, result)]
+        regions = found.layout.regions
+        texts = [
+            (line, result)
+            for line, result in read
+            if is_text(line, result) or is_number(result.text, line.quad, regions)
+        ]
         if again:
             texts = self._look_again(found.image, texts)
         # Specks and stains say nothing about which way up the page lies.
@@ -315,7 +321,7 @@ class PageReader:
         return _Look(
             found.image,
             tuple(texts),
-            found.layout.regions,
+            regions,
             page_turn(found.layout.lines),
             math.exp(odds / letters) if letters else 0.0,
             len(found.layout.lines),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ocrtool.assemble import assemble
-from ocrtool.assemble.equations import with_formulas
+from ocrtool.assemble.equations import is_number, with_formulas
 from ocrtool.document import Box, Line, Page, Quad
 from ocrtool.layout.found import FoundLine, Layout, Region, RegionKind
 
@@ -109,6 +109,22 @@ def test_a_number_belongs_to_the_formula_beside_it() -> None:
     assert (before.kind, formula.kind, after.kind) == ("paragraph", "formula", "paragraph")
     assert [line.text for line in formula.lines] == ["(2.1)"]
     assert formula.box == LEFT.box
+
+
+@pytest.mark.parametrize(
+    ("text", "y", "sure", "told"),
+    [
+        ("(3)", 210, 0.9, True),
+        ("(3)", 260, 0.9, False),
+        ("(3)", 210, 0.5, False),
+        ("3)", 210, 0.9, False),
+    ],
+)
+def test_a_number_beside_a_formula_is_known_by_it(
+    text: str, y: float, sure: float, told: bool
+) -> None:
+    region = Region("formula", LEFT.box, sure)
+    assert is_number(text, quad(480, y, 500, y + 20), [region]) is told
 
 
 def test_a_number_in_prose_stays_there() -> None:

@@ -149,9 +149,28 @@ def test_a_page_is_a_document(run_cli: Run, page: Path, tmp_path: Path) -> None:
     assert text.startswith(r"\documentclass") and text.endswith("\\end{document}\n")
     assert " ".join(PROSE) in text.replace("\n", " ")
     assert re.search(r"\\(sub)*section\{A harbour of old\}", text)
+    assert_compiles(tmp_path / "page.tex")
+
+
+def test_displayed_formulas_of_a_page_are_found(run_cli: Run, tmp_path: Path) -> None:
+    paper = Path(__file__).parents[2] / "docs/images/sample-paper.png"
+    done = run_cli("latex", paper, "-o", tmp_path / "paper.tex")
+    text = (tmp_path / "paper.tex").read_text("utf-8")
+    assert done.code == 0
+    assert r"\frac{\partial u}{\partial t}=k\frac{\partial^{2}u}{\partial x^{2}}, \tag{1}" in text
+    assert r"u(x,t)=\sum_{n=1}^{\infty}b_{n}\sin\left(\frac{n\pi x}{\ell}\right)" in text
+    assert r"b_{n}=\frac{2}{\ell}\int_{0}^{\ell}u(x,0)" in text
+    assert "Those that are left grow smaller as their numbers grow." in " ".join(text.split())
+    assert_compiles(tmp_path / "paper.tex")
+    markdown = run_cli("read", paper, "-f", "md").out
+    assert "# The heat of a thin rod" in markdown and markdown.count("$$") == 6
+
+
+def assert_compiles(path: Path) -> None:
+    """Where there is TeX."""
     if shutil.which("pdflatex"):
-        command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
-        made = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", path.name]
+        made = subprocess.run(command, cwd=path.parent, capture_output=True, text=True)
         assert made.returncode == 0, made.stdout[-2000:]
 
 

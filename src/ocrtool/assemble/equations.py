@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtool.assemble.geometry import area_of, bounds, share_of
-from ocrtool.document import Block, Box, Line
+from ocrtool.document import Block, Box, Line, Quad
 from ocrtool.layout.found import Region
 from ocrtool.layout.order import Boxes, line_height, shared_areas
 
@@ -53,6 +53,21 @@ def number_of(block: Block) -> Line | None:
         if own.x0 > rest.x1 + white or own.x1 < rest.x0 - white:
             return line
     return None
+
+
+def is_number(text: str, quad: Quad, regions: Sequence[Region]) -> bool:
+    """Tell whether what was read is the number of a formula that stands beside it, however unsure.
+
+    Args:
+        text: What was read.
+        quad: Where, in pixels.
+        regions: Of the page, as they were found.
+    """
+    if not NUMBER.fullmatch(text):
+        return False
+    box = bounds([quad])
+    sure = (region.box for region in regions if region.kind == "formula" and _is_sure(region))
+    return any(_level(box, other) for other in sure)
 
 
 def with_numbers(
@@ -102,7 +117,7 @@ def with_formulas(regions: Sequence[Region], lines: Sequence[Line]) -> list[Regi
         return list(regions)
     corners = np.array([line.quad for line in lines], np.float32).reshape(-1, 4, 2)
     boxes = np.concatenate((corners.min(axis=1), corners.max(axis=1)), axis=1)
-    sure = [region for region in formulas if region.confidence >= SURE]
+    sure = [region for region in formulas if _is_sure(region)]
     formulas = [
         region
         for region in formulas
@@ -136,6 +151,10 @@ def _yields(one: Region, other: Region) -> bool:
     return own < others / WITHIN and one.confidence < other.confidence
 
 
+def _is_sure(region: Region) -> bool:
+    return region.confidence >= SURE
+
+
 def _level(one: Box, other: Box) -> bool:
     return other.y0 < (one.y0 + one.y1) / 2 < other.y1
 
@@ -148,7 +167,7 @@ def _says_so(region: Region, lines: Sequence[Line], boxes: Boxes) -> bool:
         return True
     said = " ".join(lines[i].text for i in np.flatnonzero(shared > 0).tolist())
     words = sum(map(len, LONG_WORD.findall(said)))
-    if region.confidence >= SURE:
+    if _is_sure(region):
         return words < PROSE * len("".join(said.split()))
     return not words and (share < COVERED or bool(EQUATION.search(said)))
 
