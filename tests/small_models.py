@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from ocrtool.engines.base import ModelFacts
@@ -70,3 +72,25 @@ def save(engine: TorchEngine, folder: Path) -> Path:
     weights = engine.model.state_dict()
     write_folder(folder, Checkpoint(facts.config, facts.vocabulary, weights).files())
     return folder
+
+
+def cache_actions(config: DecoderConfig, seed: int) -> Iterator[tuple[str, tuple[np.ndarray, ...]]]:
+    """What may be done to a cache of three rows: its methods and their arrays, eight at most."""
+    rng = np.random.default_rng(seed)
+    lengths = np.zeros(3, np.int64)
+    for _ in range(8):
+        action = rng.integers(3)
+        if action == 0 and lengths.max() + 4 <= config.max_length:
+            steps = int(rng.integers(1, 5))
+            shape = (config.n_layer, len(lengths), config.n_kv_head, steps, config.d_head)
+            keys, values = rng.standard_normal((2, *shape)).astype(np.float32)
+            lengths = lengths + steps
+            yield "append", (keys, values)
+        elif action == 1:
+            shorter = rng.integers(0, 12, len(lengths))
+            lengths = np.minimum(lengths, shorter)
+            yield "truncate", (shorter,)
+        else:
+            order = rng.integers(0, len(lengths), int(rng.integers(1, 5)))
+            lengths = lengths[order]
+            yield "reorder", (order,)

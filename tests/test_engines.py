@@ -21,7 +21,7 @@ from ocrtool.errors import DeviceError, ExitCode, MissingDependencyError, ModelE
 from ocrtool.models.cache import KVCache
 from ocrtool.options import EngineName
 from ocrtool.vocabulary import BOS
-from small_models import small_engine
+from small_models import cache_actions, small_engine
 
 NO_GPU = not torch.cuda.is_available()
 
@@ -30,25 +30,11 @@ NO_GPU = not torch.cuda.is_available()
 @given(st.integers(0, 10_000))
 def test_cache_is_the_twin_of_the_networks_own(seed: int) -> None:
     config = small_engine(0).facts.config.decoder
-    rng = np.random.default_rng(seed)
     ours, theirs = Cache.allocate(config, 3), KVCache.allocate(config, 3)
-    for _ in range(8):
-        rows = len(ours.lengths)
-        action = rng.integers(3)
-        if action == 0 and ours.longest + 4 <= config.max_length:
-            steps = int(rng.integers(1, 5))
-            shape = (config.n_layer, rows, config.n_kv_head, steps, config.d_head)
-            keys, values = rng.standard_normal((2, *shape)).astype(np.float32)
-            ours.append(keys, values, steps)
-            theirs.append(torch.from_numpy(keys), torch.from_numpy(values))
-        elif action == 1:
-            lengths = rng.integers(0, 12, rows)
-            ours.truncate(lengths)
-            theirs.truncate(torch.from_numpy(lengths))
-        else:
-            order = rng.integers(0, rows, int(rng.integers(1, 5)))
-            ours.reorder(order)
-            theirs.reorder(torch.from_numpy(order))
+    for action, arrays in cache_actions(config, seed):
+        steps = (arrays[0].shape[3],) if action == "append" else ()
+        getattr(ours, action)(*arrays, *steps)
+        getattr(theirs, action)(*map(torch.from_numpy, arrays))
         (keys, values), lengths = ours.past(), ours.lengths
         assert lengths.tolist() == theirs.lengths.tolist() and ours.longest == theirs.longest
         for row, length in enumerate(lengths):

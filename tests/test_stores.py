@@ -17,11 +17,11 @@ from ocrtool.engines import bound
 from ocrtool.engines.base import HOST, Cache, Store
 from ocrtool.engines.bound import BoundStore
 from ocrtool.engines.onnx import OnnxEngine
-from ocrtool.engines.step_graphs import AFTER, StepGraphs
+from ocrtool.engines.step_graphs import AFTER, FixedStep, StepGraphs
 from ocrtool.engines.torch import TorchEngine, TorchStore
 from ocrtool.export.key_values import key_value_graphs
 from ocrtool.models.ocr import CrossCache
-from small_models import small_engine
+from small_models import cache_actions, small_engine
 
 STORES: dict[str, Store] = {
     "bound": BoundStore(onnxruntime, "cpu", 1),
@@ -49,25 +49,15 @@ def given_to(store: Store, array: np.ndarray) -> object:
 @given(st.integers(0, 10_000))
 def test_a_store_keeps_what_numpy_keeps(name: str, seed: int) -> None:
     config = small_engine(0).facts.config.decoder
-    rng = np.random.default_rng(seed)
     ours, theirs = Cache.allocate(config, 3, STORES[name]), Cache.allocate(config, 3, HOST)
-    for _ in range(8):
-        rows = len(ours.lengths)
-        action = rng.integers(3)
-        if action == 0 and ours.longest + 4 <= config.max_length:
-            steps = int(rng.integers(1, 5))
-            shape = (config.n_layer, rows, config.n_kv_head, steps, config.d_head)
-            keys, values = rng.standard_normal((2, *shape)).astype(np.float32)
-            ours.append(given_to(ours.store, keys), given_to(ours.store, values), steps)
-            theirs.append(keys, values, steps)
-        elif action == 1:
-            lengths = rng.integers(0, 12, rows)
-            ours.truncate(lengths)
-            theirs.truncate(lengths)
+    for action, arrays in cache_actions(config, seed):
+        if action == "append":
+            steps = arrays[0].shape[3]
+            ours.append(*(given_to(ours.store, array) for array in arrays), steps)
+            theirs.append(*arrays, steps)
         else:
-            order = rng.integers(0, rows, int(rng.integers(1, 5)))
-            ours.reorder(order)
-            theirs.reorder(order)
+            getattr(ours, action)(*arrays)
+            getattr(theirs, action)(*arrays)
         assert ours.lengths.tolist() == theirs.lengths.tolist()
         for row in range(len(ours.lengths)):
             for mine, other in zip(kept(ours, row), kept(theirs, row), strict=True):
@@ -110,7 +100,7 @@ def test_steps_of_fixed_room_are_the_steps_of_the_engine(checkpoint: Path) -> No
         behind = torch.from_numpy(caches[1].lengths)
         arrays = caches[1].keys, caches[1].values
         with torch.inference_mode():
-            seen = graphs.step(torch.from_numpy(tokens), image, *arrays, behind)
+            seen = graphs.step(FixedStep(torch.from_numpy(tokens), image, *arrays, behind))
         caches[1].advance(1)
         assert np.allclose(seen.numpy(), wanted, atol=1e-5)
         lengths = rng.integers(0, 4, 3)  # rows are taken back to lengths of their own

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.assemble.equations import NUMBER, number_of
+from ocrtool.assemble.equations import NUMBER, gap, is_level, number_of
 from ocrtool.assemble.geometry import bounds, usual_height
 from ocrtool.document import Block, Box, Line, Page
 from ocrtool.options import ReadOptions
@@ -99,12 +99,7 @@ def _is_legible(result: FormulaResult) -> bool:
 
 def _beside(box: Box, others: Mapping[int, Box]) -> int:
     """Return which of other boxes a box stands beside, the nearest of them; -1 for none."""
-    middle = (box.y0 + box.y1) / 2
-    gaps = {
-        i: max(other.x0 - box.x1, box.x0 - other.x1)
-        for i, other in others.items()
-        if other.y0 < middle < other.y1
-    }
+    gaps = {i: gap(box, other) for i, other in others.items() if is_level(box, other)}
     return min(gaps, key=lambda i: gaps[i], default=-1)
 
 

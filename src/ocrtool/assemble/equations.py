@@ -67,7 +67,7 @@ def is_number(text: str, quad: Quad, regions: Sequence[Region]) -> bool:
         return False
     box = bounds([quad])
     sure = (region.box for region in regions if region.kind == "formula" and _is_sure(region))
-    return any(_level(box, other) for other in sure)
+    return any(is_level(box, other) for other in sure)
 
 
 def with_numbers(
@@ -90,10 +90,10 @@ def with_numbers(
         if not NUMBER.fullmatch(lines[k].text):
             continue
         x0, y0, x1, y1 = boxes[k].tolist()
-        level = [i for i in formulas if regions[i].box.y0 < (y0 + y1) / 2 < regions[i].box.y1]
+        box = Box(x0, y0, x1, y1)
+        gaps = {i: gap(box, regions[i].box) for i in formulas if is_level(box, regions[i].box)}
         # Nearest first; one that the number stands in is none that it stands beside.
-        gaps = {i: max(regions[i].box.x0 - x1, x0 - regions[i].box.x1) for i in level}
-        beside = [i for i in level if gaps[i] > 0]
+        beside = [i for i in gaps if gaps[i] > 0]
         if beside:
             owner[k] = min(beside, key=lambda i: gaps[i])
     return owner
@@ -121,7 +121,7 @@ def with_formulas(regions: Sequence[Region], lines: Sequence[Line]) -> list[Regi
     formulas = [
         region
         for region in formulas
-        if (region in sure or any(_level(region.box, other.box) for other in sure))
+        if (region in sure or any(is_level(region.box, other.box) for other in sure))
         and not _is_number(region.box, lines, boxes)
     ]
     lowest = min((_height(region) for region in formulas), default=0.0)
@@ -155,8 +155,14 @@ def _is_sure(region: Region) -> bool:
     return region.confidence >= SURE
 
 
-def _level(one: Box, other: Box) -> bool:
+def is_level(one: Box, other: Box) -> bool:
+    """Tell whether the middle of a box is at the height of another."""
     return other.y0 < (one.y0 + one.y1) / 2 < other.y1
+
+
+def gap(one: Box, other: Box) -> float:
+    """Return the white between two boxes side by side; below 0 where they share columns."""
+    return max(other.x0 - one.x1, one.x0 - other.x1)
 
 
 def _says_so(region: Region, lines: Sequence[Line], boxes: Boxes) -> bool:

@@ -8,6 +8,7 @@ into it itself.
 from __future__ import annotations
 
 import logging
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,31 +22,29 @@ AFTER = 3
 logger = logging.getLogger(__name__)
 
 
-def fixed_step(
-    model: OcrModel,
-    tokens: Tensor,
-    cross: CrossCache,
-    keys: Tensor,
-    values: Tensor,
-    lengths: Tensor,
-) -> Tensor:
-    """Read tokens behind a past of fixed room; what is new is written behind each row's end.
+class FixedStep(NamedTuple):
+    """A step behind a past of fixed room.
 
-    Args:
-        model: The network.
-        tokens: (B, T) int64.
+    Attributes:
+        tokens: (B, T) int64, which are read.
         cross: The image.
         keys: (n_layer, B, G, room, D).
         values: (n_layer, B, G, room, D).
         lengths: (B,) int64, entries of each row that count.
-
-    Returns:
-        (B, T, V) scores.
     """
-    logits, new_keys, new_values = model.step(tokens, cross, keys, values, lengths)
-    write_behind(keys, new_keys, lengths)
-    write_behind(values, new_values, lengths)
-    return logits
+
+    tokens: Tensor
+    cross: CrossCache
+    keys: Tensor
+    values: Tensor
+    lengths: Tensor
+
+    def take(self, model: OcrModel) -> Tensor:
+        """Return (B, T, V) scores; what is new is written behind each row's end."""
+        logits, new_keys, new_values = model.step(*self)
+        write_behind(self.keys, new_keys, self.lengths)
+        write_behind(self.values, new_values, self.lengths)
+        return logits
 
 
 class StepGraphs:
@@ -62,55 +61,44 @@ class StepGraphs:
         self._graph: _Graph | None = None
         self._usable = True
 
-    def step(
-        self, tokens: Tensor, cross: CrossCache, keys: Tensor, values: Tensor, lengths: Tensor
-    ) -> Tensor:
-        """Take one step; arguments and result as of `fixed_step`."""
-        arrays = (cross.keys, cross.values, keys, values)
+    def step(self, step: FixedStep) -> Tensor:
+        """Take one step and return its scores."""
+        arrays = (step.cross.keys, step.cross.values, step.keys, step.values)
         places = tuple((array.data_ptr(), array.shape) for array in arrays)
         if places != self._places:
             self._places, self._seen, self._graph = places, 0, None
         self._seen += 1
         if self._graph is None and self._seen > AFTER and self._usable:
             try:
-                self._graph = _Graph(self.model, tokens, cross, keys, values, lengths)
+                self._graph = _Graph(self.model, step)
             except RuntimeError as error:  # an operation that cannot be recorded
                 logger.info("steps without CUDA graphs: %s", error)
                 self._usable = False
-        if self._graph is None:
-            return fixed_step(self.model, tokens, cross, keys, values, lengths)
-        return self._graph.replay(tokens, cross.lengths, lengths)
+        return step.take(self.model) if self._graph is None else self._graph.replay(step)
 
 
 class _Graph:
     """A recorded step over certain arrays; what changes is copied to where it reads it."""
 
-    def __init__(
-        self,
-        model: OcrModel,
-        tokens: Tensor,
-        cross: CrossCache,
-        keys: Tensor,
-        values: Tensor,
-        lengths: Tensor,
-    ) -> None:
-        self.inputs = tuple(part.clone() for part in (tokens, cross.lengths, lengths))
-        self.arrays = (cross.keys, cross.values, keys, values)  # kept alive
-        given, image, behind = self.inputs
-        fixed = (given, CrossCache(cross.keys, cross.values, image), keys, values, behind)
+    def __init__(self, model: OcrModel, step: FixedStep) -> None:
+        cross = step.cross._replace(lengths=step.cross.lengths.clone())
+        self.step = step._replace(
+            tokens=step.tokens.clone(), cross=cross, lengths=step.lengths.clone()
+        )
         # Libraries set themselves up at their first call, which cannot be recorded.
         side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
-            fixed_step(model, *fixed)
+            self.step.take(model)
         torch.cuda.current_stream().wait_stream(side)
         self.graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self.graph):
-            self.logits = fixed_step(model, *fixed)
+            self.logits = self.step.take(model)
 
-    def replay(self, *inputs: Tensor) -> Tensor:
+    def replay(self, step: FixedStep) -> Tensor:
         """Take the step for other tokens and lengths; the result is overwritten by the next one."""
-        for place, value in zip(self.inputs, inputs, strict=True):
-            place.copy_(value)
+        self.step.tokens.copy_(step.tokens)
+        self.step.cross.lengths.copy_(step.cross.lengths)
+        self.step.lengths.copy_(step.lengths)
         self.graph.replay()
         return self.logits

@@ -22,7 +22,7 @@ from ocrtool.engines.base import (
     ModelFacts,
     read_facts,
 )
-from ocrtool.engines.step_graphs import StepGraphs
+from ocrtool.engines.step_graphs import FixedStep, StepGraphs
 from ocrtool.errors import DeviceError, ModelError
 from ocrtool.models.cache import write_behind
 from ocrtool.models.ocr import CrossCache, OcrModel
@@ -127,7 +127,8 @@ class TorchEngine:
         cross = CrossCache(encoded.cross_keys, encoded.cross_values, image)
         if self._graphs is not None and tokens.shape[1] == 1:
             cache.advance(1)
-            return _array(self._graphs.step(given, cross, cache.keys, cache.values, behind))
+            step = FixedStep(given, cross, cache.keys, cache.values, behind)
+            return _array(self._graphs.step(step))
         logits, new_keys, new_values = self.model.step(given, cross, *cache.past(), behind)
         cache.append(new_keys, new_values, tokens.shape[1])
         return _array(logits)
