@@ -124,3 +124,9 @@ def test_a_table_is_made_by_command(tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert "line 1: not a word and its count" in done.stderr
+
+
+def test_known_words_are_told_from_others() -> None:
+    assert "Market" in bundled_lexicon() and "RESERVED" in bundled_lexicon()
+    unknown = ["Jdvnkcq", "xxxqzl", "teGamr", "pfoqwv"]
+    assert not any(word in bundled_lexicon() for word in unknown)

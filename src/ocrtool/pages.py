@@ -6,6 +6,7 @@ import copy
 import itertools
 import logging
 import math
+import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -27,7 +28,7 @@ from ocrtool.layout.crops import MARGIN, cut_box, cut_line
 from ocrtool.layout.detector import Detector
 from ocrtool.layout.fields import missed_lines
 from ocrtool.layout.found import FoundLine, Layout, Region
-from ocrtool.layout.orientation import Turn, page_turn, turn_image, turn_quad
+from ocrtool.layout.orientation import Turn, page_turn, runs_across, turn_image, turn_quad
 from ocrtool.layout.rules import table_rules
 from ocrtool.layout.turned import turned_box, turned_page
 from ocrtool.looks import DOUBT
@@ -36,6 +37,7 @@ from ocrtool.readers import open_lines
 from ocrtool.readers.cascade import CascadeReader
 from ocrtool.recognize import LineResult
 from ocrtool.shine import of_this_side
+from ocrtool.spelling import bundled_lexicon
 
 if TYPE_CHECKING:
     from ocrtool.readers import ReadsFormulas, ReadsLines
@@ -49,8 +51,12 @@ LEAST_SURENESS = 0.75
 """Geometric mean of the letters' probabilities below which a line is a pattern taken for text."""
 LEAST_HEIGHT = 5.5
 """Pixels; nobody can read lower lines."""
+TINY, TINY_SURENESS = 7.0, 0.9
+"""Pixels below which a rule on grainy paper looks like a line of text, and how sure one must be."""
 MANY, SAMPLE = 200, 24
 """Lines from which it is first asked whether they are text at all, and lines that answer it."""
+QUICK_SAMPLE = 12
+"""Lines that are read to find out whether a page lies another way."""
 SHORT = 3
 """Letters up to which a stain may look like text, so that the detector must be sure of it, too."""
 SHORT_SURENESS, SIGN_SURENESS = 0.6, 0.75
@@ -59,6 +65,13 @@ WALLED = 0.5
 """The same of a word that stands in a field of a ruled table, and so is no pattern."""
 DOUBTFUL = 0.9
 """Geometric mean of the letters' probabilities below which a page may lie another way."""
+TELLING = 6
+"""Letters of long known words, read surely, after which no page is thought to lie another way."""
+WIDE = 1.5
+"""Least width, in heights, of a line with such a word: where words lie on their side, what is found
+of them is higher than wide."""
+LONG_WORDS = re.compile(r"[^\W\d_]{4,}")
+"""Shorter ones come by chance, too."""
 ENOUGH = 3
 """Lines that have to read surely the other way."""
 LONG = 8
@@ -115,6 +128,19 @@ class _Look:
     def letters(self) -> int:
         """How many were read surely."""
         return sum(len(result.text) for _, result in self.texts)
+
+    @property
+    def telling(self) -> int:
+        """Letters of long known words that stand, surely read, in lines that run across."""
+        lexicon = bundled_lexicon()
+        return sum(
+            len(word)
+            for line, said in self.texts
+            if said.sureness >= DOUBTFUL and line.length > WIDE * line.height
+            if runs_across(line.quad)
+            for word in LONG_WORDS.findall(said.text)
+            if word in lexicon
+        )
 
     def cut(self, line: FoundLine) -> NDArray[np.uint8]:
         """Return the picture of a line."""
@@ -222,14 +248,17 @@ class PageReader:
 
     def _best_look(self, image: NDArray[np.uint8], look: _Look) -> _Look:
         """Return what an image says whichever way up it lies, once it was looked at as it is."""
-        if look.sureness < DOUBTFUL and look.count:
+        if look.sureness < DOUBTFUL and look.count and look.telling < TELLING:
             # Perhaps their direction was misjudged; that of long lines is at most reversed.
-            ways = WAYS[:1] if look.long else WAYS
-            others = [self._look(image, other, SAMPLE) for other in ways]
-            surest = max(others, key=lambda other: other.sureness)
-            plainly = surest.sureness > look.sureness + PLAINLY
-            if plainly and len(surest.texts) >= ENOUGH:
-                look = self._look(image, surest.way)
+            others: list[_Look] = []
+            for way in WAYS[:1] if look.long else WAYS:
+                others.append(self._look(image, way, QUICK_SAMPLE))
+                if others[-1].telling >= TELLING:
+                    break
+            best = max(others, key=lambda other: (other.telling >= TELLING, other.sureness))
+            plainly = best.sureness > look.sureness + PLAINLY and len(best.texts) >= ENOUGH
+            if plainly or best.telling >= TELLING:
+                look = self._look(image, best.way)
         if self.lone_lines and look.count < 2 and image.shape[0] * image.shape[1] <= SMALL:
             lone = self._lone_line(image)
             # A letter may have been left out of what was found.
@@ -455,7 +484,8 @@ def _reader(options: ReadOptions) -> PageReader:
 
 def is_text(line: FoundLine, result: LineResult) -> bool:
     """Tell text from what only looks like it, by how surely it was found and read."""
-    if result.sureness < LEAST_SURENESS or not result.text:
+    least = TINY_SURENESS if line.height < TINY else LEAST_SURENESS
+    if result.sureness < least or not result.text:
         return False
     both = line.confidence * result.sureness
     if not any(letter.isalnum() for letter in result.text):

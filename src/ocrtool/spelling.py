@@ -47,6 +47,8 @@ _WORD = re.compile(r"[^\W_]+")
 class Lexicon:
     """Frequencies of words, without the words: what is asked for is looked up by its hash.
 
+    One word of a thousand that are none is taken for a known one.
+
     Args:
         table: Sorted uint32: 29 bits of a word's hash, then 3 of its class of frequency.
     """
@@ -70,14 +72,23 @@ class Lexicon:
         """Read a table that was saved by NumPy."""
         return cls(np.load(path, allow_pickle=False))
 
+    def __contains__(self, word: str) -> bool:
+        """Tell whether a word is known, in small letters or capitals."""
+        return self._rank(word) is not None
+
     def log_probability(self, word: str) -> float:
         """Return the natural logarithm of how likely a word is, in small letters or capitals."""
+        rank = self._rank(word)
+        halvings = UNKNOWN[0] + UNKNOWN[1] * len(word) if rank is None else RAREST - 2 * rank
+        return -halvings * math.log(2)
+
+    def _rank(self, word: str) -> int | None:
+        """Return the class of frequency of a word."""
         key = _key(word.lower())
         place = int(np.searchsorted(self.table, np.uint32(key * CLASSES)))
-        halvings = UNKNOWN[0] + UNKNOWN[1] * len(word)
         if place < len(self.table) and int(self.table[place]) // CLASSES == key:
-            halvings = RAREST - 2 * (int(self.table[place]) % CLASSES)
-        return -halvings * math.log(2)
+            return int(self.table[place]) % CLASSES
+        return None
 
 
 @cache

@@ -18,6 +18,7 @@ from ocrtool.layout.detector import (
     STEP,
     Detector,
     merge_looks,
+    share_beside,
     standardize,
     working_scale,
 )
@@ -134,7 +135,7 @@ def test_flat_images_are_not_blown_up() -> None:
     assert page.mean() == pytest.approx(0, abs=1e-4) and page.std() == pytest.approx(1, abs=1e-3)
 
 
-@pytest.mark.parametrize(("em", "expected"), [(20, 1), (9, 2), (48, 2)])
+@pytest.mark.parametrize(("em", "expected"), [(20, 1), (7, 2), (48, 2)])
 def test_small_images_are_seen_at_a_good_size(
     exported: Path, monkeypatch: pytest.MonkeyPatch, em: int, expected: int
 ) -> None:
@@ -171,7 +172,23 @@ def test_working_scale_keeps_its_bounds() -> None:
 
 def test_headings_do_not_set_the_scale() -> None:
     lines = [found(box(0, 0, 800, 160))] + [found(box(0, 200 + 12 * i, 900, 9)) for i in range(40)]
-    assert working_scale(lines, 1.0, (800, 1000)) > 2
+    assert working_scale(lines, 1.0, (800, 1000)) * 9 == pytest.approx(module.ENLARGED_HEIGHT)
+
+
+def test_what_was_enlarged_is_not_enlarged_again() -> None:
+    lines = [found(box(0, 12 * i, 100, 4)) for i in range(40)]
+    assert working_scale(lines, 2.0, (480, 200)) == 2.0
+    assert working_scale(lines, 1.0, (480, 200)) == module.MAX_ENLARGING
+
+
+def test_columns_that_nearly_touch_are_looked_at_more_closely() -> None:
+    def columns(gutter: float) -> list:
+        lefts = (0, 800 + gutter)
+        return [found(box(left, 32 * i, 800, 22)) for i in range(20) for left in lefts]
+
+    assert share_beside(columns(12)) == 1.0 and share_beside(columns(60)) == 0.0
+    assert working_scale(columns(60), 0.5, (2000, 2000)) == 0.5
+    assert working_scale(columns(12), 0.5, (2000, 2000)) == 1.0
 
 
 def test_what_one_look_cannot_see_comes_from_the_other() -> None:

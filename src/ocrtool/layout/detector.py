@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,14 +39,20 @@ STEP = 32
 MAX_LOOKS = 3
 FIRST_LOOK = 960
 """Longer side, in pixels, of the first look at an image."""
-COMFORT = (13.0, 40.0)
+COMFORT = (10.0, 40.0)
 """Heights of lines, in pixels of the network, at which a first look is good enough."""
+COMFORT_BESIDE = 13.0
+"""The least height where lines stand so near to others that they might be taken for one."""
+BESIDE, BESIDE_SHARE = 1.0, 0.1
+"""Heights between such lines, and the share of all text that makes a page of columns."""
 WORKING_HEIGHT = 22.0
 """What small type is scaled to where it is not."""
 SMALL_SHARE = 0.25
 """The share of all text, by length, that may be smaller than the "small type" of a page."""
 SEEN = (9.0, 72.0)
 """Heights at which the network finds lines at all; others are left to another look."""
+ENLARGED_HEIGHT = 12.0
+"""What smaller type is enlarged to in images that are large already: it gets no sharper by it."""
 MAX_ENLARGING = 3.0
 MAX_PIXELS = 8_000_000
 """Of the image at the working scale."""
@@ -189,9 +195,29 @@ def working_scale(lines: list[FoundLine], scale: float, shape: tuple[int, ...]) 
     order = np.argsort(heights)
     share = np.cumsum(letters[order]) / letters.sum()
     small = float(heights[order][np.searchsorted(share, SMALL_SHARE)])
-    if COMFORT[0] <= small * scale <= COMFORT[1]:
+    least = COMFORT_BESIDE if share_beside(lines) > BESIDE_SHARE else COMFORT[0]
+    if least <= small * scale <= COMFORT[1]:
         return scale
-    return min(most, WORKING_HEIGHT / small)
+    better = WORKING_HEIGHT / small
+    if better > 1.0:
+        cheap = float(np.sqrt(TILE_PIXELS / (shape[0] * shape[1])))
+        better = max(1.0, min(better, cheap), ENLARGED_HEIGHT / small)
+    # What is smaller still once it was enlarged is texture.
+    return min(most, better) if scale <= 1.0 else min(scale, better)
+
+
+def share_beside(lines: Sequence[FoundLine]) -> float:
+    """Return the share of text, by length, that has other text close to its left or right."""
+    quads = np.array([line.quad for line in lines])
+    (x0, y0), (x1, y1) = quads.min(axis=1).T, quads.max(axis=1).T
+    height = np.array([line.height for line in lines])
+    length = np.array([line.length for line in lines])
+    gap = np.maximum(x0[:, None] - x1, x0 - x1[:, None]) / height
+    common = np.minimum(y1[:, None], y1) - np.maximum(y0[:, None], y0)
+    level = common > SAME * np.minimum(height[:, None], height)
+    np.fill_diagonal(level, False)
+    beside = (level & (np.abs(gap) < BESIDE)).any(axis=1)
+    return float(length[beside].sum() / length.sum())
 
 
 def merge_looks(looks: list[tuple[float, list[FoundLine]]]) -> list[FoundLine]:

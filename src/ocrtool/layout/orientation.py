@@ -42,6 +42,12 @@ def page_turn(lines: Sequence[FoundLine]) -> Turn:
     return cast(Turn, int(votes.argmax()) * 90)
 
 
+def runs_across(quad: Quad) -> bool:
+    """Tell whether a line runs from left to right, and neither up or down nor on its head."""
+    (x0, y0), (x1, y1) = quad[:2]
+    return x1 - x0 > abs(y1 - y0)
+
+
 def turn_image(image: NDArray[np.uint8], turn: Turn) -> NDArray[np.uint8]:
     """Turn an image (H, W) or (H, W, 3) counter-clockwise."""
     return image if turn == 0 else np.asarray(cv2.rotate(image, _ROTATIONS[turn]), np.uint8)
