@@ -49,6 +49,8 @@ BACK: dict[Turn, Turn] = {0: 0, 90: 270, 180: 180, 270: 90}
 WAYS: tuple[Turn, ...] = (180, 90, 270)
 LEAST_SURENESS = 0.75
 """Geometric mean of the letters' probabilities below which a line is a pattern taken for text."""
+LEAST_FOUND = 0.6
+"""Confidence of the detector below which a line has never been text, and is not read."""
 LEAST_HEIGHT = 5.5
 """Pixels; nobody can read lower lines."""
 TINY, TINY_SURENESS = 7.0, 0.9
@@ -317,8 +319,8 @@ class PageReader:
         layout = self.detector.find(image, 1) if most else self.detector.find(image)
         seconds = time.perf_counter() - start
         logger.info("%d lines found in %.0f ms", len(layout.lines), 1000 * seconds)
-        lines = sorted(layout.lines, key=lambda line: line.length, reverse=True)
-        lines = [line for line in lines if line.height >= LEAST_HEIGHT][: most or None]
+        lines = sorted(filter(is_readable, layout.lines), key=lambda line: -line.length)
+        lines = lines[: most or None]
         return _Found(image, layout, lines, way)
 
     def _seen(
@@ -480,6 +482,11 @@ def read_page(
 @lru_cache(maxsize=1)
 def _reader(options: ReadOptions) -> PageReader:
     return PageReader(options, lone_lines=True)
+
+
+def is_readable(line: FoundLine) -> bool:
+    """Tell whether a line is worth reading."""
+    return line.height >= LEAST_HEIGHT and line.confidence >= LEAST_FOUND
 
 
 def is_text(line: FoundLine, result: LineResult) -> bool:
