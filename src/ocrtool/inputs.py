@@ -229,15 +229,22 @@ def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
         image = Image.fromarray(_to_eight_bits(np.asarray(image)))
     elif image.mode == "LAB":
         image = image.getchannel(0)  # Pillow cannot convert LAB; its first channel is the lightness
-    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
-        image = Image.alpha_composite(white, image)
+    clear = image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
     pixels = np.empty((image.height, image.width, 3), np.uint8)
     for top in range(0, image.height, BAND):  # a huge image is not held more often than twice
         band = image.crop((0, top, image.width, min(top + BAND, image.height)))
-        pixels[top : top + BAND] = np.asarray(band.convert("RGB"))
+        if clear:
+            band = _over_white(band.convert("RGBA"))
+        pixels[top : top + BAND] = np.asarray(band if band.mode == "RGB" else band.convert("RGB"))
     return pixels
+
+
+def _over_white(image: Image.Image) -> Image.Image:
+    """Lay an RGBA image over white paper."""
+    if image.getchannel("A").getextrema() == (255, 255):
+        return image
+    white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+    return Image.alpha_composite(white, image)
 
 
 def _to_eight_bits(values: NDArray[np.generic]) -> NDArray[np.uint8]:
