@@ -8,6 +8,7 @@ under ``calibration``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -37,7 +38,9 @@ class Curve:
 
     def __call__(self, raw: float) -> float:
         """Return the calibrated probability of one raw one."""
-        return float(_sigmoid(self.slope * _log_odds(raw) + self.offset))
+        held = min(max(raw, EDGE), 1 - EDGE)
+        score = self.slope * (math.log(held) - math.log1p(-held)) + self.offset
+        return 1 / (1 + math.exp(-min(max(score, -60.0), 60.0)))
 
 
 @dataclass(frozen=True)

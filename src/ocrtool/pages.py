@@ -516,7 +516,7 @@ def placed(
     margin *= line.height / max(line.length, 1e-6)
 
     def along(place: float) -> float:
-        return float(np.clip(place * (1 + 2 * margin) - margin, 0.0, 1.0))
+        return min(max(place * (1 + 2 * margin) - margin, 0.0), 1.0)
 
     spans = [(along(word.start), along(word.end)) for word in result.words]
     first, last = spans[0][0], spans[-1][1]
