@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import threading
+import time
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -27,6 +29,8 @@ PDF_DPI = 200.0
 
 BAND = 1024
 """Rows of an image that are converted at a time."""
+logger = logging.getLogger(__name__)
+
 _WARNINGS_LOCK = threading.Lock()  # catch_warnings changes state of the whole process
 
 
@@ -80,7 +84,9 @@ def open_pages(
     count = _frame_count(content, name)
     wanted = _wanted(selection, count, name)
     for number in wanted:
+        start = time.perf_counter()
         pixels, found = _decode_frame(io.BytesIO(content), name, number - 1)
+        _tell(pixels, start)
         yield PageImage(number, Picture(pixels, content if count == 1 else None), found)
 
 
@@ -116,8 +122,15 @@ def _pdf_pages(
 
     file = PdfFile(source, password)
     for number in _wanted(selection, len(file), name):
+        start = time.perf_counter()
         pixels = file.rasterise(number - 1, dpi)
+        _tell(pixels, start)
         yield PageImage(number, Picture(pixels, pdf=file), dpi, file.facts)
+
+
+def _tell(pixels: NDArray[np.uint8], start: float) -> None:
+    height, width = pixels.shape[:2]
+    logger.info("%d x %d decoded in %.0f ms", width, height, 1e3 * (time.perf_counter() - start))
 
 
 def pixels_of(image: NDArray[np.uint8] | Path | str | bytes) -> tuple[str, NDArray[np.uint8]]:

@@ -175,6 +175,7 @@ class PageReader:
         lone_lines: bool = False,
         formulas: Callable[[], ReadsFormulas] | None = None,
     ) -> None:
+        start = time.perf_counter()
         self.options = options or ReadOptions()
         self.lone_lines = lone_lines
         self.formulas = formulas
@@ -189,6 +190,7 @@ class PageReader:
         self.detector = Detector(detector, engine, asked.device, asked.threads)
         # A GPU reads the lines of several pages at once while the host prepares the next ones.
         self.overlapped = self.detector.device != "cpu"
+        logger.info("models opened in %.0f ms", 1000 * (time.perf_counter() - start))
 
     def read(
         self,
