@@ -60,5 +60,9 @@ def test_pages_read_together_are_pages_read_one_by_one() -> None:
     reader.overlapped = True
     together = list(reader.read_stream(pages))
     assert [image for image, _ in together] == pages
-    assert [page for _, page in together] == alone
+    for (_, page), other in zip(together, alone, strict=True):
+        assert [block.text for block in page.blocks] == [block.text for block in other.blocks]
+        assert [block.box for block in page.blocks] == [block.box for block in other.blocks]
+        # Other batches round otherwise.
+        assert page.confidence == pytest.approx(other.confidence, abs=1e-5)
     assert sum(len(page.blocks) for page in alone) > 5
