@@ -184,11 +184,11 @@ def test_what_was_enlarged_is_not_enlarged_again() -> None:
 def test_columns_that_nearly_touch_are_looked_at_more_closely() -> None:
     def columns(gutter: float) -> list:
         lefts = (0, 800 + gutter)
-        return [found(box(left, 32 * i, 800, 22)) for i in range(20) for left in lefts]
+        return [found(box(left, 32 * i, 800, 24)) for i in range(20) for left in lefts]
 
     assert share_beside(columns(12)) == 1.0 and share_beside(columns(60)) == 0.0
     assert working_scale(columns(60), 0.5, (2000, 2000)) == 0.5
-    assert working_scale(columns(12), 0.5, (2000, 2000)) == 1.0
+    assert working_scale(columns(12), 0.5, (2000, 2000)) > 0.8
 
 
 def test_what_one_look_cannot_see_comes_from_the_other() -> None:

@@ -39,7 +39,7 @@ STEP = 32
 MAX_LOOKS = 3
 FIRST_LOOK = 960
 """Longer side, in pixels, of the first look at an image."""
-COMFORT = (10.0, 40.0)
+COMFORT = (11.5, 40.0)
 """Heights of lines, in pixels of the network, at which a first look is good enough."""
 COMFORT_BESIDE = 13.0
 """The least height where lines stand so near to others that they might be taken for one."""
