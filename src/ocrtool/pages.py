@@ -63,6 +63,8 @@ SHORT = 3
 """Letters up to which a stain may look like text, so that the detector must be sure of it, too."""
 SHORT_SURENESS, SIGN_SURENESS = 0.6, 0.75
 """Least product of both for short lines, and for those without a letter or digit."""
+LEAST_AGAIN = 0.5
+"""The least sureness of a short line once it was looked at again."""
 WALLED = 0.5
 """The same of a word that stands in a field of a ruled table, and so is no pattern."""
 DOUBTFUL = 0.9
@@ -346,7 +348,12 @@ class PageReader:
             if is_text(line, result) or is_number(result.text, line.quad, regions)
         ]
         if again:
-            texts = self._look_again(found.image, texts)
+            # What is short and reads otherwise each time is a squiggle.
+            texts = [
+                (line, result)
+                for line, result in self._look_again(found.image, texts)
+                if len(result.text) > SHORT or result.sureness >= LEAST_AGAIN
+            ]
         # Specks and stains say nothing about which way up the page lies.
         longest = [result for result in results[:SAMPLE] if result.text]
         letters = sum(len(result.text) for result in longest)
