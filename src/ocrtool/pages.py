@@ -28,7 +28,15 @@ from ocrtool.layout.crops import MARGIN, cut_box, cut_line
 from ocrtool.layout.detector import Detector
 from ocrtool.layout.fields import missed_lines
 from ocrtool.layout.found import FoundLine, Layout, Region
-from ocrtool.layout.orientation import Turn, page_turn, runs_across, turn_image, turn_quad
+from ocrtool.layout.orientation import (
+    WAYS,
+    Turn,
+    likely_ways,
+    page_turn,
+    runs_across,
+    turn_image,
+    turn_quad,
+)
 from ocrtool.layout.rules import table_rules
 from ocrtool.layout.turned import turned_box, turned_page
 from ocrtool.looks import DOUBT
@@ -46,7 +54,6 @@ logger = logging.getLogger(__name__)
 
 BACK: dict[Turn, Turn] = {0: 0, 90: 270, 180: 180, 270: 90}
 """The turn that undoes another."""
-WAYS: tuple[Turn, ...] = (180, 90, 270)
 LEAST_SURENESS = 0.75
 """Geometric mean of the letters' probabilities below which a line is a pattern taken for text."""
 LEAST_FOUND = 0.6
@@ -71,15 +78,13 @@ DOUBTFUL = 0.9
 """Geometric mean of the letters' probabilities below which a page may lie another way."""
 TELLING = 6
 """Letters of long known words, read surely, after which no page is thought to lie another way."""
-WIDE = 1.5
+WORD_WIDTH = 1.5
 """Least width, in heights, of a line with such a word: where words lie on their side, what is found
 of them is higher than wide."""
 LONG_WORDS = re.compile(r"[^\W\d_]{4,}")
 """Shorter ones come by chance, too."""
 ENOUGH = 3
 """Lines that have to read surely the other way."""
-LONG = 8
-"""Heights from which a line is long."""
 PLAINLY = 0.08
 """How much surer another way must be."""
 TOGETHER = 8
@@ -113,7 +118,7 @@ class _Look:
         sureness: Geometric mean of the probabilities of all letters of the longest lines, sure or
             not.
         count: Lines that were found.
-        long: Whether most lines are so long that there is no doubt which way they run.
+        ways: In which it may lie if it does not lie right.
         way: How the image that was given had been turned.
         lone: Whether all of the image was read as a line.
     """
@@ -124,7 +129,7 @@ class _Look:
     turn: Turn
     sureness: float
     count: int
-    long: bool = False
+    ways: tuple[Turn, ...] = WAYS
     way: Turn = 0
     lone: bool = False
 
@@ -140,7 +145,7 @@ class _Look:
         return sum(
             len(word)
             for line, said in self.texts
-            if said.sureness >= DOUBTFUL and line.length > WIDE * line.height
+            if said.sureness >= DOUBTFUL and line.length > WORD_WIDTH * line.height
             if runs_across(line.quad)
             for word in LONG_WORDS.findall(said.text)
             if word in lexicon
@@ -255,9 +260,8 @@ class PageReader:
     def _best_look(self, image: NDArray[np.uint8], look: _Look) -> _Look:
         """Return what an image says whichever way up it lies, once it was looked at as it is."""
         if look.sureness < DOUBTFUL and look.count and look.telling < TELLING:
-            # Perhaps their direction was misjudged; that of long lines is at most reversed.
             others: list[_Look] = []
-            for way in WAYS[:1] if look.long else WAYS:
+            for way in look.ways:
                 others.append(self._look(image, way, QUICK_SAMPLE))
                 if others[-1].telling >= TELLING:
                     break
@@ -365,7 +369,7 @@ class PageReader:
             page_turn(found.layout.lines),
             math.exp(odds / letters) if letters else 0.0,
             len(found.layout.lines),
-            sum(line.length > LONG * line.height for line, _ in read) > max(ENOUGH, len(read) / 2),
+            likely_ways([line for line, _ in read]),
             found.way,
         )
 

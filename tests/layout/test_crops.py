@@ -8,7 +8,14 @@ from detector_pages import box, draw_page
 from ocrtool.document import Quad
 from ocrtool.layout.crops import HIGHEST, cut_line
 from ocrtool.layout.found import FoundLine
-from ocrtool.layout.orientation import page_turn, turn_image, turn_points, turn_quad
+from ocrtool.layout.orientation import (
+    WAYS,
+    likely_ways,
+    page_turn,
+    turn_image,
+    turn_points,
+    turn_quad,
+)
 
 UPRIGHT = draw_page((300, 400), 24)
 
@@ -103,3 +110,15 @@ def test_quads_turn_with_their_image(turn: int) -> None:
     assert (image[y0:y1, x0:x1] < 128).mean() > 0.1
     back = turn_quad(tuple(map(tuple, quad)), (360 - turn) % 360, *image.shape[::-1])  # type: ignore
     assert np.allclose(back, line.quad)
+
+
+def test_the_shapes_of_lines_tell_on_which_side_an_image_may_lie() -> None:
+    def line(width: float, height: float) -> FoundLine:
+        return FoundLine(((0, 0), (width, 0), (width, height), (0, height)), 0.9)
+
+    word, stain = line(100, 20), line(12, 30)
+    down = FoundLine(((20, 0), (20, 100), (0, 100), (0, 0)), 0.9)
+    reversed_ = FoundLine(((100, 20), (0, 20), (0, 0), (100, 0)), 0.9)
+    assert likely_ways([word, reversed_, stain, stain]) == (180,)
+    assert likely_ways([word, stain, stain, down]) == (90, 270)
+    assert likely_ways([word, stain]) == likely_ways([]) == WAYS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Literal, cast
 
@@ -14,6 +15,15 @@ from ocrtool.layout.found import FoundLine
 
 Turn = Literal[0, 90, 180, 270]
 """Degrees, counter-clockwise, by which an image has to be turned to read upright."""
+
+WAYS: tuple[Turn, ...] = (180, 90, 270)
+"""The ways other than as it is in which an image may lie."""
+WIDE = 2.5
+"""Heights from which a line is wide, as words are, upright or on their heads."""
+ON_ITS_SIDE = 2.5
+"""Lines that are no wide ones, for each that is, from which an image lies on a side."""
+FEW = 3
+"""Lines below which their shapes tell nothing."""
 
 _ROTATIONS = {
     90: cv2.ROTATE_90_COUNTERCLOCKWISE,
@@ -40,6 +50,27 @@ def page_turn(lines: Sequence[FoundLine]) -> Turn:
     quarter = np.rint(np.arctan2(along[:, 1], along[:, 0]) / (np.pi / 2)).astype(int) % 4
     votes = np.bincount(quarter, weight, 4)
     return cast(Turn, int(votes.argmax()) * 90)
+
+
+def likely_ways(lines: Sequence[FoundLine]) -> tuple[Turn, ...]:
+    """Return the ways in which an image may lie if it does not lie right, by its lines' shapes.
+
+    Upright and on their heads, words are wide; of words that lie on a side, pieces are found that
+    are higher than wide, or lines that run up or down.
+    """
+    level = [is_level(line.quad) for line in lines]
+    wide = sum(line.length > WIDE * line.height for line in itertools.compress(lines, level))
+    other = len(lines) - sum(level)
+    other += sum(line.length < line.height for line in itertools.compress(lines, level))
+    if wide + other < FEW:
+        return WAYS
+    return WAYS[1:] if other > ON_ITS_SIDE * wide else WAYS[:1]
+
+
+def is_level(quad: Quad) -> bool:
+    """Tell whether a line runs to the right or left, and not up or down."""
+    (x0, y0), (x1, y1) = quad[:2]
+    return abs(x1 - x0) > abs(y1 - y0)
 
 
 def runs_across(quad: Quad) -> bool:
