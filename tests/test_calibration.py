@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ocrtool import calibration
 from ocrtool.calibration import Calibration, Curve, expected_calibration_error, fit
 from ocrtool.errors import ModelError
 
@@ -38,6 +39,13 @@ def test_the_default_changes_nothing_and_order_stays() -> None:
     curve = Curve(0.3, -1.0)
     values = [curve(p) for p in np.linspace(0, 1, 50)]
     assert values == sorted(values) and values[0] >= 0 and values[-1] <= 1
+
+
+def test_one_probability_is_worked_out_as_the_fit_sees_many() -> None:
+    raw = np.array([0.0, 1e-9, 0.01, 0.5, 0.999, 1.0])
+    for curve in (Curve(0.9, 0.2), Curve(100.0, -3.0)):
+        many = calibration._sigmoid(curve.slope * calibration._log_odds(raw) + curve.offset)
+        assert [curve(p) for p in raw.tolist()] == pytest.approx(many.tolist(), rel=1e-12)
 
 
 def test_error_of_known_sets() -> None:

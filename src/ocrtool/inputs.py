@@ -29,9 +29,9 @@ PDF_DPI = 200.0
 
 BAND = 1024
 """Rows of an image that are converted at a time."""
-logger = logging.getLogger(__name__)
-
 _WARNINGS_LOCK = threading.Lock()  # catch_warnings changes state of the whole process
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +129,7 @@ def _pdf_pages(
 
 
 def _tell(pixels: NDArray[np.uint8], start: float) -> None:
+    """Log how long a page took to decode since ``start``."""
     height, width = pixels.shape[:2]
     logger.info("%d x %d decoded in %.0f ms", width, height, 1e3 * (time.perf_counter() - start))
 

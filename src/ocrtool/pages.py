@@ -10,7 +10,7 @@ import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -70,10 +70,10 @@ SHORT = 3
 """Letters up to which a stain may look like text, so that the detector must be sure of it, too."""
 SHORT_SURENESS, SIGN_SURENESS = 0.6, 0.75
 """Least product of both for short lines, and for those without a letter or digit."""
-LEAST_AGAIN = 0.5
-"""The least sureness of a short line once it was looked at again."""
 WALLED = 0.5
 """The same of a word that stands in a field of a ruled table, and so is no pattern."""
+LEAST_AGAIN = 0.5
+"""The least sureness of a short line once it was looked at again."""
 DOUBTFUL = 0.9
 """Geometric mean of the letters' probabilities below which a page may lie another way."""
 TELLING = 6
@@ -138,7 +138,7 @@ class _Look:
         """How many were read surely."""
         return sum(len(result.text) for _, result in self.texts)
 
-    @property
+    @cached_property
     def telling(self) -> int:
         """Letters of long known words that stand, surely read, in lines that run across."""
         lexicon = bundled_lexicon()

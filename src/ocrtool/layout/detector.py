@@ -195,15 +195,17 @@ def working_scale(lines: list[FoundLine], scale: float, shape: tuple[int, ...]) 
     order = np.argsort(heights)
     share = np.cumsum(letters[order]) / letters.sum()
     small = float(heights[order][np.searchsorted(share, SMALL_SHARE)])
-    least = COMFORT_BESIDE if share_beside(lines) > BESIDE_SHARE else COMFORT[0]
-    if least <= small * scale <= COMFORT[1]:
+    seen = small * scale
+    if COMFORT[0] <= seen <= COMFORT[1] and (
+        seen >= COMFORT_BESIDE or share_beside(lines) <= BESIDE_SHARE
+    ):
         return scale
     better = WORKING_HEIGHT / small
     if better > 1.0:
         cheap = float(np.sqrt(TILE_PIXELS / (shape[0] * shape[1])))
         better = max(1.0, min(better, cheap), ENLARGED_HEIGHT / small)
     # What is smaller still once it was enlarged is texture.
-    return min(most, better) if scale <= 1.0 else min(scale, better)
+    return min(most if scale <= 1.0 else scale, better)
 
 
 def share_beside(lines: Sequence[FoundLine]) -> float:

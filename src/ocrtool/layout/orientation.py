@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from typing import Literal, cast
 
@@ -58,10 +57,8 @@ def likely_ways(lines: Sequence[FoundLine]) -> tuple[Turn, ...]:
     Upright and on their heads, words are wide; of words that lie on a side, pieces are found that
     are higher than wide, or lines that run up or down.
     """
-    level = [is_level(line.quad) for line in lines]
-    wide = sum(line.length > WIDE * line.height for line in itertools.compress(lines, level))
-    other = len(lines) - sum(level)
-    other += sum(line.length < line.height for line in itertools.compress(lines, level))
+    wide = sum(is_level(line.quad) and line.length > WIDE * line.height for line in lines)
+    other = sum(not is_level(line.quad) or line.length < line.height for line in lines)
     if wide + other < FEW:
         return WAYS
     return WAYS[1:] if other > ON_ITS_SIDE * wide else WAYS[:1]
@@ -75,8 +72,7 @@ def is_level(quad: Quad) -> bool:
 
 def runs_across(quad: Quad) -> bool:
     """Tell whether a line runs from left to right, and neither up or down nor on its head."""
-    (x0, y0), (x1, y1) = quad[:2]
-    return x1 - x0 > abs(y1 - y0)
+    return is_level(quad) and quad[1][0] > quad[0][0]
 
 
 def turn_image(image: NDArray[np.uint8], turn: Turn) -> NDArray[np.uint8]:
