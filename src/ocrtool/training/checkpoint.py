@@ -36,6 +36,10 @@ from ocrtool.vocabulary import Vocabulary
 
 STATE = "trainer.safetensors"
 STATE_FACTS = "trainer.json"
+BLOCKS = "vision.blocks."
+"""Prefix of the encoder's blocks in a state dict."""
+OUTPUT_PROJECTIONS = ("attention.out.weight", "mlp.out.weight")
+"""Matrices of an encoder block that write into the residual stream."""
 
 
 @dataclass(frozen=True)
@@ -189,14 +193,22 @@ def tuned_config(options: TrainOptions, start: Checkpoint, vocabulary: Vocabular
     Raises:
         UsageError: The options ask for another geometry.
     """
-    given = [name for name in NETWORK_FIELDS if getattr(options, name) is not None]
+    vision, decoder = start.config.vision, start.config.decoder
+    layers = options.vision_layers or 0
+    grows = vision.kind == "line" and vision.n_layer < layers <= 2 * vision.n_layer
+    if grows:
+        vision = dataclasses.replace(vision, n_layer=layers)
+    given = [
+        name
+        for name in NETWORK_FIELDS
+        if getattr(options, name) is not None and not (grows and name == "vision_layers")
+    ]
     if options.preset not in (None, start.config.preset):
         given.append("preset")
     if given:
         raise UsageError(
             f"{given[0]} is fixed by the model that training starts from", "leave it out"
         )
-    vision, decoder = start.config.vision, start.config.decoder
     if options.dropout is not None:
         vision = dataclasses.replace(vision, dropout=options.dropout)
         decoder = dataclasses.replace(decoder, dropout=options.dropout)
@@ -238,20 +250,52 @@ def transfer(start: Checkpoint, model: OcrModel, vocabulary: Vocabulary) -> int:
             pairs.append((specials + index, specials + places[entry]))
     new, old = (torch.tensor(ids) for ids in zip(*pairs, strict=True))
     by_character = _rows_by_character(model.config)
+    weights = start.weights
+    if model.config.vision.n_layer > start.config.vision.n_layer:
+        weights = _deepened(weights, start.config.vision.n_layer, model.config.vision.n_layer)
     state = model.state_dict()
     try:
         for name, tensor in state.items():
             if name in by_character:  # a CTC head has the alphabet once for each frame
-                trained = start.weights[name]
+                trained = weights[name]
                 frames = trained.shape[0] // len(start.vocabulary)
                 grown = tensor.view(frames, len(vocabulary), *tensor.shape[1:])
                 known = trained.view(frames, len(start.vocabulary), *trained.shape[1:])
                 grown[:, new] = known[:, old].to(tensor.dtype)
             else:
-                tensor.copy_(start.weights[name])
+                tensor.copy_(weights[name])
     except (KeyError, RuntimeError, IndexError) as error:
         raise ModelError(f"weights do not fit the network: {error}") from None
     return len(pairs) - specials
+
+
+def _deepened(weights: Mapping[str, Tensor], before: int, after: int) -> dict[str, Tensor]:
+    """Insert encoder blocks that compute nothing yet, evenly spaced (progressive stacking).
+
+    An inserted block is a copy of the one before it whose output projections are zero, so the
+    network computes exactly what it did, and the gradients of the copy are not zero.
+
+    Args:
+        weights: Tensors of a network with `before` encoder blocks.
+        before: Encoder blocks there are.
+        after: Encoder blocks wanted, at most twice as many.
+    """
+    copied = {before - 1 - round((i + 0.5) * before / (after - before) - 0.5)
+              for i in range(after - before)}  # fmt: skip
+    origins: list[tuple[int, bool]] = []
+    for index in range(before):
+        origins.append((index, False))
+        if index in copied:
+            origins.append((index, True))
+    deep = {name: tensor for name, tensor in weights.items() if not name.startswith(BLOCKS)}
+    for index, (origin, is_copy) in enumerate(origins):
+        prefix = f"{BLOCKS}{origin}."
+        for name, tensor in weights.items():
+            if name.startswith(prefix):
+                part = name.removeprefix(prefix)
+                silent = is_copy and part in OUTPUT_PROJECTIONS
+                deep[f"{BLOCKS}{index}.{part}"] = torch.zeros_like(tensor) if silent else tensor
+    return deep
 
 
 def _rows_by_character(config: ModelConfig) -> set[str]:

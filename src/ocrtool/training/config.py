@@ -56,8 +56,9 @@ class TrainOptions:
         validation_share: Share of `data` (0 to 1) that is held out, drawn by `seed`.
         validation_size: Images held out when training on drawn ones.
         strict: Refuse a data set with unusable rows instead of skipping them.
-        synth: ``lines`` or ``formulas`` trains on what the data engine draws without end, instead
-            of `data`.
+        synth: ``lines`` or ``formulas`` trains on what the data engine draws without end; ``lines``
+            may stand beside `data`.
+        mix: With `data` and drawn lines: share of the samples (0 to 1) that is drawn.
         formulas: Folders of typeset formulas (``python -m ocrtool.synth.formulas``) that the data
             engine draws from.
         fonts: Font files or folders of the data engine; without any, the bundled ones.
@@ -140,6 +141,7 @@ class TrainOptions:
     validation_size: int = 1024
     strict: bool = False
     synth: str | None = None
+    mix: float = 0.5
     formulas: tuple[Path, ...] = ()
     fonts: tuple[Path, ...] = ()
     text: tuple[Path, ...] = ()
@@ -211,8 +213,10 @@ class TrainOptions:
         """Refuse what cannot be."""
         if self.synth is not None and self.synth not in SYNTHETIC:
             raise UsageError(f"--synth knows {', '.join(SYNTHETIC)}, not {self.synth!r}")
-        if self.synth is not None and self.data:
-            raise UsageError("--synth draws its own data", "give either CSV files or --synth")
+        if self.synth == "formulas" and self.data:
+            raise UsageError(
+                "--synth formulas draws its own data", "give either CSV files or --synth formulas"
+            )
         if self.synth is None and not self.data:
             raise UsageError("nothing to train on", "give CSV files, or --synth lines")
         if self.synth != "lines" and (self.fonts or self.text):
@@ -263,7 +267,15 @@ class TrainOptions:
         ):
             if getattr(self, name) < 0:
                 raise UsageError(f"{name} must be 0 or more, not {getattr(self, name)}")
-        shares = ("validation_share", "label_smoothing", "token_noise", "ema", "dropout", "beta2")
+        shares = (
+            "validation_share",
+            "label_smoothing",
+            "token_noise",
+            "ema",
+            "dropout",
+            "beta2",
+            "mix",
+        )
         for name in shares:
             value = getattr(self, name)
             if value is not None and not 0.0 <= value < 1.0:
@@ -338,7 +350,7 @@ def make_options(flags: Mapping[str, Any], config: Path | None = None) -> TrainO
     if values:
         for name in ("start_from", "vision_from", "decoder_from"):
             values.pop(name, None)  # done by the run's first start
-        if "synth" in given or "data" in given:  # one replaces the other
+        if "synth" in given or "data" in given:  # a new source of data replaces the old one
             values = {k: v for k, v in values.items() if k not in ("synth", "data", "formulas")}
     if config is not None:
         values.update(read_config(config))

@@ -188,6 +188,31 @@ class RowSource:
         return Sample(load_image(row.image), row.text)
 
 
+class MixedSource:
+    """Drawn lines and labelled real ones in a fixed proportion; the real ones are augmented.
+
+    Args:
+        drawn: Endless drawn samples.
+        rows: Labelled images; each draw takes one at random, so no row is used up before another.
+        share: Probability (0 to 1) that a sample is drawn and not a row.
+        seed: Of the choices and the augmentation.
+    """
+
+    def __init__(self, drawn: Source, rows: Sequence[Row], share: float, seed: int) -> None:
+        self.drawn, self.rows, self.share, self.seed = drawn, list(rows), share, seed
+
+    def draw(self, index: int) -> Sample:
+        """Draw sample `index`: always the same for the same seed."""
+        from ocrtool.training.augmentation import augment_line
+
+        rng = np.random.default_rng([self.seed, 4, index])
+        if rng.random() < self.share:
+            sample = self.drawn.draw(index)
+            return Sample(sample.image, sample.text)
+        row = self.rows[int(rng.integers(len(self.rows)))]
+        return Sample(augment_line(load_image(row.image), rng), row.text)
+
+
 class HeldSource:
     """Samples drawn once and held in memory: the validation set of drawn lines."""
 

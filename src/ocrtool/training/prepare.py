@@ -15,6 +15,7 @@ from ocrtool.training.checkpoint import Checkpoint
 from ocrtool.training.config import TrainOptions, model_config
 from ocrtool.training.data import (
     HeldSource,
+    MixedSource,
     Preparation,
     Row,
     RowSource,
@@ -84,7 +85,7 @@ def prepare(
     else:
         config = checkpoint.tuned_config(options, start, vocabulary)
     preparation = Preparation(config, vocabulary)
-    if options.synth is not None:
+    if options.synth is not None and not rows:
         return _drawn(options, preparation, held, problems, group), config
 
     rows = usable_rows(rows, preparation, problems)
@@ -107,7 +108,10 @@ def prepare(
             console.warn(
                 f"vocab_size is {len(vocabulary)}, as the data has it, not {options.vocab_size}"
             )
-    return Data(_Rows(rows, vocabulary), RowSource(held), len(held), preparation), config
+    upto: Callable[[int], tuple[Source, int]] = _Rows(rows, vocabulary)
+    if options.synth is not None:
+        upto = _Mixed(upto, _lines(options, preparation)[0], options.mix, options.seed)
+    return Data(upto, RowSource(held), len(held), preparation), config
 
 
 @dataclass(frozen=True)
@@ -124,6 +128,22 @@ class _Rows:
         if not rows:
             raise InputError(f"no text has at most {longest} {self.vocabulary.unit}s")
         return RowSource(rows), len(rows)
+
+
+@dataclass(frozen=True)
+class _Mixed:
+    """Drawn lines and rows in a fixed proportion, as `Data.upto` has them."""
+
+    rows: Callable[[int], tuple[Source, int]]
+    drawn: Callable[[int], tuple[Source, int]]
+    share: float
+    seed: int
+
+    def __call__(self, longest: int) -> tuple[Source, int]:
+        """Leave out long texts."""
+        rows = self.rows(longest)[0]
+        assert isinstance(rows, RowSource)
+        return MixedSource(self.drawn(longest)[0], rows.rows, self.share, self.seed), 0
 
 
 def normal_rows(rows: Sequence[Row], problems: list[str]) -> list[Row]:
