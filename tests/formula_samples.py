@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ocrtool.latex import LatexError, normal
-from ocrtool.latex.vocabulary import formula_tokens
+from ocrtool.synth.formula_vocabulary import formula_tokens
 
 CONSTRUCTS = [
     r"E=mc^{2}",

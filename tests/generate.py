@@ -13,7 +13,7 @@ import typer
 from typer.testing import CliRunner
 
 from ocrtool.cli import app
-from ocrtool.completions import Shell, script
+from ocrtool.commands.completion_script import Shell, script
 
 ROOT = Path(__file__).parent.parent
 COMPLETIONS = {

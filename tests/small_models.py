@@ -14,7 +14,7 @@ from ocrtool.engines.torch import TorchEngine
 from ocrtool.models.config import DecoderConfig, ModelConfig, VisionConfig
 from ocrtool.models.ocr import OcrModel
 from ocrtool.training.checkpoint import Checkpoint, write_folder
-from ocrtool.vocabulary import Vocabulary
+from ocrtool.weights.vocabulary import Vocabulary
 
 ALPHABET = " .abcdefghi"
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from ocrtool.ahead import ahead
-from ocrtool.document import Page
-from ocrtool.inputs import PageImage
+from ocrtool.document.tree import Page
+from ocrtool.inputs.images import PageImage
+from ocrtool.inputs.page_image import Picture
 from ocrtool.options import ReadOptions
-from ocrtool.pages import PageReader
-from ocrtool.picture import Picture
+from ocrtool.pages.reader import PageReader
+from ocrtool.preprocess.prefetch import ahead
 from ocrtool.synth.pages import PageSource
 
 

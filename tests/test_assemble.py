@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import pytest
 
 from drawn_pages import HEIGHT, KINDS, WIDTH, Drawn, draw, successions
-from ocrtool.assemble import AssembleOptions, ReadLine, ReadWord, assemble, join_lines
-from ocrtool.document import Block, Box, Page, Quad
-from ocrtool.layout.found import FoundLine, Layout, Region
+from ocrtool.document.detected import FoundLine, Layout, Region
+from ocrtool.document.readings import ReadLine, ReadWord
+from ocrtool.document.tree import Block, Box, Page, Quad
+from ocrtool.structure import AssembleOptions, assemble, join_lines
 
 
 def quad_of(box: Sequence[float], degrees: float = 0.0) -> Quad:

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from ocrtool.decoding import DecodeOptions
-from ocrtool.inputs import load_image
+from ocrtool.decoding.autoregressive import DecodeOptions
+from ocrtool.inputs.images import load_image
 from ocrtool.options import EngineName, ReadOptions
-from ocrtool.recognize import LineReader
+from ocrtool.readers.lines import LineReader
 from ocrtool.synth import ALPHABET, LineSource, Style
 from ocrtool.synth.fonts import bundled_fonts
 from ocrtool.training.metrics import rates
@@ -90,7 +90,7 @@ def test_blank_and_tiny_images_are_empty_text(reader: LineReader) -> None:
 
 
 def test_confidence_falls_with_legibility(reader: LineReader) -> None:
-    from ocrtool.inputs import load_image
+    from ocrtool.inputs.images import load_image
 
     image = load_image(SAMPLE)
     noise = np.random.default_rng(0).normal(0, 90, image.shape)

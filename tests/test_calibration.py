@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ocrtool import calibration
-from ocrtool.calibration import Calibration, Curve, expected_calibration_error, fit
+from ocrtool.decoding import calibration
+from ocrtool.decoding.calibration import Calibration, Curve, expected_calibration_error, fit
 from ocrtool.errors import ModelError
 
 

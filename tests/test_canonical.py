@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drawn_formulas import draw, formula
-from ocrtool import canonical as module
-from ocrtool.canonical import (
+from ocrtool.preprocess import formulas as module
+from ocrtool.preprocess.formulas import (
     LETTER,
     PAPER_VALUE,
     STEP,

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from ocrtool.ctc import Reading, forward_log_probs
-from ocrtool.decoding import (
+from ocrtool.decoding.autoregressive import (
     DecodeOptions,
     Row,
     beam_search,
@@ -17,10 +16,11 @@ from ocrtool.decoding import (
     width_limits,
     without_repeats,
 )
+from ocrtool.decoding.ctc import Reading, forward_log_probs
 from ocrtool.engines.base import Cache, Encoded, Engine
 from ocrtool.engines.torch import TorchEngine
 from ocrtool.errors import UsageError
-from ocrtool.vocabulary import BOS, EOS, PAD, SPECIALS, UNK
+from ocrtool.weights.vocabulary import BOS, EOS, PAD, SPECIALS, UNK
 from small_models import small_engine
 
 GREEDY = DecodeOptions(strategy="greedy")

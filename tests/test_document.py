@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ocrtool.document import Block, BlockKind, Box, Cell, Document, Line, Page, Span, Word
-from ocrtool.document_json import from_json, page_record, to_json
+from ocrtool.document.json import from_json, page_record, to_json
+from ocrtool.document.tree import Block, BlockKind, Box, Cell, Document, Line, Page, Span, Word
 from ocrtool.errors import InputError
 
 # What is rounded already comes back as it was.
@@ -147,7 +147,7 @@ def test_numbers_that_json_lacks_are_refused() -> None:
 
 
 SCHEMA: dict[str, Any] = json.loads(
-    files("ocrtool").joinpath("document.schema.json").read_text("utf-8")
+    files("ocrtool.document").joinpath("schema.json").read_text("utf-8")
 )
 TYPES = {"object": dict, "array": list, "string": str, "boolean": bool, "integer": int}
 

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ocrtool.decoding import DecodeOptions, decode
+from ocrtool.decoding.autoregressive import DecodeOptions, decode
 from ocrtool.engines import open_engine
 from ocrtool.engines.base import Cache, find_model, read_facts
 from ocrtool.engines.onnx import OnnxEngine
@@ -20,7 +20,7 @@ from ocrtool.engines.torch import TorchEngine
 from ocrtool.errors import DeviceError, ExitCode, MissingDependencyError, ModelError
 from ocrtool.models.cache import KVCache
 from ocrtool.options import EngineName
-from ocrtool.vocabulary import BOS
+from ocrtool.weights.vocabulary import BOS
 from small_models import cache_actions, small_engine
 
 NO_GPU = not torch.cuda.is_available()

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from ocrtool.assemble.equations import number_of
-from ocrtool.document import Block, Box, Line, Page
-from ocrtool.formula_blocks import LEAST, with_latex
-from ocrtool.formulas import FormulaResult
+from ocrtool.document.tree import Block, Box, Line, Page
+from ocrtool.pages.formulas import LEAST, with_latex
+from ocrtool.readers.formulas import FormulaResult
+from ocrtool.structure.equations import number_of
 
 
 def line(text: str, x0: float, x1: float, y: float = 100) -> Line:

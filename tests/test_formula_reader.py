@@ -10,20 +10,20 @@ import torch
 from PIL import Image
 
 from drawn_formulas import draw, formula
-from ocrtool import formulas
-from ocrtool.bundled import DECODER, ENCODER
-from ocrtool.canonical import PAPER_VALUE, collate_formulas, formula_pixels, rescaled
-from ocrtool.ctc import Reading
-from ocrtool.decoding import DecodeOptions, beam_rows, generate, width_limits
+from ocrtool.decoding.autoregressive import DecodeOptions, beam_rows, generate, width_limits
+from ocrtool.decoding.ctc import Reading
 from ocrtool.engines.base import read_facts
 from ocrtool.engines.onnx import OnnxEngine
 from ocrtool.engines.torch import TorchEngine
 from ocrtool.errors import InputError, ModelError
 from ocrtool.export import export_model
-from ocrtool.formulas import BROKEN_CONFIDENCE, SIZES, FormulaReader, FormulaResult, batches
 from ocrtool.latex import is_valid
 from ocrtool.options import ReadOptions
-from ocrtool.recognize import LineReader
+from ocrtool.preprocess.formulas import PAPER_VALUE, collate_formulas, formula_pixels, rescaled
+from ocrtool.readers import formulas
+from ocrtool.readers.formulas import BROKEN_CONFIDENCE, SIZES, FormulaReader, FormulaResult, batches
+from ocrtool.readers.lines import LineReader
+from ocrtool.weights.bundled import DECODER, ENCODER
 from small_models import save, small_formula_engine
 
 FORMULAS = [formula(np.random.default_rng(seed)) for seed in range(14)]

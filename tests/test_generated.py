@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from generate import ROOT, generated
-from ocrtool.completions import Shell, script
+from ocrtool.commands.completion_script import Shell, script
 
 
 @pytest.mark.parametrize("path", generated(), ids=lambda path: path.name)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ocrtool.hyphens import joined, mend, run_on, words_in
+from ocrtool.document.hyphenation import joined, mend, run_on, words_in
 
 
 @pytest.mark.parametrize(

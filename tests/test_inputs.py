@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from ocrtool.errors import InputError
-from ocrtool.inputs import load_image, open_pages
-from ocrtool.selection import PageSelection
+from ocrtool.inputs.images import load_image, open_pages
+from ocrtool.inputs.page_ranges import PageSelection
 
 
 def gradient() -> np.ndarray:

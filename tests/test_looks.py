@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from ocrtool.looks import DOUBT, in_doubt, looks, surest
 from ocrtool.options import ReadOptions
-from ocrtool.recognize import LineReader
+from ocrtool.readers.lines import LineReader
+from ocrtool.readers.test_time_augmentation import DOUBT, in_doubt, looks, surest
 from ocrtool.synth.lines import STYLES, LineSource
 
 

@@ -7,14 +7,14 @@ import sys
 
 import pytest
 
-from ocrtool.engines.memory import in_halves, lacks_memory
+from ocrtool.engines.oom import in_halves, lacks_memory
 
 STARVED = """
 import logging
 import resource
 import numpy as np
 from ocrtool.options import ReadOptions
-from ocrtool.recognize import LineReader
+from ocrtool.readers.lines import LineReader
 
 reader = LineReader(ReadOptions(device="cpu", threads=1))
 rng = np.random.default_rng(0)

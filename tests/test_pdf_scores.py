@@ -13,7 +13,7 @@ from benchmarks.pdf.scans import scan_file
 from benchmarks.pdf.scores import score, teds
 from benchmarks.pdf.styles import draw_style
 from benchmarks.pdf_set import OWN
-from ocrtool.synth.press import Press
+from ocrtool.synth.typefaces import Press
 
 TEXT = """# The title of it all
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ocrtool.preprocess import collate_lines, cut_long, line_pixels, square_pixels, tighten
+from ocrtool.preprocess.lines import collate_lines, cut_long, line_pixels, square_pixels, tighten
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import ocrtool
-from ocrtool.ctc import Reading
-from ocrtool.decoding import DecodeOptions
+from ocrtool.decoding.autoregressive import DecodeOptions
+from ocrtool.decoding.ctc import Reading
 from ocrtool.errors import InputError, ModelError
 from ocrtool.options import EngineName, ReadOptions
-from ocrtool.recognize import WINDOW, LineReader, _Place, batches
+from ocrtool.readers.lines import WINDOW, LineReader, _Place, batches
 from small_models import save, small_engine
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocrtool.errors import UsageError
-from ocrtool.selection import PageSelection
+from ocrtool.inputs.page_ranges import PageSelection
 
 
 @pytest.mark.parametrize(

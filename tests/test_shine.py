@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.layout.found import FoundLine
-from ocrtool.recognize import LineResult, Word
-from ocrtool.shine import of_this_side
+from ocrtool.document.detected import FoundLine
+from ocrtool.document.readings import LineResult, ReadWord
+from ocrtool.pages.bleed_through import of_this_side
 
 PAGE = (400, 600)
 
@@ -25,7 +25,7 @@ def line(y: int, sureness: float, text: str = "some words here") -> tuple[FoundL
     quad = ((100.0, y), (500.0, y), (500.0, y + 30.0), (100.0, y + 30.0))
     parts = text.split()
     words = tuple(
-        Word(part, sureness ** len(part), k / len(parts), (k + 1) / len(parts))
+        ReadWord(part, sureness ** len(part), k / len(parts), (k + 1) / len(parts))
         for k, part in enumerate(parts)
     )
     confidence = sureness ** len(text)

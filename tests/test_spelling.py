@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ocrtool.ctc import Reading, greedy_path
-from ocrtool.decoding import DecodeOptions
+from ocrtool.decoding.autoregressive import DecodeOptions
+from ocrtool.decoding.ctc import Reading, greedy_path
+from ocrtool.decoding.lexicon import Lexicon, bundled_lexicon, counts_of, respell, shares_of
 from ocrtool.options import ReadOptions
-from ocrtool.recognize import LineReader
-from ocrtool.spelling import Lexicon, bundled_lexicon, counts_of, respell, shares_of
+from ocrtool.readers.lines import LineReader
 from ocrtool.synth import LineSource, Style
 from ocrtool.training.metrics import rates
-from ocrtool.vocabulary import Vocabulary
+from ocrtool.weights.vocabulary import Vocabulary
 
 ALPHABET = Vocabulary(tuple(" -0123èêabcdefhilmnorstuABCDILMNOST"))
 LEXICON = Lexicon.of({"même": 1e-3, "cat": 1e-4, "con": 1e-4, "lace": 1e-6, "place": 1e-4})

@@ -12,12 +12,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ocrtool.decoding import DecodeOptions, decode, generate
-from ocrtool.engines import bound
+from ocrtool.decoding.autoregressive import DecodeOptions, decode, generate
+from ocrtool.engines import ort_kv_cache
 from ocrtool.engines.base import HOST, Cache, Store
-from ocrtool.engines.bound import BoundStore
+from ocrtool.engines.cuda_graphs import AFTER, FixedStep, StepGraphs
 from ocrtool.engines.onnx import OnnxEngine
-from ocrtool.engines.step_graphs import AFTER, FixedStep, StepGraphs
+from ocrtool.engines.ort_kv_cache import BoundStore
 from ocrtool.engines.torch import TorchEngine, TorchStore
 from ocrtool.export.key_values import key_value_graphs
 from ocrtool.models.ocr import CrossCache
@@ -80,7 +80,7 @@ def test_bound_and_unbound_sessions_read_the_same(exported: Path, strategy: str)
 
 def test_the_shipped_graphs_are_those_that_are_made() -> None:
     for name, model in key_value_graphs().items():
-        shipped = onnx.load(Path(bound.__file__).with_name(name))
+        shipped = onnx.load(Path(ort_kv_cache.__file__).with_name(name))
         assert shipped.graph == model.graph, name
 
 

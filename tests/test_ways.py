@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from ocrtool.layout.orientation import Turn, turn_image
-from ocrtool.pages import DOUBTFUL, TELLING, PageReader
+from ocrtool.pages.reader import DOUBTFUL, TELLING, PageReader
 from ocrtool.synth.fonts import bundled_fonts
 
 

@@ -16,8 +16,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ocrtool.pages import read_page as read_page
-    from ocrtool.recognize import read as read
+    from ocrtool.pages.reader import read_page as read_page
+    from ocrtool.readers.lines import read as read
 
 __version__ = "0.1.0"
 
@@ -27,11 +27,11 @@ __all__ = ["__version__", "read", "read_page"]
 def __getattr__(name: str) -> Any:
     """Import a function on first use, so that ``import ocrtool`` stays light (PEP 562)."""
     if name == "read":
-        from ocrtool.recognize import read
+        from ocrtool.readers.lines import read
 
         return read
     if name == "read_page":
-        from ocrtool.pages import read_page
+        from ocrtool.pages.reader import read_page
 
         return read_page
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any
 
 import ocrtool
-from ocrtool.bundled import BUNDLED
 from ocrtool.console import cache_directory
 from ocrtool.errors import ExitCode
+from ocrtool.weights.bundled import BUNDLED
 
 WEIGHTS_TABLE = "SHA256SUMS"
 """The table in ``BUNDLED``, made there with

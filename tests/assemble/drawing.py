@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pymupdf
 
-from ocrtool.assemble.native import assemble_native
-from ocrtool.document import Block, Page
+from ocrtool.document.tree import Block, Page
 from ocrtool.pdf import PdfFile
 from ocrtool.pdf.native import NativePage, native_page
+from ocrtool.structure.native import assemble_native
 
 PROSE = (
     "The committee met on Tuesday and talked about the results that are shown below in some detail,"

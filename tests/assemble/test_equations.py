@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from ocrtool.assemble import assemble
-from ocrtool.assemble.equations import is_number, with_formulas
-from ocrtool.document import Box, Line, Page, Quad
-from ocrtool.layout.found import FoundLine, Layout, Region, RegionKind
+from ocrtool.document.detected import FoundLine, Layout, Region, RegionKind
+from ocrtool.document.tree import Box, Line, Page, Quad
+from ocrtool.structure import assemble
+from ocrtool.structure.equations import is_number, with_formulas
 
 
 def quad(x0: float, y0: float, x1: float, y1: float) -> Quad:

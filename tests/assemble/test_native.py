@@ -10,9 +10,9 @@ import pymupdf
 import pytest
 
 from assemble.drawing import Sheet, cells, draw_rows
-from ocrtool.assemble import AssembleOptions
-from ocrtool.assemble.native import assemble_native
-from ocrtool.document import Page
+from ocrtool.document.tree import Page
+from ocrtool.structure import AssembleOptions
+from ocrtool.structure.native import assemble_native
 
 
 def kinds(page: Page) -> list[str]:

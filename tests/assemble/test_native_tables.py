@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from assemble.drawing import Sheet, cells, draw_rows, plain
-from ocrtool.document import Block, Page
+from ocrtool.document.tree import Block, Page
 
 ROWS = [
     ["Town", "Asked", "Yes", "No"],

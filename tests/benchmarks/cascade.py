@@ -19,11 +19,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.decoding import DecodeOptions
-from ocrtool.inputs import load_image
+from ocrtool.decoding.autoregressive import DecodeOptions
+from ocrtool.document.readings import LineResult
+from ocrtool.inputs.images import load_image
 from ocrtool.options import EngineName, ReadOptions
 from ocrtool.readers import ReadsLines, open_lines
-from ocrtool.recognize import LineResult
 from ocrtool.training.metrics import rates
 
 FIRST = "CTC alone"

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ocrtool.inputs import load_image
+from ocrtool.inputs.images import load_image
 from ocrtool.models.deepencoder import image_positions
 from ocrtool.options import ReadOptions
 from ocrtool.readers.deepocr import DeepocrPages

@@ -21,9 +21,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.decoding import DecodeOptions
-from ocrtool.formulas import FormulaReader
+from ocrtool.decoding.autoregressive import DecodeOptions
 from ocrtool.options import ReadOptions
+from ocrtool.readers.formulas import FormulaReader
 from ocrtool.synth.formulas import FormulaPicture, FormulaSource
 from ocrtool.training.metrics import rates
 

@@ -31,9 +31,9 @@ from benchmarks.pdf.render import render, renderers
 from benchmarks.pdf.scores import teds
 from benchmarks.pdf.styles import RULED, draw_style
 from ocrtool.options import PictureKind
+from ocrtool.pipelines.transcribe import Given, Transcriber
 from ocrtool.synth import find_fonts
-from ocrtool.synth.press import Press
-from ocrtool.transcribe import Given, Transcriber
+from ocrtool.synth.typefaces import Press
 from ocrtool.writers.tables import html_table
 
 

@@ -21,10 +21,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ocrtool.inputs import PageImage, load_image
+from ocrtool.inputs.images import PageImage, load_image
+from ocrtool.inputs.page_image import Picture
 from ocrtool.options import ReadOptions
-from ocrtool.pages import PageReader
-from ocrtool.picture import Picture
+from ocrtool.pages.reader import PageReader
 from ocrtool.synth.pages import KINDS, PageSource
 
 A4 = 3508

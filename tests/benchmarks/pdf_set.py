@@ -27,7 +27,7 @@ from benchmarks.pdf.render import NAMES, render, renderers
 from benchmarks.pdf.scans import scan_file
 from benchmarks.pdf.styles import draw_style
 from ocrtool.synth import find_fonts
-from ocrtool.synth.press import Press
+from ocrtool.synth.typefaces import Press
 
 OWN = Path(__file__).parent / "pdf" / "texts"
 JOINED = 3  # pages of strangers' books in a document

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
-from ocrtool.decoding import DecodeOptions
+from ocrtool.decoding.autoregressive import DecodeOptions
 from ocrtool.options import ReadOptions
-from ocrtool.recognize import LineReader
+from ocrtool.readers.lines import LineReader
 from ocrtool.synth import LineSource
 
 PAGE = 48  # lines

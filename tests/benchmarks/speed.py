@@ -23,18 +23,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.bundled import BUNDLED
-from ocrtool.decoding import DecodeOptions, decode, width_limits
+from ocrtool.decoding.autoregressive import DecodeOptions, decode, width_limits
 from ocrtool.engines.base import Cache, Encoded, Engine
 from ocrtool.engines.onnx import OnnxEngine
 from ocrtool.engines.torch import TorchEngine
 from ocrtool.export import ExportOptions, export_model
 from ocrtool.options import Precision
-from ocrtool.preprocess import collate_lines, line_pixels
-from ocrtool.recognize import CPU_BATCH_WIDTH, GPU_BATCH_WIDTH, batches
+from ocrtool.preprocess.lines import collate_lines, line_pixels
+from ocrtool.readers.lines import CPU_BATCH_WIDTH, GPU_BATCH_WIDTH, batches
 from ocrtool.synth.lines import STYLES, LineSource
 from ocrtool.training.metrics import rates
-from ocrtool.vocabulary import BOS, EOS
+from ocrtool.weights.bundled import BUNDLED
+from ocrtool.weights.vocabulary import BOS, EOS
 
 LINES, LETTERS = 96, (30, 90)
 LENGTHS = (16, 32, 64, 128, 256, 512)

@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from ocrtool.latex import LatexError, detokenize, normal
-from ocrtool.latex.render import TexRenderer, ZiamathRenderer
-from ocrtool.latex.verify import MARGIN, Match, best_match, inks_of_picture
+from ocrtool.rendering.compare import MARGIN, Match, best_match, inks_of_picture
+from ocrtool.rendering.render import TexRenderer, ZiamathRenderer
 from ocrtool.synth.formulas import FormulaSource
 
 KINDS = ("exchanged", "dropped", "put in", "script moved")

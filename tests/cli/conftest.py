@@ -64,7 +64,7 @@ def model_that_reads_a(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from ocrtool.models.config import DecoderConfig, ModelConfig, VisionConfig
     from ocrtool.models.ocr import OcrModel
     from ocrtool.training.checkpoint import Checkpoint, write_folder
-    from ocrtool.vocabulary import Vocabulary
+    from ocrtool.weights.vocabulary import Vocabulary
 
     vocabulary = Vocabulary.from_texts(["abc "])
     vision = VisionConfig("line", 1, 32, 0, 4, 16, 1, 2, 16, 0.0, (4, 4, 8))

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from ocrtool import clipboard
 from ocrtool.errors import InputError, OutputError
+from ocrtool.inputs import clipboard
 
 pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="other systems have a clipboard of their own"

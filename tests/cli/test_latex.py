@@ -14,9 +14,9 @@ from PIL import Image, ImageDraw, ImageFont
 from cli.conftest import Done
 from drawn_formulas import draw, formula
 from ocrtool.export import export_model
-from ocrtool.formulas import FormulaReader
 from ocrtool.latex import normal
 from ocrtool.options import ReadOptions
+from ocrtool.readers.formulas import FormulaReader
 from small_models import save, small_formula_engine
 from writers.drawing import FONTS, Drawing
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hub_server import FakeHub, serving
-from ocrtool.weights.table import TABLE
+from ocrtool.weights.registry import TABLE
 
 
 @pytest.fixture

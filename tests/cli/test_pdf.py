@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 
 from convert.drawn_pdfs import text_pdf, title, tree
-from ocrtool.convert.journal import Journal
-from ocrtool.document_json import from_json
+from ocrtool.batch.journal import Journal
+from ocrtool.document.json import from_json
 
 
 @pytest.fixture
@@ -173,7 +173,7 @@ def test_pictures_go_where_they_are_wanted(run_cli, tmp_path: Path) -> None:
 
 
 def test_passwords(run_cli, pdf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ocrtool.convert.batch._at_terminal", lambda: False)
+    monkeypatch.setattr("ocrtool.batch.runner._at_terminal", lambda: False)
     path = locked(tmp_path / "in" / "locked.pdf", "æøå 1")
     done = run_cli("pdf", path)
     assert done.code == 8 and "--password-file" in done.err and done.out == ""
@@ -197,7 +197,7 @@ def test_a_person_is_asked_for_a_password(
     path = locked(tmp_path / "locked.pdf", "secret")
     typed = iter(["wrong", "secret"])
     asked: list[str] = []
-    monkeypatch.setattr("ocrtool.convert.batch._at_terminal", lambda: True)
+    monkeypatch.setattr("ocrtool.batch.runner._at_terminal", lambda: True)
     monkeypatch.setattr("getpass.getpass", lambda prompt: asked.append(prompt) or next(typed))
     done = run_cli("pdf", path)
     assert done.code == 0 and "Row 3 of page 1" in done.out

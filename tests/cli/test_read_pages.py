@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 import ocrtool
-from ocrtool.document_json import from_json
+from ocrtool.document.json import from_json
 from ocrtool.synth.fonts import bundled_fonts
 from ocrtool.training.metrics import rates
 

@@ -13,9 +13,8 @@ import pytest
 from PIL import Image
 
 from deepocr_parts import save_deepocr, save_deepseek
-from ocrtool.convert.conversion import options_of
-from ocrtool.convert.options import PageOptions
-from ocrtool.options import ReadOptions
+from ocrtool.batch.document_state import options_of
+from ocrtool.options import PageOptions, ReadOptions
 
 PAGE = Path(__file__).parents[2] / "docs/images/sample-page.jpg"
 

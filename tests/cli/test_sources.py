@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ocrtool.errors import InputError, UsageError
-from ocrtool.sources import expand
+from ocrtool.inputs.paths import expand
 
 
 def names(folder: Path, *inputs: str | Path, recursive: bool = False) -> list[str]:

@@ -39,7 +39,7 @@ class Act:
         return os.getpid(), tuple(desk)
 
     def _log(self, desk: list[int], step: int) -> object:
-        logging.getLogger("ocrtool.convert.jobs").warning("step %d", step)
+        logging.getLogger("ocrtool.batch.tasks").warning("step %d", step)
         return None
 
     def _sleep(self, desk: list[int], step: int) -> object:

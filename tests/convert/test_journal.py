@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ocrtool.convert.journal import (
+from ocrtool.batch.journal import (
     BusyError,
     Finished,
     Header,
@@ -20,9 +20,9 @@ from ocrtool.convert.journal import (
     read_page,
     write_page,
 )
-from ocrtool.convert.report import PageNote, failed_page, note_of
-from ocrtool.convert.result import PageResult
-from ocrtool.document import Block, Box, Line, Page, Word
+from ocrtool.batch.report import PageNote, failed_page, note_of
+from ocrtool.document.tree import Block, Box, Line, Page, Word
+from ocrtool.documents.result import PageResult
 from ocrtool.errors import OutputError
 
 HEADER = Header("a" * 64, 1000, "options", "0.1")
@@ -195,7 +195,7 @@ def test_a_folder_of_pictures_is_replaced_whole(tmp_path: Path) -> None:
 HOLD = """
 import sys
 from pathlib import Path
-from ocrtool.convert.journal import Journal
+from ocrtool.batch.journal import Journal
 journal = Journal(Path(sys.argv[1]), "paper")
 print("held", flush=True)
 sys.stdin.read()

@@ -10,10 +10,10 @@ import pymupdf
 import pytest
 from PIL import Image
 
-from ocrtool.convert.options import OcrChoice, PageOptions
-from ocrtool.convert.page import PageConverter
-from ocrtool.convert.result import PageResult
+from ocrtool.documents.page import PageConverter
+from ocrtool.documents.result import PageResult
 from ocrtool.errors import InputError
+from ocrtool.options import OcrChoice, PageOptions
 from ocrtool.pdf import PdfFile
 
 PROSE = (

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from convert.pool_jobs import Act, broken_desk, desk
-from ocrtool.convert.pool import Done, Event, Failed, Lost, Pool
+from ocrtool.batch.worker_pool import Done, Event, Failed, Lost, Pool
 from ocrtool.errors import EncryptedError, ModelError, OcrToolError
 
 
@@ -124,7 +124,7 @@ def test_jobs_go_to_several_processes_and_back_to_the_one_that_knows_the_documen
 ORPHANS = """
 import sys
 from convert.pool_jobs import Act, desk
-from ocrtool.convert.pool import Pool
+from ocrtool.batch.worker_pool import Pool
 if __name__ == "__main__":
     with Pool(1, desk, 1) as pool:
         pool.submit(Act("tell"))

@@ -6,8 +6,8 @@ import numpy as np
 import pymupdf
 import pytest
 
-from ocrtool.convert.route import Grey, is_nonsense, is_unreadable, judge, text_letters
-from ocrtool.document import Box, Line
+from ocrtool.document.tree import Box, Line
+from ocrtool.documents.text_quality import Grey, is_nonsense, is_unreadable, judge, text_letters
 from ocrtool.pdf import NativePage
 
 LANGUAGES = {

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from ocrtool.convert.options import ImageChoice
-from ocrtool.convert.running import folded
-from ocrtool.convert.settings import depth_of, follows
-from ocrtool.convert.structure import structured
-from ocrtool.document import Block, Bookmark, Box, Cell, Line, Page, Span
+from ocrtool.document.tree import Block, Bookmark, Box, Cell, Line, Page, Span
+from ocrtool.documents.heading_styles import depth_of, follows
+from ocrtool.documents.running_headers import folded
+from ocrtool.documents.structure import structured
+from ocrtool.options import ImageChoice
 from ocrtool.writers import PageFormat, Sheet, WriteOptions, open_writer
 
 WIDTH, HEIGHT, DPI = 1000, 1400, 100.0

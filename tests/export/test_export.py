@@ -16,7 +16,6 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from ocrtool.bundled import BUNDLED, DECODER, DETECTOR, ENCODER
 from ocrtool.engines.onnx import OnnxEngine
 from ocrtool.engines.torch import TorchEngine
 from ocrtool.errors import UsageError
@@ -27,6 +26,7 @@ from ocrtool.models.ocr import OcrModel
 from ocrtool.models.presets import preset
 from ocrtool.options import Precision
 from ocrtool.training.data import Preparation
+from ocrtool.weights.bundled import BUNDLED, DECODER, DETECTOR, ENCODER
 from small_models import save, small_engine, small_formula_engine
 
 ROOT = Path(__file__).parents[2]

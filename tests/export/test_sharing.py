@@ -10,13 +10,13 @@ import onnx
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from ocrtool.bundled import DETECTOR
 from ocrtool.engines.onnx import OnnxEngine
 from ocrtool.engines.torch import TorchEngine
 from ocrtool.errors import ModelError, UsageError
 from ocrtool.export import ExportOptions, export_model
 from ocrtool.layout.detector import Detector
 from ocrtool.options import Precision
+from ocrtool.weights.bundled import DETECTOR
 
 
 @pytest.fixture(scope="module")

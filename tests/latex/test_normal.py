@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ocrtool.latex import LatexError, detokenize, is_valid, normal, repair, tokenize
 from ocrtool.latex.symbols import SYMBOLS
-from ocrtool.latex.vocabulary import counted, formula_tokens, main
+from ocrtool.synth.formula_vocabulary import counted, formula_tokens, main
 
 FORMULAS = [
     r"E=mc^{2}",

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from ocrtool.latex import detokenize, normal
-from ocrtool.latex.stretch import stretched
+from ocrtool.latex.delimiters import stretched
 
 GROWN = {
     r"(\frac{a}{b})^{2}": r"\left(\frac{a}{b}\right)^{2}",

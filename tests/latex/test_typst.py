@@ -11,9 +11,9 @@ import typst
 
 from formula_samples import covering
 from ocrtool.latex import LatexError
-from ocrtool.latex.signs import CHARACTER
 from ocrtool.latex.symbols import ACCENTS, CHARACTERS, FONTS, LONG_ARROWS, NAMED, SYMBOLS
 from ocrtool.latex.typst import to_typst
+from ocrtool.latex.unicode import CHARACTER
 
 TEXTS = (Path(__file__).parents[1] / "synth" / "formulas.txt").read_text().splitlines()
 

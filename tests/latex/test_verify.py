@@ -7,9 +7,9 @@ import pytest
 
 from drawn_formulas import draw
 from ocrtool.latex import detokenize, normal
-from ocrtool.latex.render import Renderer, TexRenderer, ZiamathRenderer, open_renderer
-from ocrtool.latex.verify import closeness, verify, verify_all
-from ocrtool.synth import tex
+from ocrtool.rendering import tex
+from ocrtool.rendering.compare import closeness, verify, verify_all
+from ocrtool.rendering.render import Renderer, TexRenderer, ZiamathRenderer, open_renderer
 from ocrtool.synth.formulas import LOOKS, SHIPPED, FormulaSource
 
 needs_tex = pytest.mark.skipif(not tex.have_tex(), reason="there is no pdflatex")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from ocrtool.pages import PageReader
+from ocrtool.pages.reader import PageReader
 from ocrtool.synth.pages import KINDS, PageSource
 from ocrtool.synth.pictures import photo
 

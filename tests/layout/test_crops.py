@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 
 from detector_pages import box, draw_page
-from ocrtool.document import Quad
-from ocrtool.layout.crops import HIGHEST, cut_line
-from ocrtool.layout.found import FoundLine
+from ocrtool.document.detected import FoundLine
+from ocrtool.document.tree import Quad
 from ocrtool.layout.orientation import (
     WAYS,
     likely_ways,
@@ -16,6 +15,7 @@ from ocrtool.layout.orientation import (
     turn_points,
     turn_quad,
 )
+from ocrtool.preprocess.crops import HIGHEST, cut_line
 
 UPRIGHT = draw_page((300, 400), 24)
 

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from detector_pages import box, draw_page, overlap
+from ocrtool.document.detected import FoundLine
 from ocrtool.errors import ModelError
 from ocrtool.export import export_model
 from ocrtool.export.check import TOLERANCE, ParityError, compare_detectors
@@ -22,7 +23,6 @@ from ocrtool.layout.detector import (
     standardize,
     working_scale,
 )
-from ocrtool.layout.found import FoundLine
 from ocrtool.models.detector import DetectorConfig, DetectorNet
 from ocrtool.options import EngineName, Precision
 from ocrtool.training.detector_targets import make_targets

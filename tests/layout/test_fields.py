@@ -7,10 +7,10 @@ import numpy as np
 import pymupdf
 
 from assemble.drawing import Sheet
-from ocrtool.document import Box
-from ocrtool.layout.fields import fields_between, missed_lines
-from ocrtool.layout.found import FoundLine, Layout, Rule
-from ocrtool.pages import PageReader
+from ocrtool.document.detected import FoundLine, Layout, Rule
+from ocrtool.document.tree import Box
+from ocrtool.pages.reader import PageReader
+from ocrtool.tables.missed_cells import fields_between, missed_lines
 
 ROWS, COLUMNS = 5, 3
 WIDE, HIGH = 200, 40

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ocrtool.document import Box
-from ocrtool.layout.found import Layout, Region, Rule
-from ocrtool.layout.kinds import is_formula
+from ocrtool.document.detected import Layout, Region, Rule
+from ocrtool.document.tree import Box
+from ocrtool.layout.content_type import is_formula
 
 
 def picture(rules: list[Rule]) -> np.ndarray:

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from drawn_pages import HEIGHT, KINDS, WIDTH, Drawn, draw, successions
-from ocrtool.document import Box
-from ocrtool.layout.found import Region
-from ocrtool.layout.order import reading_order, rows
+from ocrtool.document.detected import Region
+from ocrtool.document.tree import Box
+from ocrtool.reading_order.xy_cut import reading_order, rows
 
 PAGES = 5
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ocrtool.assemble.parted import part_lines
-from ocrtool.document import Line, Quad, Word
+from ocrtool.document.tree import Line, Quad, Word
+from ocrtool.reading_order.split_lines import part_lines
 
 HEIGHT = 20.0
 

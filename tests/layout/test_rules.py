@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from ocrtool.document import Box
-from ocrtool.layout.found import FoundLine, Layout, Region
-from ocrtool.layout.rules import rules_in, table_rules
+from ocrtool.document.detected import FoundLine, Layout, Region
+from ocrtool.document.tree import Box
+from ocrtool.layout.ruling_lines import rules_in, table_rules
 
 BOX = Box(100, 100, 900, 500)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pymupdf
 import pytest
 
-from ocrtool.document import Line
+from ocrtool.document.tree import Line
 from ocrtool.pdf import PdfFile, native_page
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pymupdf
 import pytest
 
-from ocrtool.document import Bookmark, Line
+from ocrtool.document.tree import Bookmark, Line
 from ocrtool.errors import InputError
 from ocrtool.pdf import NativePage, PdfFile, native_page
 from ocrtool.pdf.content import Letters
@@ -416,7 +416,7 @@ def test_bookmarks() -> None:
 
 
 def test_a_part_of_a_page_is_drawn() -> None:
-    from ocrtool.document import Box
+    from ocrtool.document.tree import Box
 
     content = page_of(lambda page: page.draw_rect((100, 100, 200, 150), fill=(1, 0, 0)))
     with PdfFile(content) as file:

@@ -8,13 +8,13 @@ from importlib.resources import files
 import pymupdf
 import pytest
 
-from ocrtool.convert.learning import meanings, worth_reading
-from ocrtool.convert.options import OcrChoice, PageOptions
-from ocrtool.convert.page import PageConverter
-from ocrtool.document import Line, Quad, Span, Word
+from ocrtool.document.tree import Line, Quad, Span, Word
+from ocrtool.documents.glyph_recovery import meanings, worth_reading
+from ocrtool.documents.page import PageConverter
+from ocrtool.options import OcrChoice, PageOptions
 from ocrtool.pdf import PdfFile, native_page
-from ocrtool.pdf.glyphs import UNKNOWN
-from ocrtool.pdf.unsaid import by_name, respelled
+from ocrtool.pdf.fonts import UNKNOWN
+from ocrtool.pdf.glyph_names import by_name, respelled
 
 ONE, TWO = "\U000f0000", "\U000f0001"
 QUAD: Quad = ((0, 0), (9, 0), (9, 1), (0, 1))

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ocrtool import picture
+from ocrtool.document.readings import LineResult
 from ocrtool.errors import UsageError
-from ocrtool.inputs import PageImage, load_image
+from ocrtool.inputs import page_image
+from ocrtool.inputs.images import PageImage, load_image
 from ocrtool.options import ReadOptions, parse_budget
-from ocrtool.pages import PageReader
+from ocrtool.pages.reader import PageReader
 from ocrtool.readers.cascade import CascadeReader
-from ocrtool.readers.plain import plain_result
-from ocrtool.recognize import LineResult
+from ocrtool.readers.line_results import plain_result
 
 Picture = np.ndarray
 PAGE = Path(__file__).parents[2] / "docs/images/sample-page.jpg"
@@ -110,7 +110,7 @@ def test_lines_in_doubt_of_several_pages_go_to_the_larger_reader_together(
     assert reader.cascade is not None
     monkeypatch.setattr(reader.cascade, "escalate", escalate)
     pixels = load_image(PAGE)
-    given = [PageImage(number, picture.Picture(pixels)) for number in (1, 2)]
+    given = [PageImage(number, page_image.Picture(pixels)) for number in (1, 2)]
     read = list(reader.read_stream(iter(given)))
     assert [image for image, _ in read] == given
     alone = reader.read(pixels)

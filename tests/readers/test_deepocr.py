@@ -14,13 +14,14 @@ from deepocr_parts import save_deepocr, save_deepseek
 from ocrtool.errors import ModelError, UsageError
 from ocrtool.models.deepocr import DEEPOCR, IMAGE
 from ocrtool.options import ReadOptions
-from ocrtool.readers import open_pages
+from ocrtool.pages.open import open_pages
 from ocrtool.readers.deepocr import DeepocrPages
 from ocrtool.readers.deepocr_files import load_network, parts_of, save_network
 from ocrtool.readers.deepseek import forbidden
 from ocrtool.readers.views import Views, views_of
-from ocrtool.weights.store import StoredFile, StoredModel, _write_record
-from ocrtool.weights.table import TABLE
+from ocrtool.weights.cache import _write_record
+from ocrtool.weights.records import StoredFile, StoredModel
+from ocrtool.weights.registry import TABLE
 
 
 @pytest.fixture(scope="module")

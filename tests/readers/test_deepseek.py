@@ -11,13 +11,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
-from ocrtool.document import Box
+from ocrtool.document.tree import Box
 from ocrtool.errors import ModelError, UsageError
 from ocrtool.models.deepencoder import ClipConfig, SamConfig, image_positions
 from ocrtool.models.deepseek import DeepseekConfig, DeepseekOcr
 from ocrtool.models.moe import MoeConfig
 from ocrtool.options import ReadOptions
-from ocrtool.readers import open_pages
+from ocrtool.pages.open import open_pages
 from ocrtool.readers.deepseek import (
     PROMPTS,
     DeepseekPages,
@@ -27,7 +27,7 @@ from ocrtool.readers.deepseek import (
 )
 from ocrtool.readers.deepseek_files import load_network
 from ocrtool.readers.grounding import boxes_of, grounded, html_cells
-from ocrtool.readers.published import Written
+from ocrtool.readers.transformers import Written
 from ocrtool.readers.views import MODES, mode_of, tile_grid, views_of
 
 MARKS = ("<image>", "<td>", "</td>", "<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>", "<|grounding|>")

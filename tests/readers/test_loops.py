@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ocrtool.readers.loops import EVERY, LEAST_TOKENS, LoopGuard, loop_of, stuck_since
+from ocrtool.readers.repetition import EVERY, LEAST_TOKENS, LoopGuard, loop_of, stuck_since
 
 
 @settings(max_examples=80, deadline=None)

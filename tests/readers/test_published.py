@@ -18,8 +18,9 @@ from PIL import Image
 
 from ocrtool.errors import ModelError, UsageError
 from ocrtool.options import EngineName, ReadOptions
-from ocrtool.readers import open_formulas, open_lines, open_pages
-from ocrtool.readers.published import Published, PublishedLines, kind_of
+from ocrtool.pages.open import open_pages
+from ocrtool.readers import open_formulas, open_lines
+from ocrtool.readers.transformers import Published, PublishedLines, kind_of
 from published_models import MAKERS
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from ocrtool.document import Box
-from ocrtool.readers.published import Written
-from ocrtool.readers.whole import LOOP_CONFIDENCE, blocks_of
+from ocrtool.document.tree import Box
+from ocrtool.readers.page_models import LOOP_CONFIDENCE, blocks_of
+from ocrtool.readers.transformers import Written
 
 MARKDOWN = r"""# A title
 

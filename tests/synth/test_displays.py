@@ -9,8 +9,8 @@ import pymupdf
 import pytest
 
 from ocrtool.errors import InputError
-from ocrtool.synth import tex
-from ocrtool.synth.displays import Displays
+from ocrtool.rendering import tex
+from ocrtool.synth.display_formulas import Displays
 from ocrtool.synth.documents import mathematics
 from ocrtool.synth.formulas import main
 from ocrtool.synth.pages import KINDS, Kind, PageSource

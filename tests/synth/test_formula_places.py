@@ -7,13 +7,13 @@ import pytest
 
 from ocrtool.models.config import FORMULA_CELL
 from ocrtool.models.presets import PRESETS
-from ocrtool.synth import tex
-from ocrtool.synth.formula_places import UNKNOWN, places_of
+from ocrtool.rendering import tex
+from ocrtool.rendering.tex import Glyph
+from ocrtool.synth.formula_alignment import UNKNOWN, places_of
 from ocrtool.synth.formula_shards import Shards
 from ocrtool.synth.formulas import LOOKS, SHIPPED, FormulaSource
-from ocrtool.synth.tex import Glyph
 from ocrtool.training.data import Preparation
-from ocrtool.vocabulary import Vocabulary
+from ocrtool.weights.vocabulary import Vocabulary
 
 
 def in_a_row(characters: str) -> list[Glyph]:

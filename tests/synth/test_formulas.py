@@ -9,8 +9,7 @@ import pytest
 
 from ocrtool.errors import InputError
 from ocrtool.latex import is_valid, normal
-from ocrtool.latex.vocabulary import formula_tokens
-from ocrtool.synth import tex
+from ocrtool.rendering import tex
 from ocrtool.synth.formula_shards import Drawn, Shards, draw_shards, write_shard
 from ocrtool.synth.formula_texts import (
     LENGTHS,
@@ -21,6 +20,7 @@ from ocrtool.synth.formula_texts import (
     is_held,
     ordered,
 )
+from ocrtool.synth.formula_vocabulary import formula_tokens
 from ocrtool.synth.formulas import LOOKS, SHIPPED, FormulaSource, main
 
 HERE = Path(__file__).parent

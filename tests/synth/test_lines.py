@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 
 from ocrtool.errors import InputError
-from ocrtool.synth import ALPHABET, STYLES, LineSource, bundled_fonts, canonical, damage, find_fonts
+from ocrtool.synth import (
+    ALPHABET,
+    STYLES,
+    LineSource,
+    bundled_fonts,
+    canonical,
+    degradations,
+    find_fonts,
+)
 from ocrtool.synth.fonts import index_fonts
 from ocrtool.synth.text import TextSource
 
@@ -103,7 +111,7 @@ def test_shipped_fonts_are_usable_and_told_apart() -> None:
 def test_damage_keeps_shape_and_is_seeded(name: str) -> None:
     image = np.full((40, 200), 220, np.float32)
     image[12:28, 20:180:6] = 30
-    function = getattr(damage, name)
+    function = getattr(degradations, name)
     extra = (30.0,) if name in ("scribble", "sharpen", "binarise", "blur") else ()
     first = function(image.copy(), np.random.default_rng(3), *extra)
     second = function(image.copy(), np.random.default_rng(3), *extra)

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from ocrtool.synth import documents, forms
-from ocrtool.synth.exposure import EXPOSURES, Exposure, View, aim, develop, shifted
+from ocrtool.synth.camera import EXPOSURES, Exposure, View, aim, develop, shifted
+from ocrtool.synth.canvas import Canvas
 from ocrtool.synth.pages import KINDS, DrawnLine, PageSource, _corners, _edges, _line
-from ocrtool.synth.press import Press
 from ocrtool.synth.scenes import _set_board
-from ocrtool.synth.story import Canvas
+from ocrtool.synth.typefaces import Press
 
 CROOKED = Exposure(degrees=2.0, steep=0.5, depth=0.3, curled=1.0)
 

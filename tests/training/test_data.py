@@ -28,7 +28,7 @@ from ocrtool.training.data import (
     usable_rows,
     validation_batches,
 )
-from ocrtool.vocabulary import BOS, EOS, PAD, Vocabulary
+from ocrtool.weights.vocabulary import BOS, EOS, PAD, Vocabulary
 
 Options = Callable[..., TrainOptions]
 Writer = Callable[..., Path]

@@ -17,17 +17,17 @@ from transformers.utils import logging
 
 from drawn_formulas import draw, formula, write_csv
 from interrupted import cut_short
-from ocrtool.bpe import BpeVocabulary
-from ocrtool.decoding import DecodeOptions
+from ocrtool.decoding.autoregressive import DecodeOptions
 from ocrtool.engines.base import read_facts
 from ocrtool.errors import ModelError, UsageError
 from ocrtool.export import ExportOptions, export_model
-from ocrtool.formulas import FormulaReader
 from ocrtool.models.published import llama_weights, vit_weights
 from ocrtool.options import EngineName, ReadOptions
+from ocrtool.readers.formulas import FormulaReader
 from ocrtool.training import make_options, run
 from ocrtool.training.config import TrainOptions
 from ocrtool.training.published import fetched_parts
+from ocrtool.weights.bpe import BpeVocabulary
 from published_parts import byte_tokenizer, lively
 
 Options = Callable[..., TrainOptions]

@@ -31,7 +31,7 @@ from ocrtool.training.distributed import Group
 from ocrtool.training.evaluation import guidance_of, to_device
 from ocrtool.training.metrics import rates
 from ocrtool.training.prepare import prepare
-from ocrtool.vocabulary import Vocabulary
+from ocrtool.weights.vocabulary import Vocabulary
 
 Options = Callable[..., TrainOptions]
 

@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 from ocrtool.errors import InputError, MissingDependencyError, UsageError
 from ocrtool.models.deepocr import IMAGE
 from ocrtool.options import ReadOptions
-from ocrtool.readers import open_pages
+from ocrtool.pages.open import open_pages
 from ocrtool.training import StageOptions, is_staged, make_options, make_stage_options, run
 from ocrtool.training.checkpoint import load_state
 from ocrtool.training.distributed import Group

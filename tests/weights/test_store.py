@@ -18,8 +18,8 @@ import pytest
 
 from hub_server import COMMIT, FakeHub
 from ocrtool.errors import ModelError, UsageError
-from ocrtool.weights.store import Consenting, Store
-from ocrtool.weights.table import TABLE, Reference, WeightSpec, refer
+from ocrtool.weights.cache import Consenting, Store
+from ocrtool.weights.registry import TABLE, Reference, WeightSpec, refer
 
 REFERENCE = Reference("hf:owner/name", "owner/name")
 
@@ -178,8 +178,8 @@ def test_tokens_are_sent_and_never_logged(
 
 
 FETCH = """
-from ocrtool.weights.store import Store
-from ocrtool.weights.table import Reference
+from ocrtool.weights.cache import Store
+from ocrtool.weights.registry import Reference
 print(Store().get(Reference("hf:owner/name", "owner/name")).folder)
 """
 
@@ -237,7 +237,7 @@ def test_licences_that_forbid_commerce_are_to_be_accepted(
 def test_large_downloads_are_asked_about(
     hub: FakeHub, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ocrtool.weights.store.LARGE", 1000)
+    monkeypatch.setattr("ocrtool.weights.cache.LARGE", 1000)
     refusing, asked = agreement(tmp_path, False)
     with pytest.raises(UsageError, match="not downloaded"):
         store.get(REFERENCE, refusing)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ocrtool.document import Page
+from ocrtool.document.tree import Page
 from ocrtool.writers import Picture, Sheet
 from writers.drawing import draw_page
 

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 import ocrtool
-from ocrtool.document import Block, Box, Cell, Line, Page, Quad, Word
+from ocrtool.document.tree import Block, Box, Cell, Line, Page, Quad, Word
 from ocrtool.writers import PageFormat, Sheet, WriteOptions, open_writer
 
 FONTS = Path(ocrtool.__file__).parent / "synth" / "fonts"

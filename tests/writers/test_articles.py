@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ocrtool.convert.options import ImageChoice
-from ocrtool.document import Block, Box, Cell, Line, Page, Span
+from ocrtool.document.tree import Block, Box, Cell, Line, Page, Span
+from ocrtool.options import ImageChoice
 from ocrtool.writers import Sheet
 from ocrtool.writers.tex import escape
 from writers.drawing import written

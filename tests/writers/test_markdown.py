@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from ocrtool.convert.options import ImageChoice, TableChoice
-from ocrtool.document import Block, Box, Cell, Line, Page, Span
+from ocrtool.document.tree import Block, Box, Cell, Line, Page, Span
+from ocrtool.options import ImageChoice, TableChoice
 from ocrtool.writers import Sheet
 from ocrtool.writers.inline import HtmlInline, MarkdownInline
-from ocrtool.writers.runs import Runs, Style, settled
+from ocrtool.writers.styled_text import Runs, Style, settled
 from writers.drawing import written
 
 Q = ((0.0, 0.0), (100.0, 0.0), (100.0, 10.0), (0.0, 10.0))

@@ -9,9 +9,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from ocrtool.document import Block, Box, Line, Page, Word
+from ocrtool.document.line_metrics import angle, baseline, bounds, is_upright
+from ocrtool.document.tree import Block, Box, Line, Page, Word
 from ocrtool.writers import Sheet
-from ocrtool.writers.geometry import angle, baseline, bounds, is_upright
 from writers.drawing import all_words, block, written
 
 XHTML = "{http://www.w3.org/1999/xhtml}"

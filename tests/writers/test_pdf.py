@@ -12,11 +12,11 @@ import pymupdf
 import pytest
 from PIL import Image
 
-from ocrtool.document import Line, Page, Quad, Word
+from ocrtool.document.line_metrics import bounds
+from ocrtool.document.tree import Line, Page, Quad, Word
 from ocrtool.errors import EncryptedError, ExitCode, InputError, OutputError
 from ocrtool.pdf import PAGES_HELD, PdfFile
 from ocrtool.writers import Picture, Sheet
-from ocrtool.writers.geometry import bounds
 from writers.drawing import all_words, block, written_pdf
 
 POINTS_A_PIXEL = 72 / 150
@@ -337,7 +337,7 @@ def test_the_invisible_font_shows_nothing() -> None:
 
     from fontTools.ttLib import TTFont
 
-    with TTFont(io.BytesIO(files("ocrtool").joinpath("invisible.ttf").read_bytes())) as font:
+    with TTFont(io.BytesIO(files("ocrtool.pdf").joinpath("invisible.ttf").read_bytes())) as font:
         assert all(font["glyf"][name].numberOfContours == 0 for name in font.getGlyphOrder())
         assert (font["hhea"].ascent, font["hhea"].descent) == (800, -200)
         assert {width for width, _ in font["hmtx"].metrics.values()} == {500}

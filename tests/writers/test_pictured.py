@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ocrtool.document import Cell, Line, Page, Word
+from ocrtool.document.line_metrics import bounds
+from ocrtool.document.tree import Cell, Line, Page, Word
 from ocrtool.writers import Picture, Sheet
-from ocrtool.writers.geometry import bounds
-from ocrtool.writers.html import hue
+from ocrtool.writers.html_facsimile import hue
 from ocrtool.writers.overlay import KIND_COLORS, draw_overlay, overlay_png
 from writers.drawing import all_words, block, written
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from ocrtool.document import Block, Box, Cell, Line
-from ocrtool.writers.tabular import tabular
+from ocrtool.document.tree import Block, Box, Cell, Line
+from ocrtool.writers.latex_table import tabular
 
 WIDE, HIGH = 100, 40
 

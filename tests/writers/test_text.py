@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import pytest
 
-from ocrtool.document import Block, Document, Line, Page, Word
-from ocrtool.document_json import from_json, to_json
+from ocrtool.document.json import from_json, to_json
+from ocrtool.document.line_metrics import words_of
+from ocrtool.document.tree import Block, Document, Line, Page, Word
 from ocrtool.errors import UsageError
 from ocrtool.writers import PageFormat, Sheet, WriteOptions, format_of, open_writer
-from ocrtool.writers.doubt import marked_block, marked_line
-from ocrtool.writers.geometry import words_of
+from ocrtool.writers.low_confidence import marked_block, marked_line
 from ocrtool.writers.markdown import escape
 from writers.drawing import all_words, block, written
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ocrtool import console
-from ocrtool.completions import Shell
+from ocrtool.commands.completion_script import Shell
 
 
 def completions(shell: Annotated[Shell, typer.Argument(metavar="bash|zsh|fish")]) -> None:
@@ -19,6 +19,6 @@ def completions(shell: Annotated[Shell, typer.Argument(metavar="bash|zsh|fish")]
       ocrtool completions zsh > ~/.zfunc/_ocrtool
       ocrtool completions fish > ~/.config/fish/completions/ocrtool.fish
     """
-    from ocrtool.completions import script
+    from ocrtool.commands.completion_script import script
 
     console.data().write(script(shell))

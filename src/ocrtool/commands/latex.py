@@ -115,9 +115,9 @@ def latex(
     options = ReadOptions(
         model=model, engine=engine, device=device, threads=threads, offline=offline
     )
-    from ocrtool.selection import PageSelection
-    from ocrtool.sources import expand
-    from ocrtool.typesetting import LatexJob, typeset
+    from ocrtool.inputs.page_ranges import PageSelection
+    from ocrtool.inputs.paths import expand
+    from ocrtool.pipelines.latex import LatexJob, typeset
 
     sources = given(inputs, from_clipboard)
     job = LatexJob(

@@ -12,8 +12,8 @@ from ocrtool.console import Talk
 from ocrtool.errors import ExitCode, ModelError
 
 if TYPE_CHECKING:
-    from ocrtool.weights.store import StoredModel
-    from ocrtool.weights.table import Reference
+    from ocrtool.weights.records import StoredModel
+    from ocrtool.weights.registry import Reference
 
 Published = Annotated[
     str,
@@ -46,7 +46,7 @@ def models_list(as_json: AsJson = False, verbose: Verbose = 0) -> None:
       ocrtool models list --json
     """
     console.begin(Talk(level=verbose))
-    from ocrtool.catalog import entries
+    from ocrtool.commands.catalog import entries
 
     found = list(entries())
     if as_json:
@@ -83,7 +83,7 @@ def models_show(
       ocrtool models show run/best --json
     """
     console.begin(Talk(level=verbose))
-    from ocrtool.catalog import describe
+    from ocrtool.commands.catalog import describe
 
     described = describe(name, characters)
     if as_json:
@@ -120,7 +120,7 @@ def models_download(
       ocrtool models download hf:microsoft/trocr-base-stage1@main --yes
     """
     console.begin(Talk(level=verbose))
-    from ocrtool.weights.store import Store, consenting
+    from ocrtool.weights.cache import Store, consenting
 
     model = Store().get(_reference(name), consenting(yes, accept))
     console.data().write(f"{model.folder}\n")
@@ -136,7 +136,7 @@ def models_path(name: Published, verbose: Verbose = 0) -> None:
       ocrtool models path trocr-base-printed
     """
     console.begin(Talk(level=verbose))
-    from ocrtool.bundled import BUNDLED, is_bundled
+    from ocrtool.weights.bundled import BUNDLED, is_bundled
 
     folder = BUNDLED / name if is_bundled(name) else _stored(name).folder
     console.data().write(f"{folder}\n")
@@ -151,7 +151,7 @@ def models_remove(name: Published, verbose: Verbose = 0) -> None:
       ocrtool models remove nougat-base
     """
     console.begin(Talk(level=verbose))
-    from ocrtool.weights.store import Store
+    from ocrtool.weights.cache import Store
 
     size = Store().remove(_reference(name))
     console.say(f"{name} removed, {size / 1e6:,.0f} MB")
@@ -173,7 +173,7 @@ def models_verify(
       ocrtool models verify trocr-base-printed
     """
     console.begin(Talk(level=verbose))
-    from ocrtool.weights.store import Store
+    from ocrtool.weights.cache import Store
 
     store, failed = Store(), False
     models = list(store.models()) if not names else [_stored(name, False) for name in names]
@@ -186,7 +186,7 @@ def models_verify(
 
 
 def _reference(name: str) -> Reference:
-    from ocrtool.weights.table import TABLE, refer
+    from ocrtool.weights.registry import TABLE, refer
 
     reference = refer(name)
     if reference is None:
@@ -196,7 +196,7 @@ def _reference(name: str) -> Reference:
 
 
 def _stored(name: str, check: bool = True) -> StoredModel:
-    from ocrtool.weights.store import Store
+    from ocrtool.weights.cache import Store
 
     reference, store = _reference(name), Store()
     model = store.find(reference) if check else store.recorded(reference)

@@ -27,16 +27,19 @@ from ocrtool.commands.shared import (
     talk,
 )
 from ocrtool.console import Color
-from ocrtool.convert.options import (
+from ocrtool.errors import InputError, UsageError
+from ocrtool.options import (
     BatchOptions,
+    EngineName,
     FormulaChoice,
+    HyphenChoice,
     ImageChoice,
     OcrChoice,
     PageOptions,
+    ReadOptions,
     TableChoice,
+    parse_budget,
 )
-from ocrtool.errors import InputError, UsageError
-from ocrtool.options import EngineName, HyphenChoice, ReadOptions, parse_budget
 from ocrtool.writers import PageFormat
 
 
@@ -239,10 +242,10 @@ def pdf(
     )
     if not inputs:
         raise UsageError("nothing to convert", "name PDFs or folders; see --help")
-    from ocrtool.convert.batch import Batch, BatchSettings
-    from ocrtool.convert.plan import make_plan
-    from ocrtool.selection import PageSelection
-    from ocrtool.writers.options import WriteOptions
+    from ocrtool.batch.plan import make_plan
+    from ocrtool.batch.runner import Batch, BatchSettings
+    from ocrtool.inputs.page_ranges import PageSelection
+    from ocrtool.options import WriteOptions
 
     settings = BatchSettings(
         pages=PageOptions(ocr=ocr, hyphens=hyphens, formulas=formulas, reading=reading),

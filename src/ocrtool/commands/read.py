@@ -42,7 +42,7 @@ from ocrtool.writers import PageFormat
 if TYPE_CHECKING:
     import numpy as np
 
-    from ocrtool.recognize import LineResult
+    from ocrtool.document.readings import LineResult
 
 
 def read(
@@ -144,7 +144,7 @@ def read(
         prompt=prompt,
         int8=int8,
     )
-    from ocrtool.sources import expand
+    from ocrtool.inputs.paths import expand
 
     sources = given(inputs, from_clipboard)
     if layout is Layout.LINE:
@@ -153,8 +153,8 @@ def read(
                 raise UsageError(f"{name} is of no use for single lines", "leave out --layout line")
         single = list(expand(sources, recursive))
         return _read_lines(single, options, forms or [], out, overwrite, copy)
-    from ocrtool.reading import PageJob, read_pages
-    from ocrtool.selection import PageSelection
+    from ocrtool.inputs.page_ranges import PageSelection
+    from ocrtool.pipelines.read import PageJob, read_pages
 
     job = PageJob(
         sources=tuple(expand(sources, recursive, documents=True)),
@@ -179,7 +179,7 @@ def _read_lines(
     copy: bool,
 ) -> int:
     """Read images of single lines."""
-    from ocrtool import clipboard
+    from ocrtool.inputs import clipboard
     from ocrtool.writers import WRITERS
 
     form = _line_format(forms, out)
@@ -208,8 +208,8 @@ def _images(
     sources: Iterable[str | InputError], failures: list[str], step: Callable[[int], None]
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Load images one by one; those that cannot be read are told and noted in ``failures``."""
-    from ocrtool.inputs import load_image
-    from ocrtool.sources import content_of
+    from ocrtool.inputs.images import load_image
+    from ocrtool.inputs.paths import content_of
 
     alone = isinstance(sources, Sequence) and len(sources) == 1
     for source in sources:

@@ -173,7 +173,7 @@ def talk(verbose: int, quiet: bool, color: Color, no_progress: bool) -> Talk:
 
 def given(inputs: list[str] | None, from_clipboard: bool) -> list[str]:
     """Return the inputs that a command was given, the clipboard last."""
-    from ocrtool.clipboard import SOURCE
+    from ocrtool.inputs.clipboard import SOURCE
 
     sources = [*(inputs or []), *[SOURCE] * from_clipboard]
     if not sources:

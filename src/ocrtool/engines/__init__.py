@@ -37,8 +37,8 @@ def open_engine(
         MissingDependencyError: The engine is not installed.
         DeviceError: The device that is asked for cannot be used.
     """
-    from ocrtool.bundled import DECODER, ENCODER, WEIGHTS
     from ocrtool.engines.base import find_model
+    from ocrtool.weights.bundled import DECODER, ENCODER, WEIGHTS
 
     if engine is EngineName.TESSERACT:
         raise UsageError("Tesseract runs no models of ours", "it is for ocrtool read and pdf")

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.bundled import BUNDLED, FACTS, TOKENIZER
 from ocrtool.errors import ModelError, UsageError
 from ocrtool.models.config import DecoderConfig, ModelConfig
-from ocrtool.vocabulary import Vocabulary
+from ocrtool.weights.bundled import BUNDLED, FACTS, TOKENIZER
+from ocrtool.weights.vocabulary import Vocabulary
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
@@ -84,7 +84,7 @@ def read_facts(folder: Path) -> ModelFacts:
 def _read_vocabulary(folder: Path, raw: dict[str, Any]) -> Vocabulary:
     if "tokenizer" not in raw:
         return Vocabulary.from_json(raw["tokens"] if "tokens" in raw else raw["characters"])
-    from ocrtool.bpe import BpeVocabulary
+    from ocrtool.weights.bpe import BpeVocabulary
 
     source = (folder / TOKENIZER).read_text("utf-8")
     return BpeVocabulary.from_tokenizer(source, raw["tokenizer"]["separator"])
@@ -284,7 +284,7 @@ class Engine(Protocol):
         """Encode images.
 
         Args:
-            pixels: (B, C, H, W) as :mod:`ocrtool.preprocess` makes them.
+            pixels: (B, C, H, W) as :mod:`ocrtool.preprocess.lines` makes them.
             sizes: Pixels of each row that are image: widths (B,), of a ``formula`` model heights
                 and widths (B, 2).
         """

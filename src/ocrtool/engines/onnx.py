@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from ocrtool.bundled import DECODER, ENCODER
 from ocrtool.engines.base import (
     HOST,
     Cache,
@@ -22,9 +21,10 @@ from ocrtool.engines.base import (
     Store,
     read_facts,
 )
-from ocrtool.engines.bound import BoundStore
+from ocrtool.engines.ort_kv_cache import BoundStore
 from ocrtool.engines.sessions import import_runtime, open_session, require_cuda
 from ocrtool.errors import DeviceError
+from ocrtool.weights.bundled import DECODER, ENCODER
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,6 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from ocrtool.bundled import WEIGHTS
 from ocrtool.engines.base import (
     Cache,
     Encoded,
@@ -22,10 +21,11 @@ from ocrtool.engines.base import (
     ModelFacts,
     read_facts,
 )
-from ocrtool.engines.step_graphs import FixedStep, StepGraphs
+from ocrtool.engines.cuda_graphs import FixedStep, StepGraphs
 from ocrtool.errors import DeviceError, ModelError
 from ocrtool.models.cache import write_behind
 from ocrtool.models.ocr import CrossCache, OcrModel
+from ocrtool.weights.bundled import WEIGHTS
 
 
 class TorchStore:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.decoding import DecodeOptions, decode
+from ocrtool.decoding.autoregressive import DecodeOptions, decode
 from ocrtool.engines.base import Cache, Encoded, Engine, FloatArray, IntArray
 from ocrtool.errors import OcrToolError
 from ocrtool.layout.detector import Detector
@@ -16,7 +16,7 @@ from ocrtool.models.config import ModelConfig
 from ocrtool.options import Precision
 from ocrtool.training.data import Batch, Preparation, Ready
 from ocrtool.training.metrics import rates
-from ocrtool.vocabulary import BOS, SPECIALS
+from ocrtool.weights.vocabulary import BOS, SPECIALS
 
 TOLERANCE = 1e-3
 """Greatest difference in float32, in natural logarithms of probabilities, or of a detector in

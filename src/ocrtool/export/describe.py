@@ -6,10 +6,10 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from ocrtool import canonical, preprocess
 from ocrtool.layout import detector
 from ocrtool.models.config import FORMULA_CELL, FRAME, ModelConfig
-from ocrtool.vocabulary import BOS, EOS, PAD, SPECIALS, UNK
+from ocrtool.preprocess import formulas, lines
+from ocrtool.weights.vocabulary import BOS, EOS, PAD, SPECIALS, UNK
 
 _TYPES = {1: "float32", 6: "int32", 7: "int64", 10: "float16"}
 """Of ``onnx.TensorProto.DataType``."""
@@ -73,12 +73,12 @@ def _of_readers(config: ModelConfig) -> dict[str, Any]:
             "colour": "grey",
             "height": vision.height,
             "aspect": "kept",
-            "width_multiple": preprocess.WIDTH_STEP,
-            "least_width": preprocess.MIN_WIDTH,
+            "width_multiple": lines.WIDTH_STEP,
+            "least_width": lines.MIN_WIDTH,
             "width_filled_by": "the last column",
             "mean": "of the image",
             "deviation": "of the image",
-            "least_deviation": preprocess.MIN_DEVIATION,
+            "least_deviation": lines.MIN_DEVIATION,
             "pixels_per_frame": FRAME,
             "cut": "loose space above and below the line",
         }
@@ -86,11 +86,11 @@ def _of_readers(config: ModelConfig) -> dict[str, Any]:
         "colour": "grey",
         "greatest_size": [vision.height, vision.width],
         "aspect": "kept",
-        "letter_height": canonical.LETTER,
-        "margin": canonical.MARGIN,
+        "letter_height": formulas.LETTER,
+        "margin": formulas.MARGIN,
         "side_multiples": list(FORMULA_CELL),
-        "paper": canonical.PAPER_VALUE,
-        "ink": canonical.INK_VALUE,
+        "paper": formulas.PAPER_VALUE,
+        "ink": formulas.INK_VALUE,
     }
 
 

@@ -27,12 +27,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from ocrtool.bundled import DECODER, DETECTOR, ENCODER
 from ocrtool.errors import ModelError
 from ocrtool.layout.detector import STEP
 from ocrtool.models.detector import ConvNorm, DetectorNet
 from ocrtool.models.ocr import CrossCache, OcrModel
-from ocrtool.vocabulary import BOS
+from ocrtool.weights.bundled import DECODER, DETECTOR, ENCODER
+from ocrtool.weights.vocabulary import BOS
 
 LOOPS = frozenset({"If", "Loop", "Scan"})
 

@@ -12,7 +12,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from ocrtool.bundled import CARD, DETECTOR, ENCODER, FACTS, TOKENIZER, WEIGHTS
 from ocrtool.engines.base import find_model, read_facts, read_raw
 from ocrtool.engines.onnx import OnnxEngine
 from ocrtool.engines.sessions import import_runtime
@@ -29,6 +28,7 @@ from ocrtool.layout.detector import Detector, load_network, padded, standardize
 from ocrtool.options import EngineName, Precision
 from ocrtool.training.checkpoint import write_folder
 from ocrtool.training.data import Preparation, Ready
+from ocrtool.weights.bundled import CARD, DETECTOR, ENCODER, FACTS, TOKENIZER, WEIGHTS
 
 OPSETS = (18, 21)
 """First and last version of the standard operators that can be written."""

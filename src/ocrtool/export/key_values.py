@@ -1,4 +1,4 @@
-"""The graphs by which ONNX Runtime handles keys and values on a GPU: `ocrtool.engines.bound`.
+"""ONNX graphs that append to and select from the KV cache (`ocrtool.engines.ort_kv_cache`).
 
 Run: python -m ocrtool.export.key_values FOLDER
 

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtool.errors import UsageError
-from ocrtool.inputs import load_image
+from ocrtool.inputs.images import load_image
 from ocrtool.training.data import Preparation, Ready, Sample, read_rows
-from ocrtool.vocabulary import Vocabulary
+from ocrtool.weights.vocabulary import Vocabulary
 
 CHECK_SEED = 715_517
 """Of the pictures on which precisions are compared."""

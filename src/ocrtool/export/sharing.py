@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.bundled import WEIGHTS
+from ocrtool.weights.bundled import WEIGHTS
 
 LEAST = 256
 """Numbers from which a tensor is worth a place in another file."""

@@ -16,9 +16,9 @@ from xml.etree import ElementTree
 
 from ocrtool.errors import MissingDependencyError
 from ocrtool.latex.normal import normal
-from ocrtool.latex.signs import CHARACTER, words_of
 from ocrtool.latex.tokens import TEXT_COMMANDS, LatexError, detokenize
 from ocrtool.latex.tree import Words
+from ocrtool.latex.unicode import CHARACTER, words_of
 
 NAMESPACE = "http://www.w3.org/1998/Math/MathML"
 _HELD = 0xE000

@@ -15,7 +15,6 @@ from itertools import pairwise
 
 from ocrtool.latex.normal import normal
 from ocrtool.latex.parse import parse
-from ocrtool.latex.signs import CHARACTER, words_of
 from ocrtool.latex.tokens import LatexError
 from ocrtool.latex.tree import (
     DIGITS,
@@ -31,6 +30,7 @@ from ocrtool.latex.tree import (
     Words,
     primes,
 )
+from ocrtool.latex.unicode import CHARACTER, words_of
 
 _NAMES = r"""
 \alpha alpha  \beta beta  \gamma gamma  \delta delta  \epsilon epsilon.alt  \varepsilon epsilon

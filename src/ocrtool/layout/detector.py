@@ -12,12 +12,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.bundled import DETECTOR, FACTS, WEIGHTS
-from ocrtool.document import Box
+from ocrtool.document.detected import FoundLine, Layout, Region
+from ocrtool.document.tree import Box
 from ocrtool.engines.base import find_model
 from ocrtool.engines.sessions import import_runtime, open_session, require_cuda
 from ocrtool.errors import DeviceError, MissingDependencyError, ModelError, UsageError
-from ocrtool.layout.found import FoundLine, Layout, Region
 from ocrtool.layout.postprocess import (
     KERNEL_STRIDE,
     REGION_KINDS,
@@ -27,7 +26,8 @@ from ocrtool.layout.postprocess import (
     find_regions,
 )
 from ocrtool.options import EngineName
-from ocrtool.preprocess import to_grey
+from ocrtool.preprocess.lines import to_grey
+from ocrtool.weights.bundled import DETECTOR, FACTS, WEIGHTS
 
 if TYPE_CHECKING:
     from ocrtool.models.detector import DetectorNet

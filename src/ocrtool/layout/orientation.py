@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.document import Quad
-from ocrtool.layout.found import FoundLine
+from ocrtool.document.detected import FoundLine
+from ocrtool.document.tree import Quad
 
 Turn = Literal[0, 90, 180, 270]
 """Degrees, counter-clockwise, by which an image has to be turned to read upright."""

@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.document import Box, Quad
-from ocrtool.layout.found import FoundLine, Layout, Region, RegionKind
+from ocrtool.document.detected import FoundLine, Layout, Region, RegionKind
+from ocrtool.document.tree import Box, Quad
 
 KERNEL_STRIDE = 2
 """Pixels of the image in one of the kernel map."""

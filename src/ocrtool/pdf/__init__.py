@@ -1,12 +1,12 @@
 """PDF files in and out. The only package that imports PyMuPDF, which is under the AGPL."""
 
-from ocrtool.layout.found import Rule
+from ocrtool.document.detected import Rule
 from ocrtool.pdf.file import FACTS, MOST_PIXELS, POINTS, PdfFile
-from ocrtool.pdf.layer import PdfLayer
-from ocrtool.pdf.maker import PAGES_HELD, PdfMaker
+from ocrtool.pdf.invisible_text import Run
 from ocrtool.pdf.native import NativePage, native_page
+from ocrtool.pdf.searchable import PAGES_HELD, PdfMaker
 from ocrtool.pdf.svg import draw_svg
-from ocrtool.pdf.unseen import Run
+from ocrtool.pdf.text_layer import PdfLayer
 
 __all__ = [
     "FACTS",

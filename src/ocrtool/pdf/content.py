@@ -13,7 +13,7 @@ import numpy as np
 import pymupdf
 from numpy.typing import NDArray
 
-from ocrtool.pdf.glyphs import ACCENTS, ITALIC, plain, style_of
+from ocrtool.pdf.fonts import ACCENTS, ITALIC, plain, style_of
 
 # The numbers are MuPDF's; not every version of PyMuPDF names them.
 _INHIBIT_SPACES, _CLIP, _VECTORS = 8, 64, 1024

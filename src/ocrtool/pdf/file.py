@@ -14,9 +14,9 @@ import numpy as np
 import pymupdf
 from numpy.typing import NDArray
 
-from ocrtool.document import Bookmark, Box
+from ocrtool.document.tree import Bookmark, Box
 from ocrtool.errors import EncryptedError, InputError
-from ocrtool.pdf.unsaid import Glyphs
+from ocrtool.pdf.glyph_names import Glyphs
 
 POINTS = 72
 """Of a PDF, to an inch."""

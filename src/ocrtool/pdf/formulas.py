@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ocrtool.document import Box, Line
+from ocrtool.document.line_metrics import around
+from ocrtool.document.tree import Box, Line
 from ocrtool.pdf.lines import SetLine
-from ocrtool.writers.geometry import around
 
 MOSTLY, SOME = 0.3, 0.05
 """Share of a line's letters in type of formulas, from which it may be one, and the same where it

@@ -16,9 +16,9 @@ from typing import Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.document import Line, Point, Quad, Span, Word
+from ocrtool.document.tree import Line, Point, Quad, Span, Word
 from ocrtool.pdf.content import Floats, Ints, Letters
-from ocrtool.pdf.glyphs import (
+from ocrtool.pdf.fonts import (
     ACCENTS,
     BOLD,
     ITALIC,

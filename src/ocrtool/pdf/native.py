@@ -16,15 +16,15 @@ import numpy as np
 import pymupdf
 from numpy.typing import NDArray
 
-from ocrtool.document import Box, Line, Quad, Word
+from ocrtool.document.tree import Box, Line, Quad, Word
 from ocrtool.errors import InputError
+from ocrtool.pdf.bullets import with_marks
 from ocrtool.pdf.content import Flags, Floats, Letters, Vectors, read_content
-from ocrtool.pdf.drawn import Rule, drawn_of
 from ocrtool.pdf.file import POINTS, PdfFile
+from ocrtool.pdf.fonts import DRAWN
 from ocrtool.pdf.formulas import formulas_of
-from ocrtool.pdf.glyphs import DRAWN
 from ocrtool.pdf.lines import FOOT, HEAD, lines_of
-from ocrtool.pdf.marks import with_marks
+from ocrtool.pdf.vector_graphics import Rule, drawn_of
 
 _CLIP, _IMAGES = 64, 4  # MuPDF's numbers
 MOST_COVERING = 300

@@ -6,7 +6,7 @@ pictures. All give the same results, with confidences.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.errors import ModelError, UsageError
+from ocrtool.errors import ModelError
 from ocrtool.options import EngineName, ReadOptions
 
 if TYPE_CHECKING:
-    from ocrtool.assemble import AssembleOptions, Order
-    from ocrtool.decoding import DecodeOptions
-    from ocrtool.document import Page
-    from ocrtool.formulas import FormulaResult
-    from ocrtool.inputs import PageImage
-    from ocrtool.recognize import LineResult
+    from ocrtool.decoding.autoregressive import DecodeOptions
+    from ocrtool.document.readings import LineResult
+    from ocrtool.document.tree import Page
+    from ocrtool.inputs.images import PageImage
+    from ocrtool.options import Order
+    from ocrtool.readers.formulas import FormulaResult
 
 Image = NDArray[np.uint8]
 
@@ -59,7 +59,7 @@ class ReadsPages(Protocol):
     def read(
         self, image: Image, number: int = 1, dpi: float = 0.0, known: Collection[str] = ()
     ) -> Page:
-        """Read a page; see `ocrtool.pages.PageReader.read`."""
+        """Read a page; see `ocrtool.pages.reader.PageReader.read`."""
 
     def read_stream(
         self, pages: Iterable[PageImage], known: Collection[str] = ()
@@ -82,7 +82,7 @@ def open_lines(
 
     Args:
         options: Model, engine, device, and what gets the lines that are in doubt.
-        decoding: How a network of our own finds text; see `ocrtool.recognize.LineReader`.
+        decoding: How a network of our own finds text; see `ocrtool.readers.lines.LineReader`.
         second_looks: Likewise.
 
     Raises:
@@ -115,14 +115,14 @@ def _open_lines(
         from ocrtool.readers.tesseract import TesseractReader
 
         return TesseractReader(options)
-    from ocrtool.readers.found import published_folder
+    from ocrtool.readers.model_lookup import published_folder
 
     folder = published_folder(options)
     if folder is None:
-        from ocrtool.recognize import LineReader
+        from ocrtool.readers.lines import LineReader
 
         return LineReader(options, decoding, second_looks)
-    from ocrtool.readers.published import PublishedLines, open_published
+    from ocrtool.readers.transformers import PublishedLines, open_published
 
     network = open_published(folder, options)
     if network.reads != "lines":
@@ -130,72 +130,6 @@ def _open_lines(
             f"{options.model} reads {network.reads}, not lines", "leave out --layout line"
         )
     return PublishedLines(network, options)
-
-
-def open_pages(
-    options: ReadOptions,
-    assembling: AssembleOptions | None = None,
-    lone_lines: bool = False,
-    formulas: Callable[[], ReadsFormulas] | None = None,
-) -> ReadsPages:
-    """Open the reader of pages that the options name; the others are as of `PageReader`.
-
-    Raises:
-        ModelError: There is no such model, it is damaged, or it reads no pages.
-        MissingDependencyError: What runs it is not installed.
-        DeviceError: The device that is asked for cannot be used.
-    """
-    if options.engine is not EngineName.TESSERACT:
-        from ocrtool.readers.found import published_folder
-
-        folder = published_folder(options)
-        if folder is not None:
-            whole = _open_whole(folder, options)
-            if whole is not None:
-                return whole
-    from ocrtool.pages import PageReader
-
-    _refuse_special(options)
-    return PageReader(options, assembling, lone_lines=lone_lines, formulas=formulas)
-
-
-def _refuse_special(options: ReadOptions) -> None:
-    """Refuse what only DeepSeek-OCR and DeepOCR can be asked.
-
-    Raises:
-        UsageError: It was asked of another model.
-    """
-    given = {"--mode": options.mode, "--prompt": options.prompt, "--int8": options.int8 or None}
-    for flag, value in given.items():
-        if value is not None:
-            raise UsageError(
-                f"{flag} is for DeepSeek-OCR and DeepOCR", "give --model deepseek-ocr, too"
-            )
-
-
-def _open_whole(folder: Path, options: ReadOptions) -> ReadsPages | None:
-    """Open a published reader of whole pages; None where the model reads lines."""
-    from ocrtool.readers.found import own_of
-    from ocrtool.readers.published import kind_of, needing_torch, open_published
-
-    own = own_of(folder)
-    if not own and kind_of(folder).reads != "pages":
-        return None
-    if options.escalate is not None:
-        raise UsageError(
-            f"{options.model} reads whole pages: no line of it can be escalated",
-            "leave out --escalate",
-        )
-    if own:
-        with needing_torch():
-            from ocrtool.readers.deepocr import DeepocrPages
-            from ocrtool.readers.deepseek import DeepseekPages
-
-            return (DeepocrPages if own == "deepocr" else DeepseekPages)(folder, options)
-    from ocrtool.readers.whole import PublishedPages
-
-    _refuse_special(options)
-    return PublishedPages(open_published(folder, options))
 
 
 def open_formulas(options: ReadOptions, decoding: DecodeOptions | None = None) -> ReadsFormulas:
@@ -210,15 +144,15 @@ def open_formulas(options: ReadOptions, decoding: DecodeOptions | None = None) -
         from ocrtool.readers.pix2tex import Pix2texFormulas
 
         return Pix2texFormulas(options)
-    from ocrtool.readers.found import published_folder
+    from ocrtool.readers.model_lookup import published_folder
 
     folder = published_folder(options)
     if folder is None:
-        from ocrtool.formulas import FormulaReader
+        from ocrtool.readers.formulas import FormulaReader
 
         return FormulaReader(options, decoding)
-    from ocrtool.readers.published import open_published
-    from ocrtool.readers.whole import PublishedFormulas
+    from ocrtool.readers.page_models import PublishedFormulas
+    from ocrtool.readers.transformers import open_published
 
     network = open_published(folder, options)
     if network.reads != "formulas":

@@ -17,9 +17,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from ocrtool.document.readings import LineResult
 from ocrtool.options import ReadOptions
 from ocrtool.readers import ReadsLines
-from ocrtool.recognize import LineResult
 
 Image = NDArray[np.uint8]
 

@@ -14,7 +14,7 @@ from ocrtool.options import ReadOptions
 from ocrtool.readers.deepocr_files import LLM, end_ids, load_network, parts_of, prompt_ids
 from ocrtool.readers.deepseek import REPEATING, DeepseekPages, Network, Tokens
 from ocrtool.readers.views import MODES, Mode, Views
-from ocrtool.weights.store import fetched
+from ocrtool.weights.cache import fetched
 
 MOST_TILES = 6
 TOWERS_FROM = "deepseek-ocr"

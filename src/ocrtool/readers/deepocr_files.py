@@ -25,7 +25,7 @@ from ocrtool.errors import ModelError
 from ocrtool.models.deepocr import IMAGE, Deepocr, DeepocrConfig, fresh
 from ocrtool.models.qwen import QwenConfig
 from ocrtool.readers.deepseek_files import Shapes, compare, count, put, towers_of
-from ocrtool.readers.found import CONFIG
+from ocrtool.readers.model_lookup import CONFIG
 
 LLM, TOWERS, PROJECTOR = "llm", "vision_tower", "mm_projector"
 PARTS = (LLM, TOWERS, PROJECTOR)

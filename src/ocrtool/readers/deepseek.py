@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from ocrtool.document import Block, BlockKind, Box, Cell, Page
+from ocrtool.document.tree import Block, BlockKind, Box, Cell, Page
 from ocrtool.engines.torch import device_of
 from ocrtool.errors import ModelError, UsageError
 from ocrtool.models.causal import KeyValues
@@ -28,12 +28,19 @@ from ocrtool.models.deepseek import DeepseekOcr
 from ocrtool.options import ReadOptions
 from ocrtool.readers.deepseek_files import load_network
 from ocrtool.readers.grounding import grounded, html_cells
-from ocrtool.readers.loops import EVERY, loop_of
-from ocrtool.readers.plain import spread
-from ocrtool.readers.published import Written
+from ocrtool.readers.line_results import spread
+from ocrtool.readers.page_models import (
+    WholePages,
+    blocks_of,
+    lines_of,
+    page_of,
+    sureness_of,
+    table_of,
+)
+from ocrtool.readers.repetition import EVERY, loop_of
+from ocrtool.readers.transformers import Written
 from ocrtool.readers.views import DEFAULT_MODE, TILE, Mode, Views, mode_of, views_of
-from ocrtool.readers.whole import WholePages, blocks_of, lines_of, page_of, sureness_of, table_of
-from ocrtool.weights.table import Reads
+from ocrtool.weights.registry import Reads
 
 Image = NDArray[np.uint8]
 

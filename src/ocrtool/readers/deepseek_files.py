@@ -22,7 +22,7 @@ from ocrtool.models.deepencoder import ClipConfig, SamConfig
 from ocrtool.models.deepseek import DeepseekConfig, DeepseekOcr
 from ocrtool.models.int8 import Int8Linear
 from ocrtool.models.moe import MoeConfig
-from ocrtool.readers.found import CONFIG
+from ocrtool.readers.model_lookup import CONFIG
 
 CLIP_HEAD = 64
 """Width of a head of the second tower."""

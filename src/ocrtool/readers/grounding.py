@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from html.parser import HTMLParser
 
-from ocrtool.document import Box
+from ocrtool.document.tree import Box
 
 SCALE = 999
 _MARK = re.compile(

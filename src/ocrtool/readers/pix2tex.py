@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtool.errors import DeviceError, MissingDependencyError, ModelError
-from ocrtool.formulas import FormulaResult
 from ocrtool.options import ReadOptions
 from ocrtool.readers import PIX2TEX
-from ocrtool.readers.published import Written
-from ocrtool.readers.whole import formula_of
+from ocrtool.readers.formulas import FormulaResult
+from ocrtool.readers.page_models import formula_of
+from ocrtool.readers.transformers import Written
 
 WEIGHTS = "model/checkpoints/weights.pth"
 """Where the package keeps them."""

@@ -18,10 +18,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ocrtool.document.readings import LineResult
 from ocrtool.errors import MissingDependencyError, ModelError
 from ocrtool.options import ReadOptions
-from ocrtool.readers.plain import OneLook, plain_result
-from ocrtool.recognize import LineResult
+from ocrtool.readers.line_results import OneLook, plain_result
 
 Image = NDArray[np.uint8]
 

@@ -12,9 +12,9 @@ from html import escape
 
 import numpy as np
 
-from ocrtool.synth.compositor import SHEETS, Setter, new_setter
-from ocrtool.synth.press import Press, marked_up
-from ocrtool.synth.story import Canvas, Rect, SetLine, open_face
+from ocrtool.synth.canvas import Canvas, Rect, SetLine, open_face
+from ocrtool.synth.canvas_setter import SHEETS, Setter, new_setter
+from ocrtool.synth.typefaces import Press, marked_up
 
 Random = np.random.Generator
 

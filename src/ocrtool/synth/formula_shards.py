@@ -27,9 +27,9 @@ from numpy.typing import NDArray
 
 from ocrtool.console import atomic_write
 from ocrtool.errors import InputError
-from ocrtool.synth.formula_places import places_of
+from ocrtool.rendering.tex import FONTS, TexStyle, draw_formulas, usable
+from ocrtool.synth.formula_alignment import places_of
 from ocrtool.synth.formula_texts import Formula
-from ocrtool.synth.tex import FONTS, TexStyle, draw_formulas, usable
 
 Random = np.random.Generator
 Task = TypeVar("Task")

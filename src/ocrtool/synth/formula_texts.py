@@ -16,7 +16,7 @@ import numpy as np
 
 from ocrtool.latex.normal import normal
 from ocrtool.latex.tokens import LatexError
-from ocrtool.latex.vocabulary import formula_tokens
+from ocrtool.synth.formula_vocabulary import formula_tokens
 
 Random = np.random.Generator
 

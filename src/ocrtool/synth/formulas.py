@@ -20,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtool.errors import InputError, OcrToolError
-from ocrtool.latex.vocabulary import read_lines
-from ocrtool.synth import damage
-from ocrtool.synth.displays import write_displays
+from ocrtool.synth import degradations
+from ocrtool.synth.display_formulas import write_displays
 from ocrtool.synth.formula_shards import Drawn, Shards, draw_shards
 from ocrtool.synth.formula_texts import COMPOSED, composed, formulas_of, is_held, ordered
+from ocrtool.synth.formula_vocabulary import read_lines
 
 Random = np.random.Generator
 
@@ -191,7 +191,9 @@ def _suffer(
     return np.asarray(np.clip(image + 0.5, 0, 255), np.uint8), moved
 
 
-def _sized(rng: Random, mask: damage.Grey, scale: float, em: float) -> tuple[damage.Grey, float]:
+def _sized(
+    rng: Random, mask: degradations.Grey, scale: float, em: float
+) -> tuple[degradations.Grey, float]:
     height, width = mask.shape
     scale = min(scale, (MOST_PIXELS / (height * width)) ** 0.5)
     size = (max(3, round(width * scale)), max(3, round(height * scale)))
@@ -204,7 +206,7 @@ def _sized(rng: Random, mask: damage.Grey, scale: float, em: float) -> tuple[dam
     return np.clip(cv2.resize(mask, size, interpolation=method), 0, 1), em * scale
 
 
-def _inked(rng: Random, mask: damage.Grey, em: float) -> tuple[damage.Grey, int]:
+def _inked(rng: Random, mask: degradations.Grey, em: float) -> tuple[degradations.Grey, int]:
     """Spread, thinned or faded ink; thin strokes must not vanish. Also the white that is added."""
     pad = max(2, round(0.05 * em))
     mask = cv2.copyMakeBorder(mask, pad, pad, pad, pad, cv2.BORDER_CONSTANT, value=0.0)
@@ -213,15 +215,15 @@ def _inked(rng: Random, mask: damage.Grey, em: float) -> tuple[damage.Grey, int]
         soft = cv2.GaussianBlur(mask, (0, 0), max(0.3, em * rng.uniform(0.008, 0.025)))
         mask = np.clip((soft - rng.uniform(0.25, 0.45)) * rng.uniform(1.5, 4.0) + 0.5, 0, 1)
     elif kind < 0.75:
-        mask = damage.fade_ink(mask, rng, em)
+        mask = degradations.fade_ink(mask, rng, em)
     else:
         mask = mask ** np.float32(rng.uniform(0.6, 1.5))
     return mask, pad
 
 
 def _margins(
-    rng: Random, mask: damage.Grey, em: float, name: str
-) -> tuple[damage.Grey, tuple[int, int]]:
+    rng: Random, mask: degradations.Grey, em: float, name: str
+) -> tuple[degradations.Grey, tuple[int, int]]:
     """White round the formula: tight, usual or wide, and sometimes on one side more.
 
     Returned is also what is added at the left and at the top.
@@ -239,12 +241,12 @@ def _margins(
     return mask, (int(left), int(top))
 
 
-def _beside(rng: Random, mask: damage.Grey, em: float, neighbour: Drawn) -> None:
+def _beside(rng: Random, mask: degradations.Grey, em: float, neighbour: Drawn) -> None:
     """Put slivers of other print at the upper or lower edge, clear of the formula."""
     rows = np.flatnonzero(mask.max(axis=1) > 0.2)
     if not len(rows):
         return
-    other: damage.Grey = (255 - neighbour.image).astype(np.float32) * np.float32(1 / 255)
+    other: degradations.Grey = (255 - neighbour.image).astype(np.float32) * np.float32(1 / 255)
     scale = em / neighbour.em
     other = cv2.resize(other, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     for above in (True, False):
@@ -260,7 +262,7 @@ def _beside(rng: Random, mask: damage.Grey, em: float, neighbour: Drawn) -> None
             mask[-tall:, at : at + wide] = other[:tall, :wide]
 
 
-def _turned(rng: Random, mask: damage.Grey) -> tuple[damage.Grey, NDArray[np.float64]]:
+def _turned(rng: Random, mask: degradations.Grey) -> tuple[degradations.Grey, NDArray[np.float64]]:
     """Turn by up to two degrees, long formulas by less; nothing is cut off. Also the map (2, 3)."""
     height, width = mask.shape
     angle = float(rng.uniform(-2, 2)) * min(1.0, 12 * height / width + 0.25)
@@ -274,48 +276,52 @@ def _turned(rng: Random, mask: damage.Grey) -> tuple[damage.Grey, NDArray[np.flo
     return np.asarray(turned, np.float32), np.asarray(matrix, np.float64)
 
 
-def _printed(rng: Random, mask: damage.Grey, em: float, look: Look, name: str) -> damage.Grey:
+def _printed(
+    rng: Random, mask: degradations.Grey, em: float, look: Look, name: str
+) -> degradations.Grey:
     """Ink on paper, or light on a screen: coverage becomes grey levels."""
     contrast = rng.uniform(*look.contrast)
     paper = rng.uniform(contrast, 255) if contrast < 255 else 255.0
     ink = paper - contrast
-    ground: damage.Grey = paper
+    ground: degradations.Grey = paper
     if name == "scan" and rng.random() < 0.4:
-        ground = paper + rng.uniform(1, 6) * damage.field(rng, mask.shape, em * rng.uniform(0.3, 4))
+        ground = paper + rng.uniform(1, 6) * degradations.field(
+            rng, mask.shape, em * rng.uniform(0.3, 4)
+        )
     image = ground + (ink - ground) * mask
     if name in ("scan", "photo") and rng.random() < 0.12 and min(mask.shape) > 16:
-        image = damage.bleed_through(image, mask, rng)
+        image = degradations.bleed_through(image, mask, rng)
     if name == "photo" or (name == "scan" and rng.random() < 0.2):
-        image = damage.shade(image, rng)
+        image = degradations.shade(image, rng)
     if rng.random() < look.dark:
         image = 255 - image
     return np.asarray(image, np.float32)
 
 
-def _photographed(rng: Random, image: damage.Grey, em: float, name: str) -> damage.Grey:
+def _photographed(rng: Random, image: degradations.Grey, em: float, name: str) -> degradations.Grey:
     """The way from paper or screen to the file."""
     if name == "clean":
         if rng.random() < 0.2:
-            image = damage.jpeg(image, rng, 40, 95)
+            image = degradations.jpeg(image, rng, 40, 95)
         return image
     if name == "screen":
         if rng.random() < 0.4:
-            image = damage.jpeg(image, rng, 30, 95)
+            image = degradations.jpeg(image, rng, 30, 95)
         if rng.random() < 0.15:
-            image = damage.blur(image, rng, 0.5 * em)
+            image = degradations.blur(image, rng, 0.5 * em)
         return image
     if rng.random() < 0.6:
-        image = damage.blur(image, rng, (0.9 if name == "photo" else 0.6) * em)
+        image = degradations.blur(image, rng, (0.9 if name == "photo" else 0.6) * em)
     if rng.random() < 0.5:
-        image = damage.noise(image, rng, 1.5, 14)
+        image = degradations.noise(image, rng, 1.5, 14)
     if name == "photo" and rng.random() < 0.08:
-        image = damage.moire(image, rng)
+        image = degradations.moire(image, rng)
     if rng.random() < 0.2:
-        image = damage.sharpen(image, rng, em)
+        image = degradations.sharpen(image, rng, em)
     if name == "bitonal":
-        return damage.binarise(image, rng, em)
+        return degradations.binarise(image, rng, em)
     if rng.random() < 0.4:
-        image = damage.jpeg(image, rng, 25, 95)
+        image = degradations.jpeg(image, rng, 25, 95)
     return image
 
 

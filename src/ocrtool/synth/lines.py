@@ -18,11 +18,11 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ocrtool.synth import bending, damage, signs
+from ocrtool.synth import degradations, signage, warp
 from ocrtool.synth.alphabet import ALPHABET
-from ocrtool.synth.bending import PAGE, PHOTO, SIGN, Pose, Sheet
 from ocrtool.synth.fonts import Font, bundled_fonts, index_fonts, load_font
 from ocrtool.synth.text import TextSource, change_case
+from ocrtool.synth.warp import PAGE, PHOTO, SIGN, Pose, Sheet
 
 Random = np.random.Generator
 
@@ -151,9 +151,9 @@ class LineSource:
             return None
         if name == PROOF:
             return Line(_proof(sheet), label)
-        sheet = bending.bend(rng, sheet, style.pose)
+        sheet = warp.bend(rng, sheet, style.pose)
         if name != "clean" and rng.random() < 0.5:
-            sheet = Sheet(damage.spread_ink(sheet.mask, rng, em), sheet.box, sheet.em)
+            sheet = Sheet(degradations.spread_ink(sheet.mask, rng, em), sheet.box, sheet.em)
         image = _crop(rng, _print(rng, sheet, style, name), sheet, style)
         if image is None:
             return None
@@ -381,7 +381,7 @@ def _typeset(
         pen.text((x0 - em, baseline + offset), row, fill=255, font=face, anchor="ls")
     mask = np.asarray(sheet, np.float32) * np.float32(1 / 255)
     if typewriter and rng.random() < 0.5:
-        mask = damage.fade_ink(mask, rng, em)
+        mask = degradations.fade_ink(mask, rng, em)
     return Sheet(mask, (x0, y0, x1, y1), em)
 
 
@@ -395,18 +395,20 @@ def _print(rng: Random, sheet: Sheet, style: Style, name: str) -> np.ndarray:
         paper = rng.uniform(contrast, 255)
         ink = paper - contrast
     if name in ("scan", "photo", "receipt") and rng.random() < 0.4:
-        mask = damage.fade_ink(mask, rng, em)
+        mask = degradations.fade_ink(mask, rng, em)
     if name == "receipt" and rng.random() < 0.25:
-        mask = damage.dots(mask, rng, em)
+        mask = degradations.dots(mask, rng, em)
     ground: np.ndarray | float = paper
     if name == "scene":
-        image = signs.paint(rng, sheet, paper, ink)
+        image = signage.paint(rng, sheet, paper, ink)
         return 255 - image if rng.random() < style.dark else image
     if name in ("scan", "typewriter") and rng.random() < 0.5:
-        ground = paper + rng.uniform(1, 7) * damage.field(rng, mask.shape, em * rng.uniform(0.3, 4))
+        ground = paper + rng.uniform(1, 7) * degradations.field(
+            rng, mask.shape, em * rng.uniform(0.3, 4)
+        )
     image = ground + (ink - ground) * mask
     if name in ("scan", "typewriter", "photo") and rng.random() < 0.2:
-        image = damage.bleed_through(image, mask, rng)
+        image = degradations.bleed_through(image, mask, rng)
     if rng.random() < style.dark:
         image = 255 - image
     return np.asarray(image, np.float32)
@@ -449,16 +451,16 @@ def _suffer(rng: Random, image: np.ndarray, em: float, name: str) -> np.ndarray:
         if rng.random() < 0.35:
             image = _lower(rng, image, em, 10, 22)
         if rng.random() < 0.3:
-            image = damage.jpeg(image, rng, 30, 95)
+            image = degradations.jpeg(image, rng, 30, 95)
         if rng.random() < 0.1:
-            image = damage.noise(image, rng, 1, 4)
+            image = degradations.noise(image, rng, 1, 4)
         return image
     if name != "scene" and rng.random() < 0.06:
-        image = damage.scribble(image, rng, em)
+        image = degradations.scribble(image, rng, em)
     if rng.random() < (0.5 if name in ("photo", "receipt", "typewriter") else 0.25):
-        image = damage.shade(image, rng)
+        image = degradations.shade(image, rng)
     if rng.random() < 0.6:
-        image = damage.blur(image, rng, em)
+        image = degradations.blur(image, rng, em)
     height = image.shape[0]
     if name in ("scene", "receipt", "photo") and rng.random() < 0.5:
         image = _lower(rng, image, em, 9, 20)
@@ -466,21 +468,23 @@ def _suffer(rng: Random, image: np.ndarray, em: float, name: str) -> np.ndarray:
         image = _lower(rng, image, em, 11, 26)
     em = em * image.shape[0] / height
     if rng.random() < 0.6:
-        image = damage.noise(image, rng, 1.5, 12 if name == "scan" else 20)
+        image = degradations.noise(image, rng, 1.5, 12 if name == "scan" else 20)
     if name == "photo" and rng.random() < 0.1:
-        image = damage.moire(image, rng)
+        image = degradations.moire(image, rng)
     if name != "bitonal" and rng.random() < 0.25:
-        image = damage.sharpen(image, rng, em)
+        image = degradations.sharpen(image, rng, em)
     if name == "bitonal":
-        image = damage.binarise(image, rng, em)
+        image = degradations.binarise(image, rng, em)
         if rng.random() < 0.25:  # one-bit pages are often scaled down with greys
-            image = damage.shrink(image, rng, max(12, int(image.shape[0] * rng.uniform(0.5, 0.9))))
+            image = degradations.shrink(
+                image, rng, max(12, int(image.shape[0] * rng.uniform(0.5, 0.9)))
+            )
     elif rng.random() < (0.65 if name in ("photo", "scene", "receipt") else 0.35):
-        image = damage.jpeg(image, rng)
+        image = degradations.jpeg(image, rng)
     return image
 
 
 def _lower(rng: Random, image: np.ndarray, em: float, low: int, high: int) -> np.ndarray:
     """Fewer pixels: an em becomes `low` to `high` pixels (letters are about half as high)."""
     height = round(image.shape[0] * rng.uniform(low, high) / em)
-    return damage.shrink(image, rng, max(6, height)) if height < image.shape[0] else image
+    return degradations.shrink(image, rng, max(6, height)) if height < image.shape[0] else image

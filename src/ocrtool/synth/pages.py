@@ -16,12 +16,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ocrtool.layout.found import RegionKind
+from ocrtool.document.detected import RegionKind
 from ocrtool.synth import documents, forms, screens
-from ocrtool.synth.exposure import EXPOSURES, View, aim, expose, shifted
-from ocrtool.synth.press import Press
+from ocrtool.synth.camera import EXPOSURES, View, aim, expose, shifted
+from ocrtool.synth.canvas import Canvas, SetLine
 from ocrtool.synth.scenes import SAMPLES, draw_scene
-from ocrtool.synth.story import Canvas, SetLine
+from ocrtool.synth.typefaces import Press
 
 Random = np.random.Generator
 
@@ -163,7 +163,7 @@ class PageSource:
                 pages of mathematics, too.
             size: Least and greatest long side of whole pages, pixels.
             turned: Share of the images that are turned by 90, 180 or 270 degrees.
-            formulas: PDFs of displayed formulas, see `ocrtool.synth.displays`.
+            formulas: PDFs of displayed formulas, see `ocrtool.synth.display_formulas`.
             mathematics: Weight of pages of mathematics beside ``KINDS``.
 
         Raises:

@@ -13,7 +13,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from ocrtool.synth.damage import field
+from ocrtool.synth.degradations import field
 
 Random = np.random.Generator
 Image = np.ndarray

@@ -14,14 +14,14 @@ import numpy as np
 from PIL import Image as Pictures
 from PIL import ImageDraw
 
-from ocrtool.synth import bending, damage, signs
-from ocrtool.synth.bending import SIGN, Sheet
-from ocrtool.synth.exposure import grain
+from ocrtool.synth import degradations, signage, warp
+from ocrtool.synth.camera import grain
+from ocrtool.synth.canvas import open_face
 from ocrtool.synth.fonts import load_font
 from ocrtool.synth.pictures import photo
-from ocrtool.synth.press import Press
-from ocrtool.synth.story import open_face
 from ocrtool.synth.text import change_case
+from ocrtool.synth.typefaces import Press
+from ocrtool.synth.warp import SIGN, Sheet
 
 Random = np.random.Generator
 Image = np.ndarray
@@ -55,7 +55,7 @@ def draw_scene(rng: Random, press: Press, shape: tuple[int, int]) -> tuple[Image
     if kind < 0.7:
         image = photo(rng, shape)
     else:
-        image = rng.uniform(20, 235) + rng.uniform(0, 30) * damage.texture(rng, shape, 60.0)
+        image = rng.uniform(20, 235) + rng.uniform(0, 30) * degradations.texture(rng, shape, 60.0)
         image = image + np.linspace(0, rng.uniform(-60, 60), width, dtype=np.float32)[None, :]
     if rng.random() < 0.35:  # a dim place
         image = image * rng.uniform(0.4, 1.0)
@@ -142,7 +142,7 @@ def _set_board(rng: Random, press: Press, side: int) -> _Board | None:
 
     def bend(mask: np.ndarray) -> Sheet:
         # One seed bends ink and coordinates alike.
-        return bending.bend(np.random.default_rng(seed), Sheet(mask, whole, em), pose)
+        return warp.bend(np.random.default_rng(seed), Sheet(mask, whole, em), pose)
 
     across, down = np.meshgrid(
         np.arange(1, width + 1, dtype=np.float32), np.arange(1, height + 1, dtype=np.float32)
@@ -204,7 +204,7 @@ def _paint(rng: Random, under: Image, board: _Board, part: tuple[slice, slice]) 
             plate = True
             paper = ink - contrast if ink - contrast > 0 else min(255.0, ink + contrast)
     sheet = Sheet(mask, (0.0, 0.0, float(mask.shape[1]), float(mask.shape[0])), board.em)
-    painted = signs.paint(rng, sheet, paper, ink)
+    painted = signage.paint(rng, sheet, paper, ink)
     if plate:
         return np.asarray(under + (painted - under) * cover, np.float32)
     reach = max(3, round(0.2 * board.em))
@@ -220,15 +220,15 @@ def _paint(rng: Random, under: Image, board: _Board, part: tuple[slice, slice]) 
 def _look(rng: Random, image: Image, em: float) -> Image:
     """Light, lens and file."""
     if rng.random() < 0.35:
-        image = damage.shade(image, rng)
+        image = degradations.shade(image, rng)
     if rng.random() < 0.55:
-        image = damage.blur(image, rng, em)
+        image = degradations.blur(image, rng, em)
     if rng.random() < 0.5:
         image = grain(rng, image)
     if rng.random() < 0.2:
-        image = damage.sharpen(image, rng, em)
+        image = degradations.sharpen(image, rng, em)
     if rng.random() < 0.65:
-        image = damage.jpeg(image, rng, 20, 92)
+        image = degradations.jpeg(image, rng, 20, 92)
     if rng.random() < 0.05:
         image = 255 - image
     return image

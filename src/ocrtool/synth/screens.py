@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ocrtool.synth.compositor import SHEETS, Setter, new_setter
+from ocrtool.synth.canvas import Canvas, open_face
+from ocrtool.synth.canvas_setter import SHEETS, Setter, new_setter
 from ocrtool.synth.forms import set_table
-from ocrtool.synth.press import Press, marked_up
-from ocrtool.synth.story import Canvas, open_face
+from ocrtool.synth.typefaces import Press, marked_up
 
 Random = np.random.Generator
 

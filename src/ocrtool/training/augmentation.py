@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.preprocess import to_grey
-from ocrtool.synth import damage
+from ocrtool.preprocess.lines import to_grey
+from ocrtool.synth import degradations
 
 MIN_HEIGHT = 12
 """Minimum height in pixels after the resolution is lowered; letters below it cannot be read."""
@@ -38,26 +38,26 @@ def augment_line(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[
         mean = float(grey.mean())
         grey = mean + (grey - mean) * rng.uniform(0.4, 1.3) + rng.uniform(-25, 25)
     if rng.random() < 0.25:
-        grey = damage.shade(grey, rng)
+        grey = degradations.shade(grey, rng)
     em = 0.6 * grey.shape[0]
     if rng.random() < 0.25:
-        grey = damage.blur(grey, rng, em)
+        grey = degradations.blur(grey, rng, em)
     if rng.random() < 0.25:
         lower = max(MIN_HEIGHT, round(grey.shape[0] * rng.uniform(0.45, 0.9)))
         if lower < grey.shape[0]:
-            grey = damage.shrink(grey, rng, lower)
+            grey = degradations.shrink(grey, rng, lower)
     if rng.random() < 0.25:
-        grey = damage.noise(grey, rng, 1.5, 12)
+        grey = degradations.noise(grey, rng, 1.5, 12)
     if rng.random() < 0.05:
-        grey = damage.binarise(grey, rng, em)
+        grey = degradations.binarise(grey, rng, em)
     elif rng.random() < 0.3:
-        grey = damage.jpeg(grey, rng, 25, 90)
+        grey = degradations.jpeg(grey, rng, 25, 90)
     if rng.random() < 0.03:
         grey = 255 - grey
     return np.asarray(np.clip(grey + 0.5, 0, 255), np.uint8)
 
 
-def _reshape(grey: damage.Grey, rng: np.random.Generator) -> damage.Grey:
+def _reshape(grey: degradations.Grey, rng: np.random.Generator) -> degradations.Grey:
     """Change the aspect ratio, slant and skew; the paper goes on beyond the edges."""
     height, width = grey.shape
     stretch = float(np.exp(rng.uniform(-0.18, 0.18)))
@@ -71,7 +71,7 @@ def _reshape(grey: damage.Grey, rng: np.random.Generator) -> damage.Grey:
     )
 
 
-def _margins(grey: damage.Grey, rng: np.random.Generator) -> damage.Grey:
+def _margins(grey: degradations.Grey, rng: np.random.Generator) -> degradations.Grey:
     """Add paper around the line, or cut a few rows and columns off, as detectors do."""
     height = grey.shape[0]
     top, bottom = (round(height * rng.uniform(-0.05, 0.2)) for _ in range(2))

@@ -17,12 +17,13 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from pathlib import Path
 
-from ocrtool.calibration import Calibration, expected_calibration_error, fit
 from ocrtool.console import atomic_write
+from ocrtool.decoding.calibration import Calibration, expected_calibration_error, fit
+from ocrtool.document.readings import LineResult
 from ocrtool.errors import InputError
-from ocrtool.inputs import load_image
+from ocrtool.inputs.images import load_image
 from ocrtool.options import ReadOptions
-from ocrtool.recognize import LineReader, LineResult
+from ocrtool.readers.lines import LineReader
 from ocrtool.training.data import read_rows
 
 UNITS = ("character", "word", "line")

@@ -25,14 +25,14 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from ocrtool.bpe import BpeVocabulary
-from ocrtool.bundled import FACTS, TOKENIZER, WEIGHTS
 from ocrtool.engines.base import SCHEMA, read_facts
 from ocrtool.errors import ModelError, OutputError, UsageError
 from ocrtool.models.config import ModelConfig
 from ocrtool.models.ocr import OcrModel
 from ocrtool.training.config import NETWORK_FIELDS, TrainOptions
-from ocrtool.vocabulary import Vocabulary
+from ocrtool.weights.bpe import BpeVocabulary
+from ocrtool.weights.bundled import FACTS, TOKENIZER, WEIGHTS
+from ocrtool.weights.vocabulary import Vocabulary
 
 STATE = "trainer.safetensors"
 STATE_FACTS = "trainer.json"

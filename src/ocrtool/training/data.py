@@ -26,12 +26,12 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
-from ocrtool.canonical import canonical, collate_formulas, formula_pixels, like_sizes
 from ocrtool.errors import InputError
-from ocrtool.inputs import load_image
+from ocrtool.inputs.images import load_image
 from ocrtool.models.config import FORMULA_CELL, FRAME, ModelConfig
-from ocrtool.preprocess import collate_lines, line_pixels, square_pixels
-from ocrtool.vocabulary import BOS, EOS, PAD, SPECIALS, Vocabulary
+from ocrtool.preprocess.formulas import canonical, collate_formulas, formula_pixels, like_sizes
+from ocrtool.preprocess.lines import collate_lines, line_pixels, square_pixels
+from ocrtool.weights.vocabulary import BOS, EOS, PAD, SPECIALS, Vocabulary
 
 LINE_POOL = 16  # batches a pool of lines: enough to sort by width, little enough to hold
 FORMULA_POOL = 1024  # formulas a pool: they differ in height, width and length

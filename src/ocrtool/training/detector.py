@@ -30,11 +30,10 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from ocrtool import console
-from ocrtool.bundled import FACTS, WEIGHTS
+from ocrtool.document.detected import RegionKind
 from ocrtool.engines.base import find_model
 from ocrtool.errors import ExitCode, ModelError, OcrToolError, UsageError
 from ocrtool.layout.detector import load_network
-from ocrtool.layout.found import RegionKind
 from ocrtool.layout.postprocess import REGION_KINDS, REGION_LEVEL, Maps, find_lines
 from ocrtool.models.detector import REGIONS, DetectorConfig, DetectorMaps, DetectorNet
 from ocrtool.synth.fonts import find_fonts
@@ -55,6 +54,7 @@ from ocrtool.training.detector_targets import LEAST_HEIGHT
 from ocrtool.training.distributed import Group, choose_device, choose_precision
 from ocrtool.training.optimizers import moments, optimizer_of, restore_moments
 from ocrtool.training.report import Log
+from ocrtool.weights.bundled import FACTS, WEIGHTS
 
 HELD_SEED = 7_919
 """What the seed of the validation pages is further on."""

@@ -60,7 +60,7 @@ class SharedPages:
         fonts: Font files.
         texts: Text files.
         seed: Of everything drawn.
-        formulas: PDFs of displayed formulas, see `ocrtool.synth.displays`.
+        formulas: PDFs of displayed formulas, see `ocrtool.synth.display_formulas`.
         mathematics: Weight of pages of mathematics where there are formulas.
     """
 

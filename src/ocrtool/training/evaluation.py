@@ -14,7 +14,7 @@ from ocrtool.models.cache import KVCache
 from ocrtool.models.ocr import Encoding, OcrModel, Output
 from ocrtool.training.data import Batch, Preparation, Source, validation_batches
 from ocrtool.training.metrics import rates
-from ocrtool.vocabulary import BLANK, BOS, EOS, PAD, Vocabulary
+from ocrtool.weights.vocabulary import BLANK, BOS, EOS, PAD, Vocabulary
 
 DECODED = 256
 """Images read token by token; the rest of a set only counts by its loss and accuracy."""

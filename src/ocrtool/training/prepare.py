@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ocrtool import console
-from ocrtool.bpe import BpeVocabulary
 from ocrtool.errors import InputError, UsageError
 from ocrtool.models.config import ModelConfig
 from ocrtool.training import checkpoint
@@ -26,7 +25,8 @@ from ocrtool.training.data import (
 )
 from ocrtool.training.distributed import Group
 from ocrtool.training.published import tokenizer_of, with_parts
-from ocrtool.vocabulary import Vocabulary
+from ocrtool.weights.bpe import BpeVocabulary
+from ocrtool.weights.vocabulary import Vocabulary
 
 VALIDATION_SEED = 7_368_787
 """Added to the seed of drawn images for those held out."""
@@ -208,7 +208,7 @@ def _latex_vocabulary(
             return start.vocabulary
         known += start.vocabulary.entries
     elif options.synth is not None:
-        from ocrtool.latex.vocabulary import formula_tokens
+        from ocrtool.synth.formula_vocabulary import formula_tokens
 
         known += formula_tokens()
     found = Vocabulary.from_texts((row.text for row in rows), " ").entries

@@ -18,13 +18,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ocrtool.bpe import BpeVocabulary
-from ocrtool.bundled import TOKENIZER, WEIGHTS
 from ocrtool.errors import ModelError, UsageError
 from ocrtool.models.config import ModelConfig
 from ocrtool.models.ocr import OcrModel
 from ocrtool.models.published import llama_config, llama_weights, vit_config, vit_weights
 from ocrtool.training.config import TrainOptions
+from ocrtool.weights.bpe import BpeVocabulary
+from ocrtool.weights.bundled import TOKENIZER, WEIGHTS
 
 CONFIG = "config.json"
 INDEX = "model.safetensors.index.json"
@@ -99,7 +99,7 @@ def with_parts(options: TrainOptions, config: ModelConfig) -> ModelConfig:
 
 
 def tokenizer_of(folder: str, separator: str) -> BpeVocabulary:
-    """Read the tokenizer of a published decoder; see :class:`~ocrtool.bpe.BpeVocabulary`.
+    """Read the tokenizer of a published decoder; see :class:`~ocrtool.weights.bpe.BpeVocabulary`.
 
     Raises:
         ModelError: It is missing, damaged or of another kind.

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from ocrtool.errors import InputError, OcrToolError
-from ocrtool.inputs import load_image
+from ocrtool.inputs.images import load_image
 from ocrtool.models.deepencoder import image_positions
 from ocrtool.pdf import PdfFile
 from ocrtool.readers.deepocr_files import end_ids, prompt_ids

@@ -55,7 +55,7 @@ from ocrtool.training.report import Display, Log
 from ocrtool.training.stage_data import PROMPT, PageBatch, PageBatches, Sample, read_samples
 from ocrtool.training.stage_options import STAGES, WARMUP, StageOptions
 from ocrtool.training.trainer import Interrupt, TrainResult, claim_folder, time_left
-from ocrtool.weights.store import fetched
+from ocrtool.weights.cache import fetched
 
 LORA_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 """Maps of the language model that adapters stand beside."""

@@ -31,7 +31,7 @@ from torch import Tensor
 
 from ocrtool import console
 from ocrtool.engines.base import find_model
-from ocrtool.engines.memory import lacks_memory
+from ocrtool.engines.oom import lacks_memory
 from ocrtool.errors import OcrToolError, OutputError, UsageError
 from ocrtool.models.config import ModelConfig
 from ocrtool.models.decoder import DecoderBlock

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from ocrtool.console import atomic_write
+from ocrtool.decoding.lexicon import Lexicon, counts_of, shares_of
 from ocrtool.errors import InputError, OcrToolError
-from ocrtool.latex.vocabulary import read_lines
-from ocrtool.spelling import Lexicon, counts_of, shares_of
+from ocrtool.synth.formula_vocabulary import read_lines
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 from ocrtool import __version__
 from ocrtool.errors import ModelError
-from ocrtool.weights.store import Listing, StoredFile, is_wanted
-from ocrtool.weights.table import Reference
+from ocrtool.weights.records import Listing, StoredFile, is_wanted
+from ocrtool.weights.registry import Reference
 
 TRIES = 3
 """Of a connection that breaks within a file."""

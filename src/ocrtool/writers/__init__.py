@@ -19,7 +19,8 @@ from enum import StrEnum
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from ocrtool.writers.lines import (
+from ocrtool.options import WriteOptions
+from ocrtool.writers.line_records import (
     WRITERS,
     Write,
     to_json,
@@ -28,11 +29,10 @@ from ocrtool.writers.lines import (
     write_jsonl,
     write_txt,
 )
-from ocrtool.writers.options import WriteOptions
-from ocrtool.writers.sheet import PageWriter, Picture, Sheet
+from ocrtool.writers.page_input import PageWriter, Picture, Sheet
 
 if TYPE_CHECKING:
-    from ocrtool.writers.parts import FlowForm
+    from ocrtool.writers.flow_writer import FlowForm
     from ocrtool.writers.text import TextForm
 
 __all__ = [
@@ -117,11 +117,11 @@ def open_writer(
 
         return SearchablePdf(write)
     if form is PageFormat.HTML:
-        from ocrtool.writers.article import HtmlWriter
+        from ocrtool.writers.html_article import HtmlWriter
 
         return HtmlWriter(write, options)
     if form in (PageFormat.MD, PageFormat.TEX):
-        from ocrtool.writers.parts import FlowWriter
+        from ocrtool.writers.flow_writer import FlowWriter
 
         return FlowWriter(_flow_form(form), write, options)
     from ocrtool.writers.text import TextWriter

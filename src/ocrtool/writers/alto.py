@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ocrtool import __version__
-from ocrtool.document import Block, Box, Line, Quad
-from ocrtool.document_json import KINDS
-from ocrtool.writers.geometry import baseline, bounds, is_upright, words_of
+from ocrtool.document.json import KINDS
+from ocrtool.document.line_metrics import baseline, bounds, is_upright, words_of
+from ocrtool.document.tree import Block, Box, Line, Quad
+from ocrtool.options import WriteOptions
 from ocrtool.writers.markup import escape, number
-from ocrtool.writers.options import WriteOptions
-from ocrtool.writers.sheet import Sheet
+from ocrtool.writers.page_input import Sheet
 from ocrtool.writers.text import TextForm
 
 _HEAD = """\

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from ocrtool.document import Block, BlockKind, Cell, Page
-from ocrtool.writers.options import WriteOptions
-from ocrtool.writers.rows import NUMBER, indent_of, sign_of
-from ocrtool.writers.runs import Runs, Style, run_on, runs_of_block
-from ocrtool.writers.sheet import Sheet
+from ocrtool.document.tree import Block, BlockKind, Cell, Page
+from ocrtool.options import WriteOptions
+from ocrtool.writers.list_items import NUMBER, indent_of, sign_of
+from ocrtool.writers.page_input import Sheet
+from ocrtool.writers.styled_text import Runs, Style, run_on, runs_of_block
 
 FURNITURE: frozenset[BlockKind] = frozenset({"header", "footer"})
 FLOATS: frozenset[BlockKind] = frozenset({"figure", "caption", "footnote", "table"})

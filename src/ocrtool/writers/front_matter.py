@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 
-from ocrtool.writers.options import WriteOptions
-from ocrtool.writers.sheet import Sheet
+from ocrtool.options import WriteOptions
+from ocrtool.writers.page_input import Sheet
 
 _UNSAFE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 """What YAML allows in quotes only by its number, beside what JSON escapes."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ocrtool import __version__
-from ocrtool.document import Block, Box, Line
-from ocrtool.writers.geometry import angle, around, baseline, bounds, words_of
+from ocrtool.document.line_metrics import angle, around, baseline, bounds, words_of
+from ocrtool.document.tree import Block, Box, Line
+from ocrtool.options import WriteOptions
 from ocrtool.writers.markup import escape
-from ocrtool.writers.options import WriteOptions
-from ocrtool.writers.sheet import Sheet
+from ocrtool.writers.page_input import Sheet
 from ocrtool.writers.text import TextForm
 
 LINE_CLASSES = {"heading": "ocr_header", "caption": "ocr_caption"}

@@ -6,7 +6,7 @@ import re
 from urllib.parse import quote
 
 from ocrtool.writers.markup import escape as escape_html
-from ocrtool.writers.runs import Attribute, Inline, Style
+from ocrtool.writers.styled_text import Attribute, Inline, Style
 
 _SIGNS = re.compile(r"[\\`*<]|(?<!\w)_|_(?!\w)|\](?=[(:])|&(?=#?\w+;)")
 _LINE_START = re.compile(r"^(?:#{1,6}(?=\s|$)|>|[-+](?=\s|$)|=+$|-{3,}$|~{3,})")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from ocrtool.convert.options import ImageChoice, TableChoice
-from ocrtool.document import Cell
+from ocrtool.document.tree import Cell
+from ocrtool.options import ImageChoice, TableChoice, WriteOptions
 from ocrtool.writers.flow import Part
+from ocrtool.writers.flow_writer import FlowForm, image_source
 from ocrtool.writers.front_matter import front_matter
 from ocrtool.writers.inline import (
     HtmlInline,
@@ -16,10 +17,8 @@ from ocrtool.writers.inline import (
     escape_start,
     url,
 )
-from ocrtool.writers.options import WriteOptions
-from ocrtool.writers.parts import FlowForm, image_source
-from ocrtool.writers.rows import Item, items_of
-from ocrtool.writers.runs import Runs
+from ocrtool.writers.list_items import Item, items_of
+from ocrtool.writers.styled_text import Runs
 from ocrtool.writers.tables import (
     comma_separated,
     fits_pipes,

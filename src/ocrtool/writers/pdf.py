@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 
-from ocrtool.document import Line, Page, Quad
+from ocrtool.document.line_metrics import direction, height, words_of
+from ocrtool.document.tree import Line, Page, Quad
 from ocrtool.errors import InputError
 from ocrtool.pdf import POINTS, PdfLayer, PdfMaker, Run
-from ocrtool.writers.geometry import direction, height, words_of
-from ocrtool.writers.sheet import Picture, Sheet
+from ocrtool.writers.page_input import Picture, Sheet
 
 LONG_SIDE = 842.0
 """Points of a page's longer side where its dots an inch are not known: that of A4."""
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 class SearchablePdf:
-    """Writes a PDF; see :class:`ocrtool.writers.sheet.PageWriter`.
+    """Writes a PDF; see :class:`ocrtool.writers.page_input.PageWriter`.
 
     Args:
         write: Takes the content of the file, all of it at the end.

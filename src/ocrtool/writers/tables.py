@@ -6,8 +6,8 @@ import csv
 import io
 from collections.abc import Callable, Sequence
 
-from ocrtool.document import Cell
-from ocrtool.writers.runs import Runs, line_runs
+from ocrtool.document.tree import Cell
+from ocrtool.writers.styled_text import Runs, line_runs
 
 CellText = Callable[[Cell], str]
 """Writes what a cell says, on one line."""

@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from ocrtool.convert.options import ImageChoice
-from ocrtool.document import Cell
+from ocrtool.document.tree import Cell
+from ocrtool.options import ImageChoice, WriteOptions
 from ocrtool.writers.flow import Part
-from ocrtool.writers.options import WriteOptions
-from ocrtool.writers.parts import FlowForm, image_source
-from ocrtool.writers.rows import Item, items_of
-from ocrtool.writers.runs import Attribute, Inline, Style
-from ocrtool.writers.sheet import Sheet
+from ocrtool.writers.flow_writer import FlowForm, image_source
+from ocrtool.writers.list_items import Item, items_of
+from ocrtool.writers.page_input import Sheet
+from ocrtool.writers.styled_text import Attribute, Inline, Style
 from ocrtool.writers.tables import runs_of_cell
 
 SECTIONS = ("section", "subsection", "subsubsection", "paragraph", "subparagraph")

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from ocrtool.document import Box, Page
-from ocrtool.document_json import CONFIDENCE_DIGITS, SCHEMA, dump, page_record
+from ocrtool.document.json import CONFIDENCE_DIGITS, SCHEMA, dump, page_record
+from ocrtool.document.line_metrics import around, bounds, words_of
+from ocrtool.document.tree import Box, Page
 from ocrtool.errors import UsageError
-from ocrtool.writers.doubt import marked_block
+from ocrtool.options import WriteOptions
 from ocrtool.writers.flow import FURNITURE
-from ocrtool.writers.geometry import around, bounds, words_of
-from ocrtool.writers.options import WriteOptions
-from ocrtool.writers.sheet import Sheet
+from ocrtool.writers.low_confidence import marked_block
+from ocrtool.writers.page_input import Sheet
 
 
 def nothing(_: Sheet) -> str:
@@ -41,7 +41,7 @@ class TextForm:
 
 
 class TextWriter:
-    """Writes pages in a format of text; see :class:`ocrtool.writers.sheet.PageWriter`.
+    """Writes pages in a format of text; see :class:`ocrtool.writers.page_input.PageWriter`.
 
     Args:
         form: The format.

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pymupdf
 
-from ocrtool.synth import damage
+from ocrtool.synth import degradations
 
 Random = np.random.Generator
 
@@ -50,14 +50,14 @@ def _scan(page: pymupdf.Page, rng: Random, one_bit: bool) -> np.ndarray:
     )
     cover = np.clip((paper - image) / paper, 0, 1)
     if rng.random() < 0.3:
-        cover = damage.spread_ink(cover, rng, em)
+        cover = degradations.spread_ink(cover, rng, em)
     if rng.random() < 0.1:
         image = paper * (1 - cover)
-        image = damage.bleed_through(image, cover, rng)
+        image = degradations.bleed_through(image, cover, rng)
     else:
         image = paper * (1 - cover * rng.uniform(0.75, 1.0))
     image = cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.35, 0.85)))
-    image = damage.noise(image, rng, 1.0, 9.0)
+    image = degradations.noise(image, rng, 1.0, 9.0)
     if one_bit:
         level = 0.5 * paper * rng.uniform(0.85, 1.25)
         return np.where(image > level, 255, 0).astype(np.uint8)

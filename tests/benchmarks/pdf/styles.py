@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ocrtool.synth.press import Press
-from ocrtool.synth.story import Family
+from ocrtool.synth.canvas import Family
+from ocrtool.synth.typefaces import Press
 
 Random = np.random.Generator
 

@@ -1,0 +1,1 @@
+"""Converting many documents: worker processes, a resumable journal, ordered output, reports."""

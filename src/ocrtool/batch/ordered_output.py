@@ -1,0 +1,70 @@
+"""Documents on standard output, or to a device or pipe: in order, each when it is complete."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from ocrtool import console
+from ocrtool.batch.plan import Plan
+from ocrtool.errors import OutputError
+from ocrtool.writers import BINARY, PageFormat
+
+PIECE = 1 << 20
+"""Bytes that are copied at a time."""
+BETWEEN = {PageFormat.TXT: "\f", PageFormat.MD: "\n"}
+"""What separates documents."""
+
+
+class Stream:
+    """Takes drafts of documents in any order and writes them in theirs.
+
+    Args:
+        plan: What is converted.
+
+    Raises:
+        OutputError: Standard output is closed, or a terminal that would get bytes.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        (self._form,) = plan.forms
+        self._target = str(plan.device) if plan.device else None
+        self._waiting: dict[int, Path | None] = {}
+        self._next = 0
+        self._written = False
+        self._stack = ExitStack()
+        self._write: Callable[[str | bytes], None] | None = None
+        if plan.device is None and console.data().is_terminal and self._form in BINARY:
+            raise OutputError("a terminal shows no binary files", "name a file with -o")
+
+    def put(self, number: int, draft: Path | None) -> None:
+        """Take a document, or that there will be none, and write those whose turn it is.
+
+        Raises:
+            OutputError: It cannot be written.
+            ReaderGone: The other end of the pipe is closed.
+        """
+        self._waiting[number] = draft
+        while self._next in self._waiting:
+            path = self._waiting.pop(self._next)
+            self._next += 1
+            if path is not None:
+                self._copy(path)
+
+    def _copy(self, path: Path) -> None:
+        if self._write is None:
+            binary = self._form in BINARY
+            opened = console.output(self._target, overwrite=True, binary=binary)
+            self._write = self._stack.enter_context(opened)
+        if self._written:
+            self._write(BETWEEN.get(self._form, ""))
+        self._written = True
+        with path.open("rb") as file:
+            while content := file.read(PIECE):
+                self._write(content)
+        path.unlink()
+
+    def close(self) -> None:
+        """End it."""
+        self._stack.close()

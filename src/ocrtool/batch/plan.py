@@ -1,0 +1,171 @@
+"""What is converted, and where it goes: a tree of files that mirrors the inputs, or one output."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+
+from ocrtool.batch.journal import IMAGES
+from ocrtool.errors import InputError, UsageError
+from ocrtool.inputs.paths import STDIN, Found, expand_documents
+from ocrtool.options import ImageChoice
+from ocrtool.writers import PageFormat, format_of
+
+STDOUT = "-"
+STREAMED = frozenset({PageFormat.TXT, PageFormat.MD, PageFormat.JSONL})
+"""Formats of which documents may follow each other on standard output."""
+REFERRING = frozenset({PageFormat.MD, PageFormat.HTML, PageFormat.TEX})
+"""Formats that refer to files of pictures."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A document and its outputs.
+
+    Attributes:
+        number: Its place among the inputs, from 0.
+        source: Its path, or ``-``.
+        problem: Why it cannot be had, if so.
+        folder: Where its outputs and its journal go; nothing where it goes to standard output.
+        name: Of its outputs below the folder, without suffix; different from all others there.
+        files: The outputs, by format; empty where it goes to standard output.
+    """
+
+    number: int
+    source: str
+    problem: InputError | None = None
+    folder: Path | None = None
+    name: str = ""
+    files: Mapping[PageFormat, Path] = field(default_factory=dict)
+
+    @property
+    def images(self) -> Path:
+        """The folder for its pictures."""
+        return (self.folder or Path()) / f"{self.name}{IMAGES}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All documents of a run.
+
+    Attributes:
+        documents: In order.
+        forms: Formats of the outputs.
+        images: What becomes of pictures.
+        streamed: Whether they go to standard output.
+        device: A device or pipe that takes the one output, if so.
+    """
+
+    documents: tuple[Planned, ...]
+    forms: tuple[PageFormat, ...]
+    images: ImageChoice
+    streamed: bool
+    device: Path | None = None
+
+
+def make_plan(
+    inputs: Sequence[str],
+    recursive: bool,
+    out: str,
+    forms: Sequence[PageFormat],
+    images: ImageChoice | None,
+) -> Plan:
+    """Find the documents and give each its outputs.
+
+    Args:
+        inputs: Files, folders, patterns, or ``-``.
+        recursive: Whether folders are searched to any depth.
+        out: A folder (one that exists, a name that ends with a slash, or a name without suffix
+            where there may be several documents), a file, or ``-`` for standard output.
+        forms: Formats; none means what the suffix of a file tells, else Markdown.
+        images: What becomes of pictures; ``None`` for files beside outputs that are files.
+
+    Raises:
+        UsageError: The output cannot take so many formats or documents, or would replace an input.
+    """
+    several = len(inputs) > 1 or any(Path(given).is_dir() or "*" in given for given in inputs)
+    folder = _folder(out, several)
+    found = list(expand_documents(inputs, recursive, folder))
+    named = None if out == STDOUT or folder else format_of(out)
+    chosen = tuple(dict.fromkeys(forms)) or (named or PageFormat.MD,)
+    device = _device(out) if folder is None else None
+    streamed = out == STDOUT or device is not None
+    if folder is None:
+        _check_single(chosen, len(found), out, streamed)
+    if streamed and images is ImageChoice.REFS:
+        raise UsageError(
+            "pictures have no place beside standard output", "take --images embed, or a file"
+        )
+    if images is None:
+        referring = not streamed and bool(REFERRING & set(chosen))
+        images = ImageChoice.REFS if referring else ImageChoice.NONE
+    taken: set[str] = set()
+    documents = []
+    for number, item in enumerate(found):
+        if isinstance(item, InputError):
+            documents.append(Planned(number, "", item))
+        elif folder is not None:
+            name = _name(item.place, taken)
+            files = {form: folder / f"{name}.{form.value}" for form in chosen}
+            documents.append(Planned(number, item.source, None, folder, name, files))
+        elif streamed:
+            documents.append(Planned(number, item.source))
+        else:
+            documents.append(_single(number, item, Path(out), chosen))
+    _spare_inputs(documents)
+    return Plan(tuple(documents), chosen, images, streamed, device)
+
+
+def _folder(out: str, several: bool) -> Path | None:
+    path = Path(out)
+    if out == STDOUT:
+        return None
+    if out.endswith(("/", "\\")) or path.is_dir():
+        return path
+    return path if several and not path.suffix and not path.exists() else None
+
+
+def _device(out: str) -> Path | None:
+    path = Path(out)
+    return path if out != STDOUT and path.exists() and not path.is_file() else None
+
+
+def _check_single(forms: Sequence[PageFormat], documents: int, out: str, streamed: bool) -> None:
+    if streamed and len(forms) > 1:
+        raise UsageError("standard output takes one format", "write into a folder: -o FOLDER/")
+    if documents > 1 and not streamed:
+        raise UsageError(
+            f"{documents} documents cannot go to one file, {out}", "write into a folder: -o FOLDER/"
+        )
+    if documents > 1 and not set(forms) <= STREAMED:
+        raise UsageError(
+            f"one {forms[0].value} holds one document", "write into a folder: -o FOLDER/"
+        )
+
+
+def _single(number: int, item: Found, path: Path, forms: Sequence[PageFormat]) -> Planned:
+    files = {form: path.with_suffix(f".{form.value}") for form in forms}
+    if len(forms) == 1:
+        files = {forms[0]: path}
+    return Planned(number, item.source, None, path.parent, path.stem, files)
+
+
+def _name(place: PurePath, taken: set[str]) -> str:
+    """Return a name for the outputs of a document that no other has, capitals or not."""
+    name, number = place.with_suffix("").as_posix(), 1
+    if name.casefold() in taken:
+        name = place.as_posix()
+    while name.casefold() in taken:
+        number += 1
+        name = f"{place.as_posix()}-{number}"
+    taken.add(name.casefold())
+    return name
+
+
+def _spare_inputs(documents: Sequence[Planned]) -> None:
+    sources = {Path(item.source).resolve() for item in documents if item.source not in ("", STDIN)}
+    for item in documents:
+        for path in item.files.values():
+            if path.resolve() in sources:
+                raise UsageError(f"{path} is an input and would be replaced", "name another output")

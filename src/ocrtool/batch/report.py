@@ -1,0 +1,227 @@
+"""``--report``: what became of every document and page, as JSON; ``docs/pdf.md`` tells the form."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from ocrtool import __version__, console
+from ocrtool.document.tree import Page
+from ocrtool.documents.result import Route
+from ocrtool.errors import OutputError
+
+SCHEMA = 1
+"""Version of the form; raised when a reader of the old form would misread the new one."""
+KIND = "ocrtool pdf report"
+
+Failure = Literal["", "damaged", "timeout", "crash", "memory"]
+"""Why a page could not be read; damaged: the page itself is to blame."""
+Outcome = Literal["converted", "unchanged", "failed"]
+
+
+@dataclass(frozen=True)
+class PageNote:
+    """What the report says of a page.
+
+    Attributes:
+        page: Its number, from 1.
+        route: Where its text is from, or that it failed.
+        confidence: Mean of its words, 0 to 1.
+        seconds: What it took.
+        warnings: What may be wrong with it.
+        error: Why it could not be read.
+        failure: Of what kind the error is.
+    """
+
+    page: int
+    route: Route | Literal["failed"]
+    confidence: float = 1.0
+    seconds: float = 0.0
+    warnings: tuple[str, ...] = ()
+    error: str = ""
+    failure: Failure = ""
+
+    @property
+    def may_be_mended(self) -> bool:
+        """Whether the page failed for a reason that may not be there next time."""
+        return self.failure in ("timeout", "crash", "memory")
+
+    def to_record(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return {
+            "page": self.page,
+            "route": self.route,
+            "confidence": round(float(self.confidence), 4),
+            "seconds": round(self.seconds, 3),
+            "warnings": list(self.warnings),
+            "error": self.error,
+            "failure": self.failure,
+        }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> PageNote:
+        """Return what :meth:`to_record` gave.
+
+        Raises:
+            KeyError: A value is missing.
+        """
+        return cls(
+            int(record["page"]),
+            cast(Route, str(record["route"])),
+            float(record["confidence"]),
+            float(record["seconds"]),
+            tuple(map(str, record["warnings"])),
+            str(record["error"]),
+            cast(Failure, str(record["failure"])),
+        )
+
+
+def failed_page(number: int, error: str, failure: Failure, seconds: float) -> PageNote:
+    """Return the note of a page that could not be read."""
+    return PageNote(number, "failed", 0.0, seconds, error=error, failure=failure)
+
+
+def note_of(page: Page, route: Route, warnings: Sequence[str], seconds: float) -> PageNote:
+    """Return the note of a page that was converted."""
+    return PageNote(page.number, route, page.confidence, seconds, tuple(warnings))
+
+
+@dataclass(frozen=True)
+class DocumentNote:
+    """What the report says of a document.
+
+    Attributes:
+        source: As it was given or found.
+        outcome: Whether it was converted now, or had been before, or not at all.
+        outputs: Paths of the files that were written.
+        error: Why it could not be converted.
+        pages: In order.
+        seconds: From its first work to its outputs.
+    """
+
+    source: str
+    outcome: Outcome
+    outputs: tuple[str, ...] = ()
+    error: str = ""
+    pages: tuple[PageNote, ...] = ()
+    seconds: float = 0.0
+
+    def to_record(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return {
+            "source": self.source,
+            "outcome": self.outcome,
+            "outputs": list(self.outputs),
+            "error": self.error,
+            "seconds": round(self.seconds, 3),
+            "pages": [note.to_record() for note in self.pages],
+        }
+
+
+@dataclass
+class Report:
+    """All documents of a run.
+
+    Attributes:
+        notes: Of each document, by its place among the inputs.
+        seconds: That the run took.
+        fresh: Pages that were read in this run, not in an earlier one.
+    """
+
+    notes: dict[int, DocumentNote] = field(default_factory=dict)
+    seconds: float = 0.0
+    fresh: int = 0
+
+    @property
+    def failures(self) -> int:
+        """Documents and pages that could not be read."""
+        failed = sum(note.outcome == "failed" for note in self.notes.values())
+        return failed + self.routes()["failed"]
+
+    def routes(self) -> Counter[str]:
+        """Count the pages of each route."""
+        return Counter(page.route for note in self.notes.values() for page in note.pages)
+
+    def outcomes(self) -> Counter[str]:
+        """Count the documents of each outcome."""
+        return Counter(note.outcome for note in self.notes.values())
+
+    def to_record(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        outcomes, routes = self.outcomes(), self.routes()
+        return {
+            "kind": KIND,
+            "schema": SCHEMA,
+            "version": __version__,
+            "totals": {
+                "documents": len(self.notes),
+                **{name: outcomes[name] for name in ("converted", "unchanged", "failed")},
+                "pages": sum(routes.values()),
+                "routes": {
+                    name: routes[name] for name in ("native", "ocr", "mixed", "blank", "failed")
+                },
+                "seconds": round(self.seconds, 3),
+            },
+            "documents": [self.notes[place].to_record() for place in sorted(self.notes)],
+        }
+
+    def summary(self) -> str:
+        """Return the line that ends a run."""
+        outcomes, routes = self.outcomes(), self.routes()
+        parts = [_count(len(self.notes), "document")]
+        parts += [
+            f"{outcomes[name]} {shown}"
+            for name, shown in (("unchanged", "done before"), ("failed", "failed"))
+            if outcomes[name]
+        ]
+        pages = [f"{count} {name}" for name, count in sorted(routes.items())]
+        parts.append(
+            _count(sum(routes.values()), "page") + (f" ({', '.join(pages)})" * bool(pages))
+        )
+        if self.fresh:
+            pace = self.fresh / max(self.seconds, 1e-3)
+            parts.append(f"{self.seconds:.1f} s, {pace:.1f} pages/s")
+        return "; ".join(parts)
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number} {name}" if number == 1 else f"{number} {name}s"
+
+
+def check_report(path: Path, overwrite: bool, folders: Collection[Path]) -> None:
+    """See that a report may be written: to a new file, or in the place of an earlier report.
+
+    Args:
+        path: Where it goes.
+        overwrite: Whether anything else that is there may be replaced.
+        folders: Those that are made for the outputs; a report may go there, too.
+
+    Raises:
+        OutputError: Something else is there, or the folder is missing.
+    """
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder", "name a file")
+    if not path.parent.is_dir() and path.parent not in folders:
+        raise OutputError(f"cannot write {path}: there is no folder {path.parent}")
+    if overwrite or not path.is_file():
+        return
+    try:
+        record = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        record = None
+    if not isinstance(record, dict) or record.get("kind") != KIND:
+        raise OutputError(f"{path} exists and is no report", "--overwrite replaces it")
+
+
+def write_report(path: Path, report: Report) -> None:
+    """Write a report.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    with console.output(str(path), overwrite=True) as write:
+        write(json.dumps(report.to_record(), ensure_ascii=False, indent=1) + "\n")

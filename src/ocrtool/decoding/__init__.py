@@ -1,0 +1,1 @@
+"""Network outputs to text: CTC, autoregressive decoding, the lexicon, calibration."""

@@ -1,0 +1,1 @@
+"""The document model: documents, pages, blocks, lines, words, and their geometry."""

@@ -1,0 +1,88 @@
+"""What finding text returns: the lines and regions of a page, in pixels, origin top left."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from ocrtool.document.tree import Box, Quad
+
+RegionKind = Literal["table", "formula", "figure", "rule"]
+
+
+@dataclass(frozen=True)
+class FoundLine:
+    """A line of text that has been found, not yet read.
+
+    Attributes:
+        quad: Its corners in reading direction, tight round the ink; see ``document.Quad``.
+        confidence: 0 to 1, that it is text.
+    """
+
+    quad: Quad
+    confidence: float
+
+    @property
+    def length(self) -> float:
+        """Pixels from the first letter's head to the last letter's."""
+        return math.dist(self.quad[0], self.quad[1])
+
+    @property
+    def height(self) -> float:
+        """Pixels from the first letter's head to its foot."""
+        return math.dist(self.quad[0], self.quad[3])
+
+
+@dataclass(frozen=True)
+class Region:
+    """A part of the page that is more than lines of text.
+
+    Attributes:
+        kind: What it is; a rule is a drawn line that separates parts.
+        box: Where it is.
+        confidence: 0 to 1.
+    """
+
+    kind: RegionKind
+    box: Box
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A straight stroke or thin bar, level or upright; pixels, origin top left.
+
+    Attributes:
+        x0: Left end, in the middle of its width where it is upright.
+        y0: Upper end.
+        x1: Right end.
+        y1: Lower end.
+        width: Of the stroke.
+    """
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+    width: float
+
+    @property
+    def level(self) -> bool:
+        """Whether it runs from left to right."""
+        return self.x1 - self.x0 >= self.y1 - self.y0
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a page holds.
+
+    Attributes:
+        lines: In no particular order.
+        regions: In no particular order.
+        rules: Those of tables, where they have been looked for.
+    """
+
+    lines: tuple[FoundLine, ...]
+    regions: tuple[Region, ...] = ()
+    rules: tuple[Rule, ...] = ()

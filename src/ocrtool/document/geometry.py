@@ -1,0 +1,116 @@
+"""Where lines and words stand on a page that may lie a little askew."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ocrtool.document.detected import Rule
+from ocrtool.document.tree import Box, Line, Point, Quad
+
+MOST_SKEW = 10.0
+"""Degrees; a page that lies further askew than this has been straightened before, or never was."""
+
+
+def straight_boxes(
+    quads: Sequence[Quad], areas: Sequence[Box] = ()
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Turn lines so that most of them are level, and return upright boxes.
+
+    Args:
+        quads: Corners of lines in reading direction, in pixels, origin top left.
+        areas: Upright boxes of other parts of the page, turned along with the lines.
+
+    Returns:
+        (N, 4) and (M, 4) x0, y0, x1, y1 in pixels, of the lines and of the other parts.
+    """
+    corners = np.array(quads, np.float64).reshape(-1, 4, 2)
+    others = np.array(
+        [[(b.x0, b.y0), (b.x1, b.y0), (b.x1, b.y1), (b.x0, b.y1)] for b in areas], np.float64
+    ).reshape(-1, 4, 2)
+    angle = skew(corners)
+    turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    corners, others = corners @ turn, others @ turn
+    # The mean of two corners, not the outermost: what tilt is left must not make lines taller.
+    low = np.stack((corners[:, (0, 3), 0].mean(axis=1), corners[:, (0, 1), 1].mean(axis=1)), axis=1)
+    high = np.stack(
+        (corners[:, (1, 2), 0].mean(axis=1), corners[:, (2, 3), 1].mean(axis=1)), axis=1
+    )
+    along = corners[:, 1] - corners[:, 0]
+    level = along[:, 0] > 2 * np.abs(along[:, 1])  # the others run up, down or upside down
+    low[~level], high[~level] = corners[~level].min(axis=1), corners[~level].max(axis=1)
+    lines = np.concatenate((low, np.maximum(high, low + 1)), axis=1)
+    hulls = np.concatenate((others.min(axis=1), others.max(axis=1)), axis=1)
+    return lines.astype(np.float32), hulls.astype(np.float32)
+
+
+def straight_rules(rules: Sequence[Rule], quads: Sequence[Quad]) -> list[Rule]:
+    """Turn rules as :func:`straight_boxes` turns the lines of their page.
+
+    Args:
+        rules: In pixels.
+        quads: Corners of all lines.
+    """
+    angle = skew(np.array(quads, np.float64).reshape(-1, 4, 2))
+    turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    ends = np.array([((r.x0, r.y0), (r.x1, r.y1)) for r in rules], np.float64).reshape(-1, 2, 2)
+    turned = (ends @ turn).reshape(-1, 4).tolist()
+    return [
+        Rule(x0, y0, x1, y1, rule.width)
+        for (x0, y0, x1, y1), rule in zip(turned, rules, strict=True)
+    ]
+
+
+def skew(corners: NDArray[np.float64]) -> float:
+    """Return the angle in radians, clockwise, at which most text lies; 0 where it is no skew.
+
+    Args:
+        corners: (N, 4, 2) corners of lines in reading direction, in pixels.
+    """
+    along = (corners[:, 1] + corners[:, 2] - corners[:, 0] - corners[:, 3]) / 2
+    angles = np.arctan2(along[:, 1], along[:, 0])
+    lengths = np.hypot(along[:, 0], along[:, 1])
+    near = np.abs(angles) < math.radians(MOST_SKEW)
+    if not near.any() or lengths[near].sum() < 0.5 * lengths.sum():
+        return 0.0
+    order = np.argsort(angles[near])
+    weights = np.cumsum(lengths[near][order])
+    return float(angles[near][order][np.searchsorted(weights, weights[-1] / 2)])
+
+
+def usual_height(lines: Sequence[Line]) -> float:
+    """Return the height of most upright lines, in pixels; 0 where there are none."""
+    heights = sorted(line.quad[3][1] - line.quad[0][1] for line in lines)
+    return heights[len(heights) // 2] if heights else 0.0
+
+
+def part_of(quad: Quad, start: float, end: float) -> Quad:
+    """Return the part of a line between two places along it, 0 at its start and 1 at its end."""
+    a, b, c, d = quad
+    return _between(a, b, start), _between(a, b, end), _between(d, c, end), _between(d, c, start)
+
+
+def bounds(quads: Sequence[Quad]) -> Box:
+    """Return the upright box around lines."""
+    points = [point for quad in quads for point in quad]
+    xs, ys = [x for x, _ in points], [y for _, y in points]
+    return Box(min(xs), min(ys), max(xs), max(ys))
+
+
+def area_of(box: Box) -> float:
+    """Return the area of a box in square pixels, 0 where it is empty."""
+    return max(0.0, box.x1 - box.x0) * max(0.0, box.y1 - box.y0)
+
+
+def share_of(box: Box, other: Box) -> float:
+    """Return the share of a box, 0 to 1, that lies in another; a tiny box counts as a pixel."""
+    wide = min(box.x1, other.x1) - max(box.x0, other.x0)
+    high = min(box.y1, other.y1) - max(box.y0, other.y0)
+    return max(0.0, wide) * max(0.0, high) / max(1.0, area_of(box))
+
+
+def _between(a: Point, b: Point, place: float) -> Point:
+    return a[0] + (b[0] - a[0]) * place, a[1] + (b[1] - a[1]) * place

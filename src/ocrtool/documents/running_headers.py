@@ -1,0 +1,338 @@
+"""Running heads and feet and page numbers: what comes again at the same place of page after page.
+
+A page alone cannot tell a running head from a short paragraph at its top. A document can: a head
+says the same on many pages (on every other one where left and right pages differ), or counts up.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, deque
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from difflib import SequenceMatcher
+from typing import Literal
+
+from ocrtool.document.line_metrics import around, bounds
+from ocrtool.document.tree import Block, BlockKind, Line, Page
+from ocrtool.documents.rows import PageRow, is_level, rows_of_page, size_of
+
+Zone = Literal["header", "footer", "side"]
+ZONES: tuple[Zone, ...] = ("header", "footer", "side")
+EDGE = 0.2
+"""Share of a page's height, at its top and bottom, where running heads and feet may stand."""
+FIRST = 0.1
+"""Share of its height where one may stand that only names the title below."""
+SIDE = 0.12
+"""Share of its width, at its sides, where lines may run up or down."""
+DEEP = 4
+"""Rows that are looked at there."""
+NEAR, SAME_PLACE = 0.015, 0.006
+"""Shares of a page's height by which the place of what comes again may differ, and of what must
+stand exactly there."""
+ALIKE = 0.85
+"""Similarity from which two long rows are the same one, read differently."""
+LONG = 8
+RECENT = 32
+"""Rows of other texts with which a row is compared."""
+FORGOTTEN = 60
+"""Pages after which a row that did not come again is forgotten."""
+DENSE = 0.25
+"""Share of the pages, from the first to the last that has it, on which a running head stands."""
+LARGE = 1.25
+"""Ratio to the common size of type from which a row is rather the title of a slide."""
+KINDS = frozenset({"paragraph", "heading", "header", "footer", "list", "footnote", "caption"})
+"""What running heads and feet may have been taken for."""
+
+ROMAN = re.compile(r"(?=[mdclxvi])m{0,3}(?:cm|cd|d?c{0,3})(?:xc|xl|l?x{0,3})(?:ix|iv|v?i{0,3})")
+_ROMAN_VALUES = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100, "d": 500, "m": 1000}
+_WORD = re.compile(r"[^\W_]+")
+_NUMBER_WORDS = frozenset({"page", "p", "seite", "s", "pag", "pagina", "of", "von", "de", "di"})
+
+
+@dataclass(frozen=True)
+class Folded:
+    """What a row says, apart from its numbers.
+
+    Attributes:
+        key: Its letters, small, ``#`` for each number.
+        numbers: The numbers at its ends.
+        bare: Whether it is a page number and nothing else.
+    """
+
+    key: str
+    numbers: tuple[int, ...]
+    bare: bool
+
+
+def folded(text: str) -> Folded:
+    """Return what a row says, apart from its numbers."""
+    words = _WORD.findall(text.casefold())
+    values: list[int | None] = []
+    parts: list[str] = []
+    for i, word in enumerate(words):
+        end = i in (0, len(words) - 1)
+        value = int(word) if word.isdecimal() and len(word) < 7 else None
+        if value is None and end and ROMAN.fullmatch(word):
+            value = _roman(word)
+        values.append(value)
+        parts.append("#" if value is not None else re.sub(r"\d+", "#", word))
+    ends = (values[:1] + values[-1:]) if len(values) > 1 else values
+    numbers = tuple(dict.fromkeys(value for value in ends if value is not None))
+    bare = bool(numbers) and all(part == "#" or part in _NUMBER_WORDS for part in parts)
+    return Folded(" ".join(parts), numbers, bare and len(parts) <= 4)
+
+
+def _roman(word: str) -> int:
+    total = 0
+    values = [_ROMAN_VALUES[letter] for letter in word]
+    for value, after in zip(values, [*values[1:], 0], strict=True):
+        total += -value if value < after else value
+    return total
+
+
+@dataclass(eq=False)
+class Found:
+    """Rows that say the same at the same place of pages.
+
+    Attributes:
+        zone: At the top or at the bottom.
+        key: What they say; see :class:`Folded`.
+        bare: Whether they are page numbers and nothing else.
+        place: Share of the page's height.
+        size: Of their type in points.
+        pages: Those that have one, from 0.
+        offsets: How far numbers are from that of their page, from 0.
+        sure: Whether they are running heads or feet; known when all pages are.
+    """
+
+    zone: Zone
+    key: str
+    bare: bool
+    place: float
+    size: float
+    pages: list[int] = field(default_factory=list)
+    offsets: Counter[int] = field(default_factory=Counter)
+    sure: bool = False
+
+    def counts(self) -> int:
+        """Return on how many pages its number is as far from that of the page as on most."""
+        return max(self.offsets.values(), default=0)
+
+
+class Running:
+    """Learns from all pages of a document what its running heads and feet are, then tells them."""
+
+    def __init__(self) -> None:
+        self.pages = 0
+        self._found: dict[tuple[Zone, str], list[Found]] = {}
+        self._recent: deque[Found] = deque(maxlen=RECENT)
+        self._slots: list[Found] = []
+
+    def learn(self, page: Page) -> dict[int, Found]:
+        """Take in the next page.
+
+        Returns:
+            For the indices of those blocks that may turn out to be running, what tells it.
+        """
+        doubtful: dict[int, Found] = {}
+        index = self.pages
+        self.pages += 1
+        for zone, row, place in _edges(page):
+            fold = folded(row.text)
+            size = size_of(row.lines, page)
+            found = self._look_up(zone, fold.key, place, size)
+            if found is None:
+                found = Found(zone, fold.key, fold.bare, place, size)
+                self._found.setdefault((zone, fold.key), []).append(found)
+                self._recent.append(found)
+            if found.pages[-1:] != [index]:
+                found.pages.append(index)
+                found.offsets.update(number - index for number in fold.numbers)
+            for i, _ in row.places:
+                if len(page.blocks[i].lines) <= len(row.lines):
+                    doubtful[i] = found
+        if index % FORGOTTEN == 0:
+            self._forget(index - FORGOTTEN)
+        return doubtful
+
+    def settle(self, body: float) -> None:
+        """Judge, when all pages are known.
+
+        Args:
+            body: Common size of the document's type in points.
+        """
+        sure = [f for some in self._found.values() for f in some if self._comes_again(f, body)]
+        self._found = {}
+        for found in sure:
+            found.sure = True
+            self._found.setdefault((found.zone, found.key), []).append(found)
+        self._slots = sure
+        self._recent = deque(sure, maxlen=None)
+
+    def told(self, page: Page) -> Page:
+        """Return a page with its running heads and feet told from its text."""
+        marked: dict[tuple[int, int], Zone] = {}
+        for zone in ZONES:
+            for row, place in ((row, place) for z, row, place in _edges(page) if z == zone):
+                if self._is_running(zone, row, place, page) or _names_title(zone, row, page):
+                    marked.update((one, zone) for one in row.places)
+                elif zone != "side" and any(page.blocks[i].kind != zone for i, _ in row.places):
+                    break  # further inwards is text
+        blocks: list[Block] = []
+        for i, block in enumerate(page.blocks):
+            blocks += self._parted(block, {k: zone for (j, k), zone in marked.items() if j == i})
+        return replace(page, blocks=tuple(blocks))
+
+    def _look_up(self, zone: Zone, key: str, place: float, size: float) -> Found | None:
+        def near(found: Found) -> bool:
+            close = abs(found.place - place) < NEAR
+            return close and abs(found.size - size) < 0.2 * max(found.size, size, 1.0)
+
+        for found in self._found.get((zone, key), ()):
+            if near(found):
+                return found
+        if len(key) < LONG:
+            return None
+        for found in self._recent:
+            if found.zone != zone or not near(found) or abs(len(found.key) - len(key)) > 4:
+                continue
+            matcher = SequenceMatcher(None, found.key, key, autojunk=False)
+            if matcher.quick_ratio() >= ALIKE and matcher.ratio() >= ALIKE:
+                return found
+        return None
+
+    def _forget(self, before: int) -> None:
+        for key, some in list(self._found.items()):
+            kept = [found for found in some if len(found.pages) > 1 or found.pages[-1] >= before]
+            if kept:
+                self._found[key] = kept
+            else:
+                del self._found[key]
+
+    def _comes_again(self, found: Found, body: float) -> bool:
+        count = len(found.pages)
+        if found.bare:
+            return found.counts() >= max(2, 0.5 * count)
+        if not any(c.isalpha() for c in found.key):
+            return False
+        if body and found.size > LARGE * body and count < 0.6 * self.pages:
+            return False
+        span = found.pages[-1] - found.pages[0] + 1
+        least = 2 if self.pages <= 4 or found.counts() >= 2 else 3
+        return count >= least and count >= DENSE * span
+
+    def _is_running(self, zone: Zone, row: PageRow, place: float, page: Page) -> bool:
+        fold = folded(row.text)
+        size = size_of(row.lines, page)
+        kinds = {page.blocks[i].kind for i, _ in row.places}
+        judged = kinds <= {"header", "footer"}
+        if self.pages == 1:
+            return judged and not _is_paragraph(row.text)
+        if self._look_up(zone, fold.key, place, size) is not None:
+            return True
+        if judged and fold.bare:
+            return True
+        slots = [
+            found for found in self._slots
+            if found.zone == zone and abs(found.place - place) < SAME_PLACE
+            and abs(found.size - size) < 0.1 * max(size, 1.0)
+        ]  # fmt: skip
+        if not slots:
+            return False
+        if judged or fold.bare:
+            return True
+        alone = all(len(page.blocks[i].lines) <= len(row.lines) for i, _ in row.places)
+        covered = len({index for found in slots for index in found.pages})
+        return alone and self.pages >= 4 and covered >= 0.4 * self.pages
+
+    def _parted(self, block: Block, marks: dict[int, Zone]) -> Iterator[Block]:
+        """Give a block, cut where some of its lines are running heads or feet and some are not."""
+        furniture = block.kind in ("header", "footer")
+        if not marks:
+            text = block.text.strip()
+            kept = not _is_paragraph(text) if self.pages == 1 else folded(text).bare
+            # What looked like a running head on its page alone, but never comes again.
+            yield replace(block, kind="paragraph") if furniture and text and not kept else block
+            return
+        zone = next(iter(marks.values()))
+        kind: BlockKind = "header" if zone == "header" else "footer"
+        if len(marks) == len(block.lines):
+            yield replace(block, kind=kind, level=0, cells=())
+            return
+        cut = _cut(block, marks)
+        if cut is None:
+            yield block
+            return
+        head, rest = cut
+        pair = (replace(head, kind=kind, level=0), rest)
+        yield from pair if kind == "header" else reversed(pair)
+
+
+def _is_paragraph(text: str) -> bool:
+    """Tell whether a lone page's head or foot is rather a part of its text."""
+    words = text.split()
+    return len(words) >= 12 or (len(words) >= 6 and text.rstrip()[-1:] in ".!?")
+
+
+def _names_title(zone: Zone, row: PageRow, page: Page) -> bool:
+    """Tell whether the first row of a page says in small type what its title says in large."""
+    if zone != "header" or row.middle > FIRST * page.height:
+        return False
+    said = [text for line in row.lines if len(text := folded(line.text).key) >= LONG]
+    size = size_of(row.lines, page)
+    return any(
+        folded(block.text).key.startswith(tuple(said))
+        for block in page.blocks
+        if said and block.box.y0 > row.box.y1 and size_of(block.lines, page) > LARGE * size
+    )
+
+
+def _edges(page: Page) -> Iterator[tuple[Zone, PageRow, float]]:
+    """Give the rows at the edges of a page, the outermost first, and where they stand.
+
+    Lines that run up or down the page at its sides are feet, too.
+    """
+    height, width = max(page.height, 1), max(page.width, 1)
+
+    def wanted(block: Block) -> bool:
+        # A head in columns may have been taken for a table.
+        small = block.box.y1 < EDGE * height or block.box.y0 > (1 - EDGE) * height
+        return block.kind in KINDS or (block.kind == "table" and small)
+
+    rows = rows_of_page(page, wanted)
+    for row in rows[:DEEP]:
+        if row.box.y1 < EDGE * height:
+            yield "header", row, row.middle / height
+    for row in rows[: -DEEP - 1 : -1]:
+        if row.box.y0 > (1 - EDGE) * height:
+            yield "footer", row, row.middle / height
+    for i, block in enumerate(page.blocks):
+        for k, line in enumerate(block.lines):
+            box = bounds(line.quad)
+            aside = box.x1 < SIDE * width or box.x0 > (1 - SIDE) * width
+            if aside and block.kind in KINDS and not is_level(line):
+                yield "side", PageRow(((i, k),), (line,)), (box.x0 + box.x1) / 2 / width
+
+
+def _cut(block: Block, marks: Collection[int]) -> tuple[Block, Block] | None:
+    """Part some lines, the first or last ones, from a block; nothing where its text is unclear."""
+    inside = [line for k, line in enumerate(block.lines) if k in marks]
+    rest = [line for k, line in enumerate(block.lines) if k not in marks]
+    words = Counter(word for line in inside for word in line.text.split())
+    found = list(re.finditer(r"\S+", block.text))
+    count = words.total()
+    if block.cells or count >= len(found):
+        return None
+    if Counter(match.group() for match in found[:count]) == words:
+        some, others = block.text[: found[count - 1].end()], block.text[found[count].start() :]
+    elif Counter(match.group() for match in found[-count:]) == words:
+        some, others = block.text[found[-count].start() :], block.text[: found[-count - 1].end()]
+    else:
+        return None
+    return _with_lines(block, inside, some), _with_lines(block, rest, others)
+
+
+def _with_lines(block: Block, lines: Sequence[Line], text: str) -> Block:
+    box = around(bounds(line.quad) for line in lines)
+    return replace(block, box=box, lines=tuple(lines), text=text)

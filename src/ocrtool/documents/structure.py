@@ -1,0 +1,60 @@
+"""Pages to a document: what only all pages together tell.
+
+Two passes over pages that lie on disk: the first counts, the second tells, holding a page and the
+one after it. What is counted grows with what differs from page to page, not with the text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from ocrtool.document.hyphenation import words_in
+from ocrtool.document.tree import RUNNING, Bookmark, Page
+from ocrtool.documents.bold_body import Weight
+from ocrtool.documents.continuations import joined_page, linked
+from ocrtool.documents.headings import Headings
+from ocrtool.documents.logos import Logos
+from ocrtool.documents.running_headers import Running
+
+MOST_WORDS = 200_000
+"""Different words of a document that are kept to tell what was split at the ends of lines."""
+
+
+def structured(
+    pages: Callable[[], Iterable[Page]], bookmarks: Sequence[Bookmark] = ()
+) -> Iterator[Page]:
+    """Put pages together.
+
+    - Running heads and feet, page numbers and logos are told from the rest, over all pages.
+    - Headings have levels that are consistent over the document.
+    - Lines of paragraphs run on, split words are mended by the words of the document.
+    - Bold type tells nothing where most is bold, and is left out.
+    - What goes on over columns and pages is marked as such: ``Block.continued``.
+
+    Args:
+        pages: Gives the pages, in order; called twice.
+        bookmarks: The document's own table of contents.
+
+    Returns:
+        The pages, one by one. Every line is still in exactly one block.
+    """
+    running, logos, headings, weight = Running(), Logos(), Headings(bookmarks), Weight()
+    known: set[str] = set()
+    for page in pages():
+        headings.learn(page, running.learn(page))
+        logos.learn(page)
+        weight.learn(page)
+        if len(known) < MOST_WORDS:
+            known |= words_in(block.text for block in page.blocks if block.kind in RUNNING)
+    running.settle(headings.body)
+    headings.settle()
+    before: Page | None = None
+    for page in pages():
+        page = weight.told(headings.told(logos.told(running.told(page))))
+        page = joined_page(page, known)
+        if before is not None:
+            before, page = linked(before, page, known)
+            yield before
+        before = page
+    if before is not None:
+        yield before

@@ -1,0 +1,1 @@
+"""An image of a page to its blocks: detection, orientation, recognition, assembly."""

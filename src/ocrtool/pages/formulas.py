@@ -1,0 +1,123 @@
+"""Displayed formulas of a page, read as LaTeX."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ocrtool.document.geometry import bounds, usual_height
+from ocrtool.document.tree import Block, Box, Line, Page
+from ocrtool.options import ReadOptions
+from ocrtool.structure.equations import NUMBER, gap, is_level, number_of
+
+if TYPE_CHECKING:
+    from ocrtool.readers import ReadsFormulas
+    from ocrtool.readers.formulas import FormulaReader, FormulaResult
+
+LEAST = 0.2
+"""Confidence below which the plain text of a formula, if any, is the safer thing to show."""
+LEGIBLE = 0.87
+"""Geometric mean of the tokens' probabilities below which what is no text is no formula either: a
+signature, a stamp, an ornament."""
+PARTIAL = 0.5
+"""Letters for each token of LaTeX up to which the text is but a part of the formula."""
+MARGIN = 0.25
+"""White that is left round a formula, in heights of a line."""
+
+Image = NDArray[np.uint8]
+
+
+def bundled_reader(options: ReadOptions) -> Callable[[], FormulaReader]:
+    """Return what opens the bundled reader when it is first asked for.
+
+    Args:
+        options: Engine, device and the like; the model they name reads lines.
+    """
+
+    @functools.cache
+    def reader() -> FormulaReader:
+        from ocrtool.readers.formulas import FormulaReader
+
+        return FormulaReader(replace(options, model=None))
+
+    return reader
+
+
+def with_latex(
+    page: Page, cut: Callable[[Box], Image], reader: Callable[[], ReadsFormulas]
+) -> Page:
+    """Return a page whose displayed formulas are read; those that read badly stay text.
+
+    Where no lines of text were found in a formula, or little of it, its LaTeX is its text; where
+    that is but a number, it is that of the formula beside it, and where it cannot be read, there is
+    no formula.
+
+    Args:
+        page: As it was put together.
+        cut: Returns the picture of a part of the page.
+        reader: Returns what reads formulas; asked only where there are any.
+    """
+    places = [
+        i for i, block in enumerate(page.blocks) if block.kind == "formula" and not block.latex
+    ]
+    if not places:
+        return page
+    blocks = list(page.blocks)
+    numbers = [number_of(blocks[i]) for i in places]
+    pictures = (
+        ("", cut(_frame(blocks[i], number, page)))
+        for i, number in zip(places, numbers, strict=True)
+    )
+    read = zip(places, reader().read_stream(pictures), strict=True)
+    results = {i: result for i, result in read if blocks[i].lines or _is_legible(result)}
+    tags = {i: number.text for i, number in zip(places, numbers, strict=True) if number}
+    for i in [i for i in results if not blocks[i].lines and NUMBER.fullmatch(results[i].latex)]:
+        beside = _beside(blocks[i].box, {j: blocks[j].box for j in results if j != i})
+        if beside in results and results[beside].latex and beside not in tags:
+            tags[beside] = results.pop(i).latex
+    for i, result in results.items():
+        tag = NUMBER.fullmatch(tags.get(i, ""))
+        said = "".join(line.text for line in blocks[i].lines if line.text != tags.get(i))
+        has_text = len(said) > PARTIAL * len(result.tokens)
+        sure = result.confidence >= LEAST if has_text else _is_legible(result)
+        if result.latex and result.valid and sure:
+            latex = result.latex + (rf" \tag{{{tag[1]}}}" if tag else "")
+            text = blocks[i].text if has_text else latex
+            blocks[i] = replace(blocks[i], latex=latex, text=text)
+    gone = set(places) - set(results)
+    return replace(page, blocks=tuple(block for i, block in enumerate(blocks) if i not in gone))
+
+
+def _is_legible(result: FormulaResult) -> bool:
+    return result.confidence >= LEGIBLE ** max(1, len(result.tokens))
+
+
+def _beside(box: Box, others: Mapping[int, Box]) -> int:
+    """Return which of other boxes a box stands beside, the nearest of them; -1 for none."""
+    gaps = {i: gap(box, other) for i, other in others.items() if is_level(box, other)}
+    return min(gaps, key=lambda i: gaps[i], default=-1)
+
+
+def _frame(block: Block, number: Line | None, page: Page) -> Box:
+    """Return where the picture of a formula is cut out: without its number."""
+    box = block.box
+    around = [line for other in page.blocks for line in other.lines]
+    margin = MARGIN * (usual_height(block.lines or around) or box.y1 - box.y0)
+    x0, x1 = box.x0 - margin, box.x1 + margin
+    if number is not None:
+        own = bounds([number.quad])
+        if own.x0 > (box.x0 + box.x1) / 2:
+            x1 = own.x0 - margin
+        else:
+            x0 = own.x1 + margin
+    return Box(
+        max(0.0, x0),
+        max(0.0, box.y0 - margin),
+        min(float(page.width), x1),
+        min(float(page.height), box.y1 + margin),
+    )

@@ -1,0 +1,83 @@
+"""Pictures of a PDF as files of their own."""
+
+# PyMuPDF is typed only in part.
+# mypy: allow-untyped-calls, disable-error-code="attr-defined"
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pymupdf
+
+from ocrtool.document.tree import Box
+from ocrtool.pdf.file import POINTS, PdfFile
+
+_CLIP, _IMAGES = 64, 4  # MuPDF's numbers
+JPEG_START = b"\xff\xd8\xff"
+NEAR = 0.02
+"""Inches by which a place may differ from that of the picture."""
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A raster image as it is placed on a page.
+
+    Attributes:
+        box: Where, in pixels of the page.
+        dpi: Its own pixels, an inch of the page; the more of both directions.
+        jpeg: Its file, where that shows just what the page shows: upright, whole, in grey or RGB.
+    """
+
+    box: Box
+    dpi: float
+    jpeg: bytes | None = None
+
+
+def placed_images(file: PdfFile, index: int, dpi: float, content: bool = True) -> list[Placed]:
+    """Return the raster images of a page, in the order in which they are painted.
+
+    Args:
+        file: An open PDF.
+        index: Of the page, from 0.
+        dpi: Pixels an inch of the geometry.
+        content: Whether the files are wanted.
+
+    Raises:
+        InputError: The page is damaged.
+    """
+    scale = dpi / POINTS
+    page = file.page(index)
+    try:
+        shown = pymupdf.TextPage(file.shown(index).get_textpage(_IMAGES | _CLIP))
+        images = shown.extractIMGINFO()
+        listed = page.get_images(full=True) if content and images else []
+        return [_placed(file, image, listed, scale) for image in images]
+    except Exception as error:
+        raise file.damaged(index, error) from None
+
+
+def _placed(
+    file: PdfFile, image: dict[str, Any], listed: list[tuple[Any, ...]], scale: float
+) -> Placed:
+    x0, y0, x1, y1 = image["bbox"]
+    box = Box(x0 * scale, y0 * scale, x1 * scale, y1 * scale)
+    a, b, c, d, e, f = image["transform"]
+    across, down = (a * a + b * b) ** 0.5, (c * c + d * d) ** 0.5
+    dpi = POINTS * max(image["width"] / max(across, 1e-3), image["height"] / max(down, 1e-3))
+    whole = max(abs(x0 - e), abs(y0 - f), abs(x1 - e - a), abs(y1 - f - d)) < NEAR * POINTS
+    if not (whole and a > 0 and d > 0 and abs(b) + abs(c) < 1e-3) or image.get("has-mask"):
+        return Placed(box, dpi)
+    alike = [
+        entry[0]
+        for entry in listed
+        if entry[2:4] == (image["width"], image["height"])
+        and entry[1] == 0
+        and entry[8] == "DCTDecode"
+    ]
+    if len(set(alike)) != 1 or image["colorspace"] not in (1, 3):
+        return Placed(box, dpi)
+    if file.document.xref_get_key(alike[0], "Decode")[0] != "null":
+        return Placed(box, dpi)
+    content = file.document.xref_stream_raw(alike[0])
+    return Placed(box, dpi, content if content and content.startswith(JPEG_START) else None)

@@ -1,0 +1,108 @@
+"""A PDF as it is, with text laid over some of its pages."""
+
+# PyMuPDF is typed only in part.
+# mypy: allow-untyped-calls, disable-error-code="attr-defined"
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pymupdf
+
+from ocrtool.errors import OutputError
+from ocrtool.pdf.file import PdfFile, reason
+from ocrtool.pdf.invisible_text import InvisibleFont, Run, lay_text
+
+
+class PdfLayer:
+    """Lays text over pages of a copy; bookmarks, links, forms and all else stay as they are.
+
+    Args:
+        source: The PDF, which stays open and is not changed.
+
+    Raises:
+        InputError: It is damaged so that it cannot be copied.
+        OutputError: There is no room for temporary files.
+    """
+
+    def __init__(self, source: PdfFile) -> None:
+        try:
+            self._folder = tempfile.TemporaryDirectory(
+                prefix="ocrtool-", ignore_cleanup_errors=True
+            )
+        except OSError as error:
+            raise OutputError(f"no temporary files can be made: {error.strerror}") from None
+        self._source = source
+        try:
+            self._copy = source.copied(Path(self._folder.name) / "copy.pdf")
+        except OSError as error:
+            raise OutputError(f"temporary files cannot be written ({error.strerror})") from None
+        self._font: InvisibleFont | None = None
+        self._pages: list[int] = []
+
+    def add_page(self, index: int) -> None:
+        """Take a page, from 0, into the copy; pages that are not taken are left out at the end."""
+        self._pages.append(index)
+
+    def add_text(self, runs: Iterable[Run], width: int, height: int) -> None:
+        """Lay text over the last page that was taken.
+
+        Args:
+            runs: The text in reading order.
+            width: Of the page's picture, in whose pixels the runs are.
+            height: Likewise.
+
+        Raises:
+            InputError: The page is damaged.
+        """
+        runs = list(runs)
+        if not runs:
+            return
+        index = self._pages[-1]
+        try:
+            if self._font is None:
+                self._font = InvisibleFont(self._copy.document)
+            lay_text(self._font, self._copy.document[index], runs, width, height)
+        except Exception as error:  # a damaged file makes MuPDF raise nearly anything
+            raise self._source.damaged(index, error) from None
+
+    def finish(self, write: Callable[[bytes], object]) -> None:
+        """Hand on the content of the file, and end.
+
+        Where all pages were taken and the file is sound, the original is the start of the copy byte
+        by byte, and what was added follows it.
+
+        Raises:
+            OutputError: No page was taken, or there is no room for temporary files.
+        """
+        with self._folder:
+            if not self._pages:
+                raise OutputError("a PDF without pages cannot be written")
+            path = self._saved()
+            with path.open("rb") as file:
+                while content := file.read(1 << 20):
+                    write(content)
+
+    def _saved(self) -> Path:
+        document = self._copy.document
+        whole = self._pages == list(range(len(self._copy)))
+        path = Path(self._folder.name) / "copy.pdf"
+        try:
+            if self._font is not None:
+                self._font.complete()
+            if whole and not self._copy.encrypted and document.can_save_incrementally():
+                if self._font is not None:
+                    document.saveIncr()
+            else:
+                path = path.with_name("selected.pdf")
+                if not whole:
+                    document.select(self._pages)
+                keep = pymupdf.PDF_ENCRYPT_KEEP
+                document.save(str(path), garbage=0 if whole else 2, deflate=True, encryption=keep)
+            return path
+        except Exception as error:
+            raise OutputError(f"the PDF cannot be written ({reason(error)})") from None
+        finally:
+            self._copy.close()

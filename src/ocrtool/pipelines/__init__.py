@@ -1,0 +1,1 @@
+"""What the commands run: reading images, converting documents, writing results."""

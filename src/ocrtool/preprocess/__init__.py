@@ -1,0 +1,1 @@
+"""Images to the arrays that the networks take."""

@@ -1,0 +1,1 @@
+"""Formulas drawn as images, and images compared."""

@@ -1,0 +1,103 @@
+r"""Where the signs of a formula's label stand in its picture.
+
+TeX tells its signs in the order in which it sets them, which is nearly that of the label: what
+stands above comes before what stands below, so the exponent before the index. Signs and tokens are
+therefore matched as two texts are compared: first the longest runs that are the same in both, then
+what is the same in the gaps between them, and last whatever is left there one for one, for not
+every font tells which sign it sets.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Sequence
+from difflib import SequenceMatcher
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ocrtool.latex.symbols import ACCENTS, CHARACTERS, NAMED
+from ocrtool.latex.unicode import CHARACTER
+from ocrtool.rendering.tex import Glyph
+
+UNKNOWN = "\ufffd"
+"""What a sign is called whose font does not name it."""
+NEAR = 5
+"""Gaps between equal runs in which what one of them lacks is looked for."""
+_ACCENT = "^"
+_PLAIN = {"-": "−", "*": "∗", "|": "∣", r"\|": "∥", r"\sqrt": "√", r"\prime": "′"}
+_FOLDED = {"ˆ": _ACCENT, "˜": _ACCENT, "¯": _ACCENT, "˙": _ACCENT, "¨": _ACCENT, "~": _ACCENT,
+           "⃗": _ACCENT, "|": "∣", "-": "−", "*": "∗"}  # fmt: skip
+
+
+def places_of(label: str, glyphs: Sequence[Glyph]) -> NDArray[np.float32]:
+    """Find the tokens of a label among the signs that TeX set.
+
+    Args:
+        label: Tokens of the normal form, a space between them.
+        glyphs: In TeX's order.
+
+    Returns:
+        (n, 3): the number of a token and the middle of its signs (x, y), ordered by token. Tokens
+        that draw nothing, and those not found, are left out.
+    """
+    wanted = list(_signs(label.split(" ")))
+    said = [sign for _, sign in wanted]
+    set_ = [_folded(glyph.character) for glyph in glyphs]
+    found: dict[int, list[Glyph]] = {}
+    for mine, theirs in _pairs(said, set_):
+        found.setdefault(wanted[mine][0], []).append(glyphs[theirs])
+    return np.array(
+        [
+            (token, np.mean([g.x for g in those]), np.mean([g.y for g in those]))
+            for token, those in sorted(found.items())
+        ],
+        np.float32,
+    ).reshape(-1, 3)
+
+
+def _signs(tokens: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """Yield the signs that tokens draw, each with the number of its token."""
+    for number, token in enumerate(tokens):
+        if token in NAMED:
+            for letter in token[1:]:
+                yield number, letter
+        elif token in ACCENTS:
+            yield number, _ACCENT
+        elif token in _PLAIN:
+            yield number, _PLAIN[token]
+        elif token in CHARACTERS:
+            yield number, _folded(token)
+        elif token in CHARACTER:
+            yield number, _folded(CHARACTER[token])
+
+
+def _folded(character: str) -> str:
+    """Bring the letters of all alphabets to the plain ones, and like signs to one."""
+    plain = unicodedata.normalize("NFKC", character)
+    return _FOLDED.get(plain, _FOLDED.get(character, plain))
+
+
+def _pairs(said: Sequence[str], set_: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Yield the places in both texts of what is taken for the same."""
+    blocks = SequenceMatcher(None, said, set_, autojunk=False).get_matching_blocks()
+    gaps: list[tuple[list[int], list[int]]] = []
+    mine, theirs = 0, 0
+    for start, begin, size in blocks:
+        gaps.append((list(range(mine, start)), list(range(theirs, begin))))
+        yield from zip(range(start, start + size), range(begin, begin + size), strict=True)
+        mine, theirs = start + size, begin + size
+    for number, (left, _) in enumerate(gaps):
+        nearest = sorted(range(len(gaps)), key=lambda other: abs(other - number))[:NEAR]
+        for token in list(left):
+            for other in nearest:
+                same = next((i for i in gaps[other][1] if set_[i] == said[token]), None)
+                if same is not None:
+                    gaps[other][1].remove(same)
+                    left.remove(token)
+                    yield token, same
+                    break
+    for left, over in gaps:
+        unknown = [i for i in over if set_[i] == UNKNOWN]
+        if len(left) == len(unknown):
+            yield from zip(left, unknown, strict=True)

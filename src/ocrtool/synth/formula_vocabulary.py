@@ -1,0 +1,93 @@
+"""The tokens that the bundled formula reader writes.
+
+Usage: python -m ocrtool.synth.formula_vocabulary FILE... [--least N] [-o vocabulary.txt]
+
+Counts the tokens of normal forms in files of one formula a line (`.xz` too) and writes those that
+come often enough, most frequent first, one a line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import lzma
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from importlib import resources
+from pathlib import Path
+
+from ocrtool.console import atomic_write
+from ocrtool.errors import InputError
+from ocrtool.latex.normal import normal
+from ocrtool.latex.symbols import CHARACTERS, FONTS, MATRICES
+from ocrtool.latex.tokens import LatexError
+
+LEAST = 20
+"""How often a token must come to be learnt."""
+ALWAYS = (
+    CHARACTERS
+    | set(FONTS.values())
+    | {rf"\{side}{{{name}}}" for name in ("matrix", "cases", "aligned", *MATRICES.values())
+       for side in ("begin", "end")}
+)  # fmt: skip
+"""Tokens that are in the alphabet however seldom they come."""
+
+
+def formula_tokens() -> list[str]:
+    """Return the alphabet of formulas, most frequent token first."""
+    text = resources.files("ocrtool.synth").joinpath("formula_vocabulary.txt").read_text("utf-8")
+    return text.split()
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """Yield the lines of a UTF-8 text file, `.xz` too.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    try:
+        if path.suffix == ".xz":
+            with lzma.open(path, "rt", encoding="utf-8") as packed:
+                yield from (line.rstrip("\n") for line in packed)
+        else:
+            with path.open(encoding="utf-8") as stream:
+                yield from (line.rstrip("\n") for line in stream)
+    except (OSError, lzma.LZMAError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read ({error})") from None
+
+
+def counted(formulas: Iterable[str]) -> Counter[str]:
+    """Count in how many formulas each token comes; what does not parse is left out."""
+    counts: Counter[str] = Counter()
+    for latex in formulas:
+        try:
+            counts.update(set(normal(latex)))
+        except LatexError:
+            continue
+    return counts
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Parse the command line, count and write."""
+    parser = argparse.ArgumentParser(
+        prog="python -m ocrtool.synth.formula_vocabulary", description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("files", type=Path, nargs="+", help="text files, one formula a line")
+    parser.add_argument("-o", "--output", type=Path, help="file to write; standard output else")
+    parser.add_argument("--least", type=int, default=LEAST, help=f"fewest formulas ({LEAST})")
+    options = parser.parse_args(arguments)
+    counts = counted(line for path in options.files for line in read_lines(path))
+    for token in ALWAYS:
+        counts[token] += options.least
+    kept = sorted((t for t in counts if counts[t] >= options.least), key=lambda t: (-counts[t], t))
+    text = "".join(token + "\n" for token in kept)
+    if options.output is None:
+        sys.stdout.write(text)
+    else:
+        with atomic_write(options.output) as temporary:
+            temporary.write_text(text, "utf-8")
+
+
+if __name__ == "__main__":
+    main()

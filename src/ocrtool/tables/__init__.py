@@ -1,0 +1,1 @@
+"""Tables: cells from ruling lines, word positions and column gaps."""

@@ -1,0 +1,226 @@
+"""Rows whose cells stand below each other: tables, receipts, forms; and code."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ocrtool.document.tree import Cell
+from ocrtool.reading_order.columns import middle
+from ocrtool.reading_order.patterns import AMOUNT, CAPTION, LEADER
+from ocrtool.reading_order.rows import MARKER, Metrics, Row
+
+CROSSED = 0.15
+"""Share of the rows that may reach into the space between two columns."""
+LOOSE = 3.0
+"""White between the rows of a table, in heights of a line, at most."""
+CODE = re.compile(
+    r"[{};]$|^[}\])]+[;,]?$|^(?:def|class|import|from|return|public|private|static|void|int|if|for|"
+    r"while|else|elif|function|var|let|const|#include|using|package|print)\b.*[:;({)]|=>|::|==|!=|"
+    r"\w\(.*\)[:;]?$|^\s*(?://|#\s|/\*|\*/)"
+)
+
+
+def tabular_runs(
+    rows: Sequence[Row], metrics: Metrics, narrow: bool = False
+) -> list[tuple[int, int]]:
+    """Find where rows have cells in columns.
+
+    A row without cells between two that have them, as the name of a ware above its price, belongs
+    to the run; lines of prose end it.
+
+    Args:
+        rows: From top to bottom.
+        metrics: Of their page.
+        narrow: Whether the words of lines that were read may be cells, too: their places are
+            estimates, and what they tell is to be looked into.
+
+    Returns:
+        Start and end of each run of at least two rows with cells.
+    """
+    found: list[list[int]] = []
+    extent = max((row.x1 for row in rows), default=0.0) - min((row.x0 for row in rows), default=0.0)
+    wide = [_has_cells(row, metrics.height, extent, narrow) for row in rows]
+    for i in np.flatnonzero(wide).tolist():
+        between = rows[found[-1][-1] + 1 : i] if found else []
+        last = found[-1][-1] if found else 0
+        apart = max((rows[k + 1].y0 - rows[k].y1 for k in range(last, i)), default=0.0)
+        long = sum(row.x1 - row.x0 > 0.8 * extent for row in between)
+        prose = long > (0 if rows[i].exact or narrow else 2)
+        prose = prose or any(CAPTION.match(row.text) for row in between)
+        if found and len(between) <= 3 and not prose and apart <= LOOSE * metrics.height:
+            found[-1].append(i)
+        else:
+            found.append([i])
+    return [(run[0], run[-1] + 1) for run in found if len(run) > 1]
+
+
+def _has_cells(row: Row, height: float, extent: float, narrow: bool) -> bool:
+    """Tell whether a row may consist of cells.
+
+    Where the places of words are exact, narrow white may part them, but not the white of a line
+    of prose that is spread to fill its column.
+    """
+    if LEADER.search(row.text) or CAPTION.match(row.text):
+        return False
+    fine = row.exact or (narrow and row.worded)
+    if not fine or len(row.cells(height)) > 1:
+        return len(row.cells(height)) > 1
+    if not row.exact:  # words of large type stand further apart
+        height = max(height, float(np.median(row.boxes[:, 3] - row.boxes[:, 1])))
+    gaps = word_gaps(row)
+    widest = max(gaps, default=0.0)
+    filled = row.x1 - row.x0 > 0.9 * extent and len(gaps) > 6
+    letters = sum(c.isalpha() for c in row.text) > 0.7 * len(row.text.replace(" ", ""))
+    spread = len(gaps) > 4 and letters and middle(np.array(gaps)) > 0.6 * widest
+    return widest > (1.0 if filled or spread else 0.5) * height
+
+
+def word_gaps(row: Row) -> list[float]:
+    """Return the white between the words of a row, in pixels."""
+    spans = sorted((word.quad[0][0], word.quad[1][0]) for line in row.lines for word in line.words)
+    return [b[0] - a[1] for a, b in itertools.pairwise(spans)]
+
+
+def cells_of(rows: Sequence[Row], height: float) -> list[Cell]:
+    """Find the cells of a table: columns are parted by space that is common to its rows.
+
+    Args:
+        rows: Rows of the table.
+        height: Common height of a line in pixels.
+
+    Returns:
+        Cells from row to row. A cell that reaches over several columns spans them.
+    """
+    parts = [row.cells(height) for row in rows]
+    columns = _columns([part for part in parts if len(part) > 1] or parts, height)
+    cells: list[Cell] = []
+    for i, part in enumerate(parts):
+        taken: dict[int, Cell] = {}
+        for piece in part:
+            first, last = _span(piece, columns)
+            first = max(
+                [first, *(c.column + c.column_span for c in taken.values() if c.column < first)]
+            )
+            last = max(first, last)
+            if first >= len(columns):  # no column is left: it joins the last cell
+                first = last = max(taken)
+            before = taken.get(first)
+            lines = (before.lines if before else ()) + piece.lines
+            taken[first] = Cell(i, first, 1, last - first + 1, lines)
+        cells += (taken[k] for k in sorted(taken))
+    return _with_header(cells)
+
+
+def aligned(cells: Sequence[Cell]) -> str:
+    """Write cells in columns of characters: amounts to the right, all else to the left.
+
+    Args:
+        cells: Cells of a table.
+    """
+    texts = {id(cell): " ".join(line.text for line in cell.lines) for cell in cells}
+    count = max(cell.column + cell.column_span for cell in cells)
+    widths, right = [0] * count, [False] * count
+    for k in range(count):
+        own = [texts[id(cell)] for cell in cells if cell.column == k and cell.column_span == 1]
+        widths[k] = max(map(len, own), default=0)
+        body = [text for text in own if AMOUNT.fullmatch(text)]
+        right[k] = k > 0 and len(body) > 0.5 * len(own)
+    starts = np.cumsum([0, *(width + 2 for width in widths)]).tolist()
+    written: list[str] = []
+    for i in range(max(cell.row for cell in cells) + 1):
+        text = ""
+        for cell in (cell for cell in cells if cell.row == i):
+            said = texts[id(cell)]
+            end = starts[cell.column + cell.column_span] - 2
+            place = end - len(said) if right[cell.column] else starts[cell.column]
+            place = max(place, starts[cell.column], len(text) + 2 if text else 0)
+            text = text.ljust(place) + said
+        written.append(text)
+    return "\n".join(written)
+
+
+def is_code(rows: Sequence[Row]) -> bool:
+    """Tell whether rows are a program: set in one width, and written like one."""
+    said = [row.text for row in rows if row.text]
+    if len(said) < 3 or sum(CODE.search(text) is not None for text in said) < 0.5 * len(said):
+        return False
+    advances = [(row.x1 - row.x0) / len(row.text) for row in rows if len(row.text) > 8]
+    return len(advances) < 2 or float(np.std(advances)) < 0.06 * float(np.mean(advances))
+
+
+def spaced(rows: Sequence[Row], metrics: Metrics) -> str:
+    """Write rows with their indentation, and with as much space between pieces as there is."""
+    letters = sum(len(row.text) for row in rows if len(row.lines) == 1)
+    width = sum(row.x1 - row.x0 for row in rows if len(row.lines) == 1)
+    advance = width / letters if letters > 20 else metrics.advance
+    left = min(row.x0 for row in rows)
+    written: list[str] = []
+    for row in rows:
+        text = ""
+        for piece in row.cells(metrics.height):
+            place = round((piece.x0 - left) / advance)
+            text = text.ljust(max(place, len(text) + 2 if text else 0)) + piece.text
+        written.append(text)
+    return "\n".join(written)
+
+
+def listed(rows: Sequence[Row], metrics: Metrics) -> str:
+    """Write the items of a list whose places are exact: four spaces a level of nesting."""
+    starts = [row.x0 for row in rows if MARKER.match(row.text)]
+    levels: list[float] = []
+    for x0 in sorted(starts):
+        if not levels or x0 - levels[-1] > 0.9 * metrics.height:
+            levels.append(x0)
+    written: list[str] = []
+    depth = 0
+    for row in rows:
+        marked = MARKER.match(row.text) is not None
+        if marked:
+            depth = max(0, int(np.searchsorted(levels, row.x0 + 0.5)) - 1)
+        written.append("    " * depth + ("" if marked else "  ") + row.text)
+    return "\n".join(written)
+
+
+def _columns(parts: Sequence[Sequence[Row]], height: float) -> list[tuple[float, float]]:
+    """Return where each column begins and ends."""
+    pieces = [(piece.x0, piece.x1) for part in parts for piece in part]
+    step = max(1.0, height / 4)
+    start = min(x0 for x0, _ in pieces)
+    places = int((max(x1 for _, x1 in pieces) - start) / step) + 2
+    covered = np.zeros(places, np.int64)
+    for x0, x1 in pieces:
+        covered[round((x0 - start) / step) : max(round((x1 - start) / step), 1)] += 1
+    inked = covered > CROSSED * len(parts)
+    edges = np.flatnonzero(np.diff(inked, prepend=False, append=False)).reshape(-1, 2)
+    return [(start + a * step, start + b * step) for a, b in edges.tolist()]
+
+
+def _span(piece: Row, columns: Sequence[tuple[float, float]]) -> tuple[int, int]:
+    """Return the first and last column that a cell reaches over, or the nearest one."""
+    shared = np.array([min(piece.x1, b) - max(piece.x0, a) for a, b in columns])
+    reached = np.flatnonzero(shared > 0.25 * np.array([b - a for a, b in columns]))
+    if len(reached) < 2:
+        nearest = int(shared.argmax())
+        return nearest, nearest
+    return int(reached[0]), int(reached[-1])
+
+
+def _with_header(cells: list[Cell]) -> list[Cell]:
+    """Mark the first row where it has no number but the column below it has."""
+
+    def amounts(chosen: Sequence[Cell]) -> NDArray[np.bool_]:
+        return np.array(
+            [AMOUNT.fullmatch(" ".join(line.text for line in c.lines)) is not None for c in chosen]
+        )
+
+    first = [cell for cell in cells if cell.row == 0]
+    rest = [cell for cell in cells if cell.row > 0 and cell.column > 0]
+    named = len(first) > 1 and not amounts(first).any()
+    if not named or not rest or amounts(rest).mean() < 0.5:
+        return cells
+    return [Cell(c.row, c.column, c.row_span, c.column_span, c.lines, c.row == 0) for c in cells]

@@ -1,0 +1,594 @@
+"""The cells of a table: what rules wall off, and what stands in rows and columns between them.
+
+A wall that is missing joins what lies on both sides of it; where there are none, the columns are
+found by their white, and the rows by what their lines hold.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ocrtool.document.tree import Box, Cell, Line
+from ocrtool.reading_order.line_pieces import style
+from ocrtool.reading_order.patterns import AMOUNT
+from ocrtool.tables.words import (
+    Bit,
+    Piece,
+    TextRow,
+    bit_rows,
+    bits_of,
+    cell_lines,
+    goes_on,
+    is_prose,
+    most_whites,
+    pieces_of,
+    place,
+    said,
+    with_head,
+)
+
+BARE = 0.25
+"""Least share of a grid's fields that hold text; those of charts hold none."""
+
+Boxes = NDArray[np.float32]
+Root = Callable[[int], int]
+Join = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Stroke:
+    """A rule, or an edge of a shaded field: level at ``at`` from ``a`` to ``b``, or upright.
+
+    Attributes:
+        at: Its place across, in pixels.
+        a: Where it begins.
+        b: Where it ends.
+        weak: It is an edge of a shaded field.
+    """
+
+    at: float
+    a: float
+    b: float
+    weak: bool = False
+
+
+@dataclass
+class Frame:
+    """Strokes that may be of one table.
+
+    Attributes:
+        level: From top to bottom.
+        upright: From left to right.
+    """
+
+    level: list[Stroke] = field(default_factory=list)
+    upright: list[Stroke] = field(default_factory=list)
+
+    @property
+    def box(self) -> Box:
+        """Around all strokes."""
+        xs = [x for s in self.level for x in (s.a, s.b)] + [s.at for s in self.upright]
+        ys = [y for s in self.upright for y in (s.a, s.b)] + [s.at for s in self.level]
+        return Box(min(xs), min(ys), max(xs), max(ys))
+
+
+class Grid:
+    """The rows and columns of a table, and what stands in them.
+
+    Args:
+        lines: All lines of the page.
+        boxes: (N, 4) of them, in pixels.
+        chosen: Those in the table.
+        frame: Its strokes.
+        height: Common height of a line on the page, in pixels.
+    """
+
+    def __init__(
+        self,
+        lines: Sequence[Line],
+        boxes: Boxes,
+        chosen: Sequence[int],
+        frame: Frame,
+        height: float,
+    ) -> None:
+        self.lines, self.frame = lines, frame
+        own = boxes[list(chosen)]
+        heights = np.sort(own[:, 3] - own[:, 1])
+        self.height = float(min(height * 1.5, max(0.4 * height, heights[len(heights) // 2])))
+        self.bits = bits_of(lines, boxes, chosen)
+        box = frame.box if frame.level else None
+        x0, x1 = float(own[:, 0].min()), float(own[:, 2].max())
+        y0, y1 = float(own[:, 1].min()), float(own[:, 3].max())
+        self.x0, self.x1 = (min(box.x0, x0), max(box.x1, x1)) if box else (x0, x1)
+        self.y0, self.y1 = (min(box.y0, y0), max(box.y1, y1)) if box else (y0, y1)
+        self.uprights = self._bounds(frame.upright, self.x0, self.x1)
+        self.levels = self._bounds(frame.level, self.y0, self.y1)
+        self.full = len(self.uprights) > 2 and len(self.levels) > 2
+        self.rows: list[TextRow] = []
+        self.row_of: list[int] = []
+        self.columns: list[tuple[float, float]] = []
+        self.edges: list[float] = []
+        self.places: list[float] = []
+        self._set_columns()
+        self._set_rows()
+
+    def _bounds(self, strokes: Sequence[Stroke], start: float, end: float) -> list[float]:
+        """Return where strokes stand, near ones once, with the ends of the table."""
+        places = sorted([start, end, *(s.at for s in strokes if start <= s.at <= end)])
+        found = [places[0]]
+        for at in places[1:]:
+            if at - found[-1] > 0.5 * self.height:
+                found.append(at)
+            elif at == end:
+                found[-1] = end if len(found) > 1 else found[-1]
+        return found if len(found) > 1 else [start, end]
+
+    def _set_columns(self) -> None:
+        """Find the columns: between upright strokes, and within them by their white."""
+        text = bit_rows(self.bits, self.height)
+        head = self._head_foot()
+        body = [row for row in text if min(bit.y0 for bit in row) > head - 0.3 * self.height]
+        if len(body) < 2:
+            body = text
+        self.strips: list[tuple[float, float]] = []
+        edges = [self.uprights[0]]
+        for a, b in itertools.pairwise(self.uprights):
+            inside = [[bit for bit in row if a < bit.middle < b] for row in body]
+            strips = most_whites([row for row in inside if row], self.height)
+            if self.full and strips:
+                # Between walls, white is mostly that of wrapped text.
+                strips = [strip for strip in strips if self._parts(strip, inside)]
+            bounds = [a, *(strip[1] for strip in strips), b]
+            strips = [strip for k, strip in enumerate(strips)
+                      if not self._repeats(strip, bounds[k], bounds[k + 2], inside)]  # fmt: skip
+            for c, d in strips:
+                edges.append((c + d) / 2)
+            self.strips += strips
+            edges.append(b)
+        self.edges = edges
+        for a, b in itertools.pairwise(edges):
+            own = [bit for row in body for bit in row if a <= bit.middle < b]
+            if a in self.uprights and b in self.uprights:
+                self.columns.append((a, b))
+                continue
+            first = min((bit.x0 for bit in own), default=a)
+            last = max((bit.x1 for bit in own), default=b)
+            self.columns.append((max(a, first), min(b, last)))
+
+    def _parts(self, strip: tuple[float, float], rows: Sequence[Sequence[Bit]]) -> bool:
+        """Tell whether white in a walled column has text on both sides in most rows of a grid."""
+        if strip[1] - strip[0] < 0.9 * self.height:
+            return False
+        sides: dict[int, set[bool]] = {}
+        for row in rows:
+            for bit in row:
+                band = int(np.searchsorted(self.levels, (bit.y0 + bit.y1) / 2))
+                sides.setdefault(band, set()).add(bit.x0 > strip[0])
+        return sum(len(both) > 1 for both in sides.values()) > max(2, 0.7 * len(sides))
+
+    def _repeats(
+        self,
+        strip: tuple[float, float],
+        start: float,
+        end: float,
+        rows: Sequence[Sequence[Bit]],
+    ) -> bool:
+        """Tell whether narrow white only follows a word that each cell begins with."""
+        if strip[1] - strip[0] > 0.9 * self.height:
+            return False
+        middle = (strip[0] + strip[1]) / 2
+        before: list[str] = []
+        for row in rows:
+            left = [bit for bit in row if start - 1 <= bit.x0 and bit.middle < middle]
+            if left and any(middle < bit.middle < end for bit in row):
+                before.append(said(Piece(left), self.lines))
+        return len(before) > 2 and len(set(before)) == 1
+
+    def _head_foot(self) -> float:
+        """Return where the head of the table ends, where a level stroke tells; else its top."""
+        wide = 0.7 * (self.x1 - self.x0)
+        full = [s.at for s in self.frame.level if s.b - s.a > wide]
+        inner = [at for at in full if self.y0 + self.height < at < self.y1 - self.height]
+        return min(inner, default=self.y0)
+
+    def _walls(self, y: float) -> list[float]:
+        """Return the places of upright strokes beside a height of the page."""
+        return [s.at for s in self.frame.upright if s.a - 2 <= y <= s.b + 2]
+
+    def _set_rows(self) -> None:
+        """Find the rows: between level strokes, and within them where lines are no wrapped cell."""
+        text = bit_rows(self.bits, self.height)
+        bands: list[list[TextRow]] = [[] for _ in self.levels[1:]]
+        for bits in text:
+            y = float(np.median([(bit.y0 + bit.y1) / 2 for bit in bits]))
+            walls = self._walls(y)
+            soft = [(u - 1, u + 1) for u in self.uprights[1:-1]
+                    if not any(abs(u - wall) < 0.6 * self.height for wall in walls)]  # fmt: skip
+            pieces = pieces_of(bits, self.strips + soft, walls, self.height)
+            for piece in pieces:
+                place(piece, self.columns, self.height)
+                self._fit(piece, pieces)
+            at = int(np.clip(np.searchsorted(self.levels, y) - 1, 0, len(bands) - 1))
+            bands[at].append(TextRow(pieces))
+        self._group(bands)
+        places = [self.levels[0]]
+        evens = [self._even(band) if self.full else [] for band in bands]
+        told = [bool(even) for even, band in zip(evens[1:], bands[1:], strict=True) if band]
+        split = sum(told) > 0.6 * len(told)
+        self.lined = self._is_lined(bands)
+        for k, band in enumerate(bands):
+            if split and evens[k] and k:
+                starts = evens[k]
+            else:
+                starts = self._starts(band, k, [len(b) for b in bands])
+            foot = self.levels[k]
+            for i, row in enumerate(band):
+                if i and starts[i]:
+                    before = band[i - 1].y1
+                    places.append(((before if before <= row.y0 + 1 else foot) + row.y0) / 2)
+                if not i or starts[i]:
+                    foot = row.y1
+                self.rows.append(row)
+                self.row_of.append(len(places) - 1)
+            places.append(self.levels[k + 1])
+        self.places = places
+
+    def _fit(self, piece: Piece, row: Sequence[Piece]) -> None:
+        """Let a piece above a level stroke of its own reach as far as that does."""
+        wide = 0.95 * (self.x1 - self.x0)
+        for stroke in self.frame.level:
+            if stroke.b - stroke.a > wide or not 0 < stroke.at - piece.y1 + 0.3 * self.height < (
+                1.2 * self.height
+            ):
+                continue
+            alone = sum(p.x1 > stroke.a and p.x0 < stroke.b for p in row) == 1
+            if alone and stroke.a - self.height < piece.x0 and piece.x1 < stroke.b + self.height:
+                under = [
+                    k
+                    for k, (a, b) in enumerate(self.columns)
+                    if stroke.a - 0.5 * self.height < (a + b) / 2 < stroke.b + 0.5 * self.height
+                ]
+                others = [s for s in self.frame.level if abs(s.at - stroke.at) < 2]
+                if under and len(under) > 1 and len(others) < len(self.columns):
+                    piece.first, piece.last = under[0], under[-1]
+
+    def _even(self, band: Sequence[TextRow]) -> list[bool]:
+        """Return which lines of a field begin rows, where several rows share the fields of a grid.
+
+        Then most columns have as many lines, side by side, amounts among them; a text that stands
+        beside their middle is of all of them.
+        """
+        counts = [sum(k in row.columns for row in band) for k in range(len(self.columns))]
+        most = max(counts, default=0)
+        alike = [k for k, count in enumerate(counts) if count == most]
+        if most < 2 or len(alike) < max(2, 0.5 * sum(count > 0 for count in counts)):
+            return []
+        rows = [row for row in band if len(row.columns & set(alike)) >= len(alike)]
+        amounts = [
+            k
+            for k in alike
+            if all(AMOUNT.fullmatch(self._said(p)) for row in rows for p in row.pieces
+                   if p.first == k == p.last)
+        ]  # fmt: skip
+        if len(rows) != most or not amounts:
+            return []
+        return [any(row is other for other in rows) for row in band]
+
+    def _group(self, bands: Sequence[Sequence[TextRow]]) -> None:
+        """Let names that stand over the middle of several columns reach over them."""
+        rows = [row for band in bands for row in band]
+        most = max((len(row.pieces) for row in rows), default=0)
+        for row in itertools.takewhile(lambda row: len(row.pieces) < most, rows[:3]):
+            for i, piece in enumerate(row.pieces):
+                before = row.pieces[i - 1].last if i else -1
+                after = row.pieces[i + 1].first if i + 1 < len(row.pieces) else len(self.columns)
+                self._centre(piece, before + 1, after - 1)
+        if len(rows) > 2:
+            self._share_out(rows[0], rows[1])
+
+    def _share_out(self, row: TextRow, below: TextRow) -> None:
+        """Let names reach over the columns to their right where what is below them is repeated."""
+        starts = [piece.first for piece in row.pieces]
+        ends = [*starts[1:], len(self.columns)]
+        under = {piece.first: said(piece, self.lines) for piece in below.pieces}
+        parts = [tuple(under.get(k, "") for k in range(a, b)) for a, b in
+                 zip(starts, ends, strict=True)]  # fmt: skip
+        wide = [part for part in parts if len(part) > 1 and all(part)]
+        if len(wide) < 2 or len(set(wide)) > 1:
+            return
+        for piece, part, end in zip(row.pieces, parts, ends, strict=True):
+            if part == wide[0]:
+                piece.last = end - 1
+
+    def _centre(self, piece: Piece, low: int, high: int) -> None:
+        """Find the columns, among some, whose middle a piece stands over."""
+        middle = (piece.x0 + piece.x1) / 2
+        near = 0.5 * self.height
+        a, b = self.columns[piece.first]
+        own = (abs(piece.x0 - a), abs(piece.x1 - b), abs(middle - (a + b) / 2))
+        if piece.last > piece.first or min(own) < near:
+            return
+        for first in range(max(low, piece.first - 3), piece.first + 1):
+            for last in range(max(piece.first, first + 1), min(high, first + 6) + 1):
+                centre = (self.columns[first][0] + self.columns[last][1]) / 2
+                if abs(centre - middle) < near:
+                    piece.first, piece.last = first, last
+                    return
+
+    def _is_lined(self, bands: Sequence[Sequence[TextRow]]) -> bool:
+        """Tell whether a rule stands below each row, so that what is between two is one row."""
+        told = [band for band in bands if band]
+        wrapped = sum(
+            all(len(row.columns) < len(band[0].columns) for row in band[1:]) for band in told
+        )
+        return len(told) > 3 and wrapped >= 0.8 * len(told)
+
+    def _starts(self, band: Sequence[TextRow], k: int, counts: Sequence[int]) -> list[bool]:
+        """Tell which lines of text between two level strokes begin a row of the table."""
+        if len(band) < 2:
+            return [True] * len(band)
+        rest = goes_on(band, self.columns, self.lines, self.height)
+        if self.full or (self.lined and k):
+            return [True] + [False] * (len(band) - 1)
+        elif k == 0 and len(counts) > 1 and self._head_foot() > self.y0:
+            # The head: one row, but for names over several columns.
+            group = [any(p.last > p.first for p in row.pieces) for row in band]
+            tight = [b.y1 - a.y1 < 1.7 * self.height for a, b in itertools.pairwise(band)]
+            starts = [True]
+            starts += [group[i - 1] or not tight[i - 1] for i in range(1, len(band))]
+            return starts
+        return [not flag for flag in rest]
+
+    def _said(self, piece: Piece) -> str:
+        return said(piece, self.lines)
+
+    def is_table(self) -> bool:
+        """Tell whether it has columns and rows, and no prose in them."""
+        rows = len(self.places) - 1
+        columns = len(self.columns)
+        if rows < 2 or columns < 2:
+            return False
+        filled = {
+            (r, k) for row, r in zip(self.rows, self.row_of, strict=True) for k in row.columns
+        }
+        several = {r for r, _ in filled}
+        wide = sum(sum(1 for a, _ in filled if a == r) > 1 for r in several)
+        if wide < 2 or len({k for _, k in filled}) < 2:
+            return False
+        if self.full:
+            crossed = sum(
+                any(bit.x0 + 0.3 * self.height < s.at < bit.x1 - 0.3 * self.height
+                    and s.a < (bit.y0 + bit.y1) / 2 < s.b for s in self.frame.upright)
+                for bit in self.bits
+            )  # fmt: skip
+            heads = max(sum(1 for a, _ in filled if a == r) for r in several) >= 0.6 * columns
+            dense = len(filled) >= BARE * rows * columns or (heads and columns > 2)
+            return dense and crossed < 0.2 * len(self.bits)
+        body = [row for row in self.rows if row.y0 > self._head_foot() - 0.3 * self.height]
+        return not is_prose(body or self.rows, columns, self.lines, self.height)
+
+    def is_long(self, strokes: int) -> bool:
+        """Tell whether there are rows enough for a table that has no upright rules."""
+        return len(self.places) > 3 or (len(self.places) > 2 and strokes > 2)
+
+    def cells(self) -> tuple[Cell, ...]:
+        """Return the cells, from row to row."""
+        rows, columns = len(self.places) - 1, len(self.columns)
+        parent = list(range(rows * columns))
+
+        def root(i: int) -> int:
+            while parent[i] != i:
+                i = parent[i]
+            return i
+
+        def join(i: int, j: int) -> None:
+            a, b = sorted((root(i), root(j)))
+            parent[b] = a
+
+        held: dict[int, list[Bit]] = {}
+        for row, r in zip(self.rows, self.row_of, strict=True):
+            for piece in row.pieces:
+                held.setdefault(r * columns + piece.first, []).extend(piece.bits)
+                for k in range(piece.first, piece.last):
+                    join(r * columns + k, r * columns + k + 1)
+        self._join_heads(held, root, join)
+        self._join_unwalled(held, join)
+        self._join_tall(held, join)
+        _squared(parent, root, join, rows, columns)
+        groups: dict[int, list[int]] = {}
+        for i in range(rows * columns):
+            groups.setdefault(root(i), []).append(i)
+        kept_rows, kept_columns = self._kept(held)
+        found: list[Cell] = []
+        for members in groups.values():
+            bits = [bit for i in members for bit in held.get(i, ())]
+            down = sorted({kept_rows[i // columns] for i in members if i // columns in kept_rows})
+            wide = sorted({kept_columns[i % columns] for i in members
+                           if i % columns in kept_columns})  # fmt: skip
+            if not down or not wide or (not bits and len(down) * len(wide) == 1):
+                continue
+            inside = cell_lines(bits, self.lines, self.height)
+            spans = down[-1] - down[0] + 1, wide[-1] - wide[0] + 1
+            found.append(Cell(down[0], wide[0], *spans, inside))
+        found.sort(key=lambda cell: (cell.row, cell.column))
+        if sum(bool(cell.lines) for cell in found) < 2:
+            return ()
+        return with_head(found, self._heads(found, kept_rows))
+
+    def _kept(self, held: dict[int, list[Bit]]) -> tuple[dict[int, int], dict[int, int]]:
+        """Return the new numbers of rows and columns without those that only double rules make."""
+        rows, columns = len(self.places) - 1, len(self.columns)
+        full_rows, full_columns = {i // columns for i in held}, {i % columns for i in held}
+        least = 1.1 * self.height
+        kept = [r for r in range(rows) if r in full_rows or (
+            self.full and self.places[r + 1] - self.places[r] > least)]  # fmt: skip
+        wide = [k for k in range(columns) if k in full_columns or (
+            self.full and self.edges[k + 1] - self.edges[k] > least)]  # fmt: skip
+        return {r: i for i, r in enumerate(kept)}, {k: i for i, k in enumerate(wide)}
+
+    def _join_heads(
+        self,
+        held: dict[int, list[Bit]],
+        root: Root,
+        join: Join,
+    ) -> None:
+        """Join a name in the first row of a head with the field below it that is left empty.
+
+        So where other names of the first row reach over several columns, each with one below.
+        """
+        columns = len(self.columns)
+        if len(self.places) < 4 or self.full:
+            return
+        grouped = {k for k in range(columns) if any(
+            root(k) == root(other) for other in range(columns) if other != k)}  # fmt: skip
+        if len(grouped) < 2 or not all(columns + k in held for k in grouped):
+            return
+        for k in range(columns):
+            if k not in grouped and k in held and columns + k not in held:
+                join(k, columns + k)
+
+    def _join_unwalled(self, held: dict[int, list[Bit]], join: Join) -> None:
+        """Join fields side by side where the wall between them is missing in a walled row."""
+        rows, columns = len(self.places) - 1, len(self.columns)
+        for r in range(rows):
+            y0, y1 = self.places[r], self.places[r + 1]
+            walls = self._walls((y0 + y1) / 2)
+            inner = [w for w in walls if self.x0 + self.height < w < self.x1 - self.height]
+            frame = [w for w in walls if w not in inner]
+            if not inner and not (frame and self.full):
+                continue
+            for k in range(columns - 1):
+                edge = self.edges[k + 1]
+                ruled = any(abs(edge - u) < 1 for u in self.uprights)
+                if not ruled or any(abs(edge - w) < 0.6 * self.height for w in walls):
+                    continue
+                one, two = r * columns + k in held, r * columns + k + 1 in held
+                if not (one and two):
+                    join(r * columns + k, r * columns + k + 1)
+
+    def _join_tall(self, held: dict[int, list[Bit]], join: Join) -> None:
+        """Join fields below each other: no wall in a grid, or a text that stands across.
+
+        Where a rule stands below each row, one that leaves a column out joins an empty field, too.
+        """
+        rows, columns = len(self.places) - 1, len(self.columns)
+        each = len(self.levels) > 0.8 * rows and rows > 3
+        for r in range(rows - 1):
+            y = self.places[r + 1]
+            near = [s for s in self.frame.level if abs(s.at - y) < 0.6 * self.height]
+            for k in range(columns):
+                a, b = self.edges[k], self.edges[k + 1]
+                ruled = sum(max(0.0, min(s.b, b) - max(s.a, a)) for s in near) > 0.5 * (b - a)
+                one, two = r * columns + k, (r + 1) * columns + k
+                least = 0.25 * self.height
+                across = any(bit.y0 + least < y < bit.y1 - least
+                             for i in (one, two) for bit in held.get(i, ()))  # fmt: skip
+                missing = bool(near) and not ruled
+                free = (across or (missing and each)) and not (one in held and two in held)
+                if (missing and self.full) or (free and not ruled):
+                    join(one, two)
+
+    def _heads(self, cells: Sequence[Cell], kept: dict[int, int]) -> int:
+        """Return how many rows at the top name the columns."""
+        rows = max(cell.row + cell.row_span for cell in cells)
+        first = self._head_foot()
+        ruled = sum(self.y0 + self.height < at < self.y1 - self.height for at in self.levels)
+        count = sum(1 for r, _ in kept.items() if self.places[r + 1] < first + 0.6 * self.height)
+        spans = [c.row + c.row_span for c in cells if c.row == 0]
+        if first > self.y0 and not self.full and 0 < count <= 4 and ruled < 0.6 * rows:
+            return count
+        top = [cell for cell in cells if cell.row == 0 and cell.lines]
+        rest = [cell for cell in cells if cell.row >= max(spans, default=1) and cell.lines]
+        if not top or not rest:
+            return 0
+        bold = [
+            all(style(line, "bold") > 0.8 for c in cells if c.row == r for line in c.lines)
+            for r in range(rows)
+        ]
+        first_plain = bold.index(False) if False in bold else 0
+        if first_plain and sum(bold) < 0.5 * rows + 1:
+            return first_plain
+        named = not any(AMOUNT.fullmatch(" ".join(x.text for x in c.lines)) for c in top)
+        shaded = any(s.weak and abs(s.at - self.places[1]) < self.height for s in self.frame.level)
+        grouped = any(1 < c.column_span < len(self.columns) for c in top)
+        if named and (shaded or self.full or (first > self.y0 and count == 1)):
+            deep = max(max((c.row_span for c in top), default=1), 1 + grouped)
+            return deep if deep < rows else 1
+        amounts = [AMOUNT.fullmatch(" ".join(x.text for x in c.lines)) is not None for c in rest
+                   if c.column > 0]  # fmt: skip
+        return int(named and len(top) > 1 and bool(amounts) and float(np.mean(amounts)) >= 0.5)
+
+
+def _squared(
+    parent: list[int],
+    root: Root,
+    join: Join,
+    rows: int,
+    columns: int,
+) -> None:
+    """Fill joined fields up to rectangles."""
+    changed = True
+    while changed:
+        changed = False
+        groups: dict[int, list[int]] = {}
+        for i in range(rows * columns):
+            groups.setdefault(root(i), []).append(i)
+        for members in groups.values():
+            if len(members) == 1:
+                continue
+            r = [i // columns for i in members]
+            c = [i % columns for i in members]
+            box = [a * columns + b for a in range(min(r), max(r) + 1)
+                   for b in range(min(c), max(c) + 1)]  # fmt: skip
+            if len(box) > len(members):
+                for i in box:
+                    join(members[0], i)
+                changed = True
+                break
+
+
+def unruled_cells(lines: Sequence[Line], boxes: Boxes, height: float) -> tuple[Cell, ...]:
+    """Return the cells of a table without rules.
+
+    Args:
+        lines: Those of the table.
+        boxes: (N, 4) of them, in pixels.
+        height: Common height of a line on the page, in pixels.
+
+    Returns:
+        Cells from row to row; none where it is no table.
+    """
+    grid = Grid(lines, boxes, range(len(lines)), Frame(), height)
+    return grid.cells() if grid.is_table() else ()
+
+
+def table_part(lines: Sequence[Line], boxes: Boxes, height: float) -> tuple[float, float]:
+    """Return where a table may begin and end among lines with prose before or after it.
+
+    Args:
+        lines: Those of a run of rows.
+        boxes: (N, 4) of them, in pixels.
+        height: Common height of a line on the page, in pixels.
+
+    Returns:
+        Its head and foot, in pixels; no line of prose that crosses the white between its columns
+        is within.
+    """
+    rows = bit_rows(bits_of(lines, boxes, range(len(lines))), height)
+    strips = most_whites(rows, height)
+
+    def crosses(row: Sequence[Bit]) -> bool:
+        return len(row) > 5 and any(bit.x0 < (a + b) / 2 < bit.x1 for bit in row for a, b in strips)
+
+    while rows and crosses(rows[-1]):
+        rows.pop()
+    while rows and crosses(rows[0]):
+        rows.pop(0)
+    if not rows:
+        return 0.0, 0.0
+    return min(bit.y0 for bit in rows[0]), max(bit.y1 for bit in rows[-1])
