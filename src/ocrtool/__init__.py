@@ -15,11 +15,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ocrtool.version import __version__
+
 if TYPE_CHECKING:
     from ocrtool.pages.reader import read_page as read_page
     from ocrtool.readers.lines import read as read
-
-__version__ = "0.1.0"
 
 __all__ = ["__version__", "read", "read_page"]
 

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from ocrtool import __version__, console
+from ocrtool import console
 from ocrtool.commands import models
 from ocrtool.commands.completions import completions
 from ocrtool.commands.doctor import doctor
@@ -22,6 +22,7 @@ from ocrtool.commands.latex import latex
 from ocrtool.commands.pdf import pdf
 from ocrtool.commands.read import read
 from ocrtool.commands.train import train
+from ocrtool.version import __version__
 
 app = typer.Typer(
     name="ocrtool",

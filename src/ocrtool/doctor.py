@@ -23,9 +23,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import ocrtool
 from ocrtool.console import cache_directory
 from ocrtool.errors import ExitCode
+from ocrtool.version import __version__
 from ocrtool.weights.bundled import BUNDLED
 
 WEIGHTS_TABLE = "SHA256SUMS"
@@ -231,7 +231,7 @@ def examine() -> Report:
     packages = {name: _version(name) for name in PACKAGES}
     return Report(
         schema=1,
-        ocrtool=ocrtool.__version__,
+        ocrtool=__version__,
         python=f"{platform.python_implementation()} {platform.python_version()} ({sys.executable})",
         platform=platform.platform(),
         packages=packages,

@@ -14,7 +14,7 @@ import pymupdf
 import pytest
 from PIL import Image
 
-from convert.drawn_pdfs import text_pdf, title, tree
+from batch.drawn_pdfs import text_pdf, title, tree
 from ocrtool.batch.journal import Journal
 from ocrtool.document.json import from_json
 

@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from ocrtool import __version__
 from ocrtool.batch.journal import VERSION, Header, Journal, fingerprint
 from ocrtool.batch.plan import Planned
 from ocrtool.batch.report import PageNote
 from ocrtool.batch.tasks import Opened
 from ocrtool.errors import InputError
 from ocrtool.options import EngineName, PageOptions, ReadOptions
+from ocrtool.version import __version__
 from ocrtool.weights.bundled import BUNDLED, FACTS
 
 Stage = Literal["to open", "opening", "reading", "to write", "writing"]

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from ocrtool import __version__, console
+from ocrtool import console
 from ocrtool.document.tree import Page
 from ocrtool.documents.result import Route
 from ocrtool.errors import OutputError
+from ocrtool.version import __version__
 
 SCHEMA = 1
 """Version of the form; raised when a reader of the old form would misread the new one."""

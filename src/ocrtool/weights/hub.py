@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote
 
-from ocrtool import __version__
 from ocrtool.errors import ModelError
+from ocrtool.version import __version__
 from ocrtool.weights.records import Listing, StoredFile, is_wanted
 from ocrtool.weights.registry import Reference
 

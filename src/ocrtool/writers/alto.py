@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ocrtool import __version__
 from ocrtool.document.json import KINDS
 from ocrtool.document.line_metrics import baseline, bounds, is_upright, words_of
 from ocrtool.document.tree import Block, Box, Line, Quad
 from ocrtool.options import WriteOptions
+from ocrtool.version import __version__
 from ocrtool.writers.markup import escape, number
 from ocrtool.writers.page_input import Sheet
 from ocrtool.writers.text import TextForm

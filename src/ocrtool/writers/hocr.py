@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ocrtool import __version__
 from ocrtool.document.line_metrics import angle, around, baseline, bounds, words_of
 from ocrtool.document.tree import Block, Box, Line
 from ocrtool.options import WriteOptions
+from ocrtool.version import __version__
 from ocrtool.writers.markup import escape
 from ocrtool.writers.page_input import Sheet
 from ocrtool.writers.text import TextForm

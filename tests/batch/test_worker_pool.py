@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from convert.pool_jobs import Act, broken_desk, desk
+from batch.pool_tasks import Act, broken_desk, desk
 from ocrtool.batch.worker_pool import Done, Event, Failed, Lost, Pool
 from ocrtool.errors import EncryptedError, ModelError, OcrToolError
 
@@ -123,7 +123,7 @@ def test_jobs_go_to_several_processes_and_back_to_the_one_that_knows_the_documen
 
 ORPHANS = """
 import sys
-from convert.pool_jobs import Act, desk
+from batch.pool_tasks import Act, desk
 from ocrtool.batch.worker_pool import Pool
 if __name__ == "__main__":
     with Pool(1, desk, 1) as pool:

@@ -19,7 +19,7 @@ from ocrtool.synth import ALPHABET, LineSource, Style
 from ocrtool.synth.fonts import bundled_fonts
 from ocrtool.training.metrics import rates
 
-SAMPLE = Path(__file__).parents[1] / "docs" / "images" / "sample-line.png"
+SAMPLE = Path(__file__).parents[2] / "docs" / "images" / "sample-line.png"
 TEXT = "Printed in Zürich, 1912: 24 copies at £3.50 each."
 
 

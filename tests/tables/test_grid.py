@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from assemble.drawing import Sheet, cells, draw_rows, plain
 from ocrtool.document.tree import Block, Page
+from tables.drawing import Sheet, cells, draw_rows, plain
 
 ROWS = [
     ["Town", "Asked", "Yes", "No"],

@@ -9,10 +9,10 @@ from pathlib import Path
 import pymupdf
 import pytest
 
-from assemble.drawing import Sheet, cells, draw_rows
 from ocrtool.document.tree import Page
 from ocrtool.structure import AssembleOptions
 from ocrtool.structure.native import assemble_native
+from tables.drawing import Sheet, cells, draw_rows
 
 
 def kinds(page: Page) -> list[str]:

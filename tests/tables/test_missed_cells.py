@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import pymupdf
 
-from assemble.drawing import Sheet
 from ocrtool.document.detected import FoundLine, Layout, Rule
 from ocrtool.document.tree import Box
 from ocrtool.pages.reader import PageReader
 from ocrtool.tables.missed_cells import fields_between, missed_lines
+from tables.drawing import Sheet
 
 ROWS, COLUMNS = 5, 3
 WIDE, HIGH = 200, 40

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from convert.drawn_pdfs import command, environment, run, text_pdf, tree
+from batch.drawn_pdfs import command, environment, run, text_pdf, tree
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 

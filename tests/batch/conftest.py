@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from convert.drawn_pdfs import slow_pdf
+from batch.drawn_pdfs import slow_pdf
 
 
 @pytest.fixture(scope="session")
