@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ocrtool import console
-from ocrtool.console import Color, Data, ReaderGone, Talk, atomic_write
+from ocrtool.console import Color, OutputStream, ReaderGone, Talk, atomic_write
 from ocrtool.errors import OutputError
 
 
@@ -127,7 +127,7 @@ def test_loggers_of_the_library_are_heard() -> None:
 
 def test_data_writes_utf8_and_line_feeds(tmp_path: Path) -> None:
     path = tmp_path / "out"
-    stream = Data(os.open(path, os.O_CREAT | os.O_WRONLY))
+    stream = OutputStream(os.open(path, os.O_CREAT | os.O_WRONLY))
     stream.write("ä\n")
     stream.close()
     assert path.read_bytes() == b"\xc3\xa4\n"
@@ -136,7 +136,7 @@ def test_data_writes_utf8_and_line_feeds(tmp_path: Path) -> None:
 def test_data_knows_when_its_reader_is_gone() -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    stream = Data(writing)
+    stream = OutputStream(writing)
     with pytest.raises(ReaderGone):
         stream.write("x")
     stream.close()

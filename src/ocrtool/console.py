@@ -72,7 +72,7 @@ class ReaderGone(Exception):
     """Whoever read our standard output has closed it; there is nothing left to do."""
 
 
-class Data:
+class OutputStream:
     """A stream for results: UTF-8, line feeds on every system, unbuffered, all or an error.
 
     A character that UTF-8 cannot carry (half of a surrogate pair, as in the name of a file with
@@ -117,7 +117,7 @@ class Data:
 
 
 _talk = Talk()
-_data: Data | None = None
+_data: OutputStream | None = None
 
 
 def begin(talk: Talk) -> None:
@@ -128,7 +128,7 @@ def begin(talk: Talk) -> None:
     _hear_loggers()
 
 
-def data() -> Data:
+def data() -> OutputStream:
     """Return the stream for results.
 
     Raises:
@@ -157,7 +157,7 @@ def _guard_stdout() -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 1)
         os.close(nowhere)
-    _data = Data(real)
+    _data = OutputStream(real)
 
 
 def _hear_loggers() -> None:
@@ -406,7 +406,7 @@ def output(
     if path.is_file() and not overwrite:
         raise OutputError(f"{path} exists", "--overwrite replaces it")
     with atomic_write(path) as temporary:
-        stream = Data(os.open(temporary, os.O_WRONLY | getattr(os, "O_BINARY", 0)), target)
+        stream = OutputStream(os.open(temporary, os.O_WRONLY | getattr(os, "O_BINARY", 0)), target)
         try:
             yield stream.write
         finally:

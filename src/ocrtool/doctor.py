@@ -128,7 +128,7 @@ class Provider:
 
 
 @dataclass(frozen=True)
-class Weight:
+class WeightFile:
     """A bundled file: its size in bytes, its SHA-256, and what the table says of it.
 
     The status is ``ok``, ``changed``, ``missing`` or ``unlisted``.
@@ -141,7 +141,7 @@ class Weight:
 
 
 @dataclass(frozen=True)
-class Cache:
+class CacheFacts:
     """The folder of what was downloaded or made; size in bytes."""
 
     path: str
@@ -159,7 +159,7 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Report:
+class DoctorReport:
     """Everything that ``ocrtool doctor`` found; ``--json`` prints it as it stands here."""
 
     schema: int
@@ -171,8 +171,8 @@ class Report:
     gpus: tuple[Gpu, ...]
     runtimes: tuple[str, ...]
     providers: tuple[Provider, ...]
-    cache: Cache
-    weights: tuple[Weight, ...]
+    cache: CacheFacts
+    weights: tuple[WeightFile, ...]
     problems: tuple[Problem, ...]
 
     @property
@@ -221,7 +221,7 @@ class Report:
         yield "reading works" if self.exit_code is ExitCode.OK else "reading cannot work"
 
 
-def examine() -> Report:
+def examine() -> DoctorReport:
     """Look at this installation. Takes about a second: each provider is tried."""
     runtimes = installed_runtimes(dist.metadata["Name"] for dist in metadata.distributions())
     gpus = tuple(list_gpus())
@@ -229,7 +229,7 @@ def examine() -> Report:
     weights = tuple(check_weights(BUNDLED))
     cache = check_cache(cache_directory())
     packages = {name: _version(name) for name in PACKAGES}
-    return Report(
+    return DoctorReport(
         schema=1,
         ocrtool=__version__,
         python=f"{platform.python_implementation()} {platform.python_version()} ({sys.executable})",
@@ -250,8 +250,8 @@ def find_problems(
     runtimes: tuple[str, ...],
     gpus: tuple[Gpu, ...],
     providers: tuple[Provider, ...],
-    cache: Cache,
-    weights: tuple[Weight, ...],
+    cache: CacheFacts,
+    weights: tuple[WeightFile, ...],
 ) -> Iterator[Problem]:
     """Draw the conclusions from what was found."""
     if not any(provider.usable for provider in providers):
@@ -377,7 +377,7 @@ def list_gpus() -> Iterator[Gpu]:
             yield Gpu(f"cuda:{fields[0]}", fields[1], int(fields[2]), fields[3])
 
 
-def check_weights(folder: Path) -> Iterator[Weight]:
+def check_weights(folder: Path) -> Iterator[WeightFile]:
     """Hash the files below ``folder`` and hold them against its table.
 
     Args:
@@ -398,20 +398,20 @@ def check_weights(folder: Path) -> Iterator[Weight]:
     }
     for file in sorted(table.keys() | present.keys()):
         if file not in present:
-            yield Weight(file, 0, "", "missing")
+            yield WeightFile(file, 0, "", "missing")
             continue
         with present[file].open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
         status = "unlisted" if file not in table else "ok" if table[file] == digest else "changed"
-        yield Weight(file, present[file].stat().st_size, digest, status)
+        yield WeightFile(file, present[file].stat().st_size, digest, status)
 
 
-def check_cache(folder: Path) -> Cache:
+def check_cache(folder: Path) -> CacheFacts:
     """Measure the cache and see whether it can be written; it is not created."""
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     # What will be created has to be writable where its path leaves the disk's.
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    return Cache(str(folder), existing.is_dir() and os.access(existing, os.W_OK), size)
+    return CacheFacts(str(folder), existing.is_dir() and os.access(existing, os.W_OK), size)
 
 
 def _version(name: str) -> str | None:

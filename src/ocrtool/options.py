@@ -14,7 +14,7 @@ from typing import Literal
 from ocrtool.errors import UsageError
 
 
-class Layout(StrEnum):
+class LayoutMode(StrEnum):
     """What an input image holds."""
 
     AUTO = "auto"

@@ -13,7 +13,7 @@ import pytest
 
 from ocrtool.batch.journal import (
     BusyError,
-    Finished,
+    CompletionRecord,
     Header,
     Journal,
     digest_of,
@@ -49,7 +49,7 @@ def finish(journal: Journal, notes: tuple[PageNote, ...], again: bool = False) -
     draft.write_text("text", "utf-8")
     target = journal.outputs / "paper.md"
     puts = journal.publish({target: draft}, overwrite=False)
-    journal.finish(Finished(HEADER, "outputs", puts, notes, again))
+    journal.finish(CompletionRecord(HEADER, "outputs", puts, notes, again))
 
 
 def test_a_page_comes_back_as_it_was_kept(tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_a_folder_of_pictures_is_replaced_whole(tmp_path: Path) -> None:
                 (draft / name).write_bytes(name.encode())
             note = keep(journal, 1)
             puts = journal.publish({target: draft}, overwrite=False)
-            journal.finish(Finished(HEADER, "outputs", puts, (note,)))
+            journal.finish(CompletionRecord(HEADER, "outputs", puts, (note,)))
             assert journal.state() == "whole"
         assert sorted(path.name for path in target.iterdir()) == list(names)
 

@@ -14,17 +14,17 @@ from pathlib import Path
 import pytest
 
 from batch.pool_tasks import Act, broken_desk, desk
-from ocrtool.batch.worker_pool import Done, Event, Failed, Lost, Pool
+from ocrtool.batch.worker_pool import Done, Event, Failed, Lost, WorkerPool
 from ocrtool.errors import EncryptedError, ModelError, OcrToolError
 
 
 @pytest.fixture(scope="module")
-def pool() -> Iterator[Pool]:
-    with Pool(1, desk, 1) as pool:
+def pool() -> Iterator[WorkerPool]:
+    with WorkerPool(1, desk, 1) as pool:
         yield pool
 
 
-def all_events(pool: Pool, *jobs: Act) -> list[Event]:
+def all_events(pool: WorkerPool, *jobs: Act) -> list[Event]:
     events: list[Event] = []
     for job in jobs:
         pool.submit(job)
@@ -33,11 +33,11 @@ def all_events(pool: Pool, *jobs: Act) -> list[Event]:
     return events
 
 
-def first_event(pool: Pool, job: Act) -> Event:
+def first_event(pool: WorkerPool, job: Act) -> Event:
     return all_events(pool, job)[0]
 
 
-def test_steps_are_done_in_order_at_one_desk(pool: Pool) -> None:
+def test_steps_are_done_in_order_at_one_desk(pool: WorkerPool) -> None:
     job = Act("tell", (3, 4))
     first, second = all_events(pool, job)
     assert isinstance(first, Done) and isinstance(second, Done)
@@ -47,14 +47,14 @@ def test_steps_are_done_in_order_at_one_desk(pool: Pool) -> None:
     assert isinstance(third, Done) and third.value == (pool.processes[0], (3, 4, 5))
 
 
-def test_errors_of_the_tool_come_back_as_they_are(pool: Pool) -> None:
+def test_errors_of_the_tool_come_back_as_they_are(pool: WorkerPool) -> None:
     event = first_event(pool, Act("refuse"))
     assert isinstance(event, Failed) and type(event.error) is EncryptedError
     assert (event.error.message, event.error.remedy) == ("it is locked", "unlock it")
 
 
 def test_other_errors_are_told_with_their_kind(
-    pool: Pool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    pool: WorkerPool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(logging.getLogger("ocrtool"), "propagate", True)
     event = first_event(pool, Act("stumble"))
@@ -65,7 +65,7 @@ def test_other_errors_are_told_with_their_kind(
 
 
 @pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
-def test_a_crash_costs_one_step(pool: Pool) -> None:
+def test_a_crash_costs_one_step(pool: WorkerPool) -> None:
     before = pool.processes
     done, lost = all_events(pool, Act("crash", (1, 2, 3, 4)))
     assert isinstance(done, Done) and done.step == 1
@@ -76,13 +76,13 @@ def test_a_crash_costs_one_step(pool: Pool) -> None:
     assert isinstance(event, Done) and pool.processes != before
 
 
-def test_a_process_without_memory_is_replaced(pool: Pool) -> None:
+def test_a_process_without_memory_is_replaced(pool: WorkerPool) -> None:
     lost = first_event(pool, Act("exhaust"))
     assert isinstance(lost, Lost) and lost.reason == "memory"
     assert isinstance(first_event(pool, Act("tell")), Done)
 
 
-def test_a_step_that_takes_too_long_is_ended(pool: Pool) -> None:
+def test_a_step_that_takes_too_long_is_ended(pool: WorkerPool) -> None:
     first_event(pool, Act("tell"))
     start = time.monotonic()
     lost = first_event(pool, Act("sleep", (1, 2), limit=0.5))
@@ -93,7 +93,7 @@ def test_a_step_that_takes_too_long_is_ended(pool: Pool) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
-def test_a_process_that_is_killed_while_idle_is_replaced(pool: Pool) -> None:
+def test_a_process_that_is_killed_while_idle_is_replaced(pool: WorkerPool) -> None:
     first_event(pool, Act("tell"))
     os.kill(pool.processes[0], signal.SIGKILL)
     time.sleep(0.2)
@@ -103,13 +103,13 @@ def test_a_process_that_is_killed_while_idle_is_replaced(pool: Pool) -> None:
 
 
 def test_what_goes_wrong_at_the_start_is_told_at_the_step() -> None:
-    with Pool(1, broken_desk, 1) as pool:
+    with WorkerPool(1, broken_desk, 1) as pool:
         event = first_event(pool, Act("tell"))
         assert isinstance(event, Failed) and type(event.error) is ModelError
 
 
 def test_jobs_go_to_several_processes_and_back_to_the_one_that_knows_the_document() -> None:
-    with Pool(2, desk, 1) as pool:
+    with WorkerPool(2, desk, 1) as pool:
         assert pool.free == 2 and pool.processes == ()
         jobs = [Act("tell", document=number) for number in (0, 1)]
         first = {event.job.document: event.value[0] for event in all_events(pool, *jobs)}  # type: ignore[union-attr]
@@ -124,9 +124,9 @@ def test_jobs_go_to_several_processes_and_back_to_the_one_that_knows_the_documen
 ORPHANS = """
 import sys
 from batch.pool_tasks import Act, desk
-from ocrtool.batch.worker_pool import Pool
+from ocrtool.batch.worker_pool import WorkerPool
 if __name__ == "__main__":
-    with Pool(1, desk, 1) as pool:
+    with WorkerPool(1, desk, 1) as pool:
         pool.submit(Act("tell"))
         while pool.busy:
             for event in pool.events():

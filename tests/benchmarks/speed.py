@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtool.decoding.autoregressive import DecodeOptions, decode, width_limits
-from ocrtool.engines.base import Cache, Encoded, Engine
+from ocrtool.engines.base import Encoded, Engine, EngineCache
 from ocrtool.engines.onnx import OnnxEngine
 from ocrtool.engines.torch import TorchEngine
 from ocrtool.export import ExportOptions, export_model
@@ -93,7 +93,7 @@ def uncached(engine: Engine, images: Encoded) -> list[list[int]]:
     done = [False] * len(texts)
     while not all(done):
         tokens = np.array([[BOS, *text] for text in texts], np.int64)
-        cache = Cache.allocate(engine.facts.config.decoder, len(texts), engine.store)
+        cache = EngineCache.allocate(engine.facts.config.decoder, len(texts), engine.store)
         said = engine.step(tokens, images, cache)[:, -1].argmax(-1).tolist()
         for row, token in enumerate(said):
             done[row] = done[row] or token == EOS or len(texts[row]) >= limits[row]
@@ -200,13 +200,15 @@ def cache_growth(engine: Engine, pixels: Sequence[Pixels], n: int, plot: Path | 
     token = np.full((1, 1), 40, np.int64)
 
     def cached(length: int) -> None:
-        cache = Cache.allocate(config, 1, engine.store)
+        cache = EngineCache.allocate(config, 1, engine.store)
         for _ in range(length):
             engine.step(token, images, cache)
 
     def plain(length: int) -> None:
         for count in range(1, length + 1):
-            engine.step(np.repeat(token, count, 1), images, Cache.allocate(config, 1, engine.store))
+            engine.step(
+                np.repeat(token, count, 1), images, EngineCache.allocate(config, 1, engine.store)
+            )
 
     found = {
         length: tuple(

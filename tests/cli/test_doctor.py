@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from ocrtool import doctor
-from ocrtool.doctor import Cache, Gpu, Provider, Weight
+from ocrtool.doctor import CacheFacts, Gpu, Provider, WeightFile
 from ocrtool.errors import ExitCode
 
 CPU = Provider("CPUExecutionProvider", True, "a session ran on it")
 NO_CUDA = Provider("CUDAExecutionProvider", False, "a session takes CPUExecutionProvider instead")
-CACHE = Cache("/cache", True, 0)
-WEIGHT = Weight("line/encoder.onnx", 3, "abc", "ok")
+CACHE = CacheFacts("/cache", True, 0)
+WEIGHT = WeightFile("line/encoder.onnx", 3, "abc", "ok")
 
 
 def problems(
@@ -41,10 +41,14 @@ def test_all_is_well() -> None:
         ({"runtimes": ("onnxruntime", "onnxruntime-gpu")}, "overwrite each other", False),
         ({"gpus": (Gpu("cuda:0", "H200", 1, "580"),)}, "there is a GPU", False),
         ({"weights": ()}, "no bundled weights", True),
-        ({"weights": (Weight("line/a.onnx", 1, "", "changed"),)}, "line/a.onnx is changed", True),
-        ({"weights": (Weight("line/a.onnx", 0, "", "missing"),)}, "is missing", True),
-        ({"weights": (Weight("line/a.onnx", 0, "", "unlisted"),)}, "is unlisted", False),
-        ({"cache": Cache("/cache", False, 0)}, "/cache cannot be written", False),
+        (
+            {"weights": (WeightFile("line/a.onnx", 1, "", "changed"),)},
+            "line/a.onnx is changed",
+            True,
+        ),
+        ({"weights": (WeightFile("line/a.onnx", 0, "", "missing"),)}, "is missing", True),
+        ({"weights": (WeightFile("line/a.onnx", 0, "", "unlisted"),)}, "is unlisted", False),
+        ({"cache": CacheFacts("/cache", False, 0)}, "/cache cannot be written", False),
         ({"packages": {"torch": None}}, "need PyTorch", False),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
@@ -95,7 +99,7 @@ def test_weights_are_held_against_the_table(tmp_path: Path) -> None:
         "line/gone.onnx": "missing",
         "line/model.json": "unlisted",
     }
-    assert found["line/encoder.onnx"] == Weight("line/encoder.onnx", 12, digest, "ok")
+    assert found["line/encoder.onnx"] == WeightFile("line/encoder.onnx", 12, digest, "ok")
 
 
 def test_bundled_weights_are_as_listed() -> None:

@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 
 from ocrtool.decoding.autoregressive import (
     DecodeOptions,
-    Row,
+    Hypothesis,
     beam_search,
     decode,
     generate,
     width_limits,
     without_repeats,
 )
-from ocrtool.decoding.ctc import Reading, forward_log_probs
-from ocrtool.engines.base import Cache, Encoded, Engine
+from ocrtool.decoding.ctc import Decoded, forward_log_probs
+from ocrtool.engines.base import Encoded, Engine, EngineCache
 from ocrtool.engines.torch import TorchEngine
 from ocrtool.errors import UsageError
 from ocrtool.weights.vocabulary import BOS, EOS, PAD, SPECIALS, UNK
@@ -43,7 +43,7 @@ def spelled_out(engine: Engine, encoded: Encoded, row: int) -> tuple[int, ...]:
     (limit,) = width_limits(engine, alone)
     ids: list[int] = []
     while True:
-        cache = Cache.allocate(engine.facts.config.decoder, 1, engine.store)
+        cache = EngineCache.allocate(engine.facts.config.decoder, 1, engine.store)
         scores = engine.step(np.array([[BOS, *ids]]), alone, cache)[0, -1]
         scores[[PAD, BOS]] = -np.inf
         token = int(scores.argmax())
@@ -89,7 +89,7 @@ def test_full_verification_equals_greedy_token_for_token(seed: int, columns: lis
 def is_clear(engine: Engine, encoded: Encoded, row: int, ids: tuple[int, ...]) -> bool:
     """Whether no two tokens are so nearly alike that rounding may choose between them."""
     image = encoded.select(np.array([row]))
-    cache = Cache.allocate(engine.facts.config.decoder, 1, engine.store)
+    cache = EngineCache.allocate(engine.facts.config.decoder, 1, engine.store)
     scores = engine.step(np.array([[BOS, *ids]]), image, cache)[0]
     scores[:, [PAD, BOS]] = -np.inf
     scores.sort(-1)
@@ -168,7 +168,7 @@ def test_wide_beam_finds_the_most_probable_text(seed: int) -> None:
 
 def score(engine: Engine, encoded: Encoded, ids: tuple[int, ...]) -> float:
     """Log-probability of a text and its end, by teacher forcing."""
-    cache = Cache.allocate(engine.facts.config.decoder, 1, engine.store)
+    cache = EngineCache.allocate(engine.facts.config.decoder, 1, engine.store)
     logits = engine.step(np.array([[BOS, *ids]]), encoded, cache)[0].astype(np.float64)
     logits[:, [PAD, BOS]] = -1e9
     top = logits.max(-1)
@@ -275,24 +275,24 @@ def test_only_endless_repetition_is_cut(text: str, limit: int, kept: int) -> Non
 
 
 def test_runaways_are_cut_and_flagged() -> None:
-    row = Row(limit=30)
+    row = Hypothesis(limit=30)
     while not row.done:
         row.write(7, -0.01)
     assert row.ids == (7,) and row.runaway and row.reading().runaway
-    row = Row(limit=12)
+    row = Hypothesis(limit=12)
     for token in range(4, 40):
         if not row.done:
             row.write(token, -0.01)
     assert len(row.ids) == 12 and row.runaway
-    row = Row(limit=2)
+    row = Hypothesis(limit=2)
     for token in (4, 5, EOS):
         row.write(token, -0.01)
     assert row.ids == (4, 5) and row.done and not row.runaway
 
 
 def test_agreement_of_both_heads_is_the_mean_of_their_odds() -> None:
-    draft = Reading((4, 5), (0.5, 1.0), 0.8, ((0, 1), (2, 3)))
-    row = Row(limit=9, ids=(4, 5), log_probs=[0.0, float(np.log(0.5))], done=True)
+    draft = Decoded((4, 5), (0.5, 1.0), 0.8, ((0, 1), (2, 3)))
+    row = Hypothesis(limit=9, ids=(4, 5), log_probs=[0.0, float(np.log(0.5))], done=True)
     both = row.reading(draft)
     assert both.columns == draft.columns
     assert both.probabilities == pytest.approx((0.5**0.5, 0.5**0.5))
@@ -322,7 +322,7 @@ def test_options_are_checked() -> None:
 def test_a_text_that_left_its_draft_finds_back(
     draft: tuple[int, ...], text: tuple[int, ...], place: int
 ) -> None:
-    row = Row(20, draft)
+    row = Hypothesis(20, draft)
     for token in text:
         row.write(token, -0.1)
     assert row.place == place

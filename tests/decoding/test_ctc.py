@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ocrtool.decoding.ctc import Reading, carry_columns, forward_log_probs, greedy_path
+from ocrtool.decoding.ctc import Decoded, carry_columns, forward_log_probs, greedy_path
 from ocrtool.weights.vocabulary import BLANK
 
 
@@ -76,19 +76,19 @@ def test_forward_of_all_texts_sums_to_one() -> None:
 
 
 def test_a_text_like_the_draft_stands_where_the_draft_does() -> None:
-    draft = Reading((4, 5, 6), (0.9,) * 3, 1.0, ((1, 2), (4, 5), (7, 9)))
+    draft = Decoded((4, 5, 6), (0.9,) * 3, 1.0, ((1, 2), (4, 5), (7, 9)))
     assert carry_columns(draft, (4, 5, 6)) == draft.columns
     assert carry_columns(draft, (4, 6)) == ((1, 2), (7, 9))
     assert carry_columns(draft, (4, 7, 6)) == ((1, 2), (2, 7), (7, 9))
     assert carry_columns(draft, (4, 7, 8, 6)) == ((1, 2), (2, 4), (4, 7), (7, 9))
     assert carry_columns(draft, (7, 4, 5, 6)) == ((0, 1), *draft.columns)
     assert carry_columns(draft, (4, 5, 6, 7))[-1] == (9, 9)
-    assert carry_columns(Reading((), (), 1.0, ()), (4, 5)) == ((0, 0), (0, 0))
+    assert carry_columns(Decoded((), (), 1.0, ()), (4, 5)) == ((0, 0), (0, 0))
 
 
 @given(st.lists(st.integers(4, 7), max_size=12), st.lists(st.integers(4, 7), max_size=12))
 def test_carried_columns_run_from_left_to_right(drafted: list[int], text: list[int]) -> None:
     columns = tuple((3 * i + 1, 3 * i + 3) for i in range(len(drafted)))
-    draft = Reading(tuple(drafted), (0.9,) * len(drafted), 1.0, columns)
+    draft = Decoded(tuple(drafted), (0.9,) * len(drafted), 1.0, columns)
     edges = [edge for column in carry_columns(draft, text) for edge in column]
     assert len(edges) == 2 * len(text) and edges == sorted(edges)

@@ -11,11 +11,17 @@ import numpy as np
 import pytest
 
 from ocrtool.decoding.autoregressive import DecodeOptions
-from ocrtool.decoding.ctc import Reading, greedy_path
-from ocrtool.decoding.lexicon import Lexicon, bundled_lexicon, counts_of, respell, shares_of
+from ocrtool.decoding.ctc import Decoded, greedy_path
+from ocrtool.decoding.lexicon import (
+    Lexicon,
+    bundled_lexicon,
+    counts_of,
+    rescore_with_lexicon,
+    shares_of,
+)
 from ocrtool.options import ReadOptions
 from ocrtool.readers.lines import LineReader
-from ocrtool.synth import LineSource, Style
+from ocrtool.synth import LineSource, LineStyle
 from ocrtool.training.metrics import rates
 from ocrtool.weights.vocabulary import Vocabulary
 
@@ -23,7 +29,7 @@ ALPHABET = Vocabulary(tuple(" -0123èêabcdefhilmnorstuABCDILMNOST"))
 LEXICON = Lexicon.of({"même": 1e-3, "cat": 1e-4, "con": 1e-4, "lace": 1e-6, "place": 1e-4})
 
 
-def seen(text: str, doubts: dict[int, tuple[str, float]]) -> tuple[Reading, np.ndarray]:
+def seen(text: str, doubts: dict[int, tuple[str, float]]) -> tuple[Decoded, np.ndarray]:
     """What CTC gives for a text: two frames a letter, a blank between; some letters in doubt.
 
     Args:
@@ -64,7 +70,7 @@ def test_doubtful_letters_make_words(
 ) -> None:
     reading, log_probs = seen(text, doubts)
     assert ALPHABET.decode(reading.ids) == text
-    found = respell(reading, log_probs, ALPHABET, LEXICON, 0.4)
+    found = rescore_with_lexicon(reading, log_probs, ALPHABET, LEXICON, 0.4)
     assert ALPHABET.decode(found.ids) == wanted
     assert len(found.probabilities) == len(found.ids)
     assert all(0 < p <= 1 for p in found.probabilities)
@@ -72,13 +78,13 @@ def test_doubtful_letters_make_words(
     for i in range(len(text)):
         if i not in changed:
             assert found.probabilities[i] == reading.probabilities[i]
-    assert respell(reading, log_probs, ALPHABET, LEXICON, 0.0) == reading
+    assert rescore_with_lexicon(reading, log_probs, ALPHABET, LEXICON, 0.0) == reading
 
 
 def test_without_places_nothing_changes() -> None:
     reading, log_probs = seen("mème", {1: ("ê", 0.4)})
-    lost = Reading(reading.ids, reading.probabilities, 1.0, None)
-    assert respell(lost, log_probs, ALPHABET, LEXICON, 0.4) is lost
+    lost = Decoded(reading.ids, reading.probabilities, 1.0, None)
+    assert rescore_with_lexicon(lost, log_probs, ALPHABET, LEXICON, 0.4) is lost
 
 
 def test_the_table_tells_how_common_a_word_is() -> None:
@@ -98,7 +104,7 @@ def test_the_bundled_table_knows_words_of_many_languages() -> None:
 
 
 def test_words_help_more_than_they_harm() -> None:
-    source = LineSource(seed=7, styles={"scan": Style(1.0, contrast=(60, 160))})
+    source = LineSource(seed=7, styles={"scan": LineStyle(1.0, contrast=(60, 160))})
     drawn = [source.draw(i) for i in range(60)]
     errors = {}
     for weight in (0.0, 0.4):

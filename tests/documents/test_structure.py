@@ -13,7 +13,7 @@ from ocrtool.documents.heading_styles import depth_of, follows
 from ocrtool.documents.running_headers import folded
 from ocrtool.documents.structure import structured
 from ocrtool.options import ImageChoice
-from ocrtool.writers import PageFormat, Sheet, WriteOptions, open_writer
+from ocrtool.writers import PageFormat, PageInput, WriteOptions, open_writer
 
 WIDTH, HEIGHT, DPI = 1000, 1400, 100.0
 BODY = 14.0
@@ -96,7 +96,7 @@ def md(pages: Sequence[Page], **options: bool | ImageChoice) -> str:
     parts: list[str] = []
     writer = open_writer(PageFormat.MD, parts.append, WriteOptions(**options))  # type: ignore[arg-type]
     for page in pages:
-        writer.add(Sheet("x.pdf", page))
+        writer.add(PageInput("x.pdf", page))
     writer.finish()
     return "".join(parts)
 

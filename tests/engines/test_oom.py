@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from ocrtool.engines.oom import in_halves, lacks_memory
+from ocrtool.engines.oom import lacks_memory, split_on_oom
 
 STARVED = """
 import logging
@@ -37,12 +37,12 @@ def test_halves_keep_the_order_and_only_memory_is_worth_another_try() -> None:
             raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
         return [10 * i for i in batch]
 
-    assert in_halves(read, list(range(11))) == [10 * i for i in range(11)]
+    assert split_on_oom(read, list(range(11))) == [10 * i for i in range(11)]
     assert sizes == [11, 5, 2, 3, 6, 3, 3]
     with pytest.raises(ValueError, match="other"):
-        in_halves(lambda _: (_ for _ in ()).throw(ValueError("other")), [1, 2])
+        split_on_oom(lambda _: (_ for _ in ()).throw(ValueError("other")), [1, 2])
     with pytest.raises(MemoryError):
-        in_halves(lambda _: (_ for _ in ()).throw(MemoryError()), [1, 2])
+        split_on_oom(lambda _: (_ for _ in ()).throw(MemoryError()), [1, 2])
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ocrtool.decoding.autoregressive import DecodeOptions, decode, generate
 from ocrtool.engines import ort_kv_cache
-from ocrtool.engines.base import HOST, Cache, Store
+from ocrtool.engines.base import HOST, CacheStore, EngineCache
 from ocrtool.engines.cuda_graphs import AFTER, FixedStep, StepGraphs
 from ocrtool.engines.onnx import OnnxEngine
 from ocrtool.engines.ort_kv_cache import BoundStore
@@ -23,13 +23,13 @@ from ocrtool.export.key_values import key_value_graphs
 from ocrtool.models.ocr import CrossCache
 from small_models import cache_actions, small_engine
 
-STORES: dict[str, Store] = {
+STORES: dict[str, CacheStore] = {
     "bound": BoundStore(onnxruntime, "cpu", 1),
     "torch": TorchStore("cpu", torch.float32),
 }
 
 
-def kept(cache: Cache, row: int) -> tuple[np.ndarray, np.ndarray]:
+def kept(cache: EngineCache, row: int) -> tuple[np.ndarray, np.ndarray]:
     """What a row holds."""
     end = int(cache.lengths[row])
     keys, values = cache.keys, cache.values
@@ -38,7 +38,7 @@ def kept(cache: Cache, row: int) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(keys)[:, row, :, :end], np.asarray(values)[:, row, :, :end]
 
 
-def given_to(store: Store, array: np.ndarray) -> object:
+def given_to(store: CacheStore, array: np.ndarray) -> object:
     if isinstance(store, BoundStore):
         return onnxruntime.OrtValue.ortvalue_from_numpy(array)
     return torch.from_numpy(array)
@@ -49,7 +49,10 @@ def given_to(store: Store, array: np.ndarray) -> object:
 @given(st.integers(0, 10_000))
 def test_a_store_keeps_what_numpy_keeps(name: str, seed: int) -> None:
     config = small_engine(0).facts.config.decoder
-    ours, theirs = Cache.allocate(config, 3, STORES[name]), Cache.allocate(config, 3, HOST)
+    ours, theirs = (
+        EngineCache.allocate(config, 3, STORES[name]),
+        EngineCache.allocate(config, 3, HOST),
+    )
     for action, arrays in cache_actions(config, seed):
         if action == "append":
             steps = arrays[0].shape[3]
@@ -92,7 +95,7 @@ def test_steps_of_fixed_room_are_the_steps_of_the_engine(checkpoint: Path) -> No
     pixels = rng.standard_normal((3, 1, 32, 80)).astype(np.float32)
     encoded = engine.encode(pixels, np.array([80, 40, 12]))
     config = engine.facts.config.decoder
-    caches = [Cache.allocate(config, 3, engine.store) for _ in range(2)]
+    caches = [EngineCache.allocate(config, 3, engine.store) for _ in range(2)]
     image = CrossCache(encoded.cross_keys, encoded.cross_values, torch.from_numpy(encoded.lengths))
     for _ in range(AFTER + 3):
         tokens = rng.integers(4, 15, (3, 1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ocrtool.document.detected import Layout, Region, Rule
+from ocrtool.document.detected import DetectedLayout, Region, Rule
 from ocrtool.document.tree import Box
 from ocrtool.layout.content_type import is_formula
 
@@ -40,4 +40,4 @@ def test_only_rules_that_meet_make_a_table(rules: list[Rule], formula: bool) -> 
         raise AssertionError("there is no line to read")
 
     seen = Region("table", Box(260, 90, 380, 150), 0.6)  # as the detector sees a part of either
-    assert is_formula(picture(rules), Layout((), (seen,)), read) is formula
+    assert is_formula(picture(rules), DetectedLayout((), (seen,)), read) is formula

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ocrtool.document.detected import FoundLine, Layout, Region
+from ocrtool.document.detected import DetectedLayout, FoundLine, Region
 from ocrtool.document.tree import Box
 from ocrtool.layout.ruling_lines import rules_in, table_rules
 
@@ -53,11 +53,11 @@ def test_text_alone_has_no_rules() -> None:
 
 def test_only_where_a_table_may_be() -> None:
     image = drawn()
-    assert table_rules(image, Layout(())) == ()
-    assert len(table_rules(image, Layout((), (Region("table", BOX, 0.9),)))) == 9
+    assert table_rules(image, DetectedLayout(())) == ()
+    assert len(table_rules(image, DetectedLayout((), (Region("table", BOX, 0.9),)))) == 9
     strips = tuple(Region("rule", Box(100, y, 900, y + 2), 0.9) for y in range(100, 501, 100))
-    assert len(table_rules(image, Layout((), strips))) == 9
-    assert table_rules(image, Layout((), strips[:2])) == ()
+    assert len(table_rules(image, DetectedLayout((), strips))) == 9
+    assert table_rules(image, DetectedLayout((), strips[:2])) == ()
 
 
 def test_pale_rules_below_each_other_are_a_table_without_the_detector() -> None:
@@ -70,12 +70,12 @@ def test_pale_rules_below_each_other_are_a_table_without_the_detector() -> None:
         for y in range(100, 300, 50)
         for x in (80, 300)
     )
-    found = table_rules(image, Layout(lines))
+    found = table_rules(image, DetectedLayout(lines))
     assert [round(rule.y0) for rule in found] == pytest.approx(range(100, 301, 50), abs=1)
     figure = Region("figure", Box(40, 80, 700, 320), 0.9)
-    assert table_rules(image, Layout(lines, (figure,))) == ()
+    assert table_rules(image, DetectedLayout(lines, (figure,))) == ()
     image[110:310] = image[320:520]  # all but the first
-    assert table_rules(image, Layout(lines)) == ()
+    assert table_rules(image, DetectedLayout(lines)) == ()
 
 
 def test_a_hairline_in_pieces_is_one_rule_and_two_tables_are_two() -> None:
@@ -98,7 +98,7 @@ def test_a_table_found_in_part_has_its_rules_whole_and_letters_have_none() -> No
     image = drawn()
     cv2.line(image, (130, 150), (190, 150), 60, 2)  # a stroke of a letter
     line = FoundLine(((110, 140), (300, 140), (300, 165), (110, 165)), 0.9)
-    layout = Layout((line,), (Region("table", Box(300, 180, 600, 320), 0.9),))
+    layout = DetectedLayout((line,), (Region("table", Box(300, 180, 600, 320), 0.9),))
     found = table_rules(image, layout)
     assert len(found) == 9
     assert all(rule.x1 - rule.x0 > 790 for rule in found if rule.level)
@@ -106,4 +106,4 @@ def test_a_table_found_in_part_has_its_rules_whole_and_letters_have_none() -> No
 
 def test_a_picture_has_no_rules_of_tables() -> None:
     regions = (Region("figure", BOX, 0.9), Region("table", Box(100, 600, 900, 680), 0.9))
-    assert table_rules(drawn(), Layout((), regions)) == ()
+    assert table_rules(drawn(), DetectedLayout((), regions)) == ()

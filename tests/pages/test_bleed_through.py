@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ocrtool.document.detected import FoundLine
 from ocrtool.document.readings import LineResult, ReadWord
-from ocrtool.pages.bleed_through import of_this_side
+from ocrtool.pages.bleed_through import drop_bleed_through
 
 PAGE = (400, 600)
 
@@ -21,15 +21,19 @@ def printed(rows: dict[int, int]) -> NDArray[np.uint8]:
     return image
 
 
-def line(y: int, sureness: float, text: str = "some words here") -> tuple[FoundLine, LineResult]:
+def line(
+    y: int, mean_char_confidence: float, text: str = "some words here"
+) -> tuple[FoundLine, LineResult]:
     quad = ((100.0, y), (500.0, y), (500.0, y + 30.0), (100.0, y + 30.0))
     parts = text.split()
     words = tuple(
-        ReadWord(part, sureness ** len(part), k / len(parts), (k + 1) / len(parts))
+        ReadWord(part, mean_char_confidence ** len(part), k / len(parts), (k + 1) / len(parts))
         for k, part in enumerate(parts)
     )
-    confidence = sureness ** len(text)
-    return FoundLine(quad, 1.0), LineResult("", text, confidence, words, (sureness,) * len(text))
+    confidence = mean_char_confidence ** len(text)
+    return FoundLine(quad, 1.0), LineResult(
+        "", text, confidence, words, (mean_char_confidence,) * len(text)
+    )
 
 
 GOOD = {y: 20 for y in range(10, 250, 40)}
@@ -39,7 +43,7 @@ def test_pale_and_doubtful_lines_are_left_out() -> None:
     image = printed({**GOOD, 260: 215, 300: 215, 340: 20})
     read = [line(y, 0.99) for y in GOOD]
     read += [line(260, 0.8, "ghost"), line(300, 0.97, "grey caption"), line(340, 0.8, "hard")]
-    kept = [result.text for _, result in of_this_side(image, read)]
+    kept = [result.text for _, result in drop_bleed_through(image, read)]
     assert kept[len(GOOD) :] == ["grey caption", "hard"]
 
 
@@ -47,7 +51,7 @@ def test_pale_words_at_the_ends_of_a_line_are_left_out() -> None:
     image = printed({**GOOD, 260: 20})
     image[260:290, 366:] = np.where(image[260:290, 366:] < 100, 220, 240)
     read = [line(y, 0.99) for y in GOOD] + [line(260, 0.85, "this side odtil")]
-    _, result = of_this_side(image, read)[-1]
+    _, result = drop_bleed_through(image, read)[-1]
     assert result.text == "this side"
     assert [word.text for word in result.words] == ["this", "side"]
     assert len(result.characters) == len(result.text)
@@ -56,4 +60,4 @@ def test_pale_words_at_the_ends_of_a_line_are_left_out() -> None:
 def test_a_page_that_is_pale_all_over_stays() -> None:
     image = printed(dict.fromkeys(GOOD, 215))
     read = [line(y, 0.8) for y in GOOD]
-    assert of_this_side(image, read) == read
+    assert drop_bleed_through(image, read) == read

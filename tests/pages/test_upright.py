@@ -34,7 +34,7 @@ def test_known_words_settle_which_way_up_a_picture_lies(
     reader: PageReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     look = reader._look(sign())
-    assert look.sureness < DOUBTFUL and look.telling >= TELLING
+    assert look.mean_char_confidence < DOUBTFUL and look.known_word_letters >= TELLING
     monkeypatch.setattr(reader.detector, "find", lambda *_: pytest.fail("looked at again"))
     assert reader._best_look(sign(), look) is look
 
@@ -49,4 +49,4 @@ def test_one_line_of_known_words_turns_a_picture(reader: PageReader, given: Turn
 def test_words_that_lie_on_their_side_tell_nothing(reader: PageReader) -> None:
     look = reader._look(np.ascontiguousarray(turn_image(sign(), 90)))
     assert "West Coast Market" in [said.text for _, said in look.texts]
-    assert look.telling == 0
+    assert look.known_word_letters == 0

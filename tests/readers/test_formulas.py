@@ -11,7 +11,7 @@ from PIL import Image
 
 from drawn_formulas import draw, formula
 from ocrtool.decoding.autoregressive import DecodeOptions, beam_rows, generate, width_limits
-from ocrtool.decoding.ctc import Reading
+from ocrtool.decoding.ctc import Decoded
 from ocrtool.engines.base import read_facts
 from ocrtool.engines.onnx import OnnxEngine
 from ocrtool.engines.torch import TorchEngine
@@ -104,9 +104,9 @@ def test_a_beam_prefers_valid_latex(onnx_folder: Path) -> None:
     open_reader = reader(onnx_folder, strategy="beam", beam=3)
     ids = open_reader.engine.facts.vocabulary.encode
 
-    def reading(text: str, probability: float) -> Reading:
+    def reading(text: str, probability: float) -> Decoded:
         tokens = tuple(ids(text))
-        return Reading(tokens, (probability,) * len(tokens), 1.0, None, False)
+        return Decoded(tokens, (probability,) * len(tokens), 1.0, None, False)
 
     result = open_reader._result([reading(r"\frac { a }", 0.9), reading("a ^ { b }", 0.5)])
     assert (result.latex, result.valid) == ("a^{b}", True)

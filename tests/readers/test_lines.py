@@ -12,7 +12,7 @@ from PIL import Image
 
 import ocrtool
 from ocrtool.decoding.autoregressive import DecodeOptions
-from ocrtool.decoding.ctc import Reading
+from ocrtool.decoding.ctc import Decoded
 from ocrtool.errors import InputError, ModelError
 from ocrtool.options import EngineName, ReadOptions
 from ocrtool.readers.lines import WINDOW, LineReader, _Place, batches
@@ -79,7 +79,7 @@ def test_batches_hold_every_line_once_within_the_budget(widths: list[int], most:
 def test_words_and_confidences(reader: LineReader) -> None:
     ids = reader.engine.facts.vocabulary.encode(" ab  c ")
     probabilities = (0.1, 0.9, 0.8, 1.0, 1.0, 0.5, 0.2)
-    result = reader._result("x", [Reading(tuple(ids), probabilities, 0.9)], [WHOLE])
+    result = reader._result("x", [Decoded(tuple(ids), probabilities, 0.9)], [WHOLE])
     assert result.text == "ab  c"
     assert [(word.text, pytest.approx(word.confidence)) for word in result.words] == [
         ("ab", 0.72),
@@ -87,7 +87,7 @@ def test_words_and_confidences(reader: LineReader) -> None:
     ]
     assert result.words[0].start < result.words[0].end < result.words[1].start
     assert result.confidence == pytest.approx(0.1 * 0.72 * 0.5 * 0.2 * 0.9, rel=1e-3)
-    cut = reader._result("x", [Reading((5,), (1.0,), 1.0, runaway=True)], [WHOLE])
+    cut = reader._result("x", [Decoded((5,), (1.0,), 1.0, runaway=True)], [WHOLE])
     assert cut.confidence <= 0.1
 
 

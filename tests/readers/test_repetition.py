@@ -48,26 +48,28 @@ def test_only_the_row_that_loops_is_stopped() -> None:
     assert guard.found == {1: 20 + 3}
 
 
-def sureness(count: int, spread: float, seed: int = 0) -> list[float]:
+def mean_char_confidence(count: int, spread: float, seed: int = 0) -> list[float]:
     """Largest logits of so many tokens; a text's spread is about 5, a stuck one's next to none."""
     return list(15 + spread * np.random.default_rng(seed).standard_normal(count))
 
 
 def test_a_text_that_got_stuck_is_given_up_after_a_while() -> None:
-    text = sureness(600, 5.0)
-    stuck = [*text, *sureness(2000, 0.1, seed=1)]
+    text = mean_char_confidence(600, 5.0)
+    stuck = [*text, *mean_char_confidence(2000, 0.1, seed=1)]
     assert stuck_since(text) is None
     given_up = next(n for n in range(600, len(stuck)) if stuck_since(stuck[:n]) is not None)
     # All of the window must be even, and then some patience is due.
     assert 600 + 215 < given_up <= (600 + 215) * 1.15 + 350 + 1
     start = stuck_since(stuck[:given_up])
     assert start is not None and 550 < start <= 600
-    assert stuck_since([*stuck[:900], *sureness(300, 5.0, seed=2)]) is None  # it came to itself
+    assert (
+        stuck_since([*stuck[:900], *mean_char_confidence(300, 5.0, seed=2)]) is None
+    )  # it came to itself
 
 
 def test_only_who_asks_for_it_stops_what_is_stuck() -> None:
     tokens = torch.arange(1200)[None]  # never the same
-    peaks = sureness(1200, 0.1)
+    peaks = mean_char_confidence(1200, 0.1)
     for guard, stops in ((LoopGuard(), False), (LoopGuard(lambda row: peaks), True)):
         guard(tokens[:, :1], None)
         assert bool(guard(tokens[:, :1120], None)[0]) is stops

@@ -19,7 +19,7 @@ class Said:
     confidence: float
 
     @property
-    def sureness(self) -> float:
+    def mean_char_confidence(self) -> float:
         return self.confidence ** (1 / len(self.text))
 
 
@@ -36,7 +36,7 @@ def test_more_signs_are_read_and_the_sure_ones_stay(signs: list[tuple[str, np.nd
     right_twice = sum(said.text == label for said, (label, _) in zip(twice, signs, strict=True))
     assert right_twice > right_once
     assert [said.source for said in twice] == [label for label, _ in signs]
-    sure = [i for i, said in enumerate(once) if said.sureness >= DOUBT or not said.text]
+    sure = [i for i, said in enumerate(once) if said.mean_char_confidence >= DOUBT or not said.text]
     assert 20 < len(sure) < 120
     assert all(once[i] == twice[i] for i in sure)
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from drawn_pages import HEIGHT, KINDS, WIDTH, Drawn, draw, successions
-from ocrtool.document.detected import FoundLine, Layout, Region
+from ocrtool.document.detected import DetectedLayout, FoundLine, Region
 from ocrtool.document.readings import ReadLine, ReadWord
 from ocrtool.document.tree import Block, Box, Page, Quad
 from ocrtool.structure import AssembleOptions, assemble, join_lines
@@ -47,7 +47,7 @@ def page_of(
     random.Random(7).shuffle(mixed)
     lines = tuple(FoundLine(quad_of(drawn.boxes[i], degrees), 1.0) for i in mixed)
     readings = [read(drawn.texts[i]) for i in mixed]
-    return assemble(1, (WIDTH, HEIGHT), Layout(lines, tuple(regions)), readings, options)
+    return assemble(1, (WIDTH, HEIGHT), DetectedLayout(lines, tuple(regions)), readings, options)
 
 
 def blank() -> Drawn:
@@ -92,7 +92,7 @@ def test_words_stand_where_they_are_along_the_line() -> None:
     reading = ReadLine(
         "two words", 0.9, (ReadWord("two", 0.9, 0, 0.3), ReadWord("words", 0.9, 0.4, 1))
     )
-    page = assemble(3, (WIDTH, HEIGHT), Layout((FoundLine(quad, 1.0),)), [reading])
+    page = assemble(3, (WIDTH, HEIGHT), DetectedLayout((FoundLine(quad, 1.0),)), [reading])
     (line,) = page.blocks[0].lines
     assert page.number == 3
     assert line.quad == quad
@@ -100,16 +100,16 @@ def test_words_stand_where_they_are_along_the_line() -> None:
     assert line.words[1].quad[1] == pytest.approx(quad[1])
     assert line.words[0].quad[1][0] == pytest.approx(quad[0][0] + 0.3 * (quad[1][0] - quad[0][0]))
     with pytest.raises(ValueError, match="zip"):
-        assemble(1, (9, 9), Layout((FoundLine(quad, 1.0),)), [])
+        assemble(1, (9, 9), DetectedLayout((FoundLine(quad, 1.0),)), [])
 
 
 def test_lines_without_text_are_left_out() -> None:
     lines = tuple(FoundLine(quad_of((10, y, 90, y + 20)), 1.0) for y in (10, 40, 70))
     readings = [ReadLine("  ", 0.1), read("here"), ReadLine("", 0.0)]
-    page = assemble(1, (100, 100), Layout(lines), readings)
+    page = assemble(1, (100, 100), DetectedLayout(lines), readings)
     assert page.text == "here"
-    assert assemble(1, (100, 100), Layout(lines), [ReadLine("", 0.0)] * 3).blocks == ()
-    assert assemble(1, (100, 100), Layout(()), []).text == ""
+    assert assemble(1, (100, 100), DetectedLayout(lines), [ReadLine("", 0.0)] * 3).blocks == ()
+    assert assemble(1, (100, 100), DetectedLayout(()), []).text == ""
 
 
 def test_paragraphs_end_at_white_at_indents_and_at_short_lines() -> None:
@@ -215,7 +215,7 @@ def test_a_table_whose_rows_are_found_as_lines_is_cut_at_its_white() -> None:
                  for word, a, b in places]  # fmt: skip
         lines.append(FoundLine(quad_of((100, 120 + 40 * i, end, 140 + 40 * i)), 1.0))
         readings.append(ReadLine(" ".join(row), 0.8, tuple(words)))
-    page = assemble(1, (WIDTH, HEIGHT), Layout(tuple(lines)), readings)
+    page = assemble(1, (WIDTH, HEIGHT), DetectedLayout(tuple(lines)), readings)
     assert page.blocks[0].text == "2 Technical data"
     block = only(page, "table")
     found = {(c.row, c.column): " ".join(line.text for line in c.lines) for c in block.cells}

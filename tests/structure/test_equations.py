@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ocrtool.document.detected import FoundLine, Layout, Region, RegionKind
+from ocrtool.document.detected import DetectedLayout, FoundLine, Region, RegionKind
 from ocrtool.document.tree import Box, Line, Page, Quad
 from ocrtool.structure import assemble
 from ocrtool.structure.equations import is_number, with_formulas
@@ -34,7 +34,7 @@ LINES = {
 
 
 def page(lines: dict[str, Quad], *regions: Region) -> Page:
-    layout = Layout(tuple(FoundLine(q, 1.0) for q in lines.values()), regions)
+    layout = DetectedLayout(tuple(FoundLine(q, 1.0) for q in lines.values()), regions)
     return assemble(1, (600, 800), layout, [Said(text) for text in lines])  # type: ignore[misc]
 
 

@@ -13,7 +13,7 @@ from ocrtool.rendering import tex
 from ocrtool.synth.display_formulas import Displays
 from ocrtool.synth.documents import mathematics
 from ocrtool.synth.formulas import main
-from ocrtool.synth.pages import KINDS, Kind, PageSource
+from ocrtool.synth.pages import KINDS, PageKind, PageSource
 
 HERE = Path(__file__).parent
 PDF = HERE / "displays.pdf"
@@ -37,7 +37,7 @@ def test_a_file_that_is_no_pdf_is_told(tmp_path: Path) -> None:
 
 
 def test_the_ink_of_a_formula_lies_in_its_region() -> None:
-    kinds = {"mathematics": Kind(1.0, mathematics, {"clean": 1.0})}
+    kinds = {"mathematics": PageKind(1.0, mathematics, {"clean": 1.0})}
     source = PageSource(seed=1, kinds=kinds, formulas=[PDF])
     canvas = source._make(0)[1]
     assert canvas is not None

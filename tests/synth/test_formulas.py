@@ -1,4 +1,4 @@
-"""Drawn formulas: TeX's pages never slip against their labels, and damage is seeded."""
+"""DrawnFormula formulas: TeX's pages never slip against their labels, and damage is seeded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from ocrtool.errors import InputError
 from ocrtool.latex import is_valid, normal
 from ocrtool.rendering import tex
-from ocrtool.synth.formula_shards import Drawn, Shards, draw_shards, write_shard
+from ocrtool.synth.formula_shards import DrawnFormula, Shards, draw_shards, write_shard
 from ocrtool.synth.formula_texts import (
     LENGTHS,
     Formula,
@@ -84,7 +84,7 @@ def test_few_shards_are_in_memory_and_none_that_is_no_shard(tmp_path: Path) -> N
     image[2:6, 3:9] = 0
     paths = [tmp_path / f"{i}.npz" for i in range(30)]
     for i, path in enumerate(paths):
-        write_shard(path, [Drawn(image, f"x _ {{ {i % 10} }}", 30.0)])
+        write_shard(path, [DrawnFormula(image, f"x _ {{ {i % 10} }}", 30.0)])
     shards = Shards(paths)
     for i in range(30):
         assert np.array_equal(shards.get(i, 0).image, image)

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pymupdf
 
-from ocrtool.document.detected import FoundLine, Layout, Rule
+from ocrtool.document.detected import DetectedLayout, FoundLine, Rule
 from ocrtool.document.tree import Box
 from ocrtool.pages.reader import PageReader
 from ocrtool.tables.missed_cells import fields_between, missed_lines
@@ -53,19 +53,19 @@ def test_fields_have_a_rule_on_each_side() -> None:
 def test_lone_digits_that_were_passed_over_are_found() -> None:
     words = {(r, 0): "Words" for r in range(ROWS)} | {(1, 1): "7", (2, 2): "1", (4, 1): "12"}
     image = drawn(words)
-    layout = Layout(tuple(line(r, 0) for r in range(ROWS)), rules=rules())
+    layout = DetectedLayout(tuple(line(r, 0) for r in range(ROWS)), rules=rules())
     found, wrong = missed_lines(image, layout)
     assert not wrong
     places = sorted((round((f.quad[0][1] - 110) / HIGH), int(f.quad[0][0] - 100) // WIDE)
                     for f in found)  # fmt: skip
     assert places == [(1, 1), (2, 2), (4, 1)]
     assert all(15 < f.height < 32 for f in found)
-    assert missed_lines(image, Layout(layout.lines)) == ([], frozenset())
+    assert missed_lines(image, DetectedLayout(layout.lines)) == ([], frozenset())
 
 
 def test_what_was_found_over_two_rows_is_looked_for_in_each() -> None:
     image = drawn({(0, 0): "Words", (1, 0): "Words", (1, 1): "3", (2, 1): "5"})
-    layout = Layout((line(0, 0), line(1, 0), line(1, 1, rows=2)), rules=rules())
+    layout = DetectedLayout((line(0, 0), line(1, 0), line(1, 1, rows=2)), rules=rules())
     found, wrong = missed_lines(image, layout)
     assert wrong == {2}
     assert [f.quad[0][0] > 300 for f in found] == [True, True]
@@ -76,9 +76,11 @@ def test_specks_and_several_lines_are_left_alone() -> None:
     cv2.circle(image, (420, 160), 1, 50, -1)
     tall = (Rule(100, 100, 700, 100, 2), Rule(100, 300, 700, 300, 2))
     sides = (Rule(100, 100, 100, 300, 2), Rule(700, 100, 700, 300, 2))
-    layout = Layout((line(0, 0), line(1, 0)), rules=rules())
+    layout = DetectedLayout((line(0, 0), line(1, 0)), rules=rules())
     assert missed_lines(image, layout)[0] == []
-    apart = Layout((FoundLine(((0, 0), (90, 0), (90, 26), (0, 26)), 0.9),), rules=tall + sides)
+    apart = DetectedLayout(
+        (FoundLine(((0, 0), (90, 0), (90, 26), (0, 26)), 0.9),), rules=tall + sides
+    )
     assert fields_between(apart.rules) == [Box(104, 104, 696, 296)]
     assert missed_lines(image, apart)[0] == []
 

@@ -15,10 +15,10 @@ from ocrtool.training import TrainOptions, run
 from ocrtool.training.data import (
     LINE_POOL,
     HeldSource,
+    LabelledImage,
     PoolDataset,
     Preparation,
     Ready,
-    Row,
     RowSource,
     Sample,
     _cut,
@@ -147,7 +147,9 @@ def test_every_image_mode_loads(tmp_path: Path, mode: str) -> None:
         image = grey.convert(mode)
     image.save(path)
     for name in ("line", "tiny"):
-        usable = usable_rows([Row(path, "ab", "x:1")], preparation("ab", name), problems := [])
+        usable = usable_rows(
+            [LabelledImage(path, "ab", "x:1")], preparation("ab", name), problems := []
+        )
         assert usable and not problems
         pixels = preparation("ab", name).pixels(RowSource(usable).draw(0).image)
         assert pixels.dtype == np.float32 and np.isfinite(pixels).all()
@@ -261,7 +263,7 @@ def test_processes_share_the_pools() -> None:
 
 
 def test_held_out_texts_are_not_shown_in_training() -> None:
-    rows = [Row(Path("x"), f"word{number % 80}", f"x:{number}") for number in range(100)]
+    rows = [LabelledImage(Path("x"), f"word{number % 80}", f"x:{number}") for number in range(100)]
     training, held, what = split_rows(rows, 0.1, 1)
     assert len(training) + len(held) == 100 and held
     assert not {row.text for row in training} & {row.text for row in held}

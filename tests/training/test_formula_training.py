@@ -18,7 +18,7 @@ from ocrtool.errors import InputError, UsageError
 from ocrtool.latex import normal
 from ocrtool.models.ocr import OcrModel
 from ocrtool.models.presets import FORMULA
-from ocrtool.synth.formula_shards import Drawn, write_shard
+from ocrtool.synth.formula_shards import DrawnFormula, write_shard
 from ocrtool.synth.formulas import SHIPPED
 from ocrtool.training import checkpoint, make_options, run
 from ocrtool.training.config import TrainOptions
@@ -51,7 +51,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three files of typeset formulas."""
     folder = tmp_path_factory.mktemp("shards")
     for number in range(3):
-        drawn = [Drawn(draw(f, 32, 0), " ".join(f), 32.0) for f in formulas(12, number + 1)]
+        drawn = [DrawnFormula(draw(f, 32, 0), " ".join(f), 32.0) for f in formulas(12, number + 1)]
         write_shard(folder / f"{number:04d}.npz", drawn)
     return folder
 

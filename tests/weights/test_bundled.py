@@ -15,7 +15,7 @@ from ocrtool.decoding.autoregressive import DecodeOptions
 from ocrtool.inputs.images import load_image
 from ocrtool.options import EngineName, ReadOptions
 from ocrtool.readers.lines import LineReader
-from ocrtool.synth import ALPHABET, LineSource, Style
+from ocrtool.synth import ALPHABET, LineSource, LineStyle
 from ocrtool.synth.fonts import bundled_fonts
 from ocrtool.training.metrics import rates
 
@@ -26,7 +26,7 @@ TEXT = "Printed in Zürich, 1912: 24 copies at £3.50 each."
 @pytest.fixture(scope="module")
 def lines() -> list[tuple[str, np.ndarray, str]]:
     """Forty lines and words such as documents have, none too damaged to be read."""
-    styles = {"clean": Style(0.6), "scan": Style(0.4, contrast=(150, 250))}
+    styles = {"clean": LineStyle(0.6), "scan": LineStyle(0.4, contrast=(150, 250))}
     source = LineSource(seed=40, styles=styles)
     drawn = [source.draw(i) for i in range(40)]
     return [(str(i), line.image, line.text) for i, line in enumerate(drawn)]

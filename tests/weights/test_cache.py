@@ -18,19 +18,19 @@ import pytest
 
 from hub_server import COMMIT, FakeHub
 from ocrtool.errors import ModelError, UsageError
-from ocrtool.weights.cache import Consenting, Store
+from ocrtool.weights.cache import Consenting, ModelCache
 from ocrtool.weights.registry import TABLE, Reference, WeightSpec, refer
 
 REFERENCE = Reference("hf:owner/name", "owner/name")
 
 
 @pytest.fixture
-def store(hub: FakeHub, tmp_path: Path) -> Store:
+def store(hub: FakeHub, tmp_path: Path) -> ModelCache:
     """The store of the hub's cache."""
-    return Store(tmp_path / "cache")
+    return ModelCache(tmp_path / "cache")
 
 
-def test_what_a_model_is_made_of_is_fetched(hub: FakeHub, store: Store) -> None:
+def test_what_a_model_is_made_of_is_fetched(hub: FakeHub, store: ModelCache) -> None:
     model = store.get(REFERENCE)
     assert model.commit == COMMIT and model.license == "apache-2.0"
     assert {file.path for file in model.files} == {"config.json", "model.safetensors"}
@@ -41,7 +41,7 @@ def test_what_a_model_is_made_of_is_fetched(hub: FakeHub, store: Store) -> None:
 
 
 def test_what_is_there_needs_no_hub(
-    hub: FakeHub, store: Store, monkeypatch: pytest.MonkeyPatch
+    hub: FakeHub, store: ModelCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = store.get(REFERENCE).folder
     hub.requests.clear()
@@ -51,23 +51,23 @@ def test_what_is_there_needs_no_hub(
         raise AssertionError("a socket was opened")
 
     monkeypatch.setattr(socket, "socket", forbidden)
-    assert Store(store.root.parent, offline=True).get(REFERENCE).folder == folder
+    assert ModelCache(store.root.parent, offline=True).get(REFERENCE).folder == folder
     by_commit = Reference("x", "owner/name", COMMIT)
-    assert Store(store.root.parent, offline=True).get(by_commit).folder == folder
+    assert ModelCache(store.root.parent, offline=True).get(by_commit).folder == folder
     with pytest.raises(ModelError, match="offline"):
-        Store(store.root.parent, offline=True).get(Reference("x", "owner/other"))
+        ModelCache(store.root.parent, offline=True).get(Reference("x", "owner/other"))
 
 
 def test_the_environment_forbids_connections(
-    hub: FakeHub, store: Store, monkeypatch: pytest.MonkeyPatch
+    hub: FakeHub, store: ModelCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OCRTOOL_OFFLINE", "1")
     with pytest.raises(ModelError, match="offline"):
-        Store(store.root.parent).get(REFERENCE)
+        ModelCache(store.root.parent).get(REFERENCE)
     assert not hub.requests
 
 
-def test_a_broken_connection_goes_on_where_it_broke(hub: FakeHub, store: Store) -> None:
+def test_a_broken_connection_goes_on_where_it_broke(hub: FakeHub, store: ModelCache) -> None:
     hub.cut = [30_000, 20_000]
     model = store.get(REFERENCE)
     assert (model.folder / "model.safetensors").read_bytes() == hub.files["model.safetensors"]
@@ -75,7 +75,7 @@ def test_a_broken_connection_goes_on_where_it_broke(hub: FakeHub, store: Store) 
     assert ranges == ["bytes=0-", "bytes=30000-", "bytes=50000-"]
 
 
-def test_a_later_try_goes_on_where_the_last_one_ended(hub: FakeHub, store: Store) -> None:
+def test_a_later_try_goes_on_where_the_last_one_ended(hub: FakeHub, store: ModelCache) -> None:
     hub.cut = [10_000, 10_000, 10_000]
     with pytest.raises(ModelError, match="cannot be reached"):
         store.get(REFERENCE)
@@ -87,7 +87,7 @@ def test_a_later_try_goes_on_where_the_last_one_ended(hub: FakeHub, store: Store
     assert not any(path.endswith("config.json") for _, path, _ in hub.requests)
 
 
-def test_what_arrives_changed_is_thrown_away(hub: FakeHub, store: Store) -> None:
+def test_what_arrives_changed_is_thrown_away(hub: FakeHub, store: ModelCache) -> None:
     hub.spoilt = {"model.safetensors"}
     with pytest.raises(ModelError, match=r"model\.safetensors did not arrive"):
         store.get(REFERENCE)
@@ -96,7 +96,7 @@ def test_what_arrives_changed_is_thrown_away(hub: FakeHub, store: Store) -> None
     store.get(REFERENCE)
 
 
-def test_a_known_hash_counts_more_than_the_hubs(hub: FakeHub, store: Store) -> None:
+def test_a_known_hash_counts_more_than_the_hubs(hub: FakeHub, store: ModelCache) -> None:
     spec = WeightSpec(
         "x", "owner/name", "lines", "", 1, "MIT", "", hashes={"model.safetensors": "0" * 64}
     )
@@ -104,7 +104,7 @@ def test_a_known_hash_counts_more_than_the_hubs(hub: FakeHub, store: Store) -> N
         store.get(Reference("x", "owner/name", spec=spec))
 
 
-def test_what_is_changed_later_is_found_out(store: Store) -> None:
+def test_what_is_changed_later_is_found_out(store: ModelCache) -> None:
     model = store.get(REFERENCE)
     weights = model.folder / "model.safetensors"
     content = weights.read_bytes()
@@ -123,14 +123,14 @@ def test_what_is_changed_later_is_found_out(store: Store) -> None:
         store.remove(REFERENCE)
 
 
-def test_pickles_are_refused(hub: FakeHub, store: Store) -> None:
+def test_pickles_are_refused(hub: FakeHub, store: ModelCache) -> None:
     del hub.files["model.safetensors"]
     with pytest.raises(ModelError, match="pickled"):
         store.get(REFERENCE)
     assert not any("resolve" in path for _, path, _ in hub.requests)
 
 
-def test_paths_out_of_the_folder_are_not_fetched(hub: FakeHub, store: Store) -> None:
+def test_paths_out_of_the_folder_are_not_fetched(hub: FakeHub, store: ModelCache) -> None:
     hub.files["../evil.json"] = b"{}"
     hub.files["/evil.json"] = b"{}"
     files = {file.path for file in store.get(REFERENCE).files}
@@ -142,25 +142,25 @@ def test_paths_out_of_the_folder_are_not_fetched(hub: FakeHub, store: Store) -> 
     [("owner/other", "main", "no repository"), ("owner/name", "v9", "no revision 'v9'")],
 )
 def test_what_the_hub_has_not(
-    store: Store, hub: FakeHub, repository: str, revision: str, message: str
+    store: ModelCache, hub: FakeHub, repository: str, revision: str, message: str
 ) -> None:
     with pytest.raises(ModelError, match=message):
         store.get(Reference("x", repository, revision))
 
 
-def test_gated_repositories_ask_for_permission(hub: FakeHub, store: Store) -> None:
+def test_gated_repositories_ask_for_permission(hub: FakeHub, store: ModelCache) -> None:
     hub.gated = True
     with pytest.raises(ModelError, match="permission"):
         store.get(REFERENCE)
 
 
-def test_no_hub(hub: FakeHub, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_hub(hub: FakeHub, store: ModelCache, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(ModelError, match="cannot be reached"):
         store.get(REFERENCE)
 
 
-def test_no_room(hub: FakeHub, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_room(hub: FakeHub, store: ModelCache, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=100))
     with pytest.raises(ModelError, match="are free"):
         store.get(REFERENCE)
@@ -168,7 +168,10 @@ def test_no_room(hub: FakeHub, store: Store, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_tokens_are_sent_and_never_logged(
-    hub: FakeHub, store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    hub: FakeHub,
+    store: ModelCache,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     with caplog.at_level(logging.DEBUG):
@@ -178,13 +181,13 @@ def test_tokens_are_sent_and_never_logged(
 
 
 FETCH = """
-from ocrtool.weights.cache import Store
+from ocrtool.weights.cache import ModelCache
 from ocrtool.weights.registry import Reference
-print(Store().get(Reference("hf:owner/name", "owner/name")).folder)
+print(ModelCache().get(Reference("hf:owner/name", "owner/name")).folder)
 """
 
 
-def test_processes_do_not_disturb_each_other(hub: FakeHub, store: Store) -> None:
+def test_processes_do_not_disturb_each_other(hub: FakeHub, store: ModelCache) -> None:
     environment = {**os.environ, "HF_ENDPOINT": hub.url}
     processes = [
         subprocess.Popen(
@@ -217,7 +220,7 @@ def agreement(
 
 @pytest.mark.parametrize("answer", [False, None])
 def test_licences_that_forbid_commerce_are_to_be_accepted(
-    hub: FakeHub, store: Store, tmp_path: Path, answer: bool | None
+    hub: FakeHub, store: ModelCache, tmp_path: Path, answer: bool | None
 ) -> None:
     spec = WeightSpec("x", "owner/name", "pages", "", 1, "CC-BY-NC-4.0", "", commercial=False)
     reference = Reference("x", "owner/name", spec=spec)
@@ -235,7 +238,7 @@ def test_licences_that_forbid_commerce_are_to_be_accepted(
 
 
 def test_large_downloads_are_asked_about(
-    hub: FakeHub, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    hub: FakeHub, store: ModelCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ocrtool.weights.cache.LARGE", 1000)
     refusing, asked = agreement(tmp_path, False)

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from ocrtool.document.tree import Page
-from ocrtool.writers import Picture, Sheet
+from ocrtool.writers import PageInput, Picture
 from writers.drawing import draw_page
 
 
@@ -32,10 +32,10 @@ def jpeg(drawn: tuple[Page, np.ndarray]) -> bytes:
 
 
 @pytest.fixture(scope="session")
-def sheet(drawn: tuple[Page, np.ndarray], jpeg: bytes) -> Sheet:
-    return Sheet("a & b.jpg", drawn[0], Picture(drawn[1], jpeg), {"title": "Tëst"})
+def sheet(drawn: tuple[Page, np.ndarray], jpeg: bytes) -> PageInput:
+    return PageInput("a & b.jpg", drawn[0], Picture(drawn[1], jpeg), {"title": "Tëst"})
 
 
 @pytest.fixture(scope="session")
-def two_pages(sheet: Sheet) -> tuple[Sheet, Sheet]:
+def two_pages(sheet: PageInput) -> tuple[PageInput, PageInput]:
     return sheet, replace(sheet, page=replace(sheet.page, number=2))

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 import ocrtool
 from ocrtool.document.tree import Block, Box, Cell, Line, Page, Quad, Word
-from ocrtool.writers import PageFormat, Sheet, WriteOptions, open_writer
+from ocrtool.writers import PageFormat, PageInput, WriteOptions, open_writer
 
 FONTS = Path(ocrtool.__file__).parent / "synth" / "fonts"
 WIDTH, HEIGHT, DPI = 900, 1000, 150.0
@@ -124,7 +124,7 @@ def draw_page() -> tuple[Page, np.ndarray]:
     return Page(1, WIDTH, HEIGHT, blocks, dpi=DPI), np.asarray(draw.image)
 
 
-def written(form: str, *sheets: Sheet, **options: Any) -> str:
+def written(form: str, *sheets: PageInput, **options: Any) -> str:
     """What a format of text makes of some sheets, all that is on them wanted."""
     parts: list[str] = []
     wanted = WriteOptions(**{"keep_furniture": True, "page_breaks": True, **options})
@@ -135,7 +135,7 @@ def written(form: str, *sheets: Sheet, **options: Any) -> str:
     return "".join(parts)
 
 
-def written_pdf(*sheets: Sheet) -> bytes:
+def written_pdf(*sheets: PageInput) -> bytes:
     parts: list[bytes] = []
     writer = open_writer(PageFormat.PDF, parts.append)
     for one in sheets:

@@ -11,7 +11,7 @@ import pytest
 
 from ocrtool.document.tree import Block, Box, Cell, Line, Page, Span
 from ocrtool.options import ImageChoice
-from ocrtool.writers import Sheet
+from ocrtool.writers import PageInput
 from ocrtool.writers.tex import escape
 from writers.drawing import written
 from writers.test_markdown import Shown, cells, line, paragraph, sheet, table
@@ -19,7 +19,7 @@ from writers.test_markdown import Shown, cells, line, paragraph, sheet, table
 ODD = "100 % of \\$5 & #1_a {b} ~x^2 <y> |z| \"q\" 'r' -- `s` € \u03b1≤\u03b2 → é"
 
 
-def odd_sheet() -> Sheet:
+def odd_sheet() -> PageInput:
     merged = (
         Cell(0, 0, 2, 1, (line("Name"),), True),
         Cell(0, 1, 1, 2, (line("Sales & more"),), True),
@@ -102,7 +102,7 @@ def test_latex_compiles(tmp_path: Path) -> None:
     page = odd_sheet().page
     without_figure = tuple(block for block in page.blocks if block.kind != "figure")
     many = cells(*[(f"row {i}", "text " * 20) for i in range(90)])
-    one = Sheet("x", Page(1, 9, 9, (*without_figure, table(many))))
+    one = PageInput("x", Page(1, 9, 9, (*without_figure, table(many))))
     (tmp_path / "x.tex").write_text(written("tex", one, keep_furniture=False), "utf-8")
     done = subprocess.run(
         ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "x.tex"],

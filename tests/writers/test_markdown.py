@@ -13,14 +13,14 @@ from markdown_it import MarkdownIt
 
 from ocrtool.document.tree import Block, Box, Cell, Line, Page, Span
 from ocrtool.options import ImageChoice, TableChoice
-from ocrtool.writers import Sheet
+from ocrtool.writers import PageInput
 from ocrtool.writers.inline import HtmlInline, MarkdownInline
-from ocrtool.writers.styled_text import Runs, Style, settled
+from ocrtool.writers.styled_text import Runs, TextStyle, settled
 from writers.drawing import written
 
 Q = ((0.0, 0.0), (100.0, 0.0), (100.0, 10.0), (0.0, 10.0))
 PARSER = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
-BOLD, ITALIC, MONO = Style(bold=True), Style(italic=True), Style(mono=True)
+BOLD, ITALIC, MONO = TextStyle(bold=True), TextStyle(italic=True), TextStyle(mono=True)
 
 
 class Shown(HTMLParser):
@@ -69,8 +69,8 @@ def paragraph(*lines: Line, kind: str = "paragraph", **more: object) -> Block:
     return Block(kind, Box(0, 0, 100, 10), lines, text, **more)  # type: ignore[arg-type]
 
 
-def sheet(*blocks: Block, number: int = 1, **more: object) -> Sheet:
-    return Sheet("x.pdf", Page(number, 100, 100, blocks), **more)  # type: ignore[arg-type]
+def sheet(*blocks: Block, number: int = 1, **more: object) -> PageInput:
+    return PageInput("x.pdf", Page(number, 100, 100, blocks), **more)  # type: ignore[arg-type]
 
 
 def md(*blocks: Block, **options: object) -> str:
@@ -78,7 +78,7 @@ def md(*blocks: Block, **options: object) -> str:
 
 
 STYLES = st.builds(
-    Style,
+    TextStyle,
     bold=st.booleans(),
     italic=st.booleans(),
     mono=st.sampled_from([False, False, True]),
@@ -90,7 +90,7 @@ WORDS = st.text(st.sampled_from("abZ9.,()[]*_`#!<>&$~|\\-+=:'\" \u00e9"), min_si
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.tuples(WORDS, STYLES), min_size=1, max_size=6))
-def test_any_text_in_any_style_is_shown_as_it_is(parts: list[tuple[str, Style]]) -> None:
+def test_any_text_in_any_style_is_shown_as_it_is(parts: list[tuple[str, TextStyle]]) -> None:
     runs = Runs()
     for text, style in parts:
         runs += Runs.plain(text, style)
@@ -231,7 +231,7 @@ def test_furniture_and_failures() -> None:
     page = sheet(paragraph(line("Head"), kind="header"), paragraph(line("Text")))
     assert written("md", page, keep_furniture=False) == "Text\n"
     assert written("txt", page, keep_furniture=False) == "Text\n"
-    failed = Sheet("x.pdf", Page(7, 1, 1, error="took -- too long"))
+    failed = PageInput("x.pdf", Page(7, 1, 1, error="took -- too long"))
     assert written("md", page, failed, page_breaks=False).endswith(
         "\n\n<!-- page 7: unreadable: took - - too long -->\n"
     )

@@ -11,7 +11,7 @@ import pytest
 
 from ocrtool.document.line_metrics import angle, baseline, bounds, is_upright
 from ocrtool.document.tree import Block, Box, Line, Page, Word
-from ocrtool.writers import Sheet
+from ocrtool.writers import PageInput
 from writers.drawing import all_words, block, written
 
 XHTML = "{http://www.w3.org/1999/xhtml}"
@@ -92,7 +92,7 @@ def check_alto(text: str) -> ElementTree.Element:
     return root
 
 
-def test_alto_obeys_the_schema(two_pages: tuple[Sheet, Sheet]) -> None:
+def test_alto_obeys_the_schema(two_pages: tuple[PageInput, PageInput]) -> None:
     root = check_alto(written("alto", *two_pages))
     pages = root.findall(f".//{ALTO}Page")
     assert [page.get("PHYSICAL_IMG_NR") for page in pages] == ["1", "2"]
@@ -100,7 +100,7 @@ def test_alto_obeys_the_schema(two_pages: tuple[Sheet, Sheet]) -> None:
     assert root.tag == f"{ALTO}alto" and root.get("SCHEMAVERSION") == "4.4"
 
 
-def test_alto_has_every_word_at_its_place(sheet: Sheet) -> None:
+def test_alto_has_every_word_at_its_place(sheet: PageInput) -> None:
     root = check_alto(written("alto", sheet))
     words = all_words(sheet.page)
     strings = root.findall(f".//{ALTO}String")
@@ -124,7 +124,9 @@ def test_alto_of_odd_pages() -> None:
     signs = Line("x", 0.5, quad, (Word("<\"&'>\x00\x0b\ud800", 1.0, quad),))
     picture = Block("figure", Box(0, 0, 9, 9), (wordless,), "two words")
     page = Page(7, 9, 9, (picture, block("paragraph", blank, signs)))
-    root = check_alto(written("alto", Sheet('"<&>".png', page), Sheet('"<&>".png', Page(8, 1, 1))))
+    root = check_alto(
+        written("alto", PageInput('"<&>".png', page), PageInput('"<&>".png', Page(8, 1, 1)))
+    )
     strings = [string.get("CONTENT") for string in root.iter(f"{ALTO}String")]
     assert strings == ["two", "words", "<\"&'>"]
     assert root.find(f".//{ALTO}ComposedBlock/{ALTO}Illustration") is not None
@@ -141,7 +143,7 @@ def of_class(root: ElementTree.Element, name: str) -> list[ElementTree.Element]:
 
 
 def test_hocr_nests_pages_areas_paragraphs_lines_and_words(
-    two_pages: tuple[Sheet, Sheet],
+    two_pages: tuple[PageInput, PageInput],
 ) -> None:
     root = ElementTree.fromstring(written("hocr", *two_pages))
     assert root.tag == f"{XHTML}html"
@@ -171,7 +173,7 @@ def test_hocr_nests_pages_areas_paragraphs_lines_and_words(
     assert 'image "a & b.jpg"' in pages[0].get("title", "")
 
 
-def test_hocr_has_every_word_at_its_place(sheet: Sheet) -> None:
+def test_hocr_has_every_word_at_its_place(sheet: PageInput) -> None:
     root = ElementTree.fromstring(written("hocr", sheet))
     words, elements = all_words(sheet.page), of_class(root, "ocrx_word")
     assert [element.text for element in elements] == [word.text for word in words]
@@ -182,7 +184,7 @@ def test_hocr_has_every_word_at_its_place(sheet: Sheet) -> None:
         assert title(element)["x_wconf"] == [str(round(100 * word.confidence))]
 
 
-def test_baselines_are_where_letters_stand(sheet: Sheet) -> None:
+def test_baselines_are_where_letters_stand(sheet: PageInput) -> None:
     root = ElementTree.fromstring(written("hocr", sheet))
     heading = title(of_class(root, "ocr_header")[0])
     assert heading["baseline"] == ["0", "0"]  # "Größe & Maß" has nothing below it

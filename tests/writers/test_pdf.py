@@ -16,7 +16,7 @@ from ocrtool.document.line_metrics import bounds
 from ocrtool.document.tree import Line, Page, Quad, Word
 from ocrtool.errors import EncryptedError, ExitCode, InputError, OutputError
 from ocrtool.pdf import PAGES_HELD, PdfFile
-from ocrtool.writers import Picture, Sheet
+from ocrtool.writers import PageInput, Picture
 from writers.drawing import all_words, block, written_pdf
 
 POINTS_A_PIXEL = 72 / 150
@@ -56,7 +56,7 @@ def differs(found: pymupdf.Rect, quad: Quad, scale: float = POINTS_A_PIXEL) -> f
     return float(max(abs(a - b) for a, b in zip(found, wanted, strict=True)))
 
 
-def test_every_word_is_found_at_its_place(two_pages: tuple[Sheet, Sheet]) -> None:
+def test_every_word_is_found_at_its_place(two_pages: tuple[PageInput, PageInput]) -> None:
     with open_back(written_pdf(*two_pages)) as document:
         assert document.page_count == 2 and document.metadata["title"] == "Tëst"
         for page, sheet in zip(document, two_pages, strict=True):
@@ -76,7 +76,7 @@ def bounds_of(word: Word, end: bool = False) -> pymupdf.Point:
     return pymupdf.Point(x + end, y + end) * POINTS_A_PIXEL
 
 
-def test_text_is_copied_line_by_line(sheet: Sheet) -> None:
+def test_text_is_copied_line_by_line(sheet: PageInput) -> None:
     with open_back(written_pdf(sheet)) as document:
         text = document[0].get_text()
         spans = [
@@ -93,7 +93,7 @@ def test_text_is_copied_line_by_line(sheet: Sheet) -> None:
     assert directions["Upwards"] == pytest.approx((0, -1), abs=1e-3)
 
 
-def test_text_is_not_seen(sheet: Sheet) -> None:
+def test_text_is_not_seen(sheet: PageInput) -> None:
     assert sheet.picture
     with open_back(written_pdf(sheet)) as document:
         pixmap = document[0].get_pixmap(dpi=150)
@@ -104,7 +104,7 @@ def test_text_is_not_seen(sheet: Sheet) -> None:
         assert np.abs(shown.astype(int) - np.asarray(image)).mean() < 1
 
 
-def test_the_file_of_a_jpeg_is_untouched(sheet: Sheet, jpeg: bytes) -> None:
+def test_the_file_of_a_jpeg_is_untouched(sheet: PageInput, jpeg: bytes) -> None:
     with open_back(written_pdf(sheet)) as document:
         (image,) = document[0].get_images()
         assert document.extract_image(image[0])["image"] == jpeg
@@ -116,7 +116,7 @@ def test_other_pictures_lose_nothing(form: str | None) -> None:
     pixels[10:20, 5:50] = 255
     file = encoded(pixels, form) if form else b"no image at all"
     page = Page(1, 80, 60, dpi=72)
-    with open_back(written_pdf(Sheet("x", page, Picture(pixels, file)))) as document:
+    with open_back(written_pdf(PageInput("x", page, Picture(pixels, file)))) as document:
         (image,) = document[0].get_images()
         found = pymupdf.Pixmap(pymupdf.csRGB, pymupdf.Pixmap(document, image[0]))
         back = np.frombuffer(found.samples, np.uint8).reshape(found.height, found.width, -1)
@@ -124,7 +124,7 @@ def test_other_pictures_lose_nothing(form: str | None) -> None:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_pictures_are_turned_as_the_camera_meant(sheet: Sheet, orientation: int) -> None:
+def test_pictures_are_turned_as_the_camera_meant(sheet: PageInput, orientation: int) -> None:
     assert sheet.picture
     upright = sheet.picture.pixels
     back = {
@@ -162,7 +162,7 @@ def test_characters_of_every_plane() -> None:
     ]
     page = Page(1, 100, 300, (block("paragraph", *lines),))  # type: ignore[arg-type]
     picture = Picture(np.full((300, 100, 3), 255, np.uint8))
-    with open_back(written_pdf(Sheet("x", page, picture))) as document:
+    with open_back(written_pdf(PageInput("x", page, picture))) as document:
         assert document[0].get_text().split() == texts
         assert document[0].rect.height == pytest.approx(842)
 
@@ -173,12 +173,12 @@ def test_words_that_touch_stay_words() -> None:
     line = Line("one two", 1.0, (first[0], second[1], second[2], first[3]),
                 (Word("one", 1.0, first), Word("two", 1.0, second)))  # fmt: skip
     picture = Picture(np.full((50, 100, 3), 255, np.uint8))
-    sheet = Sheet("x", Page(1, 100, 50, (block("paragraph", line),), dpi=72), picture)
+    sheet = PageInput("x", Page(1, 100, 50, (block("paragraph", line),), dpi=72), picture)
     with open_back(written_pdf(sheet)) as document:
         assert document[0].get_text() == "one two\n"
 
 
-def test_many_pages_go_to_disk_as_they_come(sheet: Sheet) -> None:
+def test_many_pages_go_to_disk_as_they_come(sheet: PageInput) -> None:
     count = 2 * PAGES_HELD + 3
     pages = [replace(sheet, page=replace(sheet.page, number=i + 1)) for i in range(count)]
     with open_back(written_pdf(*pages)) as document:
@@ -188,7 +188,7 @@ def test_many_pages_go_to_disk_as_they_come(sheet: Sheet) -> None:
             assert [text for text, _ in rects(document[i])][:2] == ["Größe", "&"]
 
 
-def test_what_cannot_be_written(sheet: Sheet) -> None:
+def test_what_cannot_be_written(sheet: PageInput) -> None:
     with pytest.raises(OutputError, match="without pages"):
         written_pdf()
     with pytest.raises(ValueError, match="picture"):
@@ -214,7 +214,7 @@ def test_pages_of_a_pdf_stay_and_get_the_text(rotation: int) -> None:
         quad: Quad = tuple(corners[(i + turns) % 4] for i in range(4))  # type: ignore[assignment]
         line = Line("Read", 1.0, quad, (Word("Read", 1.0, quad),))
         read = Page(2, pixels.shape[1], pixels.shape[0], (block("paragraph", line),), dpi=144)
-        out = written_pdf(Sheet("x.pdf", read, Picture(pixels, pdf=file)))
+        out = written_pdf(PageInput("x.pdf", read, Picture(pixels, pdf=file)))
     with open_back(out) as document, PdfFile(out) as again:
         assert (again.rasterise(0, 144) == pixels).all()
         page = document[0]
@@ -237,9 +237,9 @@ def test_an_original_gets_only_what_was_read(tmp_path: Path) -> None:
             Page(2, 600, 400, (block("paragraph", own, was_read),), dpi=144),
             Page(3, 0, 0, error="damaged"),
         ]
-        out = written_pdf(*(Sheet("x.pdf", page, original=file) for page in pages))
-        some = written_pdf(Sheet("x.pdf", pages[1], original=file))
-        plain = written_pdf(*(Sheet("x.pdf", pages[0], original=file) for _ in range(1)))
+        out = written_pdf(*(PageInput("x.pdf", page, original=file) for page in pages))
+        some = written_pdf(PageInput("x.pdf", pages[1], original=file))
+        plain = written_pdf(*(PageInput("x.pdf", pages[0], original=file) for _ in range(1)))
     assert out.startswith(path.read_bytes())  # nothing of it was touched
     with open_back(out) as document:
         assert [page.get_text().split() for page in document] == [
@@ -259,12 +259,12 @@ def test_an_encrypted_original_stays_encrypted() -> None:
     was_read = Line("Read", 0.9, quad, (Word("Read", 0.9, quad),))
     with PdfFile(content, "söz") as file:
         page = Page(1, 600, 400, (block("paragraph", was_read),))
-        out = written_pdf(Sheet("x.pdf", page, original=file))
+        out = written_pdf(PageInput("x.pdf", page, original=file))
     with PdfFile(out, "söz") as again:
         assert again.encrypted and "Read" in again.document[0].get_text()
 
 
-def test_a_page_that_cannot_be_copied_is_shown_by_its_pixels(sheet: Sheet) -> None:
+def test_a_page_that_cannot_be_copied_is_shown_by_its_pixels(sheet: PageInput) -> None:
     assert sheet.picture
     with PdfFile(a_pdf()) as file:
         pass  # closed, so that nothing can be copied from it
@@ -297,7 +297,7 @@ def test_encrypted_pdfs_need_their_password() -> None:
     with PdfFile(content, "söz") as file:
         assert file.rasterise(0, 72).shape == (200, 300, 3)
         picture = Picture(file.rasterise(0, 72), pdf=file)
-        out = written_pdf(Sheet("x", Page(1, 300, 200), picture))
+        out = written_pdf(PageInput("x", Page(1, 300, 200), picture))
     with open_back(out) as document:
         assert not document.is_encrypted and document[0].search_for("Page 1")
 

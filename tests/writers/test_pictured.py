@@ -19,7 +19,7 @@ from PIL import Image
 
 from ocrtool.document.line_metrics import bounds
 from ocrtool.document.tree import Cell, Line, Page, Word
-from ocrtool.writers import Picture, Sheet
+from ocrtool.writers import PageInput, Picture
 from ocrtool.writers.html_facsimile import hue
 from ocrtool.writers.overlay import KIND_COLORS, draw_overlay, overlay_png
 from writers.drawing import all_words, block, written
@@ -60,7 +60,7 @@ class Reader(HTMLParser):
                 texts[self._name] += data
 
 
-def test_html_has_every_word_once_a_side(two_pages: tuple[Sheet, Sheet]) -> None:
+def test_html_has_every_word_once_a_side(two_pages: tuple[PageInput, PageInput]) -> None:
     reader = Reader(written("html", *two_pages, min_confidence=0.5))
     boxes, spans = reader.twins["polygon"], reader.twins["span"]
     words = [word for sheet in two_pages for word in all_words(sheet.page)]
@@ -72,7 +72,7 @@ def test_html_has_every_word_once_a_side(two_pages: tuple[Sheet, Sheet]) -> None
     assert [spans[name] for name in doubtful] == 2 * ["gęślą", "`y`"]
 
 
-def test_html_stands_alone(sheet: Sheet, jpeg: bytes) -> None:
+def test_html_stands_alone(sheet: PageInput, jpeg: bytes) -> None:
     text = written("html", sheet)
     assert "http" not in text and "@import" not in text and "url(" not in text
     reader = Reader(text)
@@ -82,7 +82,7 @@ def test_html_stands_alone(sheet: Sheet, jpeg: bytes) -> None:
     assert "prefers-color-scheme: dark" in text
 
 
-def test_html_draws_rotated_words_as_they_lie(sheet: Sheet) -> None:
+def test_html_draws_rotated_words_as_they_lie(sheet: PageInput) -> None:
     reader = Reader(written("html", sheet))
     view = next(a["viewbox"] for tag, a in reader.attributes if tag == "svg")
     assert view == "0 0 900 1000"
@@ -92,16 +92,16 @@ def test_html_draws_rotated_words_as_they_lie(sheet: Sheet) -> None:
         assert numbers == pytest.approx([c for point in word.quad for c in point], abs=0.01)
 
 
-def test_html_escapes(sheet: Sheet) -> None:
+def test_html_escapes(sheet: PageInput) -> None:
     quad = sheet.page.blocks[0].lines[0].quad
     word = Word("<script>&\"'", 0.9, quad)
     page = Page(1, 9, 9, (block("paragraph", Line("x", 0.9, quad, (word,))),))
-    text = written("html", Sheet("<b>.png", page, sheet.picture))
+    text = written("html", PageInput("<b>.png", page, sheet.picture))
     assert text.count("<script>") == 1 and "<b>" not in text
     assert list(Reader(text).twins["span"].values()) == [word.text]
 
 
-def test_html_of_pictures_that_browsers_do_not_know(sheet: Sheet) -> None:
+def test_html_of_pictures_that_browsers_do_not_know(sheet: PageInput) -> None:
     assert sheet.picture
     for file in (None, b"II*\0some tiff"):
         text = written("html", replace(sheet, picture=Picture(sheet.picture.pixels, file)))
@@ -111,7 +111,7 @@ def test_html_of_pictures_that_browsers_do_not_know(sheet: Sheet) -> None:
             assert image.size == (900, 1000)
 
 
-def test_html_tables_have_their_cells(sheet: Sheet) -> None:
+def test_html_tables_have_their_cells(sheet: PageInput) -> None:
     table = sheet.page.blocks[3]
     reader = Reader(written("html", sheet))
     tags = [tag for tag, _ in reader.attributes]
@@ -128,7 +128,7 @@ def test_colour_follows_confidence() -> None:
     assert hues == [0, 0, 60, 120]
 
 
-def test_overlay_frames_words_and_names_blocks(sheet: Sheet) -> None:
+def test_overlay_frames_words_and_names_blocks(sheet: PageInput) -> None:
     assert sheet.picture
     pixels = sheet.picture.pixels
     before = pixels.copy()
@@ -167,7 +167,7 @@ document.title = JSON.stringify({ places, lit, left });
 
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
-def test_html_in_a_browser(sheet: Sheet, tmp_path: Path) -> None:
+def test_html_in_a_browser(sheet: PageInput, tmp_path: Path) -> None:
     path, shot = tmp_path / "page.html", tmp_path / "page.png"
     text = written("html", sheet)
     path.write_text(text.replace("</body>", MEASURE), "utf-8")

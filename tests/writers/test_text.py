@@ -12,7 +12,7 @@ from ocrtool.document.json import from_json, to_json
 from ocrtool.document.line_metrics import words_of
 from ocrtool.document.tree import Block, Document, Line, Page, Word
 from ocrtool.errors import UsageError
-from ocrtool.writers import PageFormat, Sheet, WriteOptions, format_of, open_writer
+from ocrtool.writers import PageFormat, PageInput, WriteOptions, format_of, open_writer
 from ocrtool.writers.low_confidence import marked_block, marked_line
 from ocrtool.writers.markdown import escape
 from writers.drawing import all_words, block, written
@@ -25,11 +25,11 @@ def line(text: str, doubtful: str = "", low: float = 0.1) -> Line:
     return Line(text, 0.9, Q, tuple(Word(w, low if w in marks else 0.9, Q) for w in text.split()))
 
 
-def sheet_of(*blocks: Block) -> Sheet:
-    return Sheet("x.png", Page(1, 100, 100, blocks))
+def sheet_of(*blocks: Block) -> PageInput:
+    return PageInput("x.png", Page(1, 100, 100, blocks))
 
 
-def test_txt_holds_texts_a_blank_line_between_them(two_pages: tuple[Sheet, Sheet]) -> None:
+def test_txt_holds_texts_a_blank_line_between_them(two_pages: tuple[PageInput, PageInput]) -> None:
     one = written("txt", two_pages[0])
     assert one == two_pages[0].page.text + "\n"
     assert "\n\nItem    Price\nPear    1.20\nFig     0.35\n\nif x:\n    return `y`\n\n" in one
@@ -46,7 +46,7 @@ def test_an_empty_page_is_empty() -> None:
             written(form)
 
 
-def test_words_in_doubt_are_replaced_where_they_stand(sheet: Sheet) -> None:
+def test_words_in_doubt_are_replaced_where_they_stand(sheet: PageInput) -> None:
     text = written("txt", sheet, min_confidence=0.5)
     assert "Zażółć [?] jaźń, read" in text and "gęślą" not in text
     assert "    return [?]\n" in text
@@ -80,19 +80,19 @@ def test_without_doubt_the_text_is_untouched() -> None:
     assert marked_block(odd, 0.5) == " a\t b\n"
 
 
-def test_json_is_the_document(two_pages: tuple[Sheet, Sheet]) -> None:
+def test_json_is_the_document(two_pages: tuple[PageInput, PageInput]) -> None:
     document = Document("a & b.jpg", tuple(sheet.page for sheet in two_pages), two_pages[0].facts)
     assert json.loads(written("json", *two_pages)) == json.loads(to_json(document))
     assert written("json", *two_pages, min_confidence=0.5).count('"doubtful":true') == 4
 
 
 @pytest.mark.parametrize("form", ["json", "alto"])
-def test_one_file_holds_one_document(form: str, sheet: Sheet) -> None:
+def test_one_file_holds_one_document(form: str, sheet: PageInput) -> None:
     with pytest.raises(UsageError, match="jsonl"):
         written(form, sheet, replace(sheet, source="other"))
 
 
-def test_jsonl_is_a_record_a_page_as_it_comes(two_pages: tuple[Sheet, Sheet]) -> None:
+def test_jsonl_is_a_record_a_page_as_it_comes(two_pages: tuple[PageInput, PageInput]) -> None:
     parts: list[str] = []
     writer = open_writer(PageFormat.JSONL, parts.append, WriteOptions(min_confidence=0.5))
     for i, sheet in enumerate(two_pages, 1):
@@ -106,7 +106,7 @@ def test_jsonl_is_a_record_a_page_as_it_comes(two_pages: tuple[Sheet, Sheet]) ->
     assert "".join(parts).count("\n") == 2
 
 
-def test_tsv_has_the_columns_of_tesseract(two_pages: tuple[Sheet, Sheet]) -> None:
+def test_tsv_has_the_columns_of_tesseract(two_pages: tuple[PageInput, PageInput]) -> None:
     text = written("tsv", *two_pages)
     rows = list(csv.DictReader(io.StringIO(text), delimiter="\t", quoting=csv.QUOTE_NONE))
     assert tuple(rows[0]) == (
@@ -125,7 +125,7 @@ def test_tsv_has_the_columns_of_tesseract(two_pages: tuple[Sheet, Sheet]) -> Non
     assert len(set(numbers)) == len(numbers) and numbers == sorted(numbers)
 
 
-def test_markdown_of_each_kind(sheet: Sheet) -> None:
+def test_markdown_of_each_kind(sheet: PageInput) -> None:
     parts = written("md", sheet).strip().split("\n\n")
     assert parts == [
         "# Größe & Maß",
@@ -141,7 +141,7 @@ def test_markdown_of_each_kind(sheet: Sheet) -> None:
     ]
 
 
-def test_markdown_pages_are_told_apart(two_pages: tuple[Sheet, Sheet]) -> None:
+def test_markdown_pages_are_told_apart(two_pages: tuple[PageInput, PageInput]) -> None:
     assert written("md", *two_pages).count("\n\n<!-- page 2 -->\n\n# Größe") == 1
 
 
@@ -197,11 +197,11 @@ def test_suffixes() -> None:
 def test_pages_are_taken_one_by_one() -> None:
     taken = 0
 
-    def sheets() -> Iterator[Sheet]:
+    def sheets() -> Iterator[PageInput]:
         nonlocal taken
         for i in range(5):
             taken += 1
-            yield Sheet("x", Page(i + 1, 9, 9))
+            yield PageInput("x", Page(i + 1, 9, 9))
 
     seen: list[int] = []
     writer = open_writer(PageFormat.JSONL, lambda text: seen.append(taken))

@@ -88,7 +88,7 @@ class Header:
 
 
 @dataclass(frozen=True)
-class Put:
+class OutputRecord:
     """An output as it was written.
 
     Attributes:
@@ -103,7 +103,7 @@ class Put:
 
 
 @dataclass(frozen=True)
-class Finished:
+class CompletionRecord:
     """A document that is complete.
 
     Attributes:
@@ -117,10 +117,10 @@ class Finished:
 
     header: Header
     outputs: str
-    puts: Mapping[str, Put]
+    puts: Mapping[str, OutputRecord]
     pages: tuple[PageNote, ...]
     again: bool = False
-    former: Mapping[str, Put] = field(default_factory=dict)
+    former: Mapping[str, OutputRecord] = field(default_factory=dict)
 
 
 class Journal:
@@ -228,7 +228,7 @@ class Journal:
             return "missing"
         return "whole" if all(self.owns(path) for path in paths) else "changed"
 
-    def publish(self, drafts: Mapping[Path, Path], overwrite: bool) -> dict[str, Put]:
+    def publish(self, drafts: Mapping[Path, Path], overwrite: bool) -> dict[str, OutputRecord]:
         """Give outputs their names.
 
         Args:
@@ -236,7 +236,7 @@ class Journal:
             overwrite: Whether what is not of this document, or was changed, may be replaced.
 
         Returns:
-            What was put there, for :class:`Finished`.
+            What was put there, for :class:`CompletionRecord`.
 
         Raises:
             OutputError: A path is taken, or cannot be written.
@@ -260,7 +260,7 @@ class Journal:
         if _exists(target) and not overwrite and not self.owns(target):
             raise OutputError(f"{target} exists", "--overwrite replaces it")
 
-    def finish(self, finished: Finished) -> None:
+    def finish(self, finished: CompletionRecord) -> None:
         """Note that the document is complete, and drop what is not needed any more.
 
         Raises:
@@ -285,18 +285,18 @@ class Journal:
     def _name(self, path: Path) -> str:
         return Path(os.path.relpath(path, self.outputs)).as_posix()
 
-    def _read_marker(self) -> Finished | None:
+    def _read_marker(self) -> CompletionRecord | None:
         record = _read(self._marker)
         try:
             if record.get("journal") != VERSION:
                 return None
-            return Finished(
+            return CompletionRecord(
                 Header(**record["header"]),
                 record["outputs"],
-                {name: Put(**put) for name, put in record["puts"].items()},
+                {name: OutputRecord(**put) for name, put in record["puts"].items()},
                 tuple(PageNote.from_record(page) for page in record["pages"]),
                 record["again"],
-                {name: Put(**put) for name, put in record["former"].items()},
+                {name: OutputRecord(**put) for name, put in record["former"].items()},
             )
         except (AttributeError, KeyError, TypeError, ValueError):
             return None
@@ -399,12 +399,12 @@ def _exists(path: Path) -> bool:
     return path.exists() or path.is_symlink()
 
 
-def _put(path: Path) -> Put:
+def _put(path: Path) -> OutputRecord:
     status = path.stat()
-    return Put(digest_of(path), 0 if path.is_dir() else status.st_size, status.st_mtime_ns)
+    return OutputRecord(digest_of(path), 0 if path.is_dir() else status.st_size, status.st_mtime_ns)
 
 
-def _is_as_put(path: Path, put: Put) -> bool:
+def _is_as_put(path: Path, put: OutputRecord) -> bool:
     """Tell by size and time alone; content that is hashed again costs the reading of it."""
     status = path.stat()
     return not path.is_dir() and (status.st_size, status.st_mtime_ns) == (put.size, put.time)
@@ -430,7 +430,7 @@ def _move(draft: Path, target: Path) -> None:
             shutil.copyfile(draft, temporary)
 
 
-def _marker_record(finished: Finished) -> dict[str, Any]:
+def _marker_record(finished: CompletionRecord) -> dict[str, Any]:
     return {
         "journal": VERSION,
         "header": asdict(finished.header),

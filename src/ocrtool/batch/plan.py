@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 
 from ocrtool.batch.journal import IMAGES
 from ocrtool.errors import InputError, UsageError
-from ocrtool.inputs.paths import STDIN, Found, expand_documents
+from ocrtool.inputs.paths import STDIN, FoundInput, expand_documents
 from ocrtool.options import ImageChoice
 from ocrtool.writers import PageFormat, format_of
 
@@ -144,7 +144,7 @@ def _check_single(forms: Sequence[PageFormat], documents: int, out: str, streame
         )
 
 
-def _single(number: int, item: Found, path: Path, forms: Sequence[PageFormat]) -> Planned:
+def _single(number: int, item: FoundInput, path: Path, forms: Sequence[PageFormat]) -> Planned:
     files = {form: path.with_suffix(f".{form.value}") for form in forms}
     if len(forms) == 1:
         files = {forms[0]: path}

@@ -124,7 +124,7 @@ class DocumentNote:
 
 
 @dataclass
-class Report:
+class BatchReport:
     """All documents of a run.
 
     Attributes:
@@ -218,7 +218,7 @@ def check_report(path: Path, overwrite: bool, folders: Collection[Path]) -> None
         raise OutputError(f"{path} exists and is no report", "--overwrite replaces it")
 
 
-def write_report(path: Path, report: Report) -> None:
+def write_report(path: Path, report: BatchReport) -> None:
     """Write a report.
 
     Raises:

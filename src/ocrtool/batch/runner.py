@@ -3,7 +3,7 @@
 The process of the command itself never opens a document. It keeps the journals, hands out jobs, and
 gives outputs their names::
 
-    with Batch(plan, options) as batch:
+    with BatchRunner(plan, options) as batch:
         code = batch.run()
 """
 
@@ -23,21 +23,28 @@ from pathlib import Path
 
 from ocrtool import console
 from ocrtool.batch.document_state import Conversion, header_of, options_of
-from ocrtool.batch.journal import Finished, Header, Journal, Put, fingerprint, whole_page
+from ocrtool.batch.journal import (
+    CompletionRecord,
+    Header,
+    Journal,
+    OutputRecord,
+    fingerprint,
+    whole_page,
+)
 from ocrtool.batch.ordered_output import Stream
 from ocrtool.batch.plan import Plan, Planned
 from ocrtool.batch.progress import Progress, drawn
 from ocrtool.batch.report import (
+    BatchReport,
     DocumentNote,
     Outcome,
     PageNote,
-    Report,
     check_report,
     failed_page,
     write_report,
 )
-from ocrtool.batch.tasks import Desk, Opened, OpenJob, ReadJob, WriteJob, keep_failure
-from ocrtool.batch.worker_pool import Done, Event, Failed, Job, Lost, Pool
+from ocrtool.batch.tasks import Opened, OpenJob, ReadJob, WorkerContext, WriteJob, keep_failure
+from ocrtool.batch.worker_pool import Done, Event, Failed, Job, Lost, WorkerPool
 from ocrtool.errors import (
     EncryptedError,
     ExitCode,
@@ -97,7 +104,7 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-class Batch:
+class BatchRunner:
     """Converts what is planned; a context manager that ends all processes.
 
     Args:
@@ -112,7 +119,7 @@ class Batch:
     def __init__(self, plan: Plan, settings: BatchSettings) -> None:
         self.plan = plan
         self.settings = settings
-        self.report = Report()
+        self.report = BatchReport()
         self.progress = Progress(len(plan.documents))
         if settings.report is not None:
             folders = {planned.folder for planned in plan.documents if planned.folder}
@@ -124,16 +131,18 @@ class Batch:
         threads = reading.threads or max(1, cores() // size)
         self._scratch = Path(tempfile.mkdtemp(prefix="ocrtool-"))
         desk = partial(
-            Desk, replace(self._pages, reading=replace(reading, threads=threads)), self._scratch
+            WorkerContext,
+            replace(self._pages, reading=replace(reading, threads=threads)),
+            self._scratch,
         )
-        self.pool = Pool(size, desk, threads)
+        self.pool = WorkerPool(size, desk, threads)
         self._coming = deque(plan.documents)
         self._active: dict[int, Conversion] = {}
         self._spent = 0.0
         self._errors: list[OcrToolError] = []
         self._stream = Stream(plan) if plan.streamed else None
 
-    def __enter__(self) -> Batch:
+    def __enter__(self) -> BatchRunner:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -480,7 +489,7 @@ class Batch:
 
     def _complete(self, document: Conversion, job: WriteJob) -> None:
         planned, journal = document.planned, document.journal
-        outputs: dict[str, Put] = {}
+        outputs: dict[str, OutputRecord] = {}
         try:
             if header_of(planned.source, document.path, self._options) != document.header:
                 raise InputError(f"{planned.source}: was changed while it was read")
@@ -495,7 +504,9 @@ class Batch:
         notes = tuple(document.notes[page] for page in document.wanted)
         if journal:
             again = any(note.may_be_mended for note in notes)
-            finished = Finished(document.header, self._outputs_of(planned), outputs, notes, again)
+            finished = CompletionRecord(
+                document.header, self._outputs_of(planned), outputs, notes, again
+            )
             journal.finish(finished)
         elif self._stream:
             self._stream.put(planned.number, next(iter(job.drafts.values())))

@@ -19,7 +19,7 @@ from ocrtool.documents.result import PageResult
 from ocrtool.errors import EncryptedError, InputError, OutputError
 from ocrtool.inputs.paths import IMAGE_SUFFIXES
 from ocrtool.options import ImageChoice, PageOptions, WriteOptions
-from ocrtool.writers import BINARY, PageFormat, Sheet, open_writer
+from ocrtool.writers import BINARY, PageFormat, PageInput, open_writer
 
 if TYPE_CHECKING:
     from ocrtool.documents.page import PageConverter
@@ -51,7 +51,7 @@ class Opened:
     bookmarks: tuple[Bookmark, ...]
 
 
-class Desk:
+class WorkerContext:
     """What a worker keeps: the models, and the document that it had last.
 
     Args:
@@ -109,7 +109,7 @@ class OpenJob:
     limit: float
     steps: tuple[int, ...] = (0,)
 
-    def run(self, desk: Desk, step: int) -> Opened:
+    def run(self, desk: WorkerContext, step: int) -> Opened:
         """Open it.
 
         Raises:
@@ -124,7 +124,7 @@ class OpenJob:
             message = error.message.replace(str(self.path), self.source)
             raise type(error)(message, error.remedy) from None
 
-    def _unlocked(self, desk: Desk, path: Path) -> tuple[PdfFile, str | None]:
+    def _unlocked(self, desk: WorkerContext, path: Path) -> tuple[PdfFile, str | None]:
         given = [form for password in self.passwords for form in (password, prepared(password))]
         for password in dict.fromkeys([None, *given]):
             try:
@@ -156,7 +156,7 @@ class ReadJob:
         """The numbers of the pages."""
         return tuple(self.pages)
 
-    def run(self, desk: Desk, step: int) -> PageNote:
+    def run(self, desk: WorkerContext, step: int) -> PageNote:
         """Read a page; one that is damaged is kept with its error.
 
         Raises:
@@ -219,7 +219,7 @@ class WriteJob:
     limit: float
     steps: tuple[int, ...] = (0,)
 
-    def run(self, desk: Desk, step: int) -> None:
+    def run(self, desk: WorkerContext, step: int) -> None:
         """Write them.
 
         Raises:
@@ -231,7 +231,7 @@ class WriteJob:
             name = next(iter(self.drafts.values())).parent
             raise OutputError(f"cannot write {name}: {error.strerror or error}") from None
 
-    def _write(self, desk: Desk) -> None:
+    def _write(self, desk: WorkerContext) -> None:
         from ocrtool.documents.structure import structured
 
         kept = {int(path.stem): path for path in self.pages}
@@ -247,7 +247,7 @@ class WriteJob:
             if PageFormat.PDF in self.drafts:
                 original = desk.file(self.opened.path, self.opened.password)
             for page in pages:
-                sheet = Sheet(
+                sheet = PageInput(
                     self.source,
                     page,
                     facts=self.opened.facts,

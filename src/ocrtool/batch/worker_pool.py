@@ -101,7 +101,7 @@ class Lost:
 Event = Done | Failed | Lost
 
 
-class Pool:
+class WorkerPool:
     """Workers, started when they are needed; a context manager that ends them.
 
     Args:
@@ -115,7 +115,7 @@ class Pool:
         self._make = (desk, threads)
         self._workers: list[_Worker] = []
 
-    def __enter__(self) -> Pool:
+    def __enter__(self) -> WorkerPool:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -14,7 +14,7 @@ from ocrtool.errors import MissingDependencyError, ModelError
 from ocrtool.models.config import ModelConfig
 from ocrtool.models.presets import PRESETS, STAGED
 from ocrtool.weights.bundled import BUNDLED, FACTS, WEIGHTS
-from ocrtool.weights.cache import Store
+from ocrtool.weights.cache import ModelCache
 from ocrtool.weights.registry import TABLE
 from ocrtool.weights.vocabulary import SPECIALS
 
@@ -202,7 +202,7 @@ def entries() -> Iterator[Entry]:
         yield Entry(name, "bundled", ABOUT.get(name, "text reader"), size)
     for name in sorted({*PRESETS, *STAGED} - bundled.keys()):
         yield Entry(name, "preset", ABOUT.get(name, "network"), 0)
-    stored = {model.repository: model.size for model in Store().models()}
+    stored = {model.repository: model.size for model in ModelCache().models()}
     for spec in TABLE:
         about = f"{spec.about} ({spec.license})"
         there = spec.repository in stored

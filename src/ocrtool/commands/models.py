@@ -120,9 +120,9 @@ def models_download(
       ocrtool models download hf:microsoft/trocr-base-stage1@main --yes
     """
     console.begin(Talk(level=verbose))
-    from ocrtool.weights.cache import Store, consenting
+    from ocrtool.weights.cache import ModelCache, consenting
 
-    model = Store().get(_reference(name), consenting(yes, accept))
+    model = ModelCache().get(_reference(name), consenting(yes, accept))
     console.data().write(f"{model.folder}\n")
 
 
@@ -151,9 +151,9 @@ def models_remove(name: Published, verbose: Verbose = 0) -> None:
       ocrtool models remove nougat-base
     """
     console.begin(Talk(level=verbose))
-    from ocrtool.weights.cache import Store
+    from ocrtool.weights.cache import ModelCache
 
-    size = Store().remove(_reference(name))
+    size = ModelCache().remove(_reference(name))
     console.say(f"{name} removed, {size / 1e6:,.0f} MB")
 
 
@@ -173,9 +173,9 @@ def models_verify(
       ocrtool models verify trocr-base-printed
     """
     console.begin(Talk(level=verbose))
-    from ocrtool.weights.cache import Store
+    from ocrtool.weights.cache import ModelCache
 
-    store, failed = Store(), False
+    store, failed = ModelCache(), False
     models = list(store.models()) if not names else [_stored(name, False) for name in names]
     for model in models:
         wrong = store.verify(model)
@@ -196,9 +196,9 @@ def _reference(name: str) -> Reference:
 
 
 def _stored(name: str, check: bool = True) -> StoredModel:
-    from ocrtool.weights.cache import Store
+    from ocrtool.weights.cache import ModelCache
 
-    reference, store = _reference(name), Store()
+    reference, store = _reference(name), ModelCache()
     model = store.find(reference) if check else store.recorded(reference)
     if model is None:
         raise ModelError(f"{name} is not in the cache", f"ocrtool models download {name}")

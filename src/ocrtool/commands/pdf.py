@@ -243,7 +243,7 @@ def pdf(
     if not inputs:
         raise UsageError("nothing to convert", "name PDFs or folders; see --help")
     from ocrtool.batch.plan import make_plan
-    from ocrtool.batch.runner import Batch, BatchSettings
+    from ocrtool.batch.runner import BatchRunner, BatchSettings
     from ocrtool.inputs.page_ranges import PageSelection
     from ocrtool.options import WriteOptions
 
@@ -262,7 +262,7 @@ def pdf(
         overwrite=overwrite,
         report=report,
     )
-    with Batch(make_plan(inputs, recursive, out, forms or (), images), settings) as batch:
+    with BatchRunner(make_plan(inputs, recursive, out, forms or (), images), settings) as batch:
         return batch.run()
 
 

@@ -36,7 +36,14 @@ from ocrtool.commands.shared import (
 )
 from ocrtool.console import Color
 from ocrtool.errors import ExitCode, InputError, UsageError
-from ocrtool.options import EngineName, HyphenChoice, Layout, ReadOptions, TextFormat, parse_budget
+from ocrtool.options import (
+    EngineName,
+    HyphenChoice,
+    LayoutMode,
+    ReadOptions,
+    TextFormat,
+    parse_budget,
+)
 from ocrtool.writers import PageFormat
 
 if TYPE_CHECKING:
@@ -48,13 +55,13 @@ if TYPE_CHECKING:
 def read(
     inputs: Inputs = None,
     layout: Annotated[
-        Layout,
+        LayoutMode,
         typer.Option(
             "--layout",
             help="What an image holds: a page of any kind, one block of rows, text here and there, "
             "or a single line.",
         ),
-    ] = Layout.AUTO,
+    ] = LayoutMode.AUTO,
     forms: Annotated[
         list[PageFormat] | None,
         typer.Option(
@@ -147,7 +154,7 @@ def read(
     from ocrtool.inputs.paths import expand
 
     sources = given(inputs, from_clipboard)
-    if layout is Layout.LINE:
+    if layout is LayoutMode.LINE:
         for name, value in (("--pages", pages), ("--overlay", overlay)):
             if value is not None:
                 raise UsageError(f"{name} is of no use for single lines", "leave out --layout line")

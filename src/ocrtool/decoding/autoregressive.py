@@ -17,8 +17,8 @@ from typing import Literal
 
 import numpy as np
 
-from ocrtool.decoding.ctc import Reading, carry_columns, forward_log_probs, greedy_path
-from ocrtool.engines.base import Cache, Encoded, Engine, FloatArray, IntArray
+from ocrtool.decoding.ctc import Decoded, carry_columns, forward_log_probs, greedy_path
+from ocrtool.engines.base import Encoded, Engine, EngineCache, FloatArray, IntArray
 from ocrtool.errors import UsageError
 from ocrtool.weights.vocabulary import BOS, EOS, PAD
 
@@ -88,7 +88,7 @@ class DecodeOptions:
                 raise UsageError(f"{name} must lie in 0 to 1, not {getattr(self, name)}")
 
 
-def decode(engine: Engine, encoded: Encoded, options: DecodeOptions) -> list[Reading]:
+def decode(engine: Engine, encoded: Encoded, options: DecodeOptions) -> list[Decoded]:
     """Read every row of a batch.
 
     Args:
@@ -120,9 +120,9 @@ def _verify_unsure(
     engine: Engine,
     encoded: Encoded,
     limits: Sequence[int],
-    drafts: list[Reading],
+    drafts: list[Decoded],
     options: DecodeOptions,
-) -> list[Reading]:
+) -> list[Decoded]:
     unsure = [
         i
         for i, draft in enumerate(drafts)
@@ -176,7 +176,7 @@ def width_limits(engine: Engine, encoded: Encoded) -> list[int]:
 
 
 @dataclass
-class Row:
+class Hypothesis:
     """One text as it is written, token by token.
 
     Attributes:
@@ -283,7 +283,7 @@ class Row:
         ends = np.flatnonzero(self.distances == self.distances.min())
         return int(ends[np.abs(ends - self.place - 1).argmin()])
 
-    def reading(self, draft: Reading | None = None) -> Reading:
+    def reading(self, draft: Decoded | None = None) -> Decoded:
         """Return the finished text; where it equals the CTC draft, both vouch for it."""
         probabilities = np.exp(np.array(self.log_probs, np.float64))
         columns: tuple[tuple[int, int], ...] | None = None
@@ -294,7 +294,7 @@ class Row:
             complete = float(np.sqrt(complete * draft.complete))
         elif draft is not None:
             columns = carry_columns(draft, self.ids)
-        return Reading(self.ids, tuple(probabilities.tolist()), complete, columns, self.runaway)
+        return Decoded(self.ids, tuple(probabilities.tolist()), complete, columns, self.runaway)
 
 
 def generate(
@@ -304,7 +304,7 @@ def generate(
     drafts: Sequence[Sequence[int]] | None = None,
     rounds: int = 0,
     views: int = 1,
-) -> list[Row]:
+) -> list[Hypothesis]:
     """Decode greedily; drafts save steps and never change a token.
 
     Args:
@@ -320,9 +320,11 @@ def generate(
         The rows, in order; all finished where there is no limit.
     """
     drafts = drafts if drafts is not None else [()] * len(limits)
-    rows = [Row(limit, tuple(draft)[:limit]) for limit, draft in zip(limits, drafts, strict=True)]
+    rows = [
+        Hypothesis(limit, tuple(draft)[:limit]) for limit, draft in zip(limits, drafts, strict=True)
+    ]
     active = list(rows)
-    cache = Cache.allocate(engine.facts.config.decoder, len(rows) * views, engine.store)
+    cache = EngineCache.allocate(engine.facts.config.decoder, len(rows) * views, engine.store)
     left = rounds or max(limits, default=0) + 1  # each round writes a token or an end
     while active and left:
         left -= 1
@@ -414,7 +416,7 @@ def _best(logits: FloatArray) -> tuple[IntArray, FloatArray, FloatArray, FloatAr
 
 def beam_search(
     engine: Engine, encoded: Encoded, limits: Sequence[int], options: DecodeOptions
-) -> list[Reading]:
+) -> list[Decoded]:
     """Go on from the ``options.beam`` most probable texts of each row; return the best one.
 
     With a CTC head, texts are compared by the score of :class:`DecodeOptions`, else by the
@@ -430,27 +432,27 @@ def beam_rows(
     limits: Sequence[int],
     options: DecodeOptions,
     views: int = 1,
-) -> list[list[Row]]:
+) -> list[list[Hypothesis]]:
     """Return the texts of each row that ended: ``options.beam`` of them, those that ran away last.
 
     They are sorted by the decoder's log-probability, the best first. ``views`` as of ``generate``.
     """
     count = len(limits)
-    ended: list[list[Row]] = [[] for _ in range(count)]
-    beams = [(i, Row(limit)) for i, limit in enumerate(limits)]
+    ended: list[list[Hypothesis]] = [[] for _ in range(count)]
+    beams = [(i, Hypothesis(limit)) for i, limit in enumerate(limits)]
     images = encoded
-    cache = Cache.allocate(engine.facts.config.decoder, count * views, engine.store)
+    cache = EngineCache.allocate(engine.facts.config.decoder, count * views, engine.store)
     while beams:
         tokens = np.array([[text.last] for _, text in beams for _ in range(views)], np.int64)
         _, _, log_norms, logits = _best(_agreed(engine.step(tokens, images, cache), views))
         log_probs = (logits - log_norms[..., None])[:, 0]
         parents: list[int] = []
-        grown: list[tuple[int, Row]] = []
+        grown: list[tuple[int, Hypothesis]] = []
         for i in range(count):
             members = [place for place, (row, _) in enumerate(beams) if row == i]
             if not members:
                 continue
-            going: list[tuple[int, Row]] = []
+            going: list[tuple[int, Hypothesis]] = []
             texts = [beams[place][1] for place in members]
             for member, token, log_prob in _grow(texts, log_probs[members], options.beam):
                 text = replace(texts[member], log_probs=list(texts[member].log_probs))
@@ -474,7 +476,9 @@ def beam_rows(
     return [sorted(rows, key=lambda row: (row.runaway, -row.log_prob)) for rows in ended]
 
 
-def _grow(texts: Sequence[Row], log_probs: FloatArray, most: int) -> list[tuple[int, int, float]]:
+def _grow(
+    texts: Sequence[Hypothesis], log_probs: FloatArray, most: int
+) -> list[tuple[int, int, float]]:
     """Return the best (text, token, log-probability) that go on from the texts of one row."""
     totals = log_probs + np.array([text.log_prob for text in texts], np.float32)[:, None]
     best = np.argsort(-totals, axis=None, kind="stable")[:most]
@@ -482,11 +486,11 @@ def _grow(texts: Sequence[Row], log_probs: FloatArray, most: int) -> list[tuple[
     return [(int(p), int(t), float(log_probs[p, t])) for p, t in zip(places, tokens, strict=True)]
 
 
-def _pick(encoded: Encoded, i: int, texts: list[Row], options: DecodeOptions) -> Reading:
+def _pick(encoded: Encoded, i: int, texts: list[Hypothesis], options: DecodeOptions) -> Decoded:
     """Return the best of the texts that ended, those that ran away last."""
     texts = [text for text in texts if not text.runaway] or texts
     scores = np.array([text.log_prob for text in texts])
-    draft: Reading | None = None
+    draft: Decoded | None = None
     if encoded.ctc_log_probs is not None:
         length = int(encoded.frames[i])
         draft = greedy_path(encoded.ctc_log_probs[i, :length])

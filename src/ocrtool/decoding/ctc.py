@@ -20,7 +20,7 @@ IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Reading:
+class Decoded:
     """One text as token ids, and how sure it is.
 
     Attributes:
@@ -42,7 +42,7 @@ class Reading:
         return min((*self.probabilities, self.complete))
 
 
-def greedy_path(log_probs: FloatArray) -> Reading:
+def greedy_path(log_probs: FloatArray) -> Decoded:
     """Take the best label of every column, merge repeats and drop blanks.
 
     A token's probability is the highest within its frames. ``complete`` falls with the most
@@ -60,7 +60,7 @@ def greedy_path(log_probs: FloatArray) -> Reading:
     inked = labels != BLANK
     highest = np.maximum.reduceat(log_probs[np.arange(len(best)), best], starts)
     spans = np.stack((starts, ends), axis=1)
-    return Reading(
+    return Decoded(
         ids=tuple(labels[inked].tolist()),
         probabilities=tuple(np.exp(highest[inked]).tolist()),
         complete=1.0 - _hidden(log_probs, labels, spans),
@@ -84,7 +84,7 @@ def _hidden(log_probs: FloatArray, labels: IntArray, spans: IntArray) -> float:
     return worst
 
 
-def carry_columns(draft: Reading, ids: Sequence[int]) -> tuple[tuple[int, int], ...]:
+def carry_columns(draft: Decoded, ids: Sequence[int]) -> tuple[tuple[int, int], ...]:
     """Return where the tokens of a text stand, given where those of a like text do.
 
     Tokens that both have in the same order keep their frames; those in between share what lies

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.decoding.ctc import FloatArray, Reading
+from ocrtool.decoding.ctc import Decoded, FloatArray
 from ocrtool.weights.bundled import BUNDLED
 from ocrtool.weights.vocabulary import SPECIALS, Vocabulary
 
@@ -101,13 +101,13 @@ def _key(word: str) -> int:
     return zlib.crc32(word.encode()) // CLASSES
 
 
-def respell(
-    reading: Reading,
+def rescore_with_lexicon(
+    reading: Decoded,
     log_probs: FloatArray,
     vocabulary: Vocabulary,
     lexicon: Lexicon,
     weight: float,
-) -> Reading:
+) -> Decoded:
     """Return a reading whose doubtful letters make the likeliest words.
 
     Args:

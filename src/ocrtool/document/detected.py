@@ -74,7 +74,7 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Layout:
+class DetectedLayout:
     """What a page holds.
 
     Attributes:

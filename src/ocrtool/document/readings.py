@@ -43,7 +43,7 @@ class LineResult:
     reader: str = ""
 
     @property
-    def sureness(self) -> float:
+    def mean_char_confidence(self) -> float:
         """Geometric mean of its letters' probabilities: short and long lines compare by it."""
         return self.confidence ** (1 / len(self.text)) if self.text else 0.0
 

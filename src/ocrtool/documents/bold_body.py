@@ -10,21 +10,21 @@ MOSTLY = 0.6
 """Share of a document's letters from which a way of setting is that of the whole."""
 
 
-class Weight:
+class BoldBody:
     """Learns from all pages how much of a document is bold, then takes it for plain if most is."""
 
     def __init__(self) -> None:
         self._letters = 0
         self._bold = 0
 
-    def learn(self, page: Page) -> None:
+    def observe(self, page: Page) -> None:
         """Take in the next page."""
         for block in page.blocks:
             for line in block.lines:
                 self._letters += len(line.text)
                 self._bold += sum(span.end - span.start for span in line.spans if span.bold)
 
-    def told(self, page: Page) -> Page:
+    def apply(self, page: Page) -> Page:
         """Return a page without bold type, where that tells nothing."""
         if self._bold <= MOSTLY * self._letters:
             return page

@@ -26,7 +26,7 @@ from ocrtool.documents.heading_styles import (
     setting_of,
 )
 from ocrtool.documents.rows import is_exact, size_of
-from ocrtool.documents.running_headers import Found
+from ocrtool.documents.running_headers import RunningRow
 
 MOST_LETTERS, MOST_WORDS, MOST_ROWS = 200, 25, 5
 """Of a heading."""
@@ -88,7 +88,7 @@ class Headings:
         self._sizes: dict[bool, Counter[float]] = {True: Counter(), False: Counter()}
         self._seen: dict[Setting, _Seen] = {}
         self._pages = 0
-        self._doubtful: list[tuple[Found, _Note]] = []
+        self._doubtful: list[tuple[RunningRow, _Note]] = []
         self._matched = 0
         self._groups: dict[Setting, Setting] = {}
         self._levels: dict[Setting, int] = {}
@@ -102,7 +102,7 @@ class Headings:
         """The common size of type in points; 0 where nothing is known."""
         return common_size(self._sizes[True], self._sizes[False])
 
-    def learn(self, page: Page, doubtful: Mapping[int, Found]) -> None:
+    def observe(self, page: Page, doubtful: Mapping[int, RunningRow]) -> None:
         """Take in the next page.
 
         Args:
@@ -157,7 +157,7 @@ class Headings:
             return None
         return setting_of(before[0], page)
 
-    def settle(self) -> None:
+    def finalize(self) -> None:
         """Give each setting its level, when all pages and what runs on them are known."""
         for found, note in self._doubtful:
             if not found.sure:
@@ -199,7 +199,7 @@ class Headings:
         self._levels = {s: min(max(1, level), DEEPEST) for s, level in self._levels.items()}
         self._counted = frozenset() if booked else frozenset(evidence)
 
-    def told(self, page: Page) -> Page:
+    def apply(self, page: Page) -> Page:
         """Return a page with its headings told from its paragraphs, at their levels."""
         blocks: list[Block] = []
         parts = (part for block in page.blocks for part in _apart(block))

@@ -28,14 +28,14 @@ class Logos:
         self._pages = 0
         self._counts: Counter[Place] = Counter()
 
-    def learn(self, page: Page) -> None:
+    def observe(self, page: Page) -> None:
         """Take in the next page."""
         self._pages += 1
         self._counts.update({place for block in page.blocks if (place := _place(block, page))})
         if len(self._counts) > KEPT:
             self._counts = Counter({p: count for p, count in self._counts.items() if count > 1})
 
-    def told(self, page: Page) -> Page:
+    def apply(self, page: Page) -> Page:
         """Return a page with its logos told from its figures, as parts of its head or foot."""
         return replace(page, blocks=tuple(self._told(block, page) for block in page.blocks))
 

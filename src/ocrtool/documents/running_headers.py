@@ -92,7 +92,7 @@ def _roman(word: str) -> int:
 
 
 @dataclass(eq=False)
-class Found:
+class RunningRow:
     """Rows that say the same at the same place of pages.
 
     Attributes:
@@ -125,17 +125,17 @@ class Running:
 
     def __init__(self) -> None:
         self.pages = 0
-        self._found: dict[tuple[Zone, str], list[Found]] = {}
-        self._recent: deque[Found] = deque(maxlen=RECENT)
-        self._slots: list[Found] = []
+        self._found: dict[tuple[Zone, str], list[RunningRow]] = {}
+        self._recent: deque[RunningRow] = deque(maxlen=RECENT)
+        self._slots: list[RunningRow] = []
 
-    def learn(self, page: Page) -> dict[int, Found]:
+    def observe(self, page: Page) -> dict[int, RunningRow]:
         """Take in the next page.
 
         Returns:
             For the indices of those blocks that may turn out to be running, what tells it.
         """
-        doubtful: dict[int, Found] = {}
+        doubtful: dict[int, RunningRow] = {}
         index = self.pages
         self.pages += 1
         for zone, row, place in _edges(page):
@@ -143,7 +143,7 @@ class Running:
             size = size_of(row.lines, page)
             found = self._look_up(zone, fold.key, place, size)
             if found is None:
-                found = Found(zone, fold.key, fold.bare, place, size)
+                found = RunningRow(zone, fold.key, fold.bare, place, size)
                 self._found.setdefault((zone, fold.key), []).append(found)
                 self._recent.append(found)
             if found.pages[-1:] != [index]:
@@ -156,7 +156,7 @@ class Running:
             self._forget(index - FORGOTTEN)
         return doubtful
 
-    def settle(self, body: float) -> None:
+    def finalize(self, body: float) -> None:
         """Judge, when all pages are known.
 
         Args:
@@ -170,7 +170,7 @@ class Running:
         self._slots = sure
         self._recent = deque(sure, maxlen=None)
 
-    def told(self, page: Page) -> Page:
+    def apply(self, page: Page) -> Page:
         """Return a page with its running heads and feet told from its text."""
         marked: dict[tuple[int, int], Zone] = {}
         for zone in ZONES:
@@ -184,8 +184,8 @@ class Running:
             blocks += self._parted(block, {k: zone for (j, k), zone in marked.items() if j == i})
         return replace(page, blocks=tuple(blocks))
 
-    def _look_up(self, zone: Zone, key: str, place: float, size: float) -> Found | None:
-        def near(found: Found) -> bool:
+    def _look_up(self, zone: Zone, key: str, place: float, size: float) -> RunningRow | None:
+        def near(found: RunningRow) -> bool:
             close = abs(found.place - place) < NEAR
             return close and abs(found.size - size) < 0.2 * max(found.size, size, 1.0)
 
@@ -210,7 +210,7 @@ class Running:
             else:
                 del self._found[key]
 
-    def _comes_again(self, found: Found, body: float) -> bool:
+    def _comes_again(self, found: RunningRow, body: float) -> bool:
         count = len(found.pages)
         if found.bare:
             return found.counts() >= max(2, 0.5 * count)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ocrtool.document.hyphenation import words_in
 from ocrtool.document.tree import RUNNING, Bookmark, Page
-from ocrtool.documents.bold_body import Weight
+from ocrtool.documents.bold_body import BoldBody
 from ocrtool.documents.continuations import joined_page, linked
 from ocrtool.documents.headings import Headings
 from ocrtool.documents.logos import Logos
@@ -38,19 +38,19 @@ def structured(
     Returns:
         The pages, one by one. Every line is still in exactly one block.
     """
-    running, logos, headings, weight = Running(), Logos(), Headings(bookmarks), Weight()
+    running, logos, headings, weight = Running(), Logos(), Headings(bookmarks), BoldBody()
     known: set[str] = set()
     for page in pages():
-        headings.learn(page, running.learn(page))
-        logos.learn(page)
-        weight.learn(page)
+        headings.observe(page, running.observe(page))
+        logos.observe(page)
+        weight.observe(page)
         if len(known) < MOST_WORDS:
             known |= words_in(block.text for block in page.blocks if block.kind in RUNNING)
-    running.settle(headings.body)
-    headings.settle()
+    running.finalize(headings.body)
+    headings.finalize()
     before: Page | None = None
     for page in pages():
-        page = weight.told(headings.told(logos.told(running.told(page))))
+        page = weight.apply(headings.apply(logos.apply(running.apply(page))))
         page = joined_page(page, known)
         if before is not None:
             before, page = linked(before, page, known)

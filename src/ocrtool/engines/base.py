@@ -108,7 +108,7 @@ def find_model(model: str | Path) -> Path:
     )
 
 
-class Store(Protocol):
+class CacheStore(Protocol):
     """Where an engine keeps keys and values: in the host's memory or a GPU's.
 
     What it keeps are arrays (L, B, G, P, D) of a kind of its own; whoever decodes passes them on.
@@ -132,16 +132,16 @@ class HostStore:
     """NumPy arrays, preallocated."""
 
     def empty(self, shape: tuple[int, ...]) -> FloatArray:
-        """See `Store.empty`."""
+        """See `CacheStore.empty`."""
         return np.zeros(shape, np.float32)
 
     def take(self, array: FloatArray, rows: IntArray, end: int) -> FloatArray:
-        """See `Store.take`."""
+        """See `CacheStore.take`."""
         # In the order of its axes, or each step of the decoder would copy it.
         return np.take(array[:, :, :, :end], rows, axis=1)
 
     def append(self, array: FloatArray, new: FloatArray, lengths: IntArray) -> FloatArray:
-        """See `Store.append`."""
+        """See `CacheStore.append`."""
         for row, start in enumerate(lengths.tolist()):
             array[:, row, :, start : start + new.shape[3]] = new[:, row]
         return array
@@ -155,7 +155,7 @@ class Encoded(NamedTuple):
 
     Attributes:
         cross_keys: (L, B, G, N, D), keys of the image tokens; where the image is a prefix, of image
-            tokens and prompt. An array of the engine's `Store`.
+            tokens and prompt. An array of the engine's `CacheStore`.
         cross_values: Likewise.
         lengths: (B,) int64, tokens of each row that are image (and prompt).
         ctc_log_probs: (B, N * frames, V) float32, natural logarithms; None without a CTC head.
@@ -168,7 +168,7 @@ class Encoded(NamedTuple):
     lengths: IntArray
     ctc_log_probs: FloatArray | None
     frames_a_token: int = 1
-    store: Store = HOST
+    store: CacheStore = HOST
 
     @property
     def frames(self) -> IntArray:
@@ -190,7 +190,7 @@ class Encoded(NamedTuple):
         )
 
 
-class Cache:
+class EngineCache:
     """Keys and values of the tokens that the decoder has read: the twin of ``models.KVCache``.
 
     Entries of row b beyond ``lengths[b]`` are stale: the network masks them and ``append``
@@ -205,7 +205,7 @@ class Cache:
     """
 
     def __init__(
-        self, keys: Any, values: Any, lengths: IntArray, capacity: int, store: Store = HOST
+        self, keys: Any, values: Any, lengths: IntArray, capacity: int, store: CacheStore = HOST
     ) -> None:
         """Wrap existing arrays; ``allocate`` makes an empty cache."""
         self.keys = keys
@@ -215,7 +215,7 @@ class Cache:
         self.store = store
 
     @classmethod
-    def allocate(cls, config: DecoderConfig, batch: int, store: Store = HOST) -> Cache:
+    def allocate(cls, config: DecoderConfig, batch: int, store: CacheStore = HOST) -> EngineCache:
         """Return an empty cache for ``batch`` rows of up to ``config.max_length`` tokens."""
         shape = (config.n_layer, batch, config.n_kv_head, config.max_length, config.d_head)
         lengths = np.zeros(batch, np.int64)
@@ -277,7 +277,7 @@ class Engine(Protocol):
     facts: ModelFacts
 
     @property
-    def store(self) -> Store:
+    def store(self) -> CacheStore:
         """Where it keeps keys and values."""
 
     def encode(self, pixels: FloatArray, sizes: IntArray) -> Encoded:
@@ -289,7 +289,7 @@ class Engine(Protocol):
                 and widths (B, 2).
         """
 
-    def step(self, tokens: IntArray, encoded: Encoded, cache: Cache) -> FloatArray:
+    def step(self, tokens: IntArray, encoded: Encoded, cache: EngineCache) -> FloatArray:
         """Read tokens (B, T) behind the cache, which grows by T a row.
 
         Returns:

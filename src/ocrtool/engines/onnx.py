@@ -13,12 +13,12 @@ import numpy as np
 
 from ocrtool.engines.base import (
     HOST,
-    Cache,
+    CacheStore,
     Encoded,
+    EngineCache,
     FloatArray,
     IntArray,
     ModelFacts,
-    Store,
     read_facts,
 )
 from ocrtool.engines.ort_kv_cache import BoundStore
@@ -61,7 +61,7 @@ class OnnxEngine:
                 self._open(runtime, folder, "cpu", threads)
         else:
             self._open(runtime, folder, "cuda:0" if device == "cuda" else device, threads)
-        self.store: Store = HOST
+        self.store: CacheStore = HOST
         self._bound: BoundStore | None = None
         if self.device != "cpu" if bound is None else bound:
             self.store = self._bound = BoundStore(runtime, self.device, threads)
@@ -88,7 +88,7 @@ class OnnxEngine:
         frames = self.facts.config.vision.frames
         return Encoded(keys, values, lengths, log_probs[0], frames, self.store)
 
-    def step(self, tokens: IntArray, encoded: Encoded, cache: Cache) -> FloatArray:
+    def step(self, tokens: IntArray, encoded: Encoded, cache: EngineCache) -> FloatArray:
         """See :meth:`ocrtool.engines.base.Engine.step`."""
         feeds = {
             "tokens": tokens,

@@ -20,7 +20,7 @@ def lacks_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or any(sign in text for sign in SIGNS)
 
 
-def in_halves(read: Callable[[list[int]], list[Read]], batch: list[int]) -> list[Read]:
+def split_on_oom(read: Callable[[list[int]], list[Read]], batch: list[int]) -> list[Read]:
     """Read a batch, or its halves where memory does not suffice, down to single things.
 
     Args:
@@ -38,4 +38,4 @@ def in_halves(read: Callable[[list[int]], list[Read]], batch: list[int]) -> list
         logger.info("out of memory with %d in a batch: halved", len(batch))
     # Not within the handler: the error holds what the failed batch had allocated.
     middle = len(batch) // 2
-    return in_halves(read, batch[:middle]) + in_halves(read, batch[middle:])
+    return split_on_oom(read, batch[:middle]) + split_on_oom(read, batch[middle:])

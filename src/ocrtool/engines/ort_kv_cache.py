@@ -65,17 +65,17 @@ class BoundStore:
         return [*outputs[:kept], *(output.numpy() for output in outputs[kept:])]
 
     def empty(self, shape: tuple[int, ...]) -> Any:
-        """See `ocrtool.engines.base.Store.empty`."""
+        """See `ocrtool.engines.base.CacheStore.empty`."""
         # One entry that no row counts: arrays without any are not taken everywhere.
         nothing = np.zeros((*shape[:3], 1, shape[4]), np.float32)
         return self._runtime.OrtValue.ortvalue_from_numpy(nothing, *self._place)
 
     def take(self, array: Any, rows: IntArray, end: int) -> Any:
-        """See `ocrtool.engines.base.Store.take`."""
+        """See `ocrtool.engines.base.CacheStore.take`."""
         feeds = {"entries": array, "rows": rows, "end": np.array([end])}
         return self.run(self._take, feeds, kept=1)[0]
 
     def append(self, array: Any, new: Any, lengths: IntArray) -> Any:
-        """See `ocrtool.engines.base.Store.append`."""
+        """See `ocrtool.engines.base.CacheStore.append`."""
         feeds = {"entries": array, "new": new, "lengths": lengths}
         return self.run(self._append, feeds, kept=1)[0]

@@ -14,8 +14,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from ocrtool.engines.base import (
-    Cache,
     Encoded,
+    EngineCache,
     FloatArray,
     IntArray,
     ModelFacts,
@@ -36,15 +36,15 @@ class TorchStore:
         self.dtype = dtype
 
     def empty(self, shape: tuple[int, ...]) -> torch.Tensor:
-        """See `ocrtool.engines.base.Store.empty`."""
+        """See `ocrtool.engines.base.CacheStore.empty`."""
         return torch.zeros(shape, device=self.device, dtype=self.dtype)
 
     def take(self, array: torch.Tensor, rows: IntArray, end: int) -> torch.Tensor:
-        """See `ocrtool.engines.base.Store.take`."""
+        """See `ocrtool.engines.base.CacheStore.take`."""
         return array[:, :, :, :end].index_select(1, self.tensor(rows))
 
     def append(self, array: torch.Tensor, new: torch.Tensor, lengths: IntArray) -> torch.Tensor:
-        """See `ocrtool.engines.base.Store.append`."""
+        """See `ocrtool.engines.base.CacheStore.append`."""
         write_behind(array, new, self.tensor(lengths))
         return array
 
@@ -121,7 +121,7 @@ class TorchEngine:
         return Encoded(cross.keys, cross.values, lengths, log_probs, frames, self.store)
 
     @torch.inference_mode()
-    def step(self, tokens: IntArray, encoded: Encoded, cache: Cache) -> FloatArray:
+    def step(self, tokens: IntArray, encoded: Encoded, cache: EngineCache) -> FloatArray:
         """See :meth:`ocrtool.engines.base.Engine.step`."""
         given, image, behind = map(self.store.tensor, (tokens, encoded.lengths, cache.lengths))
         cross = CrossCache(encoded.cross_keys, encoded.cross_values, image)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtool.decoding.autoregressive import DecodeOptions, decode
-from ocrtool.engines.base import Cache, Encoded, Engine, FloatArray, IntArray
+from ocrtool.engines.base import Encoded, Engine, EngineCache, FloatArray, IntArray
 from ocrtool.errors import OcrToolError
 from ocrtool.layout.detector import Detector
 from ocrtool.models.config import ModelConfig
@@ -155,7 +155,7 @@ def _on_noise(reference: Engine, candidate: Engine) -> float:
         kept = np.arange(batch, dtype=np.int64) % past + 1
         scores = []
         for engine, images in zip((reference, candidate), encoded, strict=True):
-            cache = Cache.allocate(config.decoder, batch, engine.store)
+            cache = EngineCache.allocate(config.decoder, batch, engine.store)
             first = engine.step(tokens[:, :past], images, cache)
             cache.truncate(kept)
             second = engine.step(tokens[:, past:], images, cache)
@@ -193,7 +193,9 @@ def _told(reference: Engine, candidate: Engine, batch: Batch, encoded: Sequence[
     tokens, config = batch.tokens, reference.facts.config.decoder
     steps = min(tokens.shape[1], config.max_length)
     scores = [
-        engine.step(tokens[:, :steps], images, Cache.allocate(config, len(tokens), engine.store))
+        engine.step(
+            tokens[:, :steps], images, EngineCache.allocate(config, len(tokens), engine.store)
+        )
         for engine, images in zip((reference, candidate), encoded, strict=True)
     ]
     valid = np.arange(steps) <= batch.lengths[:, None]

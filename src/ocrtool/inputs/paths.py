@@ -65,7 +65,7 @@ def expand(
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundInput:
     """A document that was named or found.
 
     Attributes:
@@ -80,7 +80,7 @@ class Found:
 
 def expand_documents(
     inputs: Sequence[str], recursive: bool = False, apart: Path | None = None
-) -> Iterator[Found | InputError]:
+) -> Iterator[FoundInput | InputError]:
     """List the documents that ``inputs`` stand for, in order, each once.
 
     A folder stands for its PDFs; all else is as in :func:`expand`.
@@ -102,7 +102,7 @@ def expand_documents(
     seen: set[Path] = set()
     for given in inputs:
         for found in _documents(given, recursive, apart):
-            if isinstance(found, Found) and found.source != STDIN:
+            if isinstance(found, FoundInput) and found.source != STDIN:
                 path = Path(found.source).absolute()
                 if path in seen:
                     continue
@@ -110,10 +110,12 @@ def expand_documents(
             yield found
 
 
-def _documents(given: str, recursive: bool, apart: Path | None) -> Iterator[Found | InputError]:
+def _documents(
+    given: str, recursive: bool, apart: Path | None
+) -> Iterator[FoundInput | InputError]:
     path = Path(given)
     if given == STDIN:
-        yield Found(STDIN, PurePath("stdin"))
+        yield FoundInput(STDIN, PurePath("stdin"))
     elif path.is_dir():
         try:
             entries = sorted(path.rglob("*") if recursive else path.iterdir())
@@ -123,7 +125,7 @@ def _documents(given: str, recursive: bool, apart: Path | None) -> Iterator[Foun
         if apart is not None and path.absolute().is_relative_to(apart.absolute()):
             apart = None
         found = [
-            Found(str(entry), entry.relative_to(path))
+            FoundInput(str(entry), entry.relative_to(path))
             for entry in entries
             if entry.suffix.lower() == PDF_SUFFIX
             and JOURNALS not in entry.parts
@@ -138,11 +140,11 @@ def _documents(given: str, recursive: bool, apart: Path | None) -> Iterator[Foun
         matches = sorted(glob.glob(given, recursive=True))  # noqa: PTH207 - absolute, too
         plain = itertools.takewhile(lambda part: not glob.has_magic(part), path.parts)
         files = [Path(match) for match in matches if Path(match).is_file()]
-        yield from (Found(str(file), file.relative_to(Path(*plain))) for file in files)
+        yield from (FoundInput(str(file), file.relative_to(Path(*plain))) for file in files)
         if not files:
             yield InputError(f"nothing matches {given}")
     else:
-        yield Found(given, PurePath(path.name))
+        yield FoundInput(given, PurePath(path.name))
 
 
 def content_of(source: str) -> Path | bytes:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from ocrtool.latex.parse import parse
 from ocrtool.latex.symbols import FONTS
 from ocrtool.latex.tokens import LatexError, detokenize, tokenize
-from ocrtool.latex.tree import Atop, Call, Fence, Grid, Leaf, Node, Row, Scripts, Words
+from ocrtool.latex.tree import Atop, Call, Fence, Leaf, MatrixNode, Node, Row, Scripts, Words
 
 _WRAPPERS = ((r"\[", r"\]"), (r"\(", r"\)"), ("$$", "$$"), ("$", "$"))
 
@@ -164,7 +164,7 @@ def _write_node(node: Node, out: list[str]) -> None:
         out += [r"\left", node.left]
         _write(node.row, out)
         out += [r"\right", node.right]
-    elif isinstance(node, Grid):
+    elif isinstance(node, MatrixNode):
         _write_grid(node, out)
     elif isinstance(node, Atop):
         out.append("{")
@@ -206,7 +206,7 @@ def _write_scripts(node: Scripts, out: list[str]) -> None:
         _write_group(node.sup, out)
 
 
-def _write_grid(grid: Grid, out: list[str]) -> None:
+def _write_grid(grid: MatrixNode, out: list[str]) -> None:
     if grid.name == "substack":
         out += [r"\substack", "{"]
     else:

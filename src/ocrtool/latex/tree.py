@@ -82,7 +82,7 @@ class Fence(Node):
         self.right = right
 
 
-class Grid(Node):
+class MatrixNode(Node):
     """Rows of cells; `rules` counts the lines before each row, and after the last."""
 
     __slots__ = ("columns", "name", "rows", "rules")
@@ -200,15 +200,15 @@ def fenced(left: str, row: Row, right: str) -> Row:
     if left == right == ".":
         return row
     inner = row[0] if len(row) == 1 else None
-    if isinstance(inner, Grid):
+    if isinstance(inner, MatrixNode):
         if inner.name == "matrix" and CLOSING.get(left) == right:
-            return [Grid(MATRICES[left], "", inner.rows, inner.rules)]
+            return [MatrixNode(MATRICES[left], "", inner.rows, inner.rules)]
         narrow = inner.name in ("matrix", "aligned", "array") and "|" not in inner.columns
         if narrow and max(map(len, inner.rows), default=0) <= 2 and not any(inner.rules):
             if (left, right) == (r"\{", "."):
-                return [Grid("cases", "", inner.rows, inner.rules)]
+                return [MatrixNode("cases", "", inner.rows, inner.rules)]
             if (left, right) == (".", r"\}"):
-                return [Grid("rcases", "", inner.rows, inner.rules)]
+                return [MatrixNode("rcases", "", inner.rows, inner.rules)]
     if "." in (left, right) and left not in _PLAIN_FENCES and right not in _PLAIN_FENCES:
         return [Fence(left, row, right)]
     sides = [[Leaf(side)] if side != "." else [] for side in (left, right)]
@@ -252,7 +252,7 @@ def grid(kind: str, columns: str, rows: list[list[Row]], rules: list[int]) -> Ro
         columns = ""
     if kind == "gathered":
         rows = [[[node for cell in cells for node in cell]] for cells in rows]
-    return [Grid(kind, columns, rows, rules)]
+    return [MatrixNode(kind, columns, rows, rules)]
 
 
 def _first_columns(columns: str, width: int) -> str:

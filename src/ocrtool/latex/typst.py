@@ -22,8 +22,8 @@ from ocrtool.latex.tree import (
     Atop,
     Call,
     Fence,
-    Grid,
     Leaf,
+    MatrixNode,
     Node,
     Row,
     Scripts,
@@ -115,7 +115,7 @@ def to_typst(latex: str) -> str:
         LatexError: It does not parse, or uses a command that is not known.
     """
     row = parse(normal(latex))
-    if len(row) == 1 and isinstance(row[0], Grid) and row[0].name in ("aligned", "gathered"):
+    if len(row) == 1 and isinstance(row[0], MatrixNode) and row[0].name in ("aligned", "gathered"):
         return " \\\n".join(" & ".join(_row(cell) for cell in cells) for cells in row[0].rows)
     return _row(row)
 
@@ -281,7 +281,7 @@ def _node(node: Node, inside: bool) -> str:
     if isinstance(node, Fence):
         left, right = ("" if side == "." else _fence(side) for side in (node.left, node.right))
         return f"lr({' '.join(part for part in (left, _row(node.row, True), right) if part)})"
-    if isinstance(node, Grid):
+    if isinstance(node, MatrixNode):
         return _grid(node)
     assert isinstance(node, Atop)
     return f"mat(delim: #none, {_argument(node.over)}; {_argument(node.under)})"
@@ -361,7 +361,7 @@ def _call(node: Call) -> str:
     raise LatexError(f"{name} has no form in Typst")
 
 
-def _grid(grid: Grid) -> str:
+def _grid(grid: MatrixNode) -> str:
     """Write rows of cells."""
     if grid.name in ("cases", "rcases"):
         side = "reverse: #true, " if grid.name == "rcases" else ""
@@ -386,7 +386,7 @@ def _cell(cell: Row, side: str) -> str:
     return f"& {text}" if side == "l" else f"{text} &" if side == "r" else text
 
 
-def _rules(grid: Grid) -> str:
+def _rules(grid: MatrixNode) -> str:
     """The rules between rows and columns, as offsets."""
     across = [at for at, count in enumerate(grid.rules[: len(grid.rows) + 1]) if count]
     down: list[int] = []

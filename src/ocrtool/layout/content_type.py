@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.document.detected import FoundLine, Layout, Rule
+from ocrtool.document.detected import DetectedLayout, FoundLine, Rule
 from ocrtool.layout.ruling_lines import table_rules
 from ocrtool.preprocess.crops import cut_line
 
@@ -44,7 +44,7 @@ NAMES = frozenset({
 
 
 def is_formula(
-    image: Image, layout: Layout, read: Callable[[Sequence[Image]], Sequence[LineResult]]
+    image: Image, layout: DetectedLayout, read: Callable[[Sequence[Image]], Sequence[LineResult]]
 ) -> bool:
     """Tell whether a picture shows a formula and nothing else.
 

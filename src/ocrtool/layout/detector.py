@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.document.detected import FoundLine, Layout, Region
+from ocrtool.document.detected import DetectedLayout, FoundLine, Region
 from ocrtool.document.tree import Box
 from ocrtool.engines.base import find_model
 from ocrtool.engines.sessions import import_runtime, open_session, require_cuda
@@ -102,7 +102,7 @@ class Detector:
         else:
             self._network, self.device = _open_torch(folder, device, threads)
 
-    def find(self, image: NDArray[np.uint8], looks: int = MAX_LOOKS) -> Layout:
+    def find(self, image: NDArray[np.uint8], looks: int = MAX_LOOKS) -> DetectedLayout:
         """Find the text of an image, whatever its size.
 
         A first look at a reduced image tells how high the type is; unless that is a comfortable
@@ -136,7 +136,7 @@ class Detector:
                 break
             scale = better
         regions = (_within(region, grey.shape) for region in find_regions(maps, ratio))
-        return Layout(tuple(merge_looks(seen)), tuple(regions))
+        return DetectedLayout(tuple(merge_looks(seen)), tuple(regions))
 
     def maps(self, grey: NDArray[np.uint8]) -> Maps:
         """Run the network over an image (H, W), in tiles where it is large.

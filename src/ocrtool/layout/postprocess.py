@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.document.detected import FoundLine, Layout, Region, RegionKind
+from ocrtool.document.detected import DetectedLayout, FoundLine, Region, RegionKind
 from ocrtool.document.tree import Box, Quad
 
 KERNEL_STRIDE = 2
@@ -72,14 +72,14 @@ class Maps:
     regions: FloatArray
 
 
-def find_layout(maps: Maps, scale: tuple[float, float] = (1.0, 1.0)) -> Layout:
+def find_layout(maps: Maps, scale: tuple[float, float] = (1.0, 1.0)) -> DetectedLayout:
     """Turn maps into lines and regions.
 
     Args:
         maps: What the detector sees.
         scale: Pixels of the wanted coordinates in one pixel of the detector's image, in x and y.
     """
-    return Layout(tuple(find_lines(maps, scale)), tuple(find_regions(maps, scale)))
+    return DetectedLayout(tuple(find_lines(maps, scale)), tuple(find_regions(maps, scale)))
 
 
 def find_lines(maps: Maps, scale: tuple[float, float] = (1.0, 1.0)) -> list[FoundLine]:

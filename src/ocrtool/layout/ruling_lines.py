@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.document.detected import FoundLine, Layout, Rule
+from ocrtool.document.detected import DetectedLayout, FoundLine, Rule
 from ocrtool.document.tree import Box
 
 LEAST = 40
@@ -40,7 +40,7 @@ ALIKE, WIDE = 0.02, 0.12
 of the page."""
 
 
-def table_rules(image: NDArray[np.uint8], layout: Layout) -> tuple[Rule, ...]:
+def table_rules(image: NDArray[np.uint8], layout: DetectedLayout) -> tuple[Rule, ...]:
     """Find the rules of the tables of a page.
 
     Args:

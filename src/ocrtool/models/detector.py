@@ -132,7 +132,7 @@ class ResidualBlock(nn.Module):
         return F.relu(x + self.second(F.relu(self.first(x))))
 
 
-class Stage(nn.Module):
+class ConvStage(nn.Module):
     """A strided convolution, then residual blocks."""
 
     def __init__(self, channels: int, out: int, blocks: int) -> None:
@@ -160,8 +160,8 @@ class AreaPyramid(nn.Module):
         super().__init__()
         middle, coarse, coarsest = widths
         half = channels // 2
-        self.coarse = Stage(middle, channels, 1)
-        self.coarsest = Stage(channels, channels, 1)
+        self.coarse = ConvStage(middle, channels, 1)
+        self.coarsest = ConvStage(channels, channels, 1)
         self.lateral_coarse = nn.Conv2d(coarse, channels, 1)
         self.lateral_coarsest = nn.Conv2d(coarsest, channels, 1)
         self.smooth = ConvNorm(channels, channels)
@@ -191,7 +191,7 @@ class DetectorNet(nn.Module):
         self.stem = ConvNorm(1, config.stem, 2)
         sizes = (config.stem, *config.widths)
         self.stages = nn.ModuleList(
-            Stage(a, b, n) for a, b, n in zip(sizes, sizes[1:], config.blocks, strict=False)
+            ConvStage(a, b, n) for a, b, n in zip(sizes, sizes[1:], config.blocks, strict=False)
         )
         self.laterals = nn.ModuleList(nn.Conv2d(width, neck, 1) for width in config.widths)
         self.smooth = ConvNorm(neck, neck)

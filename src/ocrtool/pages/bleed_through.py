@@ -30,14 +30,14 @@ FEW = 5
 Read = tuple[FoundLine, LineResult]
 
 
-def of_this_side(image: NDArray[np.uint8], read: Sequence[Read]) -> list[Read]:
+def drop_bleed_through(image: NDArray[np.uint8], read: Sequence[Read]) -> list[Read]:
     """Return lines without what shines through from the other side of the paper.
 
     Args:
         image: (H, W) or (H, W, 3).
         read: Its lines, and what they say.
     """
-    doubtful = [result.sureness < DOUBTFUL for _, result in read]
+    doubtful = [result.mean_char_confidence < DOUBTFUL for _, result in read]
     if not any(doubtful) or len(read) - sum(doubtful) < FEW:
         return list(read)
     grey = image
@@ -45,7 +45,11 @@ def of_this_side(image: NDArray[np.uint8], read: Sequence[Read]) -> list[Read]:
         grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
     crops = [cut_line(grey, line.quad) for line, _ in read]
     contrasts = [_contrast(crop) for crop in crops]
-    good = [c for c, (_, result) in zip(contrasts, read, strict=True) if result.sureness > SURE]
+    good = [
+        c
+        for c, (_, result) in zip(contrasts, read, strict=True)
+        if result.mean_char_confidence > SURE
+    ]
     if len(good) < FEW:
         return list(read)
     usual = float(np.median(good))

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtool.decoding.lexicon import bundled_lexicon
-from ocrtool.document.detected import FoundLine, Layout, Region
+from ocrtool.document.detected import DetectedLayout, FoundLine, Region
 from ocrtool.document.geometry import part_of
 from ocrtool.document.readings import LineResult, ReadLine, ReadWord
 from ocrtool.document.tree import Page
@@ -36,7 +36,7 @@ from ocrtool.layout.orientation import (
 from ocrtool.layout.rotate import turned_box, turned_page
 from ocrtool.layout.ruling_lines import table_rules
 from ocrtool.options import EngineName, Order, ReadOptions
-from ocrtool.pages.bleed_through import of_this_side
+from ocrtool.pages.bleed_through import drop_bleed_through
 from ocrtool.pages.formulas import with_latex
 from ocrtool.preprocess.crops import MARGIN, cut_box, cut_line
 from ocrtool.preprocess.prefetch import ahead
@@ -73,7 +73,7 @@ SHORT_SURENESS, SIGN_SURENESS = 0.6, 0.75
 WALLED = 0.5
 """The same of a word that stands in a field of a ruled table, and so is no pattern."""
 LEAST_AGAIN = 0.5
-"""The least sureness of a short line once it was looked at again."""
+"""The least mean_char_confidence of a short line once it was looked at again."""
 DOUBTFUL = 0.9
 """Geometric mean of the letters' probabilities below which a page may lie another way."""
 TELLING = 6
@@ -101,7 +101,7 @@ class _Found:
     """What was found on an image as it lies: the layout, and the lines that are to be read."""
 
     image: NDArray[np.uint8]
-    layout: Layout
+    layout: DetectedLayout
     lines: Sequence[FoundLine]
     way: Turn = 0
 
@@ -115,8 +115,8 @@ class _Look:
         texts: The lines that read surely, and what they say.
         regions: Of the layout.
         turn: Which way up their reading directions say that the page lies.
-        sureness: Geometric mean of the probabilities of all letters of the longest lines, sure or
-            not.
+        mean_char_confidence: Geometric mean of the probabilities of all letters of the longest
+            lines, accepted or not.
         count: Lines that were found.
         ways: In which it may lie if it does not lie right.
         way: How the image that was given had been turned.
@@ -127,7 +127,7 @@ class _Look:
     texts: tuple[tuple[FoundLine, LineResult], ...]
     regions: tuple[Region, ...]
     turn: Turn
-    sureness: float
+    mean_char_confidence: float
     count: int
     ways: tuple[Turn, ...] = WAYS
     way: Turn = 0
@@ -139,13 +139,13 @@ class _Look:
         return sum(len(result.text) for _, result in self.texts)
 
     @cached_property
-    def telling(self) -> int:
+    def known_word_letters(self) -> int:
         """Letters of long known words that stand, surely read, in lines that run across."""
         lexicon = bundled_lexicon()
         return sum(
             len(word)
             for line, said in self.texts
-            if said.sureness >= DOUBTFUL and line.length > WORD_WIDTH * line.height
+            if said.mean_char_confidence >= DOUBTFUL and line.length > WORD_WIDTH * line.height
             if runs_across(line.quad)
             for word in LONG_WORDS.findall(said.text)
             if word in lexicon
@@ -259,20 +259,33 @@ class PageReader:
 
     def _best_look(self, image: NDArray[np.uint8], look: _Look) -> _Look:
         """Return what an image says whichever way up it lies, once it was looked at as it is."""
-        if look.sureness < DOUBTFUL and look.count and look.telling < TELLING:
+        if (
+            look.mean_char_confidence < DOUBTFUL
+            and look.count
+            and look.known_word_letters < TELLING
+        ):
             others: list[_Look] = []
             for way in look.ways:
                 others.append(self._look(image, way, QUICK_SAMPLE))
-                if others[-1].telling >= TELLING:
+                if others[-1].known_word_letters >= TELLING:
                     break
-            best = max(others, key=lambda other: (other.telling >= TELLING, other.sureness))
-            plainly = best.sureness > look.sureness + PLAINLY and len(best.texts) >= ENOUGH
-            if plainly or best.telling >= TELLING:
+            best = max(
+                others,
+                key=lambda other: (other.known_word_letters >= TELLING, other.mean_char_confidence),
+            )
+            plainly = (
+                best.mean_char_confidence > look.mean_char_confidence + PLAINLY
+                and len(best.texts) >= ENOUGH
+            )
+            if plainly or best.known_word_letters >= TELLING:
                 look = self._look(image, best.way)
         if self.lone_lines and look.count < 2 and image.shape[0] * image.shape[1] <= SMALL:
             lone = self._lone_line(image)
             # A letter may have been left out of what was found.
-            if lone is not None and (lone.letters, lone.sureness) > (look.letters, look.sureness):
+            if lone is not None and (lone.letters, lone.mean_char_confidence) > (
+                look.letters,
+                look.mean_char_confidence,
+            ):
                 look = lone
         return look
 
@@ -292,9 +305,10 @@ class PageReader:
         upright = (width, height) if turn in (0, 180) else (height, width)
         margin = 0.0 if look.lone else MARGIN
         sure = [
-            placed(result, line, margin) for line, result in of_this_side(look.image, look.texts)
+            placed(result, line, margin)
+            for line, result in drop_bleed_through(look.image, look.texts)
         ]
-        layout = Layout(tuple(line for line, _ in sure), look.regions)
+        layout = DetectedLayout(tuple(line for line, _ in sure), look.regions)
         layout = turned_layout(layout, look.turn, *lying)
         turned = turn_image(look.image, look.turn)
         layout = replace(layout, rules=table_rules(turned, layout))
@@ -356,7 +370,7 @@ class PageReader:
             texts = [
                 (line, result)
                 for line, result in self._look_again(found.image, texts)
-                if len(result.text) > SHORT or result.sureness >= LEAST_AGAIN
+                if len(result.text) > SHORT or result.mean_char_confidence >= LEAST_AGAIN
             ]
         # Specks and stains say nothing about which way up the page lies.
         longest = [result for result in results[:SAMPLE] if result.text]
@@ -403,7 +417,7 @@ class PageReader:
     ) -> list[tuple[FoundLine, LineResult]]:
         """Read short lines that are in doubt in other ways."""
         start = time.perf_counter()
-        unsure = [i for i, (_, result) in enumerate(read) if result.sureness < DOUBT]
+        unsure = [i for i, (_, result) in enumerate(read) if result.mean_char_confidence < DOUBT]
         seen = _read_again(image, read, unsure, self.lines.look_again)
         count = sum(new is not old for (_, new), (_, old) in zip(seen, read, strict=True))
         logger.info(
@@ -428,8 +442,8 @@ class PageReader:
         return [replace(look, texts=tuple(said)) for look, said in zip(looks, texts, strict=True)]
 
     def _with_fields(
-        self, image: NDArray[np.uint8], layout: Layout, readings: tuple[ReadLine, ...]
-    ) -> tuple[Layout, tuple[ReadLine, ...]]:
+        self, image: NDArray[np.uint8], layout: DetectedLayout, readings: tuple[ReadLine, ...]
+    ) -> tuple[DetectedLayout, tuple[ReadLine, ...]]:
         """Read what stands in the fields of ruled tables but was not found as a line."""
         missed, wrong = missed_lines(image, layout)
         if not missed:
@@ -438,7 +452,8 @@ class PageReader:
         texts = [
             placed(result, line)
             for line, result in self._look_again(image, read)
-            if is_text(line, result) or (result.text.isalnum() and result.sureness >= WALLED)
+            if is_text(line, result)
+            or (result.text.isalnum() and result.mean_char_confidence >= WALLED)
         ]
         if not texts:
             return layout, readings
@@ -450,11 +465,11 @@ class PageReader:
     def _lone_line(self, image: NDArray[np.uint8]) -> _Look | None:
         """Read an image as if it were a line; nothing where that makes no sense."""
         (result,) = self.lines.read_stream([("", image)])
-        if not result.text or result.sureness < LONE_SURENESS:
+        if not result.text or result.mean_char_confidence < LONE_SURENESS:
             return None
         height, width = image.shape[:2]
         whole = FoundLine(((0, 0), (width, 0), (width, height), (0, height)), result.confidence)
-        return _Look(image, ((whole, result),), (), 0, result.sureness, 1, lone=True)
+        return _Look(image, ((whole, result),), (), 0, result.mean_char_confidence, 1, lone=True)
 
 
 def _read_again(
@@ -505,9 +520,9 @@ def is_readable(line: FoundLine) -> bool:
 def is_text(line: FoundLine, result: LineResult) -> bool:
     """Tell text from what only looks like it, by how surely it was found and read."""
     least = TINY_SURENESS if line.height < TINY else LEAST_SURENESS
-    if result.sureness < least or not result.text:
+    if result.mean_char_confidence < least or not result.text:
         return False
-    both = line.confidence * result.sureness
+    both = line.confidence * result.mean_char_confidence
     if not any(letter.isalnum() for letter in result.text):
         return both >= SIGN_SURENESS
     return len(result.text) > SHORT or both >= SHORT_SURENESS
@@ -548,7 +563,9 @@ def placed(
     return cut, ReadLine(result.text, result.confidence, tuple(words), result.reader)
 
 
-def turned_layout(layout: Layout, turn: Turn, width: float, height: float) -> Layout:
+def turned_layout(
+    layout: DetectedLayout, turn: Turn, width: float, height: float
+) -> DetectedLayout:
     """Return where a layout comes to lie when its image, of this size, is turned."""
     if turn == 0:
         return layout
@@ -560,4 +577,4 @@ def turned_layout(layout: Layout, turn: Turn, width: float, height: float) -> La
         Region(region.kind, turned_box(region.box, turn, width, height), region.confidence)
         for region in layout.regions
     )
-    return Layout(tuple(lines), tuple(regions))
+    return DetectedLayout(tuple(lines), tuple(regions))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ocrtool.document.line_metrics import around
 from ocrtool.document.tree import Box, Line
-from ocrtool.pdf.lines import SetLine
+from ocrtool.pdf.lines import NativeLine
 
 MOSTLY, SOME = 0.3, 0.05
 """Share of a line's letters in type of formulas, from which it may be one, and the same where it
@@ -34,7 +34,7 @@ _FUNCTIONS = frozenset({
 _NUMBER = re.compile(r"\(?[A-Z]?\.?\d+(?:\.\d+)*[a-z]?\)")
 
 
-def formulas_of(lines: Sequence[SetLine]) -> tuple[Box, ...]:
+def formulas_of(lines: Sequence[NativeLine]) -> tuple[Box, ...]:
     """Return where displayed formulas stand, in pixels.
 
     Args:
@@ -68,7 +68,7 @@ def formulas_of(lines: Sequence[SetLine]) -> tuple[Box, ...]:
     )
 
 
-def _is_sure(found: SetLine) -> bool:
+def _is_sure(found: NativeLine) -> bool:
     """Tell whether a line is of a formula by itself."""
     if found.math >= MOSTLY:
         return True
@@ -77,7 +77,7 @@ def _is_sure(found: SetLine) -> bool:
     return found.math > SOME and bool(_SIGN.search(text)) and all(w in _FUNCTIONS for w in words)
 
 
-def _may_belong(found: SetLine) -> bool:
+def _may_belong(found: NativeLine) -> bool:
     text = found.line.text
     words = [word for word in _WORD.findall(text) if word.lower() not in _FUNCTIONS]
     if _is_sure(found):

@@ -73,7 +73,7 @@ NUMBERED = re.compile(r"[^\W\d_]{3,12}\.? ?\d+(?:[.-]\d+)*[.:]?")
 
 
 @dataclass(frozen=True)
-class SetLine:
+class NativeLine:
     """A line, and how much of it is set in type of formulas.
 
     Attributes:
@@ -115,7 +115,7 @@ def lines_of(
     links: NDArray[np.int64] | None = None,
     targets: Sequence[str] = (),
     upright: Floats | None = None,
-) -> list[SetLine]:
+) -> list[NativeLine]:
     """Put letters together.
 
     Args:
@@ -138,7 +138,7 @@ def lines_of(
         for row, char in zip(letters.row.tolist(), letters.text, strict=True)
         if char > "\u0590" and is_right_to_left(char)
     }
-    found: list[SetLine] = []
+    found: list[NativeLine] = []
     if rtl_rows:
         rtl = np.isin(letters.row, list(rtl_rows))
         found += _right_to_left(letters, np.flatnonzero(rtl))
@@ -261,7 +261,7 @@ class _Setting:
         self.has_math = bool((letters.style & MATH).any())
         self.keys = (letters.style & (BOLD | ITALIC | MONO)) + 16 + 64 * (links + 1)
 
-    def lines(self, runs: _Runs, group: Sequence[int]) -> Iterator[SetLine]:
+    def lines(self, runs: _Runs, group: Sequence[int]) -> Iterator[NativeLine]:
         """Yield the lines of one row of runs: what stands far apart is parted."""
         own = self.letters
         alike = len(group) == 1  # then nothing in it is raised or lowered
@@ -363,7 +363,7 @@ class _Setting:
 
     def _line(
         self, order: Ints, edges: list[int], size: float, foot: float, alike: bool
-    ) -> SetLine:
+    ) -> NativeLine:
         own = self.letters
         places = order.tolist()
         texts = [own.text[i] for i in places]
@@ -393,7 +393,7 @@ class _Setting:
             self._spans(order, texts, edges, 0.0 if alike else size, foot),
         )
         math = float((own.style[order] & MATH > 0).mean()) if self.has_math else 0.0
-        return SetLine(line, math, int(self.numbers[order].min()))
+        return NativeLine(line, math, int(self.numbers[order].min()))
 
     def _with_accents(self, order: Ints, texts: list[str]) -> list[str]:
         """Put accents that are printed over a letter into it."""
@@ -468,7 +468,7 @@ def _quad(u0: float, u1: float, head: float, base: float, cosine: float, sine: f
     return point(u0, head), point(u1, head), point(u1, base), point(u0, base)
 
 
-def _without_doubles(lines: list[SetLine]) -> list[SetLine]:
+def _without_doubles(lines: list[NativeLine]) -> list[NativeLine]:
     """Leave out lines that are there again, a little aside: shadows, and fakes of bold type."""
     dropped: set[int] = set()
     seen: dict[str, list[int]] = {}
@@ -487,7 +487,7 @@ def _without_doubles(lines: list[SetLine]) -> list[SetLine]:
     return [line for i, line in enumerate(lines) if i not in dropped]
 
 
-def _right_to_left(letters: Letters, places: Ints) -> Iterator[SetLine]:
+def _right_to_left(letters: Letters, places: Ints) -> Iterator[NativeLine]:
     """Yield lines with letters that run from right to left, in the order in which they are read.
 
     MuPDF has put each of its rows into that order. Rows that stand beside each other are one line.
@@ -517,7 +517,7 @@ def _right_to_left(letters: Letters, places: Ints) -> Iterator[SetLine]:
         text = " ".join(word.text for word in words)
         quad = _quad(low, high, head, base, cosine, sine)
         line = Line(text, 1.0, quad, tuple(words), size)
-        yield SetLine(line, 0.0, int(order[0]))
+        yield NativeLine(line, 0.0, int(order[0]))
 
 
 def _goes_on(letters: Letters, before: Ints, row: Ints) -> bool:

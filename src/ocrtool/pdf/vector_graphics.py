@@ -37,7 +37,7 @@ MOST_RULES = 4000
 
 
 @dataclass(frozen=True)
-class Drawn:
+class DrawnPath:
     """What is drawn on a page; boxes in pixels, origin top left."""
 
     rules: tuple[Rule, ...]
@@ -45,7 +45,7 @@ class Drawn:
     drawings: tuple[Box, ...]
 
 
-def drawn_of(vectors: Vectors, texts: Floats, size: tuple[int, int], dpi: float) -> Drawn:
+def drawn_of(vectors: Vectors, texts: Floats, size: tuple[int, int], dpi: float) -> DrawnPath:
     """Tell rules, areas and drawings apart.
 
     Args:
@@ -74,7 +74,7 @@ def drawn_of(vectors: Vectors, texts: Floats, size: tuple[int, int], dpi: float)
     rules = _joined(pieces[:MOST_RULES], TOUCH * dpi)
     curved = ~vectors.straight & ~ground & ~white & (thick > 1)
     drawings = _drawings(boxes, curved, fill, bar | frame, texts, size, dpi)
-    return Drawn(
+    return DrawnPath(
         tuple(rules),
         tuple(Box(*box) for box in fills.tolist()),
         tuple(Box(*box) for box in drawings),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ocrtool.document.tree import Block, Box, Page
 from ocrtool.errors import InputError
 from ocrtool.options import ImageChoice, LatexFormat, Wrap
-from ocrtool.writers import PageFormat, Sheet, WriteOptions, open_writer
+from ocrtool.writers import PageFormat, PageInput, WriteOptions, open_writer
 
 if TYPE_CHECKING:
     from ocrtool.pipelines.transcribe import Transcript
@@ -175,6 +175,6 @@ def _page(transcript: Transcript, form: PageFormat, image_folder: str) -> str:
     writer = open_writer(form, written.append, WriteOptions(0.0, images=images,
                                                             image_folder=image_folder))  # fmt: skip
     for page in pages:
-        writer.add(Sheet(transcript.source, page))
+        writer.add(PageInput(transcript.source, page))
     writer.finish()
     return "".join(written).strip("\n")

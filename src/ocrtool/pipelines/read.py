@@ -12,9 +12,9 @@ from ocrtool.errors import EncryptedError, ExitCode, InputError
 from ocrtool.inputs import clipboard
 from ocrtool.inputs.page_ranges import PageSelection
 from ocrtool.inputs.paths import content_of
-from ocrtool.options import Layout, ReadOptions
+from ocrtool.options import LayoutMode, ReadOptions
 from ocrtool.pipelines.outputs import PageOutputs, as_read
-from ocrtool.writers import PageFormat, PageWriter, Sheet, open_writer
+from ocrtool.writers import PageFormat, PageInput, PageWriter, open_writer
 
 if TYPE_CHECKING:
     from ocrtool.document.hyphenation import Hyphens
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from ocrtool.readers import ReadsPages
 
 
-_ORDERS: dict[Layout, Order] = {
-    Layout.AUTO: "page",
-    Layout.PAGE: "page",
-    Layout.BLOCK: "block",
-    Layout.SPARSE: "sparse",
+_ORDERS: dict[LayoutMode, Order] = {
+    LayoutMode.AUTO: "page",
+    LayoutMode.PAGE: "page",
+    LayoutMode.BLOCK: "block",
+    LayoutMode.SPARSE: "sparse",
 }
 
 
@@ -51,7 +51,7 @@ class PageJob:
     out: str
     overwrite: bool
     selection: PageSelection
-    layout: Layout
+    layout: LayoutMode
     hyphens: Hyphens
     overlay: Path | None
     copy: bool = False
@@ -84,7 +84,7 @@ def read_pages(job: PageJob, options: ReadOptions) -> int:
         from ocrtool.structure import AssembleOptions
 
         assembling = AssembleOptions(hyphens=job.hyphens, order=_ORDERS[job.layout])
-        lone, formulas = job.layout is Layout.AUTO, bundled_reader(options)
+        lone, formulas = job.layout is LayoutMode.AUTO, bundled_reader(options)
         reader = open_pages(options, assembling, lone_lines=lone, formulas=formulas)
         for source in job.sources:
             try:
@@ -122,7 +122,7 @@ def _read_document(
     for image, page in reader.read_stream(open_pages(content, job.selection), known):
         if job.hyphens == "join":
             known |= words_in(block.text for block in page.blocks)
-        sheet = Sheet(source, page, image.picture, image.facts)
+        sheet = PageInput(source, page, image.picture, image.facts)
         for writer in writers:
             writer.add(sheet)
         overlays.add(sheet)
@@ -136,7 +136,7 @@ class _Overlays:
         self._overwrite = overwrite
         self._count = 0
 
-    def add(self, sheet: Sheet) -> None:
+    def add(self, sheet: PageInput) -> None:
         if self._path is None:
             return
         from ocrtool.writers.overlay import overlay_png

@@ -17,12 +17,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.decoding.autoregressive import DecodeOptions, Row, beam_rows, generate, width_limits
+from ocrtool.decoding.autoregressive import (
+    DecodeOptions,
+    Hypothesis,
+    beam_rows,
+    generate,
+    width_limits,
+)
 from ocrtool.decoding.calibration import Calibration
-from ocrtool.decoding.ctc import Reading
+from ocrtool.decoding.ctc import Decoded
 from ocrtool.engines import open_engine
 from ocrtool.engines.base import Engine
-from ocrtool.engines.oom import in_halves
+from ocrtool.engines.oom import split_on_oom
 from ocrtool.errors import InputError, ModelError
 from ocrtool.inputs.images import pixels_of
 from ocrtool.latex import detokenize, is_valid, normal, repair
@@ -188,7 +194,7 @@ class FormulaReader:
         pixels: Sequence[Pixels],
         scales: Sequence[float] = (1.0,),
         drafts: Sequence[Sequence[int]] = (),
-    ) -> list[list[Row]]:
+    ) -> list[list[Hypothesis]]:
         """Return the texts of each picture, the likeliest first.
 
         Args:
@@ -199,7 +205,7 @@ class FormulaReader:
         """
         vision = self.engine.facts.config.vision
 
-        def read(batch: list[int]) -> list[list[Row]]:
+        def read(batch: list[int]) -> list[list[Hypothesis]]:
             views = [
                 pixels[i] if scale == 1 else rescaled(pixels[i], scale, vision.height, vision.width)
                 for i in batch
@@ -215,13 +221,13 @@ class FormulaReader:
             greedy = generate(self.engine, encoded, limits, proposals, views=len(scales))
             return [[row] for row in greedy]
 
-        found: dict[int, list[Row]] = {}
+        found: dict[int, list[Hypothesis]] = {}
         area = self._batch_area // len(scales)
         for batch in batches([picture.shape[1:] for picture in pixels], area):
-            found.update(zip(batch, in_halves(read, batch), strict=True))
+            found.update(zip(batch, split_on_oom(read, batch), strict=True))
         return [found[i] for i in range(len(pixels))]
 
-    def _result(self, readings: Sequence[Reading]) -> FormulaResult:
+    def _result(self, readings: Sequence[Decoded]) -> FormulaResult:
         """Return the first of the readings that is valid, or the first one repaired."""
         written = [self._tokens(reading) for reading in readings]
         valid = [is_valid(tokens) for tokens in written]
@@ -241,7 +247,7 @@ class FormulaReader:
         )
         return FormulaResult(_shown(tokens), confidence, tokens, valid[chosen], others=others)
 
-    def _tokens(self, reading: Reading) -> tuple[str, ...]:
+    def _tokens(self, reading: Decoded) -> tuple[str, ...]:
         vocabulary = self.engine.facts.vocabulary
         return tuple(vocabulary.split(vocabulary.decode(reading.ids)))
 

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from ocrtool.decoding.autoregressive import DecodeOptions, decode
 from ocrtool.decoding.calibration import Calibration
-from ocrtool.decoding.ctc import Reading
-from ocrtool.decoding.lexicon import bundled_lexicon, respell
+from ocrtool.decoding.ctc import Decoded
+from ocrtool.decoding.lexicon import bundled_lexicon, rescore_with_lexicon
 from ocrtool.document.readings import LineResult, ReadWord
 from ocrtool.engines import open_engine
 from ocrtool.engines.base import Encoded, Engine
-from ocrtool.engines.oom import in_halves
+from ocrtool.engines.oom import split_on_oom
 from ocrtool.errors import InputError, ModelError
 from ocrtool.inputs.images import pixels_of
 from ocrtool.models.config import FRAME
@@ -69,7 +69,7 @@ class _Place:
     end: float
     frames: int
 
-    def spans(self, reading: Reading) -> list[tuple[float, float]]:
+    def spans(self, reading: Decoded) -> list[tuple[float, float]]:
         """Return start and end of each token, in widths of the image."""
         columns, frames, lag = reading.columns, self.frames, LAG
         if columns is None:  # no CTC head: letters are about equally wide
@@ -207,8 +207,8 @@ class LineReader:
         except ValueError as error:
             raise InputError(f"{source or 'image'}: {error}") from None
 
-    def _read_pieces(self, pieces: Sequence[NDArray[np.float32]]) -> list[Reading]:
-        def read(batch: list[int]) -> list[Reading]:
+    def _read_pieces(self, pieces: Sequence[NDArray[np.float32]]) -> list[Decoded]:
+        def read(batch: list[int]) -> list[Decoded]:
             chosen = [pieces[i] for i in batch]
             if self.engine.facts.config.vision.kind == "line":
                 pixels, widths = collate_lines(chosen)
@@ -218,12 +218,12 @@ class LineReader:
             encoded = self.engine.encode(pixels, widths)
             return self._respelt(encoded, decode(self.engine, encoded, self.decoding))
 
-        found: dict[int, Reading] = {}
+        found: dict[int, Decoded] = {}
         for batch in batches([piece.shape[2] for piece in pieces], self._batch_width):
-            found.update(zip(batch, in_halves(read, batch), strict=True))
+            found.update(zip(batch, split_on_oom(read, batch), strict=True))
         return [found[i] for i in range(len(pieces))]
 
-    def _respelt(self, encoded: Encoded, readings: list[Reading]) -> list[Reading]:
+    def _respelt(self, encoded: Encoded, readings: list[Decoded]) -> list[Decoded]:
         """Let words decide about letters that CTC can hardly tell apart."""
         weight, vocabulary = self.decoding.spelling, self.engine.facts.vocabulary
         if encoded.ctc_log_probs is None or not weight:
@@ -231,12 +231,12 @@ class LineReader:
         frames = encoded.frames.tolist()
         seen = zip(readings, encoded.ctc_log_probs, frames, strict=True)
         return [
-            respell(reading, log_probs[:length], vocabulary, bundled_lexicon(), weight)
+            rescore_with_lexicon(reading, log_probs[:length], vocabulary, bundled_lexicon(), weight)
             for reading, log_probs, length in seen
         ]
 
     def _result(
-        self, source: str, readings: Sequence[Reading], places: Sequence[_Place]
+        self, source: str, readings: Sequence[Decoded], places: Sequence[_Place]
     ) -> LineResult:
         """Join the pieces of one image to its text and weigh it."""
         text = ""
@@ -294,8 +294,8 @@ def _surest(results: Sequence[LineResult]) -> LineResult:
     upright, *turned = results
     turned = [result for result in turned if len(result.text) >= TURNED_LETTERS]
     if not upright.text:
-        turned = [result for result in turned if result.sureness > BLANK_SURENESS]
-    return max((upright, *turned), key=lambda result: result.sureness)
+        turned = [result for result in turned if result.mean_char_confidence > BLANK_SURENESS]
+    return max((upright, *turned), key=lambda result: result.mean_char_confidence)
 
 
 def _trusted(result: LineResult, confidence: float) -> LineResult:

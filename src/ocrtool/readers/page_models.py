@@ -234,4 +234,6 @@ def _line_starts(source: str) -> list[int]:
 def sureness_of(said: Written, first: int = 0, last: int | None = None) -> float:
     """Return how sure each letter of a part is; of what looped, next to nothing."""
     part = Written(said.text[first:last], said.letters[first:last])
-    return min(part.sureness, LOOP_CONFIDENCE) if said.loops else part.sureness
+    return (
+        min(part.mean_char_confidence, LOOP_CONFIDENCE) if said.loops else part.mean_char_confidence
+    )

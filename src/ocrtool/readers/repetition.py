@@ -23,7 +23,7 @@ EVERY = 16
 """Tokens between two looks."""
 
 SPAN, WINDOW = 15, 200
-"""Tokens over which the sureness of a text varies, and over which that variation does."""
+"""Tokens over which the confidence of a text varies, and over which that variation does."""
 EVEN = 0.015
 """Variation of the variation below which a text is stuck."""
 PATIENCE = 1.15, 350

@@ -49,7 +49,7 @@ class Result(Protocol):
         """Probability, 0 to 1, that it is right."""
 
     @property
-    def sureness(self) -> float:
+    def mean_char_confidence(self) -> float:
         """Geometric mean of its letters' probabilities."""
 
 
@@ -59,7 +59,7 @@ R = TypeVar("R", bound=Result)
 def in_doubt(image: Image, result: Result) -> bool:
     """Tell whether an image should be looked at again."""
     height, width = image.shape[:2]
-    return bool(result.text) and result.sureness < DOUBT and width <= LONGEST * height
+    return bool(result.text) and result.mean_char_confidence < DOUBT and width <= LONGEST * height
 
 
 def looks(image: Image) -> Iterator[Image]:
@@ -92,7 +92,7 @@ def surest(results: Sequence[R]) -> tuple[R, float]:
         The surest one, and the probability that it is right: the mean, as of factors, of what it
         says itself and of what all looks say of its text, those with another text nothing.
     """
-    best = max(results, key=lambda result: result.sureness)
+    best = max(results, key=lambda result: result.mean_char_confidence)
     agreed = sum(result.confidence for result in results if result.text == best.text)
     return best, math.sqrt(best.confidence * agreed / len(results))
 

@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Kind:
+class ModelKind:
     """How an architecture is asked to read.
 
     Attributes:
@@ -60,15 +60,15 @@ class Kind:
     nougat: bool = False
 
 
-KINDS: dict[str, Kind] = {
-    "VisionEncoderDecoderModel/trocr": Kind("lines"),
-    "VisionEncoderDecoderModel/nougat": Kind("pages", nougat=True),
-    "GotOcr2ForConditionalGeneration": Kind("pages", "format"),
-    "PPFormulaNetForConditionalGeneration": Kind("formulas"),
-    "DeepseekOcr2ForConditionalGeneration": Kind("pages", "chat", "Free OCR."),
-    "LightOnOcrForConditionalGeneration": Kind("pages", "chat"),
-    "GlmOcrForConditionalGeneration": Kind("pages", "chat", "Text Recognition:"),
-    "PaddleOCRVLForConditionalGeneration": Kind("pages", "chat", "OCR:"),
+KINDS: dict[str, ModelKind] = {
+    "VisionEncoderDecoderModel/trocr": ModelKind("lines"),
+    "VisionEncoderDecoderModel/nougat": ModelKind("pages", nougat=True),
+    "GotOcr2ForConditionalGeneration": ModelKind("pages", "format"),
+    "PPFormulaNetForConditionalGeneration": ModelKind("formulas"),
+    "DeepseekOcr2ForConditionalGeneration": ModelKind("pages", "chat", "Free OCR."),
+    "LightOnOcrForConditionalGeneration": ModelKind("pages", "chat"),
+    "GlmOcrForConditionalGeneration": ModelKind("pages", "chat", "Text Recognition:"),
+    "PaddleOCRVLForConditionalGeneration": ModelKind("pages", "chat", "OCR:"),
 }
 """Architectures; of pairs of an encoder and a decoder, with what tells them apart."""
 
@@ -88,13 +88,13 @@ class Written:
     loops: bool = False
 
     @property
-    def sureness(self) -> float:
+    def mean_char_confidence(self) -> float:
         """Geometric mean of the characters' probabilities."""
         logs = [math.log(max(p, 1e-30)) for p in self.letters]
         return math.exp(sum(logs) / len(logs)) if logs else 1.0
 
 
-def kind_of(folder: Path) -> Kind:
+def kind_of(folder: Path) -> ModelKind:
     """Tell how the model in a folder is asked to read.
 
     Raises:
@@ -135,7 +135,7 @@ class Published:
         DeviceError: The device that is asked for cannot be used.
     """
 
-    def __init__(self, folder: Path, kind: Kind, options: ReadOptions) -> None:
+    def __init__(self, folder: Path, kind: ModelKind, options: ReadOptions) -> None:
         import torch
         import transformers
 

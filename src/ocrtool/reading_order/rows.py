@@ -48,7 +48,7 @@ class Metrics:
 
 
 @dataclass(frozen=True)
-class Row:
+class TextRow:
     """Pieces side by side.
 
     Attributes:
@@ -109,7 +109,7 @@ class Row:
         """
         return "   ".join(cell.text for cell in self.cells(height))
 
-    def cells(self, height: float) -> list[Row]:
+    def cells(self, height: float) -> list[TextRow]:
         """Split it where the space is wider than between words or after the sign of an item.
 
         Args:
@@ -123,10 +123,12 @@ class Row:
                 parts.append([i])
             else:
                 parts[-1].append(i)
-        return [Row(tuple(self.lines[i] for i in part), self.boxes[part]) for part in parts]
+        return [TextRow(tuple(self.lines[i] for i in part), self.boxes[part]) for part in parts]
 
 
-def rows_of(lines: Sequence[Line], boxes: NDArray[np.float32], chosen: Sequence[int]) -> list[Row]:
+def rows_of(
+    lines: Sequence[Line], boxes: NDArray[np.float32], chosen: Sequence[int]
+) -> list[TextRow]:
     """Gather chosen lines into rows, from top to bottom.
 
     Args:
@@ -135,7 +137,7 @@ def rows_of(lines: Sequence[Line], boxes: NDArray[np.float32], chosen: Sequence[
         chosen: Indices.
     """
     found = rows(boxes, np.array(chosen, np.intp), line_height(boxes[list(chosen)]))
-    return [Row(tuple(lines[i] for i in row), boxes[row]) for row in found]
+    return [TextRow(tuple(lines[i] for i in row), boxes[row]) for row in found]
 
 
 def metrics_of(lines: Sequence[Line], boxes: NDArray[np.float32]) -> Metrics:
@@ -177,7 +179,7 @@ def type_size(text: str, box: NDArray[np.float32]) -> float:
     return math.sqrt(by_height * by_width)
 
 
-def row_size(row: Row) -> float:
+def row_size(row: TextRow) -> float:
     """Return the size of type of the longest piece of a row, in pixels."""
     i = max(range(len(row.lines)), key=lambda i: len(row.lines[i].text))
     return row.lines[i].size or type_size(row.lines[i].text, row.boxes[i])

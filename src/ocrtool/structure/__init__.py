@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
-from ocrtool.document.detected import Layout, Region
+from ocrtool.document.detected import DetectedLayout, Region
 from ocrtool.document.geometry import part_of, straight_boxes, straight_rules
 from ocrtool.document.hyphenation import Hyphens, mend, run_on, words_in
 from ocrtool.document.readings import ReadLine, ReadWord
@@ -43,7 +43,7 @@ class AssembleOptions:
 def assemble(
     number: int,
     size: tuple[int, int],
-    layout: Layout,
+    layout: DetectedLayout,
     readings: Sequence[ReadLine],
     options: AssembleOptions | None = None,
 ) -> Page:

@@ -15,7 +15,7 @@ from ocrtool.document.tree import RUNNING, Block, BlockKind, Box, Cell, Line
 from ocrtool.reading_order.line_pieces import joined
 from ocrtool.reading_order.patterns import AMOUNT, CAPTION
 from ocrtool.reading_order.prose_columns import LINES, page_columns
-from ocrtool.reading_order.rows import MARKER, Metrics, Row, metrics_of, rows_of
+from ocrtool.reading_order.rows import MARKER, Metrics, TextRow, metrics_of, rows_of
 from ocrtool.reading_order.xy_cut import line_height, owners, reading_order, shared_areas
 from ocrtool.reading_order.xy_cut import rows as side_by_side
 from ocrtool.structure.equations import COVERED, with_numbers
@@ -274,7 +274,7 @@ def rows_as_blocks(lines: Sequence[Line], boxes: Boxes, apart: bool) -> list[Blo
     return [_block(draft, metrics, ()) for draft in drafts]
 
 
-def _flow(rows: Sequence[Row], metrics: Metrics, letters: int) -> list[Draft]:
+def _flow(rows: Sequence[TextRow], metrics: Metrics, letters: int) -> list[Draft]:
     """Part the rows of a column into tables, code, paragraphs, lists and headings."""
     drafts: list[Draft] = []
     for start, end, code in _code_runs(rows, metrics):
@@ -285,7 +285,7 @@ def _flow(rows: Sequence[Row], metrics: Metrics, letters: int) -> list[Draft]:
     return drafts
 
 
-def _code_runs(rows: Sequence[Row], metrics: Metrics) -> list[tuple[int, int, bool]]:
+def _code_runs(rows: Sequence[TextRow], metrics: Metrics) -> list[tuple[int, int, bool]]:
     """Part rows where those set in type of one width, among others, begin and end."""
     if is_code(rows):
         return [(0, len(rows), True)]
@@ -300,7 +300,7 @@ def _code_runs(rows: Sequence[Row], metrics: Metrics) -> list[tuple[int, int, bo
 
 
 def _told(
-    rows: Sequence[Row], first: int, last: int, metrics: Metrics, letters: int
+    rows: Sequence[TextRow], first: int, last: int, metrics: Metrics, letters: int
 ) -> list[Draft]:
     """Part rows that are no code."""
     drafts: list[Draft] = []
@@ -315,7 +315,7 @@ def _told(
 
 
 def _spread(
-    rows: Sequence[Row], first: int, last: int, metrics: Metrics, letters: int
+    rows: Sequence[TextRow], first: int, last: int, metrics: Metrics, letters: int
 ) -> list[Draft]:
     """Part rows that are no code, where tables have wide white or exact places."""
     drafts: list[Draft] = []
@@ -347,7 +347,7 @@ def _spread(
     return drafts
 
 
-def _trimmed(rows: Sequence[Row], start: int, end: int, metrics: Metrics) -> tuple[int, int]:
+def _trimmed(rows: Sequence[TextRow], start: int, end: int, metrics: Metrics) -> tuple[int, int]:
     """Leave out prose before and after the rows of a table whose places are exact."""
     run = rows[start:end]
     if not all(row.exact for row in run):
@@ -375,18 +375,18 @@ def _trimmed(rows: Sequence[Row], start: int, end: int, metrics: Metrics) -> tup
     return start, end
 
 
-def _white_cells(rows: Sequence[Row], metrics: Metrics) -> tuple[Cell, ...] | None:
+def _white_cells(rows: Sequence[TextRow], metrics: Metrics) -> tuple[Cell, ...] | None:
     """Return the cells of rows whose places are exact: none if it is no table; else nothing."""
     return _cells_by_words(rows, metrics) if all(row.exact for row in rows) else None
 
 
-def _cells_by_words(rows: Sequence[Row], metrics: Metrics) -> tuple[Cell, ...]:
+def _cells_by_words(rows: Sequence[TextRow], metrics: Metrics) -> tuple[Cell, ...]:
     lines = [line for row in rows for line in row.lines]
     return unruled_cells(lines, np.concatenate([row.boxes for row in rows]), metrics.height)
 
 
 def _read_table(
-    rows: Sequence[Row], start: int, end: int, metrics: Metrics
+    rows: Sequence[TextRow], start: int, end: int, metrics: Metrics
 ) -> tuple[int, int, tuple[Cell, ...]]:
     """Find the table in a run of rows that were read, so that places of words are estimates.
 
@@ -431,7 +431,7 @@ def _are_items(cells: Sequence[Cell]) -> bool:
 
 
 def _running(
-    rows: Sequence[Row], start: int, end: int, metrics: Metrics, letters: int
+    rows: Sequence[TextRow], start: int, end: int, metrics: Metrics, letters: int
 ) -> list[Draft]:
     """Part rows that are no table; rows before and after them tell how far they stand apart."""
     drafts: list[Draft] = []
@@ -452,7 +452,7 @@ def _running(
             else draft for draft in drafts]  # fmt: skip
 
 
-def _table(rows: Sequence[Row], metrics: Metrics, region: int = -1) -> Draft:
+def _table(rows: Sequence[TextRow], metrics: Metrics, region: int = -1) -> Draft:
     return Draft("table", tuple(rows), cells=tuple(cells_of(rows, metrics.height)), region=region)
 
 

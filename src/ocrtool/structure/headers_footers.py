@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ocrtool.document.tree import BlockKind, Cell
-from ocrtool.reading_order.rows import Metrics, Row, row_size
+from ocrtool.reading_order.rows import Metrics, TextRow, row_size
 
 EDGE, NUMBER_EDGE = 0.12, 0.25
 """Shares of the page's height, at its top and bottom, where running heads and feet stand, and
@@ -39,7 +39,7 @@ class Draft:
     """
 
     kind: BlockKind
-    rows: tuple[Row, ...]
+    rows: tuple[TextRow, ...]
     level: int = 0
     cells: tuple[Cell, ...] = ()
     spaced: bool = False
@@ -111,7 +111,7 @@ def _is_furniture(
     return clear and row.y0 > height - edge
 
 
-def _gap(row: Row, others: Iterable[Row], kind: BlockKind) -> float:
+def _gap(row: TextRow, others: Iterable[TextRow], kind: BlockKind) -> float:
     """Return the white between a row and the next ones inwards; none where one is beside it."""
     if kind == "header":
         return min((r.y0 for r in others), default=np.inf) - row.y1

@@ -12,7 +12,7 @@ import numpy as np
 from ocrtool.document.tree import BlockKind
 from ocrtool.reading_order.columns import middle
 from ocrtool.reading_order.patterns import CAPTION, LEADER
-from ocrtool.reading_order.rows import MARKER, TALL, Metrics, Row, row_size
+from ocrtool.reading_order.rows import MARKER, TALL, Metrics, TextRow, row_size
 
 BIGGER = 1.25
 """Ratio of sizes of type from which lines are no longer of one paragraph, and from which a line
@@ -39,7 +39,7 @@ ENDED = re.compile(r"[.!?:\u2026][\"'\u201d\u2019\u201c\u00bb)\]]*$")
 
 
 @dataclass(frozen=True)
-class Part:
+class ParagraphPart:
     """Rows that belong together.
 
     Attributes:
@@ -47,12 +47,12 @@ class Part:
         item: They are an item of a list.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[TextRow, ...]
     item: bool = False
 
 
-def paragraphs(rows: Sequence[Row], metrics: Metrics) -> list[Part]:
-    """Part rows that follow each other where a paragraph ends.
+def paragraphs(rows: Sequence[TextRow], metrics: Metrics) -> list[ParagraphPart]:
+    """ParagraphPart rows that follow each other where a paragraph ends.
 
     A paragraph ends at extra white, at a change of size, before an indented line among lines that
     are not, after a line that had room for the next word and ends a sentence or begins with a
@@ -71,7 +71,7 @@ def paragraphs(rows: Sequence[Row], metrics: Metrics) -> list[Part]:
     usual = middle(tight) if len(tight) else 1.6 * metrics.height
     indented = [row.x0 - left > 0.7 * metrics.height for row in rows]
     mixed = sum(indented) > 0.4 * len(rows)  # verse, centred lines: indents tell nothing
-    found = [Part((rows[0],), _is_item(rows, 0))]
+    found = [ParagraphPart((rows[0],), _is_item(rows, 0))]
     for i in range(1, len(rows)):
         before, row, part = rows[i - 1], rows[i], found[-1]
         ratio = row_size(row) / row_size(before)
@@ -96,13 +96,15 @@ def paragraphs(rows: Sequence[Row], metrics: Metrics) -> list[Part]:
         if not sized and (row.exact or title):  # titles and notes have a leading of their own
             most *= min(max(0.8, row_size(row) / metrics.size), 3.0)
         if item or ends or sized or step > most:
-            found.append(Part((row,), item))
+            found.append(ParagraphPart((row,), item))
         else:
-            found[-1] = Part((*part.rows, row), part.item)
+            found[-1] = ParagraphPart((*part.rows, row), part.item)
     return found
 
 
-def kind_of(part: Part, metrics: Metrics, letters: int, alone: bool) -> tuple[BlockKind, int]:
+def kind_of(
+    part: ParagraphPart, metrics: Metrics, letters: int, alone: bool
+) -> tuple[BlockKind, int]:
     """Judge what a paragraph is.
 
     Args:
@@ -148,7 +150,7 @@ def kind_of(part: Part, metrics: Metrics, letters: int, alone: bool) -> tuple[Bl
 
 
 def _set_as(
-    rows: Sequence[Row], text: str, ratio: float, metrics: Metrics, alone: bool
+    rows: Sequence[TextRow], text: str, ratio: float, metrics: Metrics, alone: bool
 ) -> tuple[BlockKind, int]:
     """Judge a short paragraph by how it is set, which its file tells."""
     level = 1 if ratio >= LEVELS[0] else 2 if ratio >= LEVELS[1] else 3
@@ -170,13 +172,13 @@ def _set_as(
     return "paragraph", 0
 
 
-def _numbered_alike(before: Row, row: Row) -> bool:
+def _numbered_alike(before: TextRow, row: TextRow) -> bool:
     """Tell whether rows begin with numbers of one form, as the hours of an agenda do."""
     first, second = (one.text.split(" ")[0] for one in (before, row))
     return any(c.isdigit() for c in first) and _shape(first) == _shape(second)
 
 
-def _restyled(before: Row, row: Row, room: bool) -> bool:
+def _restyled(before: TextRow, row: TextRow, room: bool) -> bool:
     """Tell whether type changes between rows as it does where a heading ends or begins."""
     if before.set_in("mono") != row.set_in("mono"):
         return room or len(before.text) < 40
@@ -184,7 +186,7 @@ def _restyled(before: Row, row: Row, room: bool) -> bool:
     return bold[0] != bold[1] and room
 
 
-def _is_item(rows: Sequence[Row], i: int) -> bool:
+def _is_item(rows: Sequence[TextRow], i: int) -> bool:
     """Tell whether a row begins an item: with a bullet, or with one of several numbers in line."""
     match = MARKER.match(rows[i].text)
     if match is None or rows[i].text[match.end() : match.end() + 1] != " ":
@@ -194,7 +196,7 @@ def _is_item(rows: Sequence[Row], i: int) -> bool:
     return any(_count_together(rows[i], row) for k, row in enumerate(rows) if k != i)
 
 
-def _count_together(row: Row, other: Row) -> bool:
+def _count_together(row: TextRow, other: TextRow) -> bool:
     """Tell whether two rows begin with signs of one list: alike, in line and of one size."""
     one, two = MARKER.match(row.text), MARKER.match(other.text)
     if one is None or two is None or other.text[two.end() : two.end() + 1] != " ":
@@ -211,7 +213,7 @@ def _count_together(row: Row, other: Row) -> bool:
     return inline and 1 / limit < ratio < limit and counts
 
 
-def _sure_of_size(before: Row, row: Row) -> bool:
+def _sure_of_size(before: TextRow, row: TextRow) -> bool:
     """Tell whether the sizes of rows that are read can be trusted to differ."""
     few, many = sorted((before, row), key=lambda row: len(row.text))
     if len(few.text) >= FEW:
@@ -220,7 +222,7 @@ def _sure_of_size(before: Row, row: Row) -> bool:
     return ratio > TALLER or (TALL.search(few.text) is not None and ratio < 1 / LOWER)
 
 
-def _continues(part: Part, row: Row, metrics: Metrics) -> bool:
+def _continues(part: ParagraphPart, row: TextRow, metrics: Metrics) -> bool:
     """Tell whether a row goes on with an item: it is set in, or its sentence runs on."""
     first, last = part.rows[0], part.rows[-1]
     inset = row.x0 - first.x0 > 0.3 * metrics.height

@@ -2,14 +2,14 @@
 
 from ocrtool.synth.alphabet import ALPHABET, canonical
 from ocrtool.synth.fonts import bundled_fonts, find_fonts
-from ocrtool.synth.lines import STYLES, Line, LineSource, Style
+from ocrtool.synth.lines import STYLES, DrawnLineImage, LineSource, LineStyle
 
 __all__ = [
     "ALPHABET",
     "STYLES",
-    "Line",
+    "DrawnLineImage",
     "LineSource",
-    "Style",
+    "LineStyle",
     "bundled_fonts",
     "canonical",
     "find_fonts",

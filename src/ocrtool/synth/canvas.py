@@ -43,7 +43,7 @@ _REGION = re.compile(r"(table|formula|figure|rule)\d*$")
 
 
 @dataclass(frozen=True)
-class SetLine:
+class PlacedLine:
     """A line on the canvas.
 
     Attributes:
@@ -155,7 +155,7 @@ class Canvas:
 
     def __init__(self, width: float, height: float, ground: float | None = None) -> None:
         self.width, self.height, self.ground = width, height, ground
-        self.lines: list[SetLine] = []
+        self.lines: list[PlacedLine] = []
         self.regions: list[tuple[RegionKind, Rect]] = []
         self.marks: list[Mark] = []
         self._bounds = mupdf.FzRect(0, 0, width, height)
@@ -216,7 +216,7 @@ class Canvas:
                 # What goes on from the box before stands in none of this box's elements.
                 name = next((n for n, r in reversed(elements) if r[1] <= y <= r[3]), name)
                 block = seen.get(name) or seen.setdefault(name, self.new_block())
-                self.lines.append(SetLine(line.box, line.text, block, line.size))
+                self.lines.append(PlacedLine(line.box, line.text, block, line.size))
                 bottom = max(bottom, line.box[3])
             for element, place in elements:
                 if match := _REGION.match(element):
@@ -381,7 +381,7 @@ def _parts(letters: Sequence[_Letter], spacing: float) -> Iterable[list[_Letter]
 
 def _measure(
     row: Sequence[_Letter], block: int, quarter: int = 0, pivot: tuple[float, float] = (0.0, 0.0)
-) -> SetLine | None:
+) -> PlacedLine | None:
     """The box and text of a row of letters; None where there is no ink."""
     seen = [letter for letter in row if not letter.character.isspace()]
     if not seen:
@@ -396,4 +396,4 @@ def _measure(
         max(letter.y + letter.size * letter.face.descent for letter in full),
     )
     text = " ".join("".join(letter.character for letter in row).split())
-    return SetLine(box, text, block, size, quarter, pivot)
+    return PlacedLine(box, text, block, size, quarter, pivot)

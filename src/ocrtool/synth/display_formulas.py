@@ -29,7 +29,7 @@ TRIES = 12
 """Formulas that are looked at before none is narrow enough."""
 
 
-class Display(NamedTuple):
+class DisplayFormula(NamedTuple):
     """A formula that TeX set.
 
     Attributes:
@@ -61,7 +61,7 @@ class Displays:
             raise InputError(f"formulas of drawn pages: {error}") from None
         return [file for file in files if len(file)]
 
-    def choose(self, rng: Random, width: float) -> Display | None:
+    def choose(self, rng: Random, width: float) -> DisplayFormula | None:
         """Return a formula of no more than ``width`` points; None where there seems to be none.
 
         Raises:
@@ -72,7 +72,7 @@ class Displays:
             page = file[int(rng.integers(len(file)))]
             wide, high = page.rect.width - 2 * MARGIN, page.rect.height - 2 * MARGIN
             if 0 < wide <= width:
-                return Display(page.get_displaylist().this, wide, high)
+                return DisplayFormula(page.get_displaylist().this, wide, high)
         return None
 
 

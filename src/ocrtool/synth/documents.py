@@ -12,7 +12,7 @@ from html import escape
 
 import numpy as np
 
-from ocrtool.synth.canvas import Canvas, Rect, SetLine, open_face
+from ocrtool.synth.canvas import Canvas, PlacedLine, Rect, open_face
 from ocrtool.synth.canvas_setter import SHEETS, Setter, new_setter
 from ocrtool.synth.typefaces import Press, marked_up
 
@@ -83,7 +83,7 @@ def book(rng: Random, press: Press) -> Canvas:
         y = _chapter(s, x0, x1, y)
     end = bottom
     first_line = len(s.canvas.lines)
-    notes: list[SetLine] = []
+    notes: list[PlacedLine] = []
     if s.yes(0.25):
         end = _notes(s, (x0, y, x1, bottom))
         notes = s.canvas.lines[first_line:]
@@ -190,7 +190,7 @@ def paper(rng: Random, press: Press) -> Canvas:
     for x, start in zip(starts, tops, strict=True):
         end = bottom
         at = start
-        notes: list[SetLine] = []
+        notes: list[PlacedLine] = []
         if s.yes(0.2):
             before = len(s.canvas.lines)
             end = _notes(s, (x, at, x + column, bottom))

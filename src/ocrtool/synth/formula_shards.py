@@ -46,7 +46,7 @@ _GREYS = 17  # of 255: sixteen steps
 
 
 @dataclass(frozen=True)
-class Drawn:
+class DrawnFormula:
     """A clean picture (H, W) uint8, its label, its type size in pixels, and where tokens stand.
 
     `places` is (n, 3), the number of a token, and x and y in pixels.
@@ -58,7 +58,7 @@ class Drawn:
     places: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 3), np.float32))
 
 
-def write_shard(path: Path, drawn: Sequence[Drawn]) -> None:
+def write_shard(path: Path, drawn: Sequence[DrawnFormula]) -> None:
     """Write one shard; it takes its name when it is whole.
 
     Raises:
@@ -83,7 +83,7 @@ def write_shard(path: Path, drawn: Sequence[Drawn]) -> None:
 
 
 class Shards:
-    """Drawn formulas in files, read when they are asked for; few are in memory at a time.
+    """DrawnFormula formulas in files, read when they are asked for; few are in memory at a time.
 
     Args:
         paths: Shards, as `write_shard` makes them.
@@ -97,7 +97,7 @@ class Shards:
         self.tokens: list[NDArray[np.int32]] = [_load(path, "tokens") for path in self.paths]
         self._open: OrderedDict[int, _Shard] = OrderedDict()
 
-    def get(self, shard: int, item: int) -> Drawn:
+    def get(self, shard: int, item: int) -> DrawnFormula:
         """Return one formula.
 
         Raises:
@@ -125,13 +125,15 @@ class _Shard:
         self.places = _load(path, "places")
         self.first_places = np.concatenate([[0], _load(path, "place_ends")])
 
-    def get(self, item: int) -> Drawn:
+    def get(self, item: int) -> DrawnFormula:
         part = self.pictures[self.starts[item] : self.starts[item + 1]]
         image = cv2.imdecode(part, cv2.IMREAD_GRAYSCALE)
         if image is None:
             raise InputError(f"{self.path}: picture {item} is damaged")
         places = self.places[self.first_places[item] : self.first_places[item + 1]]
-        return Drawn(np.asarray(image, np.uint8), self.labels[item], float(self.em[item]), places)
+        return DrawnFormula(
+            np.asarray(image, np.uint8), self.labels[item], float(self.em[item]), places
+        )
 
 
 def _load(path: Path, name: str) -> Any:
@@ -201,14 +203,14 @@ def _draw_task(task: tuple[Sequence[Formula], Path, int, int]) -> list[Path]:
         return paths
     rng = np.random.default_rng((seed, number))
     order = rng.permutation(len(formulas))
-    drawn: list[Drawn] = []
+    drawn: list[DrawnFormula] = []
     for start in range(0, len(order), RUN):
         members = [formulas[i] for i in order[start : start + RUN]]
         style = choose_style(rng)
         small = [not _needs_display(f.latex) and rng.random() < 0.35 for f in members]
         typeset = draw_formulas([f.latex for f in members], style, small)
         drawn += [
-            Drawn(one.image, formula.label, style.em, places_of(formula.label, one.glyphs))
+            DrawnFormula(one.image, formula.label, style.em, places_of(formula.label, one.glyphs))
             for one, formula in zip(typeset, members, strict=True)
             if one is not None
         ]

@@ -1,4 +1,4 @@
-"""Drawn formulas with their labels: what a formula reader is trained on.
+"""DrawnFormula formulas with their labels: what a formula reader is trained on.
 
 Usage: python -m ocrtool.synth.formulas FILE... -o FOLDER --count N [--skip N] [--held] [--seed S]
 
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from ocrtool.errors import InputError, OcrToolError
 from ocrtool.synth import degradations
 from ocrtool.synth.display_formulas import write_displays
-from ocrtool.synth.formula_shards import Drawn, Shards, draw_shards
+from ocrtool.synth.formula_shards import DrawnFormula, Shards, draw_shards
 from ocrtool.synth.formula_texts import COMPOSED, composed, formulas_of, is_held, ordered
 from ocrtool.synth.formula_vocabulary import read_lines
 
@@ -138,7 +138,7 @@ class FormulaSource:
         places[:, 1:] = places[:, 1:] @ moved[:, :2].T + moved[:, 2]
         return FormulaPicture(image, drawn.label, places)
 
-    def clean(self, index: int) -> Drawn:
+    def clean(self, index: int) -> DrawnFormula:
         """Return the picture of number `index` as TeX drew it."""
         turn, position = divmod(index, self.count)
         if self._round is None or self._round[0] != turn:
@@ -164,7 +164,7 @@ class FormulaSource:
 
 
 def _suffer(
-    rng: Random, drawn: Drawn, look: Look, name: str, neighbour: Drawn | None
+    rng: Random, drawn: DrawnFormula, look: Look, name: str, neighbour: DrawnFormula | None
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
     """A clean picture's way to a file: size, ink, margins, paper, camera.
 
@@ -241,7 +241,7 @@ def _margins(
     return mask, (int(left), int(top))
 
 
-def _beside(rng: Random, mask: degradations.Grey, em: float, neighbour: Drawn) -> None:
+def _beside(rng: Random, mask: degradations.Grey, em: float, neighbour: DrawnFormula) -> None:
     """Put slivers of other print at the upper or lower edge, clear of the formula."""
     rows = np.flatnonzero(mask.max(axis=1) > 0.2)
     if not len(rows):

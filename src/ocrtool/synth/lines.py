@@ -22,13 +22,13 @@ from ocrtool.synth import degradations, signage, warp
 from ocrtool.synth.alphabet import ALPHABET
 from ocrtool.synth.fonts import Font, bundled_fonts, index_fonts, load_font
 from ocrtool.synth.text import TextSource, change_case
-from ocrtool.synth.warp import PAGE, PHOTO, SIGN, Pose, Sheet
+from ocrtool.synth.warp import PAGE, PHOTO, SIGN, InkMask, Pose
 
 Random = np.random.Generator
 
 
 @dataclass(frozen=True)
-class Line:
+class DrawnLineImage:
     """A drawn line: `image` uint8 (H, W) grey and the text that it shows."""
 
     image: np.ndarray
@@ -36,7 +36,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Style:
+class LineStyle:
     """How often a kind of picture comes, and what it is made of; shares are probabilities."""
 
     weight: float
@@ -54,17 +54,17 @@ PROOF = "proof"
 """The style of bare print, black on white, in type of one size."""
 PROOF_EM = 27
 """Pixels of that size: fixed-pitch letters are then 16 pixels wide, as a patch of ``tiny`` is."""
-STYLES: dict[str, Style] = {
-    PROOF: Style(0.0, neighbours=0.0),  # for first trials: only where it is asked for
-    "clean": Style(0.12, dark=0.15, contrast=(60, 255)),
-    "scan": Style(0.18, neighbours=0.7),
-    "bitonal": Style(0.08, neighbours=0.7, contrast=(120, 250)),
-    "photo": Style(0.09, contrast=(50, 200), pose=PHOTO),
-    "typewriter": Style(
+STYLES: dict[str, LineStyle] = {
+    PROOF: LineStyle(0.0, neighbours=0.0),  # for first trials: only where it is asked for
+    "clean": LineStyle(0.12, dark=0.15, contrast=(60, 255)),
+    "scan": LineStyle(0.18, neighbours=0.7),
+    "bitonal": LineStyle(0.08, neighbours=0.7, contrast=(120, 250)),
+    "photo": LineStyle(0.09, contrast=(50, 200), pose=PHOTO),
+    "typewriter": LineStyle(
         0.10, mono=1.0, typewriter=0.8, plain=1.0, neighbours=0.6, contrast=(60, 220)
     ),
-    "receipt": Style(0.07, mono=0.5, neighbours=0.4, contrast=(50, 200), pose=PHOTO),
-    "scene": Style(  # three lines of five: words are quick to learn from, and need it most
+    "receipt": LineStyle(0.07, mono=0.5, neighbours=0.4, contrast=(50, 200), pose=PHOTO),
+    "scene": LineStyle(  # three lines of five: words are quick to learn from, and need it most
         1.0,
         mono=0.02,
         plain=0.5,
@@ -86,7 +86,7 @@ class LineSource:
         texts: Sequence[Path] = (),
         alphabet: str = ALPHABET,
         seed: int = 0,
-        styles: dict[str, Style] | None = None,
+        styles: dict[str, LineStyle] | None = None,
         max_characters: int = 100,
         words_only: bool = False,
     ) -> None:
@@ -115,7 +115,7 @@ class LineSource:
         self._edges = np.cumsum(weights / weights.sum() if weights.any() else weights + 1.0)
         self._names = list(self.styles)
 
-    def draw(self, index: int) -> Line:
+    def draw(self, index: int) -> DrawnLineImage:
         """Draw line number `index`: always the same for the same seed."""
         attempt = 0
         while True:  # a text may turn out empty, or undrawable by every font tried
@@ -126,7 +126,7 @@ class LineSource:
                 return line
             attempt += 1
 
-    def _draw(self, rng: Random, name: str) -> Line | None:
+    def _draw(self, rng: Random, name: str) -> DrawnLineImage | None:
         style = self.styles[name]
         text = self._text(rng, name)
         font = self._fonts.choose(rng, style, text)
@@ -150,15 +150,15 @@ class LineSource:
         if sheet is None:
             return None
         if name == PROOF:
-            return Line(_proof(sheet), label)
+            return DrawnLineImage(_proof(sheet), label)
         sheet = warp.bend(rng, sheet, style.pose)
         if name != "clean" and rng.random() < 0.5:
-            sheet = Sheet(degradations.spread_ink(sheet.mask, rng, em), sheet.box, sheet.em)
+            sheet = InkMask(degradations.spread_ink(sheet.mask, rng, em), sheet.box, sheet.em)
         image = _crop(rng, _print(rng, sheet, style, name), sheet, style)
         if image is None:
             return None
         image = _suffer(rng, image, sheet.em, name)
-        return Line(np.clip(image + 0.5, 0, 255).astype(np.uint8), label)
+        return DrawnLineImage(np.clip(image + 0.5, 0, 255).astype(np.uint8), label)
 
     def _text(self, rng: Random, name: str) -> str:
         texts, high = self._texts, self.max_characters
@@ -204,7 +204,7 @@ class LineSource:
         return "".join(c for c in line if c in font.characters)
 
 
-def _proof(sheet: Sheet) -> np.ndarray:
+def _proof(sheet: InkMask) -> np.ndarray:
     x0, y0, x1, y1 = (round(value) for value in sheet.box)
     margin = max(2, round(0.2 * sheet.em))
     ink = sheet.mask[max(0, y0 - margin) : y1 + margin, max(0, x0 - margin) : x1 + margin]
@@ -236,7 +236,7 @@ class _Fonts:
         )
         self._sets = {font.path: frozenset(font.characters) for font in fonts}
 
-    def choose(self, rng: Random, style: Style, text: str) -> Font | None:
+    def choose(self, rng: Random, style: LineStyle, text: str) -> Font | None:
         """A font of the style that draws every character of the text, or None."""
         if rng.random() < style.mono:
             pool = self.typewriter if rng.random() < style.typewriter else self.mono
@@ -276,7 +276,7 @@ def _typeset(
     neighbours: list[str] | None,
     fonts: _Fonts,
     name: str,
-) -> Sheet | None:
+) -> InkMask | None:
     """Set a line, and perhaps the lines above and below it, in type."""
     face = load_font(font.path, em)
     typewriter = name == "typewriter"
@@ -382,10 +382,10 @@ def _typeset(
     mask = np.asarray(sheet, np.float32) * np.float32(1 / 255)
     if typewriter and rng.random() < 0.5:
         mask = degradations.fade_ink(mask, rng, em)
-    return Sheet(mask, (x0, y0, x1, y1), em)
+    return InkMask(mask, (x0, y0, x1, y1), em)
 
 
-def _print(rng: Random, sheet: Sheet, style: Style, name: str) -> np.ndarray:
+def _print(rng: Random, sheet: InkMask, style: LineStyle, name: str) -> np.ndarray:
     """Ink on paper, or paint on a wall: coverage becomes grey levels 0-255."""
     mask, em = sheet.mask, sheet.em
     contrast = rng.uniform(*style.contrast)
@@ -414,7 +414,7 @@ def _print(rng: Random, sheet: Sheet, style: Style, name: str) -> np.ndarray:
     return np.asarray(image, np.float32)
 
 
-def _crop(rng: Random, image: np.ndarray, sheet: Sheet, style: Style) -> np.ndarray | None:
+def _crop(rng: Random, image: np.ndarray, sheet: InkMask, style: LineStyle) -> np.ndarray | None:
     """Cut the line out as detectors and annotators do: seldom exactly."""
     x0, y0, x1, y1 = sheet.box
     em = sheet.em

@@ -19,7 +19,7 @@ import numpy as np
 from ocrtool.document.detected import RegionKind
 from ocrtool.synth import documents, forms, screens
 from ocrtool.synth.camera import EXPOSURES, View, aim, expose, shifted
-from ocrtool.synth.canvas import Canvas, SetLine
+from ocrtool.synth.canvas import Canvas, PlacedLine
 from ocrtool.synth.scenes import SAMPLES, draw_scene
 from ocrtool.synth.typefaces import Press
 
@@ -90,7 +90,7 @@ class DrawnPage:
 
 
 @dataclass(frozen=True)
-class Kind:
+class PageKind:
     """A kind of page.
 
     Attributes:
@@ -110,29 +110,33 @@ _BOOK = {"scan": 0.35, "bitonal": 0.3, "photo": 0.25, "clean": 0.1}
 _OFFICE = {"scan": 0.3, "bitonal": 0.25, "photo": 0.25, "clean": 0.2}
 _SCREEN = {"screen": 0.85, "photo": 0.15}
 
-KINDS: dict[str, Kind] = {
-    "book": Kind(1.2, documents.book, _BOOK),
-    "old_book": Kind(0.8, documents.old_book, {"scan": 0.5, "bitonal": 0.3, "photo": 0.2}),
-    "paper": Kind(1.0, documents.paper, _OFFICE),
-    "newspaper": Kind(1.0, documents.newspaper, {"scan": 0.45, "bitonal": 0.35, "photo": 0.2}),
-    "letter": Kind(0.6, documents.letter, _OFFICE),
-    "typescript": Kind(0.9, documents.typescript, {"scan": 0.5, "bitonal": 0.35, "photo": 0.15}),
-    "form": Kind(0.7, forms.form, _OFFICE),
-    "invoice": Kind(0.5, forms.invoice, _OFFICE),
-    "tables": Kind(0.8, forms.tables, _OFFICE),
-    "receipt": Kind(0.9, forms.receipt, {"thermal": 1.0}),
-    "title": Kind(0.4, forms.title_page, _BOOK),
-    "index": Kind(0.5, forms.index, _OFFICE),
-    "code": Kind(0.4, screens.code, {"screen": 0.7, "photo": 0.2, "clean": 0.1}, sheet=False),
-    "terminal": Kind(0.35, screens.terminal, _SCREEN, sheet=False),
-    "slide": Kind(0.4, screens.slide, {"screen": 0.6, "clean": 0.15, "photo": 0.25}, sheet=False),
-    "window": Kind(0.8, screens.window, _SCREEN, sheet=False),
-    "poster": Kind(0.5, forms.poster, {"photo": 0.5, "clean": 0.3, "scan": 0.2}),
-    "snippet": Kind(
+KINDS: dict[str, PageKind] = {
+    "book": PageKind(1.2, documents.book, _BOOK),
+    "old_book": PageKind(0.8, documents.old_book, {"scan": 0.5, "bitonal": 0.3, "photo": 0.2}),
+    "paper": PageKind(1.0, documents.paper, _OFFICE),
+    "newspaper": PageKind(1.0, documents.newspaper, {"scan": 0.45, "bitonal": 0.35, "photo": 0.2}),
+    "letter": PageKind(0.6, documents.letter, _OFFICE),
+    "typescript": PageKind(
+        0.9, documents.typescript, {"scan": 0.5, "bitonal": 0.35, "photo": 0.15}
+    ),
+    "form": PageKind(0.7, forms.form, _OFFICE),
+    "invoice": PageKind(0.5, forms.invoice, _OFFICE),
+    "tables": PageKind(0.8, forms.tables, _OFFICE),
+    "receipt": PageKind(0.9, forms.receipt, {"thermal": 1.0}),
+    "title": PageKind(0.4, forms.title_page, _BOOK),
+    "index": PageKind(0.5, forms.index, _OFFICE),
+    "code": PageKind(0.4, screens.code, {"screen": 0.7, "photo": 0.2, "clean": 0.1}, sheet=False),
+    "terminal": PageKind(0.35, screens.terminal, _SCREEN, sheet=False),
+    "slide": PageKind(
+        0.4, screens.slide, {"screen": 0.6, "clean": 0.15, "photo": 0.25}, sheet=False
+    ),
+    "window": PageKind(0.8, screens.window, _SCREEN, sheet=False),
+    "poster": PageKind(0.5, forms.poster, {"photo": 0.5, "clean": 0.3, "scan": 0.2}),
+    "snippet": PageKind(
         0.7, forms.snippet, {"screen": 0.4, "clean": 0.3, "scan": 0.2, "bitonal": 0.1}, sheet=False
     ),
-    "blank": Kind(0.5, forms.blank, {"scan": 0.4, "photo": 0.4, "bitonal": 0.2}),
-    "scene": Kind(2.0, None),
+    "blank": PageKind(0.5, forms.blank, {"scan": 0.4, "photo": 0.4, "bitonal": 0.2}),
+    "scene": PageKind(2.0, None),
 }
 """Kinds of pages and their weights; every dictionary of exposures has keys of ``EXPOSURES``."""
 MATHEMATICS = 1.5
@@ -147,7 +151,7 @@ class PageSource:
         fonts: Sequence[Path] = (),
         texts: Sequence[Path] = (),
         seed: int = 0,
-        kinds: Mapping[str, Kind] | None = None,
+        kinds: Mapping[str, PageKind] | None = None,
         size: tuple[int, int] = (900, 1700),
         turned: float = 0.0,
         formulas: Sequence[Path] = (),
@@ -172,7 +176,7 @@ class PageSource:
         self.seed = seed
         self.kinds = dict(kinds or KINDS)
         if formulas and not kinds:
-            self.kinds["mathematics"] = Kind(mathematics, documents.mathematics, _OFFICE)
+            self.kinds["mathematics"] = PageKind(mathematics, documents.mathematics, _OFFICE)
         self.size = size
         self.turned = turned
         self._press = Press(fonts, texts, formulas)
@@ -322,7 +326,7 @@ class PageSource:
         )
 
 
-def _exposure(rng: Random, kind: Kind) -> str:
+def _exposure(rng: Random, kind: PageKind) -> str:
     shares = np.array(list(kind.exposures.values()))
     return list(kind.exposures)[int(rng.choice(len(shares), p=shares / shares.sum()))]
 
@@ -341,7 +345,7 @@ def _bounds(view: View) -> tuple[np.ndarray, np.ndarray]:
     return points.min(0), points.max(0)
 
 
-def _corners(line: SetLine) -> np.ndarray:
+def _corners(line: PlacedLine) -> np.ndarray:
     """(4, 2) corners of a set line in reading direction, points."""
     x0, y0, x1, y1 = line.box
     corners = np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)])

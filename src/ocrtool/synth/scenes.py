@@ -21,7 +21,7 @@ from ocrtool.synth.fonts import load_font
 from ocrtool.synth.pictures import photo
 from ocrtool.synth.text import change_case
 from ocrtool.synth.typefaces import Press
-from ocrtool.synth.warp import SIGN, Sheet
+from ocrtool.synth.warp import SIGN, InkMask
 
 Random = np.random.Generator
 Image = np.ndarray
@@ -140,9 +140,9 @@ def _set_board(rng: Random, press: Press, side: int) -> _Board | None:
     pose = SIGN if count == 1 else replace(SIGN, arc=0.0, wave=0.1)
     seed = int(rng.integers(1 << 62))
 
-    def bend(mask: np.ndarray) -> Sheet:
+    def bend(mask: np.ndarray) -> InkMask:
         # One seed bends ink and coordinates alike.
-        return warp.bend(np.random.default_rng(seed), Sheet(mask, whole, em), pose)
+        return warp.bend(np.random.default_rng(seed), InkMask(mask, whole, em), pose)
 
     across, down = np.meshgrid(
         np.arange(1, width + 1, dtype=np.float32), np.arange(1, height + 1, dtype=np.float32)
@@ -203,7 +203,7 @@ def _paint(rng: Random, under: Image, board: _Board, part: tuple[slice, slice]) 
         if dark - 25 < ink < light + 25:
             plate = True
             paper = ink - contrast if ink - contrast > 0 else min(255.0, ink + contrast)
-    sheet = Sheet(mask, (0.0, 0.0, float(mask.shape[1]), float(mask.shape[0])), board.em)
+    sheet = InkMask(mask, (0.0, 0.0, float(mask.shape[1]), float(mask.shape[0])), board.em)
     painted = signage.paint(rng, sheet, paper, ink)
     if plate:
         return np.asarray(under + (painted - under) * cover, np.float32)

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 
 from ocrtool.synth import degradations
-from ocrtool.synth.warp import Random, Sheet
+from ocrtool.synth.warp import InkMask, Random
 
 
-def paint(rng: Random, sheet: Sheet, paper: float, ink: float) -> np.ndarray:
+def paint(rng: Random, sheet: InkMask, paper: float, ink: float) -> np.ndarray:
     """Paint the sheet's letters on a wall: (H, W) float32.
 
     Args:
@@ -49,7 +49,7 @@ def paint(rng: Random, sheet: Sheet, paper: float, ink: float) -> np.ndarray:
     return np.asarray(ground + (colour - ground) * mask, np.float32)
 
 
-def _plate(rng: Random, ground: np.ndarray, sheet: Sheet, paper: float, ink: float) -> np.ndarray:
+def _plate(rng: Random, ground: np.ndarray, sheet: InkMask, paper: float, ink: float) -> np.ndarray:
     """A board behind the line, or tiles behind its letters, on a wall of another shade."""
     x0, y0, x1, y1 = sheet.box
     margin = sheet.em * rng.uniform(0.02, 0.35, 4)

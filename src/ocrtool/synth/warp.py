@@ -15,7 +15,7 @@ WIDEST_ARC = 2.4
 
 
 @dataclass(frozen=True)
-class Sheet:
+class InkMask:
     """Type on a sheet: coverage 0-1, the box of the line's ink and its type size.
 
     Attributes:
@@ -80,7 +80,7 @@ SIGN = Pose(
 )
 
 
-def bend(rng: Random, sheet: Sheet, pose: Pose) -> Sheet:
+def bend(rng: Random, sheet: InkMask, pose: Pose) -> InkMask:
     """Curve, turn, slant, stretch and tilt the sheet, and its box with it."""
     if rng.random() < pose.flat:
         return sheet
@@ -94,7 +94,7 @@ def bend(rng: Random, sheet: Sheet, pose: Pose) -> Sheet:
     if rng.random() < pose.wave:
         mask, outline = _wave(rng, mask, outline, sheet.em, pose)
     (x0, y0), (x1, y1) = outline.min(0), outline.max(0)
-    return Sheet(mask, (float(x0), float(y0), float(x1), float(y1)), sheet.em)
+    return InkMask(mask, (float(x0), float(y0), float(x1), float(y1)), sheet.em)
 
 
 def _outline(box: tuple[float, float, float, float]) -> np.ndarray:
@@ -104,7 +104,9 @@ def _outline(box: tuple[float, float, float, float]) -> np.ndarray:
     return np.concatenate([np.c_[x, np.full(17, y0)], np.c_[x, np.full(17, y1)]])
 
 
-def _set_on_circle(rng: Random, sheet: Sheet, outline: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _set_on_circle(
+    rng: Random, sheet: InkMask, outline: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Set the line along a circle, its letters' heads outward (an arch) or inward (a bowl)."""
     x0, y0, x1, y1 = sheet.box
     width = sheet.mask.shape[1]
@@ -137,7 +139,7 @@ def _set_on_circle(rng: Random, sheet: Sheet, outline: np.ndarray) -> tuple[np.n
 
 
 def _turn(
-    rng: Random, mask: np.ndarray, outline: np.ndarray, sheet: Sheet, pose: Pose
+    rng: Random, mask: np.ndarray, outline: np.ndarray, sheet: InkMask, pose: Pose
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Stretch, slant, turn and tilt; None where that would take too much room."""
     height, width = mask.shape

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ocrtool.document.tree import Cell
 from ocrtool.reading_order.columns import middle
 from ocrtool.reading_order.patterns import AMOUNT, CAPTION, LEADER
-from ocrtool.reading_order.rows import MARKER, Metrics, Row
+from ocrtool.reading_order.rows import MARKER, Metrics, TextRow
 
 CROSSED = 0.15
 """Share of the rows that may reach into the space between two columns."""
@@ -26,7 +26,7 @@ CODE = re.compile(
 
 
 def tabular_runs(
-    rows: Sequence[Row], metrics: Metrics, narrow: bool = False
+    rows: Sequence[TextRow], metrics: Metrics, narrow: bool = False
 ) -> list[tuple[int, int]]:
     """Find where rows have cells in columns.
 
@@ -59,7 +59,7 @@ def tabular_runs(
     return [(run[0], run[-1] + 1) for run in found if len(run) > 1]
 
 
-def _has_cells(row: Row, height: float, extent: float, narrow: bool) -> bool:
+def _has_cells(row: TextRow, height: float, extent: float, narrow: bool) -> bool:
     """Tell whether a row may consist of cells.
 
     Where the places of words are exact, narrow white may part them, but not the white of a line
@@ -80,13 +80,13 @@ def _has_cells(row: Row, height: float, extent: float, narrow: bool) -> bool:
     return widest > (1.0 if filled or spread else 0.5) * height
 
 
-def word_gaps(row: Row) -> list[float]:
+def word_gaps(row: TextRow) -> list[float]:
     """Return the white between the words of a row, in pixels."""
     spans = sorted((word.quad[0][0], word.quad[1][0]) for line in row.lines for word in line.words)
     return [b[0] - a[1] for a, b in itertools.pairwise(spans)]
 
 
-def cells_of(rows: Sequence[Row], height: float) -> list[Cell]:
+def cells_of(rows: Sequence[TextRow], height: float) -> list[Cell]:
     """Find the cells of a table: columns are parted by space that is common to its rows.
 
     Args:
@@ -144,7 +144,7 @@ def aligned(cells: Sequence[Cell]) -> str:
     return "\n".join(written)
 
 
-def is_code(rows: Sequence[Row]) -> bool:
+def is_code(rows: Sequence[TextRow]) -> bool:
     """Tell whether rows are a program: set in one width, and written like one."""
     said = [row.text for row in rows if row.text]
     if len(said) < 3 or sum(CODE.search(text) is not None for text in said) < 0.5 * len(said):
@@ -153,7 +153,7 @@ def is_code(rows: Sequence[Row]) -> bool:
     return len(advances) < 2 or float(np.std(advances)) < 0.06 * float(np.mean(advances))
 
 
-def spaced(rows: Sequence[Row], metrics: Metrics) -> str:
+def spaced(rows: Sequence[TextRow], metrics: Metrics) -> str:
     """Write rows with their indentation, and with as much space between pieces as there is."""
     letters = sum(len(row.text) for row in rows if len(row.lines) == 1)
     width = sum(row.x1 - row.x0 for row in rows if len(row.lines) == 1)
@@ -169,7 +169,7 @@ def spaced(rows: Sequence[Row], metrics: Metrics) -> str:
     return "\n".join(written)
 
 
-def listed(rows: Sequence[Row], metrics: Metrics) -> str:
+def listed(rows: Sequence[TextRow], metrics: Metrics) -> str:
     """Write the items of a list whose places are exact: four spaces a level of nesting."""
     starts = [row.x0 for row in rows if MARKER.match(row.text)]
     levels: list[float] = []
@@ -186,7 +186,7 @@ def listed(rows: Sequence[Row], metrics: Metrics) -> str:
     return "\n".join(written)
 
 
-def _columns(parts: Sequence[Sequence[Row]], height: float) -> list[tuple[float, float]]:
+def _columns(parts: Sequence[Sequence[TextRow]], height: float) -> list[tuple[float, float]]:
     """Return where each column begins and ends."""
     pieces = [(piece.x0, piece.x1) for part in parts for piece in part]
     step = max(1.0, height / 4)
@@ -200,7 +200,7 @@ def _columns(parts: Sequence[Sequence[Row]], height: float) -> list[tuple[float,
     return [(start + a * step, start + b * step) for a, b in edges.tolist()]
 
 
-def _span(piece: Row, columns: Sequence[tuple[float, float]]) -> tuple[int, int]:
+def _span(piece: TextRow, columns: Sequence[tuple[float, float]]) -> tuple[int, int]:
     """Return the first and last column that a cell reaches over, or the nearest one."""
     shared = np.array([min(piece.x1, b) - max(piece.x0, a) for a, b in columns])
     reached = np.flatnonzero(shared > 0.25 * np.array([b - a for a, b in columns]))

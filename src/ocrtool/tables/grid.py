@@ -17,9 +17,9 @@ from ocrtool.document.tree import Box, Cell, Line
 from ocrtool.reading_order.line_pieces import style
 from ocrtool.reading_order.patterns import AMOUNT
 from ocrtool.tables.words import (
-    Bit,
     Piece,
     TextRow,
+    WordBox,
     bit_rows,
     bits_of,
     cell_lines,
@@ -41,7 +41,7 @@ Join = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Stroke:
+class RulingLine:
     """A rule, or an edge of a shaded field: level at ``at`` from ``a`` to ``b``, or upright.
 
     Attributes:
@@ -66,8 +66,8 @@ class Frame:
         upright: From left to right.
     """
 
-    level: list[Stroke] = field(default_factory=list)
-    upright: list[Stroke] = field(default_factory=list)
+    level: list[RulingLine] = field(default_factory=list)
+    upright: list[RulingLine] = field(default_factory=list)
 
     @property
     def box(self) -> Box:
@@ -117,7 +117,7 @@ class Grid:
         self._set_columns()
         self._set_rows()
 
-    def _bounds(self, strokes: Sequence[Stroke], start: float, end: float) -> list[float]:
+    def _bounds(self, strokes: Sequence[RulingLine], start: float, end: float) -> list[float]:
         """Return where strokes stand, near ones once, with the ends of the table."""
         places = sorted([start, end, *(s.at for s in strokes if start <= s.at <= end)])
         found = [places[0]]
@@ -160,7 +160,7 @@ class Grid:
             last = max((bit.x1 for bit in own), default=b)
             self.columns.append((max(a, first), min(b, last)))
 
-    def _parts(self, strip: tuple[float, float], rows: Sequence[Sequence[Bit]]) -> bool:
+    def _parts(self, strip: tuple[float, float], rows: Sequence[Sequence[WordBox]]) -> bool:
         """Tell whether white in a walled column has text on both sides in most rows of a grid."""
         if strip[1] - strip[0] < 0.9 * self.height:
             return False
@@ -176,7 +176,7 @@ class Grid:
         strip: tuple[float, float],
         start: float,
         end: float,
-        rows: Sequence[Sequence[Bit]],
+        rows: Sequence[Sequence[WordBox]],
     ) -> bool:
         """Tell whether narrow white only follows a word that each cell begins with."""
         if strip[1] - strip[0] > 0.9 * self.height:
@@ -390,7 +390,7 @@ class Grid:
             a, b = sorted((root(i), root(j)))
             parent[b] = a
 
-        held: dict[int, list[Bit]] = {}
+        held: dict[int, list[WordBox]] = {}
         for row, r in zip(self.rows, self.row_of, strict=True):
             for piece in row.pieces:
                 held.setdefault(r * columns + piece.first, []).extend(piece.bits)
@@ -420,7 +420,7 @@ class Grid:
             return ()
         return with_head(found, self._heads(found, kept_rows))
 
-    def _kept(self, held: dict[int, list[Bit]]) -> tuple[dict[int, int], dict[int, int]]:
+    def _kept(self, held: dict[int, list[WordBox]]) -> tuple[dict[int, int], dict[int, int]]:
         """Return the new numbers of rows and columns without those that only double rules make."""
         rows, columns = len(self.places) - 1, len(self.columns)
         full_rows, full_columns = {i // columns for i in held}, {i % columns for i in held}
@@ -433,7 +433,7 @@ class Grid:
 
     def _join_heads(
         self,
-        held: dict[int, list[Bit]],
+        held: dict[int, list[WordBox]],
         root: Root,
         join: Join,
     ) -> None:
@@ -452,7 +452,7 @@ class Grid:
             if k not in grouped and k in held and columns + k not in held:
                 join(k, columns + k)
 
-    def _join_unwalled(self, held: dict[int, list[Bit]], join: Join) -> None:
+    def _join_unwalled(self, held: dict[int, list[WordBox]], join: Join) -> None:
         """Join fields side by side where the wall between them is missing in a walled row."""
         rows, columns = len(self.places) - 1, len(self.columns)
         for r in range(rows):
@@ -471,7 +471,7 @@ class Grid:
                 if not (one and two):
                     join(r * columns + k, r * columns + k + 1)
 
-    def _join_tall(self, held: dict[int, list[Bit]], join: Join) -> None:
+    def _join_tall(self, held: dict[int, list[WordBox]], join: Join) -> None:
         """Join fields below each other: no wall in a grid, or a text that stands across.
 
         Where a rule stands below each row, one that leaves a column out joins an empty field, too.
@@ -582,7 +582,7 @@ def table_part(lines: Sequence[Line], boxes: Boxes, height: float) -> tuple[floa
     rows = bit_rows(bits_of(lines, boxes, range(len(lines))), height)
     strips = most_whites(rows, height)
 
-    def crosses(row: Sequence[Bit]) -> bool:
+    def crosses(row: Sequence[WordBox]) -> bool:
         return len(row) > 5 and any(bit.x0 < (a + b) / 2 < bit.x1 for bit in row for a, b in strips)
 
     while rows and crosses(rows[-1]):

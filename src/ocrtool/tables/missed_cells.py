@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.document.detected import FoundLine, Layout, Rule
+from ocrtool.document.detected import DetectedLayout, FoundLine, Rule
 from ocrtool.document.tree import Box
 
 MOST = 400
@@ -39,7 +39,7 @@ SHARED = 0.35
 
 
 def missed_lines(
-    image: NDArray[np.uint8], layout: Layout
+    image: NDArray[np.uint8], layout: DetectedLayout
 ) -> tuple[list[FoundLine], frozenset[int]]:
     """Find the text in the fields of a grid that was passed over.
 

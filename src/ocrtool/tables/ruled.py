@@ -18,8 +18,8 @@ from ocrtool.document.detected import Rule
 from ocrtool.document.geometry import area_of, usual_height
 from ocrtool.document.tree import Block, Box, Cell, Line
 from ocrtool.reading_order.patterns import BULLETS, CAPTION
-from ocrtool.tables.grid import BARE, Frame, Grid, Stroke
-from ocrtool.tables.words import Bit, bit_rows, bits_of, most_whites
+from ocrtool.tables.grid import BARE, Frame, Grid, RulingLine
+from ocrtool.tables.words import WordBox, bit_rows, bits_of, most_whites
 
 TOUCH = 0.25
 """How near rules meet, in heights of a line."""
@@ -166,23 +166,23 @@ def _strokes(
     boxes: Boxes,
     height: float,
     size: tuple[float, float],
-) -> tuple[list[Stroke], list[Stroke]]:
+) -> tuple[list[RulingLine], list[RulingLine]]:
     """Return level and upright strokes, pieces in line joined, underlines left out."""
-    level: list[Stroke] = []
-    upright: list[Stroke] = []
+    level: list[RulingLine] = []
+    upright: list[RulingLine] = []
     for rule in rules:
         if abs(rule.x1 - rule.x0) >= abs(rule.y1 - rule.y0):
             a, b = sorted((rule.x0, rule.x1))
-            level.append(Stroke((rule.y0 + rule.y1) / 2, a, b))
+            level.append(RulingLine((rule.y0 + rule.y1) / 2, a, b))
         else:
             a, b = sorted((rule.y0, rule.y1))
-            upright.append(Stroke((rule.x0 + rule.x1) / 2, a, b))
+            upright.append(RulingLine((rule.x0 + rule.x1) / 2, a, b))
     for box in fills:
         wide, high = box.x1 - box.x0, box.y1 - box.y0
         if min(wide, high) < 0.7 * height or wide * high > 0.5 * size[0] * size[1]:
             continue
-        level += [Stroke(y, box.x0, box.x1, True) for y in (box.y0, box.y1)]
-        upright += [Stroke(x, box.y0, box.y1, True) for x in (box.x0, box.x1)]
+        level += [RulingLine(y, box.x0, box.x1, True) for y in (box.y0, box.y1)]
+        upright += [RulingLine(x, box.y0, box.y1, True) for x in (box.x0, box.x1)]
     level = [stroke for stroke in _in_line(level, height) if not _underlines(stroke, boxes)]
     upright = _in_line(upright, height)
     least = 0.8 * height
@@ -192,11 +192,11 @@ def _strokes(
     )
 
 
-def _in_line(strokes: list[Stroke], height: float) -> list[Stroke]:
+def _in_line(strokes: list[RulingLine], height: float) -> list[RulingLine]:
     """Join strokes that go on from each other or lie on each other."""
     near = 0.15 * height
-    found: list[Stroke] = []
-    groups: list[list[Stroke]] = []
+    found: list[RulingLine] = []
+    groups: list[list[RulingLine]] = []
     for stroke in sorted(strokes, key=lambda s: s.at):
         if groups and stroke.at - groups[-1][0].at <= near:
             groups[-1].append(stroke)
@@ -208,7 +208,7 @@ def _in_line(strokes: list[Stroke], height: float) -> list[Stroke]:
         for stroke in group[1:]:
             if stroke.a <= last.b + near:
                 at = last.at if not last.weak or stroke.weak else stroke.at
-                last = Stroke(at, last.a, max(last.b, stroke.b), last.weak and stroke.weak)
+                last = RulingLine(at, last.a, max(last.b, stroke.b), last.weak and stroke.weak)
             else:
                 found.append(last)
                 last = stroke
@@ -216,7 +216,7 @@ def _in_line(strokes: list[Stroke], height: float) -> list[Stroke]:
     return found
 
 
-def _underlines(stroke: Stroke, boxes: Boxes) -> bool:
+def _underlines(stroke: RulingLine, boxes: Boxes) -> bool:
     """Tell whether a level stroke runs through or right below a single line of text."""
     if not len(boxes) or stroke.weak:
         return False
@@ -226,7 +226,7 @@ def _underlines(stroke: Stroke, boxes: Boxes) -> bool:
     return bool((crossed & inside).any())
 
 
-def _frames(level: list[Stroke], upright: list[Stroke], height: float) -> list[Frame]:
+def _frames(level: list[RulingLine], upright: list[RulingLine], height: float) -> list[Frame]:
     """Group strokes that meet."""
     near = TOUCH * height
     parent = list(range(len(level) + len(upright)))
@@ -342,7 +342,7 @@ def _band(
     return "few" if len(rows) <= 2 and not several else "prose"
 
 
-def _apart(row: Sequence[Bit], height: float) -> list[list[Bit]]:
+def _apart(row: Sequence[WordBox], height: float) -> list[list[WordBox]]:
     """Part a row of words where they stand far apart."""
     parts = [[row[0]]]
     for bit in row[1:]:
@@ -353,7 +353,7 @@ def _apart(row: Sequence[Bit], height: float) -> list[list[Bit]]:
     return parts
 
 
-def _is_wrapped(rows: Sequence[Sequence[Sequence[Bit]]], height: float) -> bool:
+def _is_wrapped(rows: Sequence[Sequence[Sequence[WordBox]]], height: float) -> bool:
     """Tell whether rows are cells side by side and, below, only the rest of some of them."""
     starts = [part[0].x0 for part in rows[0]]
     rest = [part[0].x0 for row in rows[1:] for part in row]
@@ -365,7 +365,7 @@ def _is_wrapped(rows: Sequence[Sequence[Sequence[Bit]]], height: float) -> bool:
     )
 
 
-def _running(rows: Sequence[Sequence[Sequence[Bit]]]) -> bool:
+def _running(rows: Sequence[Sequence[Sequence[WordBox]]]) -> bool:
     """Tell whether rows are those of prose in columns: full lines of many words."""
     words = [len(part) for row in rows for part in row]
     long = sum(count >= 5 for count in words)
@@ -463,7 +463,7 @@ def _next(
     chosen: list[int] = []
     waiting: list[int] = []
     edge = box.y0 if above else box.y1
-    taken: list[Sequence[Sequence[Bit]]] = []
+    taken: list[Sequence[Sequence[WordBox]]] = []
     for row in reversed(rows) if above else rows:
         own = sorted({bit.line for bit in row})
         head, foot = min(bit.y0 for bit in row), max(bit.y1 for bit in row)
@@ -494,7 +494,7 @@ def _pitch(frame: Frame) -> float:
     return float(np.median(steps)) if even else 0.0
 
 
-def _heads(row: Sequence[Bit], box: Box, height: float) -> bool:
+def _heads(row: Sequence[WordBox], box: Box, height: float) -> bool:
     """Tell whether a lone text above a table names several columns: all but the first, mostly."""
     x0, x1 = row[0].x0, row[-1].x1
     off = (x0 + x1) / 2 - (box.x0 + box.x1) / 2

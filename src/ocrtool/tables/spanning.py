@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ocrtool.document.tree import Box, Cell, Line
 from ocrtool.reading_order.patterns import AMOUNT
 from ocrtool.reading_order.prose_columns import gutter_of, is_prose_line
-from ocrtool.reading_order.rows import Row, rows_of
+from ocrtool.reading_order.rows import TextRow, rows_of
 from ocrtool.tables.borderless import word_gaps
 from ocrtool.tables.grid import unruled_cells
 from ocrtool.tables.ruled import FoundTable
@@ -57,7 +57,7 @@ def crossing_tables(
     inside = [chosen[i] for i in np.flatnonzero((middles > top) & (middles < foot)).tolist()]
     rows = rows_of(lines, boxes, inside)
     numbers = {id(lines[i]): i for i in inside}
-    runs: list[list[Row]] = [[]]
+    runs: list[list[TextRow]] = [[]]
     for row in rows:
         parts = row.cells(height)
         prose = any(is_prose_line(part.text, part.x1 - part.x0, height) for part in parts)
@@ -100,7 +100,7 @@ def torn_tables(
     if gutter_of(boxes[chosen], [lines[i].text for i in chosen], height) is not None:
         return []
     numbers = {id(lines[i]): i for i in chosen}
-    runs: list[list[Row]] = [[]]
+    runs: list[list[TextRow]] = [[]]
     for row in rows_of(lines, boxes, chosen):
         prose = any(is_prose_line(line.text, x1 - x0, height)
                     for line, (x0, x1) in zip(row.lines, row.boxes[:, ::2].tolist(), strict=True)
@@ -137,7 +137,7 @@ def _around(boxes: Boxes) -> Box:
     return Box(*low, *high)
 
 
-def _are_two(rows: Sequence[Row], place: float, height: float) -> bool:
+def _are_two(rows: Sequence[TextRow], place: float, height: float) -> bool:
     """Tell whether rows are those of two lists side by side: alike on both sides of the gutter."""
     alike = 0
     for row in rows:

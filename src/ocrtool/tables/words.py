@@ -36,7 +36,7 @@ OPENED = re.compile(r"[a-z(\u00df-\u00f6\u00f8-\u00ff]")
 
 
 @dataclass(frozen=True)
-class Bit:
+class WordBox:
     """A word in a table; or a whole line that runs up or down, or has no words.
 
     Attributes:
@@ -65,7 +65,7 @@ class Bit:
 class Piece:
     """Bits that stand together in a row of text, and the columns that they reach over."""
 
-    bits: list[Bit]
+    bits: list[WordBox]
     first: int = 0
     last: int = 0
 
@@ -112,7 +112,7 @@ class TextRow:
         return {k for piece in self.pieces for k in range(piece.first, piece.last + 1)}
 
 
-def bits_of(lines: Sequence[Line], boxes: np.ndarray, chosen: Sequence[int]) -> list[Bit]:
+def bits_of(lines: Sequence[Line], boxes: np.ndarray, chosen: Sequence[int]) -> list[WordBox]:
     """Return the words of chosen lines.
 
     Args:
@@ -120,26 +120,26 @@ def bits_of(lines: Sequence[Line], boxes: np.ndarray, chosen: Sequence[int]) -> 
         boxes: (N, 4) of them on the straightened page, in pixels.
         chosen: Indices.
     """
-    found: list[Bit] = []
+    found: list[WordBox] = []
     for i in chosen:
         x0, y0, x1, y1 = map(float, boxes[i])
         line = lines[i]
         level = _is_level(line.quad)
         if not level or len(line.words) < 2:
-            found.append(Bit(x0, y0, x1, y1, i, -1))
+            found.append(WordBox(x0, y0, x1, y1, i, -1))
             continue
         # The page may have been straightened since.
         start, end = min(x for x, _ in line.quad), max(x for x, _ in line.quad)
         scale = (x1 - x0) / max(end - start, 1e-6)
         for k, word in enumerate(line.words):
             xs = [x0 + (x - start) * scale for x, _ in word.quad]
-            found.append(Bit(min(xs), y0, max(xs), y1, i, k))
+            found.append(WordBox(min(xs), y0, max(xs), y1, i, k))
     return found
 
 
-def bit_rows(bits: Sequence[Bit], height: float) -> list[list[Bit]]:
+def bit_rows(bits: Sequence[WordBox], height: float) -> list[list[WordBox]]:
     """Gather bits into rows of text, from top to bottom, those of a row from left to right."""
-    rows: list[list[Bit]] = []
+    rows: list[list[WordBox]] = []
     span = (0.0, 0.0)
     low = [bit for bit in bits if bit.y1 - bit.y0 < 2.5 * height]
     for bit in sorted(low, key=lambda bit: bit.y0 + bit.y1):
@@ -163,7 +163,7 @@ def bit_rows(bits: Sequence[Bit], height: float) -> list[list[Bit]]:
     return [sorted(row, key=lambda bit: bit.x0) for row in rows]
 
 
-def whites(rows: Sequence[Sequence[Bit]], height: float) -> list[tuple[float, float]]:
+def column_gaps(rows: Sequence[Sequence[WordBox]], height: float) -> list[tuple[float, float]]:
     """Find the white between columns: upright strips that nearly all rows leave free.
 
     Args:
@@ -202,12 +202,12 @@ def whites(rows: Sequence[Sequence[Bit]], height: float) -> list[tuple[float, fl
     return found
 
 
-def most_whites(rows: Sequence[Sequence[Bit]], height: float) -> list[tuple[float, float]]:
+def most_whites(rows: Sequence[Sequence[WordBox]], height: float) -> list[tuple[float, float]]:
     """Find the white between columns, also without the first rows: names over several columns."""
-    best = whites(rows, height)
+    best = column_gaps(rows, height)
     for skipped in (1, 2):
         if len(rows) - skipped > 2:
-            found = whites(rows[skipped:], height)
+            found = column_gaps(rows[skipped:], height)
             best = found if len(found) > len(best) else best
     return best
 
@@ -222,7 +222,7 @@ def _freest(covered: np.ndarray, a: float, b: float, start: float) -> tuple[floa
 
 
 def pieces_of(
-    row: Sequence[Bit],
+    row: Sequence[WordBox],
     strips: Sequence[tuple[float, float]],
     walls: Sequence[float],
     height: float,
@@ -321,7 +321,7 @@ def goes_on(
     return flags
 
 
-def cell_lines(bits: Sequence[Bit], lines: Sequence[Line], height: float) -> tuple[Line, ...]:
+def cell_lines(bits: Sequence[WordBox], lines: Sequence[Line], height: float) -> tuple[Line, ...]:
     """Return the lines of a cell in reading order, cut out of those that reach beyond it."""
     found: list[Line] = []
     for row in bit_rows(bits, height):

@@ -62,7 +62,7 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True)
-class Row:
+class LabelledImage:
     """One usable row of a CSV file.
 
     Attributes:
@@ -79,7 +79,7 @@ class Row:
 # --------------------------------------------------------------------------- CSV files
 
 
-def read_rows(paths: Sequence[Path], problems: list[str]) -> list[Row]:
+def read_rows(paths: Sequence[Path], problems: list[str]) -> list[LabelledImage]:
     """Read the rows of CSV files with the columns ``image`` and ``text``.
 
     Args:
@@ -89,7 +89,7 @@ def read_rows(paths: Sequence[Path], problems: list[str]) -> list[Row]:
     Raises:
         InputError: A file cannot be read, or has no such columns.
     """
-    rows: list[Row] = []
+    rows: list[LabelledImage] = []
     for path in paths:
         try:
             with path.open(encoding="utf-8-sig", newline="") as file:
@@ -103,7 +103,7 @@ def read_rows(paths: Sequence[Path], problems: list[str]) -> list[Row]:
     return rows
 
 
-def _rows_of(path: Path, reader: Any, problems: list[str]) -> Iterator[Row]:
+def _rows_of(path: Path, reader: Any, problems: list[str]) -> Iterator[LabelledImage]:
     header = [name.strip().lower() for name in next(reader, [])]
     if "image" not in header or "text" not in header:
         raise InputError(
@@ -124,16 +124,18 @@ def _rows_of(path: Path, reader: Any, problems: list[str]) -> Iterator[Row]:
             problems.append(f"{origin}: no image")
         else:
             image = path.parent / cells[image_column].strip()
-            yield Row(image, cells[text_column].strip(), origin)
+            yield LabelledImage(image, cells[text_column].strip(), origin)
 
 
-def usable_rows(rows: Sequence[Row], preparation: Preparation, problems: list[str]) -> list[Row]:
+def usable_rows(
+    rows: Sequence[LabelledImage], preparation: Preparation, problems: list[str]
+) -> list[LabelledImage]:
     """Leave out the rows whose image cannot be read or whose text does not fit the network.
 
     Every image is decoded once, so that no worker stumbles in the middle of a long run.
     """
 
-    def problem(row: Row) -> str | None:
+    def problem(row: LabelledImage) -> str | None:
         try:
             image = load_image(row.image)
         except InputError as error:
@@ -148,7 +150,9 @@ def usable_rows(rows: Sequence[Row], preparation: Preparation, problems: list[st
     return [row for row, reason in zip(rows, reasons, strict=True) if reason is None]
 
 
-def split_rows(rows: Sequence[Row], share: float, seed: int) -> tuple[list[Row], list[Row], str]:
+def split_rows(
+    rows: Sequence[LabelledImage], share: float, seed: int
+) -> tuple[list[LabelledImage], list[LabelledImage], str]:
     """Hold out a share of the rows, drawn by the seed.
 
     Where texts rarely repeat, whole texts are held out, so that no text of the validation occurs
@@ -176,7 +180,7 @@ def split_rows(rows: Sequence[Row], share: float, seed: int) -> tuple[list[Row],
 class RowSource:
     """Images of CSV rows, read from disk whenever they are drawn."""
 
-    def __init__(self, rows: Sequence[Row]) -> None:
+    def __init__(self, rows: Sequence[LabelledImage]) -> None:
         self.rows = list(rows)
 
     def __len__(self) -> int:
@@ -198,7 +202,9 @@ class MixedSource:
         seed: Of the choices and the augmentation.
     """
 
-    def __init__(self, drawn: Source, rows: Sequence[Row], share: float, seed: int) -> None:
+    def __init__(
+        self, drawn: Source, rows: Sequence[LabelledImage], share: float, seed: int
+    ) -> None:
         self.drawn, self.rows, self.share, self.seed = drawn, list(rows), share, seed
 
     def draw(self, index: int) -> Sample:
@@ -386,7 +392,7 @@ def _announced(signs: NDArray[np.int64]) -> NDArray[np.int64]:
     return places
 
 
-class Pool(NamedTuple):
+class BatchPool(NamedTuple):
     """The batches of one pool, and how many of its samples did not fit the network."""
 
     batches: list[Batch]
@@ -394,7 +400,7 @@ class Pool(NamedTuple):
 
 
 @dataclass
-class PoolDataset(Dataset[Pool]):
+class PoolDataset(Dataset[BatchPool]):
     """Pools by number.
 
     Batches of lines and formulas are cut from the pool sorted by size, so that little is padding,
@@ -429,7 +435,7 @@ class PoolDataset(Dataset[Pool]):
             return -(-min(FORMULA_POOL, different) // self.batch_size)
         return LINE_POOL if kind == "line" else 1
 
-    def __getitem__(self, number: int) -> Pool:
+    def __getitem__(self, number: int) -> BatchPool:
         """Load pool `number`."""
         wanted = self.batches * self.batch_size
         generator = np.random.default_rng([self.seed, 2, number])
@@ -448,7 +454,7 @@ class PoolDataset(Dataset[Pool]):
             self.preparation.collate([samples[i] for i in groups[j]], self.noise, generator)
             for j in generator.permutation(len(groups))
         ]
-        return Pool(batches, misfits)
+        return BatchPool(batches, misfits)
 
     def _index(self, position: int) -> int:
         """Which sample of the source stands at a position."""

@@ -41,8 +41,8 @@ from ocrtool.synth.pages import MATHEMATICS
 from ocrtool.training import checkpoint
 from ocrtool.training.checkpoint import STATE, STATE_FACTS
 from ocrtool.training.detector_data import (
-    Batch,
     CropDataset,
+    DetectorBatch,
     Pages,
     SharedPages,
     batches_from,
@@ -150,7 +150,7 @@ class Losses(NamedTuple):
     regions: Tensor
 
 
-def detector_loss(maps: DetectorMaps, batch: Batch) -> Losses:
+def detector_loss(maps: DetectorMaps, batch: DetectorBatch) -> Losses:
     """Compare what the network sees with what is there."""
     kernel, weight = batch.kernel[:, None], batch.weight[:, None]
     logits = maps.kernel.float()
@@ -327,7 +327,7 @@ class DetectorTrainer:
                 signal.signal(number, handler)
         return not stopped
 
-    def step(self, batch: Batch, rate: float) -> Tensor:
+    def step(self, batch: DetectorBatch, rate: float) -> Tensor:
         """Take one step; return the losses in the order of ``Losses``."""
         for group in self.optimizer.param_groups:
             group["lr"] = rate

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ocrtool.layout.detector import standardize
 from ocrtool.synth.pages import MATHEMATICS, PageSource
-from ocrtool.training.detector_targets import DrawnLine, DrawnRegion, Targets, make_targets
+from ocrtool.training.detector_targets import LineTarget, RegionTarget, Targets, make_targets
 
 TURNED = 0.2
 """Share of pages that lie on a side or on their head."""
@@ -29,7 +29,7 @@ INVERTED = 0.06
 """Share of crops whose light and dark are exchanged, beside the pages that are dark as drawn."""
 
 
-class DrawnPage(Protocol):
+class TrainingPage(Protocol):
     """A drawn page or a part of one."""
 
     @property
@@ -37,18 +37,18 @@ class DrawnPage(Protocol):
         """(H, W) uint8."""
 
     @property
-    def lines(self) -> Sequence[DrawnLine]:
+    def lines(self) -> Sequence[LineTarget]:
         """Its lines."""
 
     @property
-    def regions(self) -> Sequence[DrawnRegion]:
+    def regions(self) -> Sequence[RegionTarget]:
         """Its regions."""
 
 
 class Pages(Protocol):
     """Where pages come from; pure, so that any process may draw any index."""
 
-    def draw_crop(self, index: int, size: int) -> DrawnPage:
+    def draw_crop(self, index: int, size: int) -> TrainingPage:
         """Return a square part of a page, ``size`` pixels a side."""
 
 
@@ -70,7 +70,7 @@ class SharedPages:
     formulas: tuple[Path, ...] = ()
     mathematics: float = MATHEMATICS
 
-    def draw_crop(self, index: int, size: int) -> DrawnPage:
+    def draw_crop(self, index: int, size: int) -> TrainingPage:
         """See ``PageSource.draw_crop``."""
         return _opened(self).draw_crop(index, size)
 
@@ -87,7 +87,7 @@ def _opened(pages: SharedPages) -> PageSource:
     )
 
 
-class Batch(NamedTuple):
+class DetectorBatch(NamedTuple):
     """Crops and what is to be seen on them; ``Targets`` says the shapes, B in front.
 
     Attributes:
@@ -101,10 +101,10 @@ class Batch(NamedTuple):
     inside: Any
     regions: Any
 
-    def to(self, device: torch.device) -> Batch:
+    def to(self, device: torch.device) -> DetectorBatch:
         """The same as float tensors on a device."""
         arrays = (torch.from_numpy(array).to(device, non_blocking=True) for array in self)
-        return Batch(*(tensor.float() for tensor in arrays))
+        return DetectorBatch(*(tensor.float() for tensor in arrays))
 
 
 @dataclass(frozen=True)
@@ -112,8 +112,8 @@ class Crop:
     """A crop as it is learned: ``image`` (H, W) uint8 and what is on it."""
 
     image: Any
-    lines: Sequence[DrawnLine]
-    regions: Sequence[DrawnRegion]
+    lines: Sequence[LineTarget]
+    regions: Sequence[RegionTarget]
 
     def targets(self) -> Targets:
         """The maps to learn."""
@@ -129,7 +129,7 @@ def draw_crop(pages: Pages, index: int, size: int, seed: int) -> Crop:
 
 
 @dataclass(frozen=True)
-class CropDataset(Dataset[Batch]):
+class CropDataset(Dataset[DetectorBatch]):
     """Batches by number."""
 
     pages: Pages
@@ -137,7 +137,7 @@ class CropDataset(Dataset[Batch]):
     crop: int
     seed: int
 
-    def __getitem__(self, number: int) -> Batch:
+    def __getitem__(self, number: int) -> DetectorBatch:
         """Draw batch ``number``."""
         crops = [
             draw_crop(self.pages, number * self.batch_size + i, self.crop, self.seed)
@@ -146,14 +146,14 @@ class CropDataset(Dataset[Batch]):
         return collate(crops)
 
 
-def collate(crops: Sequence[Crop]) -> Batch:
+def collate(crops: Sequence[Crop]) -> DetectorBatch:
     """Stack crops of one size and their targets."""
     pixels = np.stack([standardize(crop.image)[None] for crop in crops])
     maps = (np.stack(parts) for parts in zip(*(crop.targets() for crop in crops), strict=True))
-    return Batch(pixels, *maps)
+    return DetectorBatch(pixels, *maps)
 
 
-def batches_from(dataset: CropDataset, start: int, workers: int) -> Iterator[Batch]:
+def batches_from(dataset: CropDataset, start: int, workers: int) -> Iterator[DetectorBatch]:
     """Batches without end from number ``start`` on, the same for any number of workers."""
     if workers == 0:
         yield from (dataset[number] for number in itertools.count(start))

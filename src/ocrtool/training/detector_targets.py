@@ -36,7 +36,7 @@ REACH = 0.25
 """How far beyond its box a line counts as close, in heights."""
 
 
-class DrawnLine(Protocol):
+class LineTarget(Protocol):
     """A line of a drawn page."""
 
     @property
@@ -48,7 +48,7 @@ class DrawnLine(Protocol):
         """(N, 2) points of a curved line: along its upper edge, then back along its lower one."""
 
 
-class DrawnRegion(Protocol):
+class RegionTarget(Protocol):
     """A region of a drawn page."""
 
     @property
@@ -83,7 +83,7 @@ class Targets(NamedTuple):
 
 
 def make_targets(
-    size: tuple[int, int], lines: Sequence[DrawnLine], regions: Sequence[DrawnRegion]
+    size: tuple[int, int], lines: Sequence[LineTarget], regions: Sequence[RegionTarget]
 ) -> Targets:
     """Draw the maps of a page.
 
@@ -137,7 +137,7 @@ def make_targets(
     return Targets(kernel, weight, geometry, inside, _regions(coarse, regions))
 
 
-def _regions(size: tuple[int, int], regions: Sequence[DrawnRegion]) -> Array:
+def _regions(size: tuple[int, int], regions: Sequence[RegionTarget]) -> Array:
     maps = np.zeros((len(REGION_KINDS), *size), np.uint8)
     for region in regions:
         corners = np.asarray(region.polygon, np.float32) / STRIDE - 0.5
@@ -149,7 +149,7 @@ def _regions(size: tuple[int, int], regions: Sequence[DrawnRegion]) -> Array:
     return maps
 
 
-def _ribbon(line: DrawnLine) -> tuple[Array, Array]:
+def _ribbon(line: LineTarget) -> tuple[Array, Array]:
     """Return points (N, 2) along the upper and the lower edge, both in reading direction."""
     if line.outline is None:
         quad = np.asarray(line.quad, np.float32)

@@ -14,9 +14,9 @@ from ocrtool.training.checkpoint import Checkpoint
 from ocrtool.training.config import TrainOptions, model_config
 from ocrtool.training.data import (
     HeldSource,
+    LabelledImage,
     MixedSource,
     Preparation,
-    Row,
     RowSource,
     Source,
     read_rows,
@@ -39,7 +39,7 @@ LISTED = 50
 
 
 @dataclass(frozen=True)
-class Data:
+class DataSets:
     """The training set and the validation set; size 0 is endless.
 
     Attributes:
@@ -58,7 +58,7 @@ class Data:
 
 def prepare(
     options: TrainOptions, start: Checkpoint | None, group: Group
-) -> tuple[Data, ModelConfig]:
+) -> tuple[DataSets, ModelConfig]:
     """Read or set up the data, the alphabet and the geometry of the network.
 
     Args:
@@ -111,14 +111,14 @@ def prepare(
     upto: Callable[[int], tuple[Source, int]] = _Rows(rows, vocabulary)
     if options.synth is not None:
         upto = _Mixed(upto, _lines(options, preparation)[0], options.mix, options.seed)
-    return Data(upto, RowSource(held), len(held), preparation), config
+    return DataSets(upto, RowSource(held), len(held), preparation), config
 
 
 @dataclass(frozen=True)
 class _Rows:
-    """Rows of a training set, as `Data.upto` has them."""
+    """Rows of a training set, as `DataSets.upto` has them."""
 
-    rows: Sequence[Row]
+    rows: Sequence[LabelledImage]
     vocabulary: Vocabulary
 
     def __call__(self, longest: int) -> tuple[Source, int]:
@@ -132,7 +132,7 @@ class _Rows:
 
 @dataclass(frozen=True)
 class _Mixed:
-    """Drawn lines and rows in a fixed proportion, as `Data.upto` has them."""
+    """Drawn lines and rows in a fixed proportion, as `DataSets.upto` has them."""
 
     rows: Callable[[int], tuple[Source, int]]
     drawn: Callable[[int], tuple[Source, int]]
@@ -146,7 +146,7 @@ class _Mixed:
         return MixedSource(self.drawn(longest)[0], rows.rows, self.share, self.seed), 0
 
 
-def normal_rows(rows: Sequence[Row], problems: list[str]) -> list[Row]:
+def normal_rows(rows: Sequence[LabelledImage], problems: list[str]) -> list[LabelledImage]:
     """Bring the LaTeX of rows to its normal form, tokens with spaces between.
 
     Args:
@@ -165,7 +165,7 @@ def normal_rows(rows: Sequence[Row], problems: list[str]) -> list[Row]:
 
 
 def choose_vocabulary(
-    options: TrainOptions, start: Checkpoint | None, rows: Sequence[Row]
+    options: TrainOptions, start: Checkpoint | None, rows: Sequence[LabelledImage]
 ) -> Vocabulary:
     """The resumed run's alphabet, or that asked for, or the start's and the data's.
 
@@ -194,7 +194,7 @@ def choose_vocabulary(
 
 
 def _latex_vocabulary(
-    options: TrainOptions, start: Checkpoint | None, rows: Sequence[Row]
+    options: TrainOptions, start: Checkpoint | None, rows: Sequence[LabelledImage]
 ) -> Vocabulary:
     """The tokens of the start, or of the reader of formulas where formulas are drawn, and the data.
 
@@ -218,10 +218,10 @@ def _latex_vocabulary(
 def _drawn(
     options: TrainOptions,
     preparation: Preparation,
-    held: list[Row],
+    held: list[LabelledImage],
     problems: list[str],
     group: Group,
-) -> Data:
+) -> DataSets:
     """Drawn images to train on, and rows or other drawn images to validate on."""
     upto, others = (_lines if options.synth == "lines" else _formulas)(options, preparation)
     if held:
@@ -230,10 +230,10 @@ def _drawn(
             _tell_problems(options, problems)
         if not held:
             raise InputError(f"{options.validation}: no usable row")
-        return Data(upto, RowSource(held), len(held), preparation)
+        return DataSets(upto, RowSource(held), len(held), preparation)
     size = options.validation_size if group.leads else 0  # the others do not validate
     drawn = HeldSource(others, size, preparation)
-    return Data(upto, drawn, len(drawn), preparation)
+    return DataSets(upto, drawn, len(drawn), preparation)
 
 
 def _lines(

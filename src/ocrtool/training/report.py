@@ -51,7 +51,7 @@ def _line(record: Mapping[str, Any]) -> str:
     return json.dumps(record, ensure_ascii=False) + "\n"
 
 
-class Display:
+class TrainingProgress:
     """Progress on standard error: a live bar on a terminal, else a line a record."""
 
     def __init__(self, quiet: bool) -> None:

@@ -33,7 +33,7 @@ _NUMBERED = re.compile(r"\.(\d+)$")
 
 
 @dataclass(frozen=True)
-class Sample:
+class PromptSample:
     """A picture and what shall be written.
 
     Attributes:
@@ -81,7 +81,7 @@ class Sample:
             return file.rasterise(max(self.page, 1) - 1, DPI)
 
 
-def read_samples(sources: Sequence[Path], problems: list[str]) -> list[Sample]:
+def read_samples(sources: Sequence[Path], problems: list[str]) -> list[PromptSample]:
     """List the samples of JSON lines and of folders.
 
     Args:
@@ -91,7 +91,7 @@ def read_samples(sources: Sequence[Path], problems: list[str]) -> list[Sample]:
     Raises:
         InputError: A source is missing.
     """
-    samples: list[Sample] = []
+    samples: list[PromptSample] = []
     for source in sources:
         if source.is_dir():
             samples += _from_folder(source)
@@ -100,7 +100,7 @@ def read_samples(sources: Sequence[Path], problems: list[str]) -> list[Sample]:
     return samples
 
 
-def _from_lines(path: Path, problems: list[str]) -> Iterator[Sample]:
+def _from_lines(path: Path, problems: list[str]) -> Iterator[PromptSample]:
     try:
         lines = path.read_text("utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
@@ -118,25 +118,25 @@ def _from_lines(path: Path, problems: list[str]) -> Iterator[Sample]:
             reason = f"{error} is missing" if isinstance(error, KeyError) else error
             problems.append(f"{path}:{number}: {reason}")
             continue
-        yield Sample(path.parent / image, text, prompt)
+        yield PromptSample(path.parent / image, text, prompt)
 
 
-def _from_folder(folder: Path) -> Iterator[Sample]:
+def _from_folder(folder: Path) -> Iterator[PromptSample]:
     """Pair PDFs with the Markdown of the same stem: of the only page, or ``stem.N.md`` of one."""
     for path in sorted(folder.rglob("*.md")):
         pdf = path.with_suffix(".pdf")
         if pdf.is_file():
-            yield Sample(pdf, path)
+            yield PromptSample(pdf, path)
             continue
         match = _NUMBERED.search(path.stem)
         if match and int(match[1]) > 0:
             pdf = path.with_name(path.stem[: match.start()] + ".pdf")
             if pdf.is_file():
-                yield Sample(pdf, path, page=int(match[1]))
+                yield PromptSample(pdf, path, page=int(match[1]))
 
 
 @dataclass(frozen=True)
-class Page:
+class TrainingPdfPage:
     """A sample as the network takes it.
 
     Attributes:
@@ -189,7 +189,7 @@ class PageBatches:
         seed: Of the order.
     """
 
-    samples: Sequence[Sample]
+    samples: Sequence[PromptSample]
     words: Tokenizer
     mode: Mode
     max_length: int
@@ -208,7 +208,7 @@ class PageBatches:
         """Return the numbers of a process's batches, behind the first ``start``."""
         return count(start * processes + rank, processes)
 
-    def page(self, sample: Sample) -> Page:
+    def page(self, sample: PromptSample) -> TrainingPdfPage:
         """Make a sample ready.
 
         Raises:
@@ -224,11 +224,11 @@ class PageBatches:
             raise InputError(
                 f"{sample.path}: {len(ids) - 1} positions, the network has {self.max_length}"
             )
-        return Page(views, ids, len(before))
+        return TrainingPdfPage(views, ids, len(before))
 
-    def together(self, samples: Sequence[Sample]) -> PageBatch:
+    def together(self, samples: Sequence[PromptSample]) -> PageBatch:
         """Make a batch of samples; those that cannot be used are left out."""
-        pages: list[Page] = []
+        pages: list[TrainingPdfPage] = []
         misfits: list[str] = []
         for sample in samples:
             try:

@@ -24,7 +24,7 @@ from ocrtool.training.config import (
 
 
 @dataclass(frozen=True)
-class Stage:
+class StageName:
     """One of the stages.
 
     Attributes:
@@ -39,8 +39,8 @@ class Stage:
 
 
 STAGES = {
-    "align": Stage(("mm_projector",), 512, 1e-3),
-    "pretrain": Stage(("mm_projector", "llm"), 32, 5e-5),
+    "align": StageName(("mm_projector",), 512, 1e-3),
+    "pretrain": StageName(("mm_projector", "llm"), 32, 5e-5),
 }
 WARMUP = 0.03
 """Share of the run in which the rate rises."""

@@ -51,8 +51,8 @@ from ocrtool.training.metrics import rates
 from ocrtool.training.optimizers import moments, optimizer_of, restore_moments
 from ocrtool.training.prepare import LISTED
 from ocrtool.training.published import fetched_part
-from ocrtool.training.report import Display, Log
-from ocrtool.training.stage_data import PROMPT, PageBatch, PageBatches, Sample, read_samples
+from ocrtool.training.report import Log, TrainingProgress
+from ocrtool.training.stage_data import PROMPT, PageBatch, PageBatches, PromptSample, read_samples
 from ocrtool.training.stage_options import STAGES, WARMUP, StageOptions
 from ocrtool.training.trainer import Interrupt, TrainResult, claim_folder, time_left
 from ocrtool.weights.cache import fetched
@@ -102,7 +102,9 @@ def run(options: StageOptions) -> TrainResult:
         return trainer.run(interrupt)
 
 
-def _split(options: StageOptions, problems: list[str]) -> tuple[list[Sample], list[Sample]]:
+def _split(
+    options: StageOptions, problems: list[str]
+) -> tuple[list[PromptSample], list[PromptSample]]:
     samples = read_samples(options.data, problems)
     if options.validation is not None:
         held = read_samples([options.validation], problems)[: options.validation_size]
@@ -245,8 +247,8 @@ class StageTrainer:
         options: StageOptions,
         network: Deepocr,
         words: Tokenizer,
-        samples: Sequence[Sample],
-        held: Sequence[Sample],
+        samples: Sequence[PromptSample],
+        held: Sequence[PromptSample],
         group: Group,
         device: torch.device,
     ) -> None:
@@ -321,7 +323,7 @@ class StageTrainer:
         """Train until the end or an interruption, and save."""
         options, position, group = self.options, self.position, self.group
         log = Log(options.out / "log.jsonl", position.step) if group.leads else None
-        display = Display(quiet=not group.leads)
+        display = TrainingProgress(quiet=not group.leads)
         numbers = self.batches.numbers(position.batches, group.rank, group.size)
         batches = loaded(self.batches, numbers, options.workers)
         began = (time.monotonic(), self.progress(self.seconds))
@@ -410,7 +412,7 @@ class StageTrainer:
     # ------------------------------------------------------------------ validate and save
 
     @torch.no_grad()
-    def _validate(self, log: Log, display: Display, interrupt: Interrupt) -> None:
+    def _validate(self, log: Log, display: TrainingProgress, interrupt: Interrupt) -> None:
         """Score the validation set with the truth behind each token, and read some of it freely."""
         self.network.eval()
         loss, right, count = 0.0, 0, 0
@@ -440,13 +442,13 @@ class StageTrainer:
         self.position.metrics = {k: v for k, v in record.items() if isinstance(v, float)}
         display.validation(record, False)
 
-    def _readable(self, most: int) -> Iterator[Sample]:
+    def _readable(self, most: int) -> Iterator[PromptSample]:
         for sample in self.held[:most]:
             if not self.batches.together([sample]).misfits:
                 yield sample
 
     @torch.no_grad()
-    def read(self, sample: Sample) -> str:
+    def read(self, sample: PromptSample) -> str:
         """Return what the network writes of a sample that fits, greedily."""
         page = self.batches.page(sample)
         batch = self.batches.together([sample])

@@ -58,9 +58,9 @@ from ocrtool.training.evaluation import (
     validate,
 )
 from ocrtool.training.optimizers import moments, optimizer_of, restore_moments
-from ocrtool.training.prepare import Data, prepare
+from ocrtool.training.prepare import DataSets, prepare
 from ocrtool.training.published import fetched_parts, load_parts
-from ocrtool.training.report import Display, Log
+from ocrtool.training.report import Log, TrainingProgress
 from ocrtool.training.stage_options import StageOptions
 
 
@@ -173,7 +173,7 @@ def _starting_point(options: TrainOptions) -> Checkpoint | None:
     return None
 
 
-def _draw(options: TrainOptions, data: Data) -> TrainResult:
+def _draw(options: TrainOptions, data: DataSets) -> TrainResult:
     """Draw a sheet of samples instead of training."""
     path = options.out / "samples.png"
     source, size = data.upto(options.longest(0.0))
@@ -226,7 +226,7 @@ class Trainer:
         self,
         options: TrainOptions,
         config: ModelConfig,
-        data: Data,
+        data: DataSets,
         group: Group,
         device: torch.device,
         start: Checkpoint | None,
@@ -331,7 +331,7 @@ class Trainer:
         """Train until the end or an interruption, and save."""
         options, position, group = self.options, self.position, self.group
         log = Log(options.out / "log.jsonl", position.step) if group.leads else None
-        display = Display(quiet=not group.leads)
+        display = TrainingProgress(quiet=not group.leads)
         batches = self._batches()
         window = _Window(self.device)
         began = (time.monotonic(), self.progress(self.seconds))
@@ -462,7 +462,7 @@ class Trainer:
 
     # ------------------------------------------------------------------ validate and save
 
-    def _validate(self, log: Log, display: Display, interrupt: Interrupt) -> None:
+    def _validate(self, log: Log, display: TrainingProgress, interrupt: Interrupt) -> None:
         """Score the averaged weights, log it, keep them where they are the best so far."""
         if self.data.validation_size == 0:
             return

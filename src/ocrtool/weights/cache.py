@@ -46,7 +46,7 @@ def is_offline() -> bool:
     return any(os.environ.get(name, "").lower() in ("1", "true", "yes", "on") for name in _OFFLINE)
 
 
-class Store:
+class ModelCache:
     """The models of one cache.
 
     Args:
@@ -341,4 +341,8 @@ def fetched(name: str, offline: bool = False) -> Path | None:
         ModelError: It cannot be had.
     """
     reference = refer(name)
-    return None if reference is None else Store(offline=offline).get(reference, consenting()).folder
+    return (
+        None
+        if reference is None
+        else ModelCache(offline=offline).get(reference, consenting()).folder
+    )

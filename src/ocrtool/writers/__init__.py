@@ -29,7 +29,7 @@ from ocrtool.writers.line_records import (
     write_jsonl,
     write_txt,
 )
-from ocrtool.writers.page_input import PageWriter, Picture, Sheet
+from ocrtool.writers.page_input import PageInput, PageWriter, Picture
 
 if TYPE_CHECKING:
     from ocrtool.writers.flow_writer import FlowForm
@@ -41,9 +41,9 @@ __all__ = [
     "SUFFIXES",
     "WRITERS",
     "PageFormat",
+    "PageInput",
     "PageWriter",
     "Picture",
-    "Sheet",
     "Write",
     "WriteOptions",
     "format_of",

@@ -14,7 +14,7 @@ from ocrtool.document.tree import Block, Box, Line, Quad
 from ocrtool.options import WriteOptions
 from ocrtool.version import __version__
 from ocrtool.writers.markup import escape, number
-from ocrtool.writers.page_input import Sheet
+from ocrtool.writers.page_input import PageInput
 from ocrtool.writers.text import TextForm
 
 _HEAD = """\
@@ -43,19 +43,19 @@ _HEAD = """\
 """
 
 
-def _head(sheet: Sheet) -> str:
+def _head(sheet: PageInput) -> str:
     # All kinds, since the pages that use them are not known yet.
     tags = [f'  <LayoutTag ID="kind_{kind}" LABEL="{kind}"/>' for kind in sorted(KINDS)]
     source = escape(sheet.source)
     return _HEAD.format(source=source, version=__version__, tags="\n".join(tags))
 
 
-def alto_page(sheet: Sheet, count: int, options: WriteOptions) -> str:
+def alto_page(sheet: PageInput, count: int, options: WriteOptions) -> str:
     """Return a ``Page`` with its blocks, all in its print space, in reading order."""
     return "\n".join(_page(sheet, count)) + "\n"
 
 
-def _page(sheet: Sheet, count: int) -> Iterator[str]:
+def _page(sheet: PageInput, count: int) -> Iterator[str]:
     page = sheet.page
     yield (
         f'  <Page ID="page_{count}" WIDTH="{page.width}" HEIGHT="{page.height}"'

@@ -1,6 +1,6 @@
 """Blocks as they are read, whatever page they are on: what goes on over pages is put together.
 
-Formats that show text as it runs take :class:`Part` after part. No more is held than what may
+Formats that show text as it runs take :class:`FlowPart` after part. No more is held than what may
 still go on.
 """
 
@@ -14,8 +14,8 @@ from typing import Literal
 from ocrtool.document.tree import Block, BlockKind, Cell, Page
 from ocrtool.options import WriteOptions
 from ocrtool.writers.list_items import NUMBER, indent_of, sign_of
-from ocrtool.writers.page_input import Sheet
-from ocrtool.writers.styled_text import Runs, Style, run_on, runs_of_block
+from ocrtool.writers.page_input import PageInput
+from ocrtool.writers.styled_text import Runs, TextStyle, run_on, runs_of_block
 
 FURNITURE: frozenset[BlockKind] = frozenset({"header", "footer"})
 FLOATS: frozenset[BlockKind] = frozenset({"figure", "caption", "footnote", "table"})
@@ -31,7 +31,7 @@ PLACE = "\ufffc"
 
 
 @dataclass(frozen=True)
-class Part:
+class FlowPart:
     """A block, or all blocks that go on with one another.
 
     Attributes:
@@ -70,13 +70,13 @@ class Flow:
         emit: Takes the parts.
     """
 
-    def __init__(self, options: WriteOptions, emit: Callable[[Part], None]) -> None:
+    def __init__(self, options: WriteOptions, emit: Callable[[FlowPart], None]) -> None:
         self._options = options
         self._emit = emit
-        self._open: list[Part] = []
+        self._open: list[FlowPart] = []
         self._count = 0
 
-    def add(self, sheet: Sheet) -> None:
+    def add(self, sheet: PageInput) -> None:
         """Take the next page."""
         page = sheet.page
         blocks = [
@@ -94,15 +94,15 @@ class Flow:
                 turned = False
                 continue
             if turned and i > last:
-                self._open.append(Part("page", Runs(), page.number))
+                self._open.append(FlowPart("page", Runs(), page.number))
                 turned = False
             if i > last and block.kind not in FLOATS | FURNITURE:
                 self.finish()
             self._open.append(part)
         if turned:
-            self._open.append(Part("page", Runs(), page.number))
+            self._open.append(FlowPart("page", Runs(), page.number))
         if page.error:
-            self._open.append(Part("error", Runs.plain(page.error), page.number))
+            self._open.append(FlowPart("error", Runs.plain(page.error), page.number))
 
     def finish(self) -> None:
         """Hand on what is held."""
@@ -112,11 +112,11 @@ class Flow:
 
     def _part(
         self, blocks: Sequence[Block], i: int, page: Page, pictures: Mapping[str, bytes]
-    ) -> Part:
+    ) -> FlowPart:
         block = blocks[i]
         near = (*blocks[i + 1 : i + 2], *reversed(blocks[max(0, i - 1) : i]))
         logo = block.kind in FURNITURE and block.image
-        return Part(
+        return FlowPart(
             "figure" if logo else block.kind,
             runs_of_block(block, self._options.min_confidence),
             page.number,
@@ -128,7 +128,7 @@ class Flow:
             _label(near) if block.kind == "figure" else "",
         )
 
-    def _goes_on(self, part: Part, page: int) -> bool:
+    def _goes_on(self, part: FlowPart, page: int) -> bool:
         """Put a part to the one that it goes on with, if that is held.
 
         Args:
@@ -150,7 +150,7 @@ class Flow:
             return False
         self._open[place] = joined
         if page and part.kind in ("table", "code"):
-            self._open.append(Part("page", Runs(), page))
+            self._open.append(FlowPart("page", Runs(), page))
         return True
 
 
@@ -162,11 +162,11 @@ def _label(near: Iterable[Block]) -> str:
     return ""
 
 
-def _text_with(before: Part, part: Part, page: int) -> Part:
+def _text_with(before: FlowPart, part: FlowPart, page: int) -> FlowPart:
     """Return a paragraph, list or program with its rest."""
     sign = Runs()
     if page and part.kind != "code":
-        sign = Runs(PLACE, (Style(page=page),)) + Runs.plain(" ")
+        sign = Runs(PLACE, (TextStyle(page=page),)) + Runs.plain(" ")
     if part.kind == "list":
         rows, rest = before.runs.rows(), part.runs.rows()
         first = next((row.text for row in rest if row.text.strip()), "")
@@ -213,7 +213,7 @@ def _joined(rows: Sequence[Runs]) -> Runs:
     return whole
 
 
-def _table_with(before: Part, part: Part) -> Part:
+def _table_with(before: FlowPart, part: FlowPart) -> FlowPart:
     """Return a table with its rest, of which the head is left out where it is said again."""
     height = max((cell.row + cell.row_span for cell in before.cells), default=0)
     head, again = _head(before.cells), _head(part.cells)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from ocrtool.document.tree import Page
 from ocrtool.options import ImageChoice, WriteOptions
-from ocrtool.writers.flow import Flow, Part
-from ocrtool.writers.page_input import Sheet
+from ocrtool.writers.flow import Flow, FlowPart
+from ocrtool.writers.page_input import PageInput
 
 IMAGE_TYPES = {
     b"\xff\xd8\xff": "image/jpeg",
@@ -19,7 +19,7 @@ IMAGE_TYPES = {
 """Types of images that every browser shows, by how their files start."""
 
 
-def no_head(sheet: Sheet, options: WriteOptions) -> str:
+def no_head(sheet: PageInput, options: WriteOptions) -> str:
     """Return the head of a format that has none."""
     return ""
 
@@ -35,8 +35,8 @@ class FlowForm:
         apart: What stands between two lists that follow each other, if anything must.
     """
 
-    part: Callable[[Part, WriteOptions], str]
-    head: Callable[[Sheet, WriteOptions], str] = no_head
+    part: Callable[[FlowPart, WriteOptions], str]
+    head: Callable[[PageInput, WriteOptions], str] = no_head
     foot: str = ""
     apart: str = ""
 
@@ -60,23 +60,23 @@ class FlowWriter:
         self._begun = False
         self._before = ""
 
-    def add(self, sheet: Sheet) -> None:
+    def add(self, sheet: PageInput) -> None:
         """Write what of the next page cannot go on, and what went on up to there."""
         self._begin(sheet)
         self._flow.add(sheet)
 
     def finish(self) -> None:
         """Write what is held, and what comes after the last page."""
-        self._begin(Sheet("", Page(1, 0, 0)))
+        self._begin(PageInput("", Page(1, 0, 0)))
         self._flow.finish()
         self._write(self._form.foot)
 
-    def _begin(self, sheet: Sheet) -> None:
+    def _begin(self, sheet: PageInput) -> None:
         if not self._begun:
             self._write(self._form.head(sheet, self._options))
         self._begun = True
 
-    def _add(self, part: Part) -> None:
+    def _add(self, part: FlowPart) -> None:
         text = self._form.part(part, self._options)
         if not text:
             return
@@ -87,7 +87,7 @@ class FlowWriter:
         self._write(f"{between}{text}\n")
 
 
-def image_source(part: Part, options: WriteOptions) -> str:
+def image_source(part: FlowPart, options: WriteOptions) -> str:
     """Return where a figure's image is, as a path or as a data URL; empty where it is nowhere."""
     if not part.image or options.images is ImageChoice.NONE:
         return ""

@@ -6,7 +6,7 @@ import json
 import re
 
 from ocrtool.options import WriteOptions
-from ocrtool.writers.page_input import Sheet
+from ocrtool.writers.page_input import PageInput
 
 _UNSAFE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 """What YAML allows in quotes only by its number, beside what JSON escapes."""
@@ -16,7 +16,7 @@ NOTHING = frozenset(
 )
 
 
-def front_matter(sheet: Sheet, options: WriteOptions) -> str:
+def front_matter(sheet: PageInput, options: WriteOptions) -> str:
     """Return title, author, pages and source as far as they are known; nothing if not wanted.
 
     A document that names no title is called by its first heading of level 1, if its first page has
@@ -36,7 +36,7 @@ def front_matter(sheet: Sheet, options: WriteOptions) -> str:
     return "\n".join(["---", *lines, "---"]) + "\n\n"
 
 
-def _said(sheet: Sheet, name: str) -> str:
+def _said(sheet: PageInput, name: str) -> str:
     """Return a fact, unless it is what programs write where nobody told them."""
     fact = sheet.facts.get(name, "").strip()
     return "" if fact.casefold() in NOTHING else fact

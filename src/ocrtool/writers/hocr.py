@@ -13,7 +13,7 @@ from ocrtool.document.tree import Block, Box, Line
 from ocrtool.options import WriteOptions
 from ocrtool.version import __version__
 from ocrtool.writers.markup import escape
-from ocrtool.writers.page_input import Sheet
+from ocrtool.writers.page_input import PageInput
 from ocrtool.writers.text import TextForm
 
 LINE_CLASSES = {"heading": "ocr_header", "caption": "ocr_caption"}
@@ -40,17 +40,17 @@ _CAPABILITIES = (
 )
 
 
-def _head(sheet: Sheet) -> str:
+def _head(sheet: PageInput) -> str:
     title = escape(sheet.facts.get("title", sheet.source))
     return _HEAD.format(title=title, version=__version__, capabilities=_CAPABILITIES)
 
 
-def hocr_page(sheet: Sheet, number: int, options: WriteOptions) -> str:
+def hocr_page(sheet: PageInput, number: int, options: WriteOptions) -> str:
     """Return an ``ocr_page`` with its areas, paragraphs, lines and words."""
     return "\n".join(_page(sheet, number)) + "\n"
 
 
-def _page(sheet: Sheet, number: int) -> Iterator[str]:
+def _page(sheet: PageInput, number: int) -> Iterator[str]:
     page = sheet.page
     facts = [f'image "{sheet.source}"', f"bbox 0 0 {page.width} {page.height}"]
     facts.append(f"ppageno {number - 1}")

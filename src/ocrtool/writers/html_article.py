@@ -7,12 +7,12 @@ from importlib.resources import files
 
 from ocrtool.document.tree import Cell
 from ocrtool.options import WriteOptions
-from ocrtool.writers.flow import Part
+from ocrtool.writers.flow import FlowPart
 from ocrtool.writers.flow_writer import FlowForm, FlowWriter, image_source
 from ocrtool.writers.inline import HtmlInline, url
 from ocrtool.writers.list_items import Item, items_of
 from ocrtool.writers.markup import escape
-from ocrtool.writers.page_input import PageWriter, Sheet
+from ocrtool.writers.page_input import PageInput, PageWriter
 from ocrtool.writers.tables import html_table, runs_of_cell
 from ocrtool.writers.text import TextWriter
 
@@ -28,7 +28,7 @@ class _Inline(HtmlInline):
 INLINE = _Inline()
 
 
-def _head(sheet: Sheet, options: WriteOptions) -> str:
+def _head(sheet: PageInput, options: WriteOptions) -> str:
     style = files("ocrtool.writers").joinpath("article.css").read_text("utf-8")
     title = escape(sheet.facts.get("title", sheet.source))
     author = sheet.facts.get("author", "")
@@ -40,33 +40,33 @@ def _head(sheet: Sheet, options: WriteOptions) -> str:
     )
 
 
-def article_part(part: Part, options: WriteOptions) -> str:
+def article_part(part: FlowPart, options: WriteOptions) -> str:
     """Return a part as an element; nothing where there is nothing to show."""
     return FORMS.get(part.kind, _paragraph)(part, options)
 
 
-def _paragraph(part: Part, options: WriteOptions) -> str:
+def _paragraph(part: FlowPart, options: WriteOptions) -> str:
     return _element("p", part)
 
 
-def _element(tag: str, part: Part, name: str = "") -> str:
+def _element(tag: str, part: FlowPart, name: str = "") -> str:
     text = INLINE.write(part.paragraph)
     named = f' class="{name}"' if name else ""
     return f"<{tag}{named}>{text}</{tag}>" if text else ""
 
 
-def _quote(part: Part, options: WriteOptions) -> str:
+def _quote(part: FlowPart, options: WriteOptions) -> str:
     inside = _element("p", part)
     return f"<blockquote>{inside}</blockquote>" if inside else ""
 
 
-def _heading(part: Part, options: WriteOptions) -> str:
+def _heading(part: FlowPart, options: WriteOptions) -> str:
     text = INLINE.write(part.paragraph.without("bold"))
     level = min(max(1, part.level), 6)
     return f"<h{level}>{text}</h{level}>" if text else ""
 
 
-def _list(part: Part, options: WriteOptions) -> str:
+def _list(part: FlowPart, options: WriteOptions) -> str:
     return _items(items_of(part.runs.rows()))
 
 
@@ -93,25 +93,25 @@ def _items(items: Sequence[Item]) -> str:
     return "\n".join([*lines, *[f"</{opened}>"] * bool(opened)])
 
 
-def _table(part: Part, options: WriteOptions) -> str:
+def _table(part: FlowPart, options: WriteOptions) -> str:
     def said(cell: Cell) -> str:
         return INLINE.write(runs_of_cell(cell, options.min_confidence))
 
     return html_table(part.cells, said) if part.cells else _code(part, options)
 
 
-def _code(part: Part, options: WriteOptions) -> str:
+def _code(part: FlowPart, options: WriteOptions) -> str:
     text = part.runs.text.rstrip()
     return f"<pre>{escape(text)}</pre>" if text else ""
 
 
-def _formula(part: Part, options: WriteOptions) -> str:
+def _formula(part: FlowPart, options: WriteOptions) -> str:
     if part.latex.strip():
         return f'<p class="formula">\\[{escape(part.latex.strip())}\\]</p>'
     return _element("p", part, "formula")
 
 
-def _figure(part: Part, options: WriteOptions) -> str:
+def _figure(part: FlowPart, options: WriteOptions) -> str:
     source = image_source(part, options)
     if not source:
         return _element("p", part, "figure")
@@ -121,15 +121,15 @@ def _figure(part: Part, options: WriteOptions) -> str:
     return f'<figure><img src="{escape(address)}" alt="{label}"></figure>'
 
 
-def _page(part: Part, options: WriteOptions) -> str:
+def _page(part: FlowPart, options: WriteOptions) -> str:
     return INLINE.page(part.number)
 
 
-def _error(part: Part, options: WriteOptions) -> str:
+def _error(part: FlowPart, options: WriteOptions) -> str:
     return f'<p class="error">Page {part.number}: unreadable: {escape(part.runs.text)}</p>'
 
 
-FORMS: dict[str, Callable[[Part, WriteOptions], str]] = {
+FORMS: dict[str, Callable[[FlowPart, WriteOptions], str]] = {
     "heading": _heading,
     "quote": _quote,
     "list": _list,
@@ -164,7 +164,7 @@ class HtmlWriter:
         self._options = options
         self._writer: PageWriter | None = None
 
-    def add(self, sheet: Sheet) -> None:
+    def add(self, sheet: PageInput) -> None:
         """Write the next page."""
         if self._writer is None:
             self._writer = self._open(sheet)
@@ -174,7 +174,7 @@ class HtmlWriter:
         """Write what comes after the last page."""
         (self._writer or FlowWriter(ARTICLE, self._write, self._options)).finish()
 
-    def _open(self, sheet: Sheet) -> PageWriter:
+    def _open(self, sheet: PageInput) -> PageWriter:
         if sheet.picture is None:
             return FlowWriter(ARTICLE, self._write, self._options)
         from ocrtool.writers.html_facsimile import HTML

@@ -13,7 +13,7 @@ from ocrtool.document.tree import Block, Line, Word
 from ocrtool.options import WriteOptions
 from ocrtool.writers.flow_writer import IMAGE_TYPES, data_url
 from ocrtool.writers.markup import escape, number
-from ocrtool.writers.page_input import Picture, Sheet
+from ocrtool.writers.page_input import PageInput, Picture
 from ocrtool.writers.text import TextForm
 
 JPEG_QUALITY = 85
@@ -22,7 +22,7 @@ UNSURE = 0.5
 """Confidence that has the colour of the least."""
 
 
-def _head(sheet: Sheet) -> str:
+def _head(sheet: PageInput) -> str:
     style = files("ocrtool.writers").joinpath("html.css").read_text("utf-8")
     title = escape(sheet.facts.get("title", sheet.source))
     return (
@@ -37,7 +37,7 @@ def _foot() -> str:
     return f"<script>\n{script}</script>\n</body>\n</html>\n"
 
 
-def html_page(sheet: Sheet, count: int, options: WriteOptions) -> str:
+def html_page(sheet: PageInput, count: int, options: WriteOptions) -> str:
     """Return a section: the picture on one side, what was read on the other."""
     page = sheet.page
     image = f'<img alt="" src="{_data_url(sheet.picture)}">' if sheet.picture else ""

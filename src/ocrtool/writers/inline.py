@@ -6,7 +6,7 @@ import re
 from urllib.parse import quote
 
 from ocrtool.writers.markup import escape as escape_html
-from ocrtool.writers.styled_text import Attribute, Inline, Style
+from ocrtool.writers.styled_text import Attribute, Inline, TextStyle
 
 _SIGNS = re.compile(r"[\\`*<]|(?<!\w)_|_(?!\w)|\](?=[(:])|&(?=#?\w+;)")
 _LINE_START = re.compile(r"^(?:#{1,6}(?=\s|$)|>|[-+](?=\s|$)|=+$|-{3,}$|~{3,})")
@@ -41,7 +41,7 @@ class MarkdownInline(Inline):
         """Return a comment."""
         return f"<!-- page {number} -->"
 
-    def wrap(self, name: Attribute, style: Style, inner: str, before: str, after: str) -> str:
+    def wrap(self, name: Attribute, style: TextStyle, inner: str, before: str, after: str) -> str:
         """Return what is set in a way; see :meth:`Inline.wrap`."""
         if name == "mono":
             return code_span(inner)
@@ -112,7 +112,7 @@ class HtmlInline(Inline):
         """Return a comment."""
         return f"<!-- page {number} -->"
 
-    def wrap(self, name: Attribute, style: Style, inner: str, before: str, after: str) -> str:
+    def wrap(self, name: Attribute, style: TextStyle, inner: str, before: str, after: str) -> str:
         """Return what is set in a way; see :meth:`Inline.wrap`."""
         if name == "link":
             return f'<a href="{escape_html(style.link)}">{inner}</a>'

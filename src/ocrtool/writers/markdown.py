@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from ocrtool.document.tree import Cell
 from ocrtool.options import ImageChoice, TableChoice, WriteOptions
-from ocrtool.writers.flow import Part
+from ocrtool.writers.flow import FlowPart
 from ocrtool.writers.flow_writer import FlowForm, image_source
 from ocrtool.writers.front_matter import front_matter
 from ocrtool.writers.inline import (
@@ -39,21 +39,21 @@ def escape(text: str) -> str:
     return escape_start(escape_signs(text.strip()))
 
 
-def md_part(part: Part, options: WriteOptions) -> str:
+def md_part(part: FlowPart, options: WriteOptions) -> str:
     """Return a part without line feeds at its ends; nothing where there is nothing to show."""
     return FORMS.get(part.kind, _paragraph)(part, options)
 
 
-def _paragraph(part: Part, options: WriteOptions) -> str:
+def _paragraph(part: FlowPart, options: WriteOptions) -> str:
     return escape_start(MARKDOWN_INLINE.write(part.paragraph))
 
 
-def _quote(part: Part, options: WriteOptions) -> str:
+def _quote(part: FlowPart, options: WriteOptions) -> str:
     text = _paragraph(part, options)
     return f"> {text}" if text else ""
 
 
-def _heading(part: Part, options: WriteOptions) -> str:
+def _heading(part: FlowPart, options: WriteOptions) -> str:
     runs = part.paragraph.without("bold")
     if runs.share("italic") > 0.9:
         runs = runs.without("italic")
@@ -62,13 +62,13 @@ def _heading(part: Part, options: WriteOptions) -> str:
     return f"{'#' * min(max(1, part.level), 6)} {text}" if text else ""
 
 
-def _caption(part: Part, options: WriteOptions) -> str:
+def _caption(part: FlowPart, options: WriteOptions) -> str:
     runs = part.paragraph.strip().without("italic")
     text = MARKDOWN_INLINE.write(runs.italicised())
     return escape_start(text) if text else ""
 
 
-def _list(part: Part, options: WriteOptions) -> str:
+def _list(part: FlowPart, options: WriteOptions) -> str:
     """Return items with signs that Markdown knows, nested as they are indented."""
     lines: list[str] = []
     widths: list[int] = []
@@ -95,7 +95,7 @@ def _item(item: Item) -> str:
     return escape_start(MARKDOWN_INLINE.write(item.text))
 
 
-def _table(part: Part, options: WriteOptions) -> str:
+def _table(part: FlowPart, options: WriteOptions) -> str:
     if not part.cells:
         return _rows(part, options)
 
@@ -110,7 +110,7 @@ def _table(part: Part, options: WriteOptions) -> str:
     return pipes(grid_of(part.cells, lambda cell: _in_pipes(MARKDOWN_INLINE.write(said(cell)))))
 
 
-def _rows(part: Part, options: WriteOptions) -> str:
+def _rows(part: FlowPart, options: WriteOptions) -> str:
     """Return a table of which only the rows are known, columns parted by white space."""
     text = part.runs.text
     rows = [COLUMN_GAP.split(row.strip()) for row in text.splitlines() if row.strip()]
@@ -128,7 +128,7 @@ def _in_pipes(text: str) -> str:
     return " ".join(text.split()).replace("|", r"\|")
 
 
-def _code(part: Part, options: WriteOptions) -> str:
+def _code(part: FlowPart, options: WriteOptions) -> str:
     return _fenced(part.runs.text)
 
 
@@ -140,14 +140,14 @@ def _fenced(text: str, language: str = "") -> str:
     return f"{fence}{language}\n{text.rstrip()}\n{fence}"
 
 
-def _formula(part: Part, options: WriteOptions) -> str:
+def _formula(part: FlowPart, options: WriteOptions) -> str:
     if part.latex.strip():
         return f"$$\n{part.latex.strip()}\n$$"
     text = _paragraph(part, options)
     return f"<!-- formula -->\n\n{text}" if text else "<!-- formula -->"
 
 
-def _figure(part: Part, options: WriteOptions) -> str:
+def _figure(part: FlowPart, options: WriteOptions) -> str:
     source = image_source(part, options)
     if source:
         said = " ".join(part.runs.text.split())
@@ -162,16 +162,16 @@ def _embeds(options: WriteOptions) -> bool:
     return options.images is ImageChoice.EMBED
 
 
-def _furniture(part: Part, options: WriteOptions) -> str:
+def _furniture(part: FlowPart, options: WriteOptions) -> str:
     text = " ".join(part.runs.text.split())
     return _comment(part.kind, text) if text else ""
 
 
-def _page(part: Part, options: WriteOptions) -> str:
+def _page(part: FlowPart, options: WriteOptions) -> str:
     return f"<!-- page {part.number} -->"
 
 
-def _error(part: Part, options: WriteOptions) -> str:
+def _error(part: FlowPart, options: WriteOptions) -> str:
     return _comment(f"page {part.number}: unreadable", part.runs.text)
 
 
@@ -180,7 +180,7 @@ def _comment(name: str, text: str) -> str:
     return f"<!-- {name}: {safe} -->"
 
 
-FORMS: dict[str, Callable[[Part, WriteOptions], str]] = {
+FORMS: dict[str, Callable[[FlowPart, WriteOptions], str]] = {
     "heading": _heading,
     "quote": _quote,
     "list": _list,

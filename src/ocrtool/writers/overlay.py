@@ -11,7 +11,7 @@ from PIL import Image
 
 from ocrtool.document.line_metrics import words_of
 from ocrtool.document.tree import BlockKind, Page, Quad
-from ocrtool.writers.page_input import Sheet
+from ocrtool.writers.page_input import PageInput
 
 Color = tuple[int, int, int]
 
@@ -66,7 +66,7 @@ def draw_overlay(pixels: NDArray[np.uint8], page: Page) -> NDArray[np.uint8]:
     return canvas
 
 
-def overlay_png(sheet: Sheet) -> bytes:
+def overlay_png(sheet: PageInput) -> bytes:
     """Return :func:`draw_overlay` of a sheet as the content of a PNG file.
 
     Raises:

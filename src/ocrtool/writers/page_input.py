@@ -12,11 +12,11 @@ from ocrtool.inputs.page_image import Picture
 if TYPE_CHECKING:
     from ocrtool.pdf import PdfFile
 
-__all__ = ["PageWriter", "Picture", "Sheet"]
+__all__ = ["PageInput", "PageWriter", "Picture"]
 
 
 @dataclass(frozen=True, eq=False)
-class Sheet:
+class PageInput:
     """A page on its way to the writers.
 
     Attributes:
@@ -44,7 +44,7 @@ class Sheet:
 class PageWriter(Protocol):
     """Writes one output; holds no more than a page at a time, and what goes on over pages."""
 
-    def add(self, sheet: Sheet) -> None:
+    def add(self, sheet: PageInput) -> None:
         """Write the next page."""
 
     def finish(self) -> None:

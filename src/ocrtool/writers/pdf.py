@@ -9,7 +9,7 @@ from ocrtool.document.line_metrics import direction, height, words_of
 from ocrtool.document.tree import Line, Page, Quad
 from ocrtool.errors import InputError
 from ocrtool.pdf import POINTS, PdfLayer, PdfMaker, Run
-from ocrtool.writers.page_input import Picture, Sheet
+from ocrtool.writers.page_input import PageInput, Picture
 
 LONG_SIDE = 842.0
 """Points of a page's longer side where its dots an inch are not known: that of A4."""
@@ -31,7 +31,7 @@ class SearchablePdf:
         self._maker: PdfMaker | None = None
         self._layer: PdfLayer | None = None
 
-    def add(self, sheet: Sheet) -> None:
+    def add(self, sheet: PageInput) -> None:
         """Write the next page.
 
         Raises:

@@ -32,7 +32,7 @@ LEADS_OUT = re.compile(r"(?:https?|ftp)://\S|(?:mailto|tel|doi):\S", re.IGNORECA
 
 
 @dataclass(frozen=True)
-class Style:
+class TextStyle:
     """How a character is set; see :class:`ocrtool.document.tree.Span`.
 
     Attributes:
@@ -52,7 +52,7 @@ class Style:
     page: int = 0
 
 
-PLAIN = Style()
+PLAIN = TextStyle()
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,10 @@ class Runs:
     """
 
     text: str = ""
-    styles: tuple[Style, ...] = ()
+    styles: tuple[TextStyle, ...] = ()
 
     @classmethod
-    def plain(cls, text: str, style: Style = PLAIN) -> Runs:
+    def plain(cls, text: str, style: TextStyle = PLAIN) -> Runs:
         """Return a text that is set in one way."""
         return cls(text, (style,) * len(text))
 
@@ -91,7 +91,7 @@ class Runs:
         places = [-1, *(i for i, c in enumerate(self.text) if c == "\n"), len(self)]
         return [self[a + 1 : b] for a, b in itertools.pairwise(places)]
 
-    def each(self, change: Callable[[Style], Style]) -> Runs:
+    def each(self, change: Callable[[TextStyle], TextStyle]) -> Runs:
         """Return it with every style changed."""
         known = {style: change(style) for style in set(self.styles)}
         return Runs(self.text, tuple(known[style] for style in self.styles))
@@ -157,7 +157,7 @@ class _Part:
     """A word of a line."""
 
     text: str
-    styles: tuple[Style, ...]
+    styles: tuple[TextStyle, ...]
     doubtful: bool
 
     @property
@@ -170,7 +170,7 @@ def _parts(line: Line, min_confidence: float) -> list[_Part]:
     styles = [PLAIN] * len(line.text)
     for span in line.spans:
         link = span.link if LEADS_OUT.match(span.link) else ""
-        style = Style(span.bold, span.italic, span.mono, span.script, link)
+        style = TextStyle(span.bold, span.italic, span.mono, span.script, link)
         styles[span.start : span.end] = [style] * len(styles[span.start : span.end])
     parts, position = [], 0
     for word in words_of(line):
@@ -230,7 +230,7 @@ def _styled(text: str, parts: Sequence[_Part]) -> Runs:
     """Return a piece of a text, each character set as in the parts that it was made of."""
     letters = "".join(part.text for part in parts)
     known = [style for part in parts for style in part.styles]
-    styles: list[Style] = []
+    styles: list[TextStyle] = []
     place = 0
     for character in text:
         found = letters.find(character, place)
@@ -242,7 +242,7 @@ def _styled(text: str, parts: Sequence[_Part]) -> Runs:
     return Runs(text, tuple(styles))
 
 
-Piece = tuple[str, Style]
+Piece = tuple[str, TextStyle]
 """Characters that are set alike."""
 
 
@@ -275,7 +275,7 @@ def settled(runs: Runs) -> list[Piece]:
     return pieces
 
 
-def _common(one: Style, other: Style) -> Style:
+def _common(one: TextStyle, other: TextStyle) -> TextStyle:
     if one is other or one == other:
         return one
     same = {
@@ -313,7 +313,7 @@ class Inline(ABC):
         """Return plain text so that it is shown as it is."""
 
     @abstractmethod
-    def wrap(self, name: Attribute, style: Style, inner: str, before: str, after: str) -> str:
+    def wrap(self, name: Attribute, style: TextStyle, inner: str, before: str, after: str) -> str:
         """Return what is set in a way.
 
         Args:
@@ -378,7 +378,7 @@ class Inline(ABC):
         return lead + self.wrap(name, first[1], inner, said, trail[:1] or after) + trail
 
     @staticmethod
-    def _is_plain(style: Style, within: frozenset[Attribute]) -> bool:
+    def _is_plain(style: TextStyle, within: frozenset[Attribute]) -> bool:
         return not style.page and not any(
             getattr(style, name) for name in ATTRIBUTES if name not in within
         )

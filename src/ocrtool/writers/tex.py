@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 
 from ocrtool.document.tree import Cell
 from ocrtool.options import ImageChoice, WriteOptions
-from ocrtool.writers.flow import Part
+from ocrtool.writers.flow import FlowPart
 from ocrtool.writers.flow_writer import FlowForm, image_source
 from ocrtool.writers.list_items import Item, items_of
-from ocrtool.writers.page_input import Sheet
-from ocrtool.writers.styled_text import Attribute, Inline, Style
+from ocrtool.writers.page_input import PageInput
+from ocrtool.writers.styled_text import Attribute, Inline, TextStyle
 from ocrtool.writers.tables import runs_of_cell
 
 SECTIONS = ("section", "subsection", "subsubsection", "paragraph", "subparagraph")
@@ -92,7 +92,7 @@ class _Inline(Inline):
         """Return plain text so that it is shown as it is."""
         return escape(text)
 
-    def wrap(self, name: Attribute, style: Style, inner: str, before: str, after: str) -> str:
+    def wrap(self, name: Attribute, style: TextStyle, inner: str, before: str, after: str) -> str:
         """Return what is set in a way; see :meth:`Inline.wrap`."""
         if name == "link":
             return rf"\href{{{_address(style.link)}}}{{{inner}}}"
@@ -111,7 +111,7 @@ def _address(target: str) -> str:
     return re.sub(r"[%#&_~]", r"\\\g<0>", target)
 
 
-def _head(sheet: Sheet, options: WriteOptions) -> str:
+def _head(sheet: PageInput, options: WriteOptions) -> str:
     facts = "".join(
         f"pdf{name}={{{escape(sheet.facts[name])}}},"
         for name in ("title", "author", "subject", "keywords")
@@ -120,39 +120,39 @@ def _head(sheet: Sheet, options: WriteOptions) -> str:
     return HEAD + (rf"\hypersetup{{{facts}}}" + "\n" if facts else "") + "\n\\begin{document}\n\n"
 
 
-def tex_part(part: Part, options: WriteOptions) -> str:
+def tex_part(part: FlowPart, options: WriteOptions) -> str:
     """Return a part; nothing where there is nothing to show."""
     return FORMS.get(part.kind, _paragraph)(part, options)
 
 
-def _paragraph(part: Part, options: WriteOptions) -> str:
+def _paragraph(part: FlowPart, options: WriteOptions) -> str:
     # A bracket at the start would be taken for an option of what is before it.
     text = INLINE.write(part.paragraph)
     return "{}" + text if text.startswith(("[", "*")) else text
 
 
-def _quote(part: Part, options: WriteOptions) -> str:
+def _quote(part: FlowPart, options: WriteOptions) -> str:
     text = _paragraph(part, options)
     return f"\\begin{{quote}}\n{text}\n\\end{{quote}}" if text else ""
 
 
-def _heading(part: Part, options: WriteOptions) -> str:
+def _heading(part: FlowPart, options: WriteOptions) -> str:
     text = INLINE.write(part.paragraph.without("bold", "link"))
     section = SECTIONS[min(max(1, part.level), len(SECTIONS)) - 1]
     return rf"\{section}{{{text}}}" if text else ""
 
 
-def _caption(part: Part, options: WriteOptions) -> str:
+def _caption(part: FlowPart, options: WriteOptions) -> str:
     text = INLINE.write(part.paragraph)
     return rf"{{\small\itshape {text}\par}}" if text else ""
 
 
-def _footnote(part: Part, options: WriteOptions) -> str:
+def _footnote(part: FlowPart, options: WriteOptions) -> str:
     text = INLINE.write(part.paragraph)
     return rf"{{\footnotesize {text}\par}}" if text else ""
 
 
-def _list(part: Part, options: WriteOptions) -> str:
+def _list(part: FlowPart, options: WriteOptions) -> str:
     return "\n".join(_items(items_of(part.runs.rows())))
 
 
@@ -181,7 +181,7 @@ def _items(items: Sequence[Item], depth: int = 1) -> list[str]:
     return [*lines, r"\end{itemize}"]
 
 
-def _table(part: Part, options: WriteOptions) -> str:
+def _table(part: FlowPart, options: WriteOptions) -> str:
     """Return a table that may go on over pages, with its merged cells."""
     cells = part.cells
     if not cells:
@@ -230,7 +230,7 @@ def _cell(cell: Cell, width: int, options: WriteOptions) -> str:
     return "{}" + text if text.startswith(("[", "*")) else text
 
 
-def _verbatim(part: Part, options: WriteOptions) -> str:
+def _verbatim(part: FlowPart, options: WriteOptions) -> str:
     text = part.runs.text.rstrip()
     if not text:
         return ""
@@ -241,7 +241,7 @@ def _verbatim(part: Part, options: WriteOptions) -> str:
     return "{\\ttfamily\\obeylines%\n" + "\n".join(line or "~" for line in lines) + "\n}"
 
 
-def _formula(part: Part, options: WriteOptions) -> str:
+def _formula(part: FlowPart, options: WriteOptions) -> str:
     if part.latex.strip():
         latex = re.sub(r"\n\s*\n", "\n", part.latex.strip())
         return f"\\[\n{latex}\n\\]"
@@ -249,7 +249,7 @@ def _formula(part: Part, options: WriteOptions) -> str:
     return f"% formula\n\\begin{{center}}\n{text}\n\\end{{center}}" if text else ""
 
 
-def _figure(part: Part, options: WriteOptions) -> str:
+def _figure(part: FlowPart, options: WriteOptions) -> str:
     # LaTeX has no pictures within its text, so those that are to be embedded are left out.
     source = image_source(part, options) if options.images is ImageChoice.REFS else ""
     if not source:
@@ -267,11 +267,11 @@ def _comment(name: str, text: str) -> str:
     return f"% {name}: {' '.join(text.split())}"
 
 
-def _error(part: Part, options: WriteOptions) -> str:
+def _error(part: FlowPart, options: WriteOptions) -> str:
     return rf"\textbf{{[Page {part.number}: unreadable: {escape(part.runs.text)}]}}"
 
 
-FORMS: dict[str, Callable[[Part, WriteOptions], str]] = {
+FORMS: dict[str, Callable[[FlowPart, WriteOptions], str]] = {
     "heading": _heading,
     "quote": _quote,
     "list": _list,

@@ -12,10 +12,10 @@ from ocrtool.errors import UsageError
 from ocrtool.options import WriteOptions
 from ocrtool.writers.flow import FURNITURE
 from ocrtool.writers.low_confidence import marked_block
-from ocrtool.writers.page_input import Sheet
+from ocrtool.writers.page_input import PageInput
 
 
-def nothing(_: Sheet) -> str:
+def nothing(_: PageInput) -> str:
     """Return the head of a format that has none."""
     return ""
 
@@ -33,8 +33,8 @@ class TextForm:
         one_source: Whether all pages must be of one document.
     """
 
-    page: Callable[[Sheet, int, WriteOptions], str]
-    head: Callable[[Sheet], str] = nothing
+    page: Callable[[PageInput, int, WriteOptions], str]
+    head: Callable[[PageInput], str] = nothing
     between: str = ""
     foot: str = ""
     one_source: bool = False
@@ -55,10 +55,10 @@ class TextWriter:
         self._form = form
         self._write = write
         self._options = options
-        self._first: Sheet | None = None
+        self._first: PageInput | None = None
         self._count = 0
 
-    def add(self, sheet: Sheet) -> None:
+    def add(self, sheet: PageInput) -> None:
         """Write the next page.
 
         Raises:
@@ -67,7 +67,7 @@ class TextWriter:
         form = self._form
         if self._first is None:
             # Without its picture, which may be large.
-            self._first = Sheet(sheet.source, sheet.page, facts=sheet.facts)
+            self._first = PageInput(sheet.source, sheet.page, facts=sheet.facts)
             self._write(form.head(sheet))
         else:
             if form.one_source and sheet.source != self._first.source:
@@ -83,11 +83,11 @@ class TextWriter:
     def finish(self) -> None:
         """Write what comes after the last page."""
         if self._first is None:
-            self._write(self._form.head(Sheet("", Page(1, 0, 0))))
+            self._write(self._form.head(PageInput("", Page(1, 0, 0))))
         self._write(self._form.foot)
 
 
-def txt_page(sheet: Sheet, number: int, options: WriteOptions) -> str:
+def txt_page(sheet: PageInput, number: int, options: WriteOptions) -> str:
     """Return the texts of the blocks, a blank line between them; nothing for an empty page."""
     page = sheet.page
     texts = [
@@ -102,14 +102,14 @@ def txt_page(sheet: Sheet, number: int, options: WriteOptions) -> str:
 TXT = TextForm(txt_page, between="\f")
 
 
-def json_head(sheet: Sheet) -> str:
+def json_head(sheet: PageInput) -> str:
     """Return the start of a document up to its pages."""
     return dump({"schema": SCHEMA, "source": sheet.source, "facts": dict(sheet.facts)})[:-1] + (
         ',"pages":[\n'
     )
 
 
-def json_page(sheet: Sheet, number: int, options: WriteOptions) -> str:
+def json_page(sheet: PageInput, number: int, options: WriteOptions) -> str:
     """Return a page on one line."""
     return dump(page_record(sheet.page, options.min_confidence))
 
@@ -117,7 +117,7 @@ def json_page(sheet: Sheet, number: int, options: WriteOptions) -> str:
 JSON = TextForm(json_page, json_head, between=",\n", foot="\n]}\n", one_source=True)
 
 
-def jsonl_page(sheet: Sheet, number: int, options: WriteOptions) -> str:
+def jsonl_page(sheet: PageInput, number: int, options: WriteOptions) -> str:
     """Return a page as a record of its own, on one line."""
     page = sheet.page
     record = page_record(page, options.min_confidence)
@@ -144,12 +144,12 @@ TSV_COLUMNS = (
 )  # fmt: skip
 
 
-def tsv_head(_: Sheet) -> str:
+def tsv_head(_: PageInput) -> str:
     """Return the names of the columns."""
     return "\t".join(TSV_COLUMNS) + "\n"
 
 
-def tsv_page(sheet: Sheet, number: int, options: WriteOptions) -> str:
+def tsv_page(sheet: PageInput, number: int, options: WriteOptions) -> str:
     """Return Tesseract's rows: page, block, paragraph, line and word, levels 1 to 5.
 
     A block is one paragraph. Confidences are per cent, -1 for what is no word.
@@ -157,7 +157,7 @@ def tsv_page(sheet: Sheet, number: int, options: WriteOptions) -> str:
     return "".join("\t".join(map(str, row)) + "\n" for row in _tsv_rows(sheet, number))
 
 
-def _tsv_rows(sheet: Sheet, number: int) -> Iterator[tuple[object, ...]]:
+def _tsv_rows(sheet: PageInput, number: int) -> Iterator[tuple[object, ...]]:
     page = sheet.page
     yield 1, number, 0, 0, 0, 0, 0, 0, page.width, page.height, -1, ""
     for i, block in enumerate(page.blocks, 1):
