@@ -13,6 +13,7 @@ Nothing heavy is imported here: the functions are looked up when they are first 
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from ocrtool.version import __version__
@@ -20,6 +21,11 @@ from ocrtool.version import __version__
 if TYPE_CHECKING:
     from ocrtool.pages.reader import read_page as read_page
     from ocrtool.readers.lines import read as read
+
+# ONNX Runtime reports usage over the network unless this is set before it is first imported, and
+# so does the hub's client. Set here, it holds for every module, and worker processes inherit it.
+for _name in ("ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY"):
+    os.environ[_name] = "1"
 
 __all__ = ["__version__", "read", "read_page"]
 
