@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ocrtool.document.tree import Block, Box, Line, Page
-from ocrtool.pages.formulas import LEAST, with_latex
+from ocrtool.pages.formulas import MIN_CONFIDENCE, with_latex
 from ocrtool.readers.formulas import FormulaResult
 from ocrtool.structure.equations import number_of
 
@@ -63,13 +63,13 @@ def test_a_number_on_the_left() -> None:
 
 
 def test_what_reads_badly_stays_text() -> None:
-    assert read(NUMBERED, Reads(confidence=LEAST / 2)) == NUMBERED
+    assert read(NUMBERED, Reads(confidence=MIN_CONFIDENCE / 2)) == NUMBERED
     assert read(NUMBERED, Reads(latex="")) == NUMBERED
 
 
 def test_what_has_no_text_is_latex_if_it_can_be_read_at_all() -> None:
     block = Block("formula", Box(200, 100, 300, 120), (line("(7)", 500, 530),))
-    done = read(block, Reads(confidence=LEAST / 2, tokens=("a",) * 20))
+    done = read(block, Reads(confidence=MIN_CONFIDENCE / 2, tokens=("a",) * 20))
     assert done.latex == done.text == r"a=b \tag{7}"
     assert read(block, Reads(confidence=1e-4, tokens=("a",) * 20)) == block
     assert read(NUMBERED, Reads()).text == NUMBERED.text

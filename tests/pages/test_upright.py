@@ -7,7 +7,14 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from ocrtool.layout.orientation import Turn, turn_image
-from ocrtool.pages.reader import DOUBTFUL, TELLING, PageReader
+from ocrtool.pages.reader import PageReader
+from ocrtool.pages.recognise import find_lines, recognise
+from ocrtool.pages.upright import (
+    MAX_DOUBTFUL_CONFIDENCE,
+    MIN_KNOWN_LETTERS,
+    OrientedText,
+    best_orientation,
+)
 from ocrtool.synth.fonts import bundled_fonts
 
 
@@ -30,13 +37,17 @@ def reader() -> PageReader:
     return PageReader()
 
 
-def test_known_words_settle_which_way_up_a_picture_lies(
-    reader: PageReader, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    look = reader._look(sign())
-    assert look.mean_char_confidence < DOUBTFUL and look.known_word_letters >= TELLING
-    monkeypatch.setattr(reader.detector, "find", lambda *_: pytest.fail("looked at again"))
-    assert reader._best_look(sign(), look) is look
+def text_of(reader: PageReader, image: np.ndarray) -> OrientedText:
+    """Read an image as it lies."""
+    (page,) = recognise([find_lines(image, reader.detector)], reader.lines)
+    return reader._filtered(page)
+
+
+def test_known_words_settle_the_orientation(reader: PageReader) -> None:
+    text = text_of(reader, sign())
+    assert text.mean_char_confidence < MAX_DOUBTFUL_CONFIDENCE
+    assert text.known_word_letters >= MIN_KNOWN_LETTERS
+    assert best_orientation(text, lambda *_: pytest.fail("read again")) is text
 
 
 @pytest.mark.parametrize("given", [90, 180, 270])
@@ -47,6 +58,6 @@ def test_one_line_of_known_words_turns_a_picture(reader: PageReader, given: Turn
 
 
 def test_words_that_lie_on_their_side_tell_nothing(reader: PageReader) -> None:
-    look = reader._look(np.ascontiguousarray(turn_image(sign(), 90)))
-    assert "West Coast Market" in [said.text for _, said in look.texts]
-    assert look.known_word_letters == 0
+    text = text_of(reader, np.ascontiguousarray(turn_image(sign(), 90)))
+    assert "West Coast Market" in [result.text for _, result in text.lines]
+    assert text.known_word_letters == 0

@@ -1,4 +1,4 @@
-"""What shines through thin paper from its other side: pale, mirrored, and hardly readable."""
+"""Bleed-through: text of the other side of thin paper, pale and mirrored, is dropped."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.document.detected import FoundLine
 from ocrtool.document.readings import LineResult, ReadWord
+from ocrtool.pages.filters import LineReading
 from ocrtool.preprocess.crops import cut_line
 
-PALE = 0.35
-"""Contrast, in that of the page's good lines, below which a line is pale."""
-PALEST = 0.17
-"""The same from which nothing is printed, where other lines shine through."""
-SURE = 0.95
-"""Sureness of good lines."""
-DOUBTFUL = 0.9
-"""Sureness below which pale lines, and pale words of others, are not of this side."""
-MANY = 3
-"""Lines that shine through, from which even those that read surely are doubted."""
-FEW = 5
-"""Good lines a page must have: where all is pale, it is printed so."""
+MAX_PALE_CONTRAST = 0.35
+"""Contrast of a line, as a share of the contrast of the page's good lines, below which it is pale
+and may be bleed-through."""
+MAX_CERTAIN_CONTRAST = 0.17
+"""Contrast, as the same share, below which a line of any confidence is bleed-through, on a page
+with ``MIN_BLEED_LINES``."""
+MIN_GOOD_CONFIDENCE = 0.95
+"""Minimum mean character confidence of the good lines, whose contrast is the reference."""
+MAX_DOUBTFUL_CONFIDENCE = 0.9
+"""Mean character confidence below which a pale line is dropped, and a line loses pale words."""
+MIN_BLEED_LINES = 3
+"""Number of bleed-through lines on a page above which surely read ones are dropped, too."""
+MIN_GOOD_LINES = 5
+"""Minimum number of good lines on a page; where all lines are pale, it is printed so."""
 
-Read = tuple[FoundLine, LineResult]
 
-
-def drop_bleed_through(image: NDArray[np.uint8], read: Sequence[Read]) -> list[Read]:
-    """Return lines without what shines through from the other side of the paper.
+def drop_bleed_through(image: NDArray[np.uint8], read: Sequence[LineReading]) -> list[LineReading]:
+    """Return lines without those that show through from the other side of the paper.
 
     Args:
-        image: (H, W) or (H, W, 3).
-        read: Its lines, and what they say.
+        image: (H, W) or (H, W, 3), uint8.
+        read: Lines of the image and their readings.
     """
-    doubtful = [result.mean_char_confidence < DOUBTFUL for _, result in read]
-    if not any(doubtful) or len(read) - sum(doubtful) < FEW:
+    doubtful = [result.mean_char_confidence < MAX_DOUBTFUL_CONFIDENCE for _, result in read]
+    if not any(doubtful) or len(read) - sum(doubtful) < MIN_GOOD_LINES:
         return list(read)
     grey = image
     if image.ndim == 3:
@@ -48,34 +48,34 @@ def drop_bleed_through(image: NDArray[np.uint8], read: Sequence[Read]) -> list[R
     good = [
         c
         for c, (_, result) in zip(contrasts, read, strict=True)
-        if result.mean_char_confidence > SURE
+        if result.mean_char_confidence > MIN_GOOD_CONFIDENCE
     ]
-    if len(good) < FEW:
+    if len(good) < MIN_GOOD_LINES:
         return list(read)
     usual = float(np.median(good))
     through = [
-        doubt and contrast < PALE * usual
+        doubt and contrast < MAX_PALE_CONTRAST * usual
         for doubt, contrast in zip(doubtful, contrasts, strict=True)
     ]
-    kept: list[Read] = []
+    kept: list[LineReading] = []
     for (line, result), crop, contrast, doubt, away in zip(
         read, crops, contrasts, doubtful, through, strict=True
     ):
-        if away or (sum(through) >= MANY and contrast < PALEST * usual):
+        if away or (sum(through) >= MIN_BLEED_LINES and contrast < MAX_CERTAIN_CONTRAST * usual):
             continue
-        said = _without_pale(result, crop, PALE * usual) if doubt else result
-        kept.append((line, said))
+        kept_result = _without_pale(result, crop, MAX_PALE_CONTRAST * usual) if doubt else result
+        kept.append((line, kept_result))
     return kept
 
 
 def _contrast(crop: NDArray[np.uint8]) -> float:
-    """Return the grey levels between ink and paper."""
+    """Return the number of grey levels between ink and paper."""
     ink, paper = np.percentile(crop, (4, 85))
     return float(paper - ink)
 
 
 def _without_pale(result: LineResult, crop: NDArray[np.uint8], least: float) -> LineResult:
-    """Return a reading without the pale words at its ends."""
+    """Return a reading without the words at its ends whose contrast is below ``least``."""
     width = crop.shape[1]
 
     def is_pale(word: ReadWord) -> bool:

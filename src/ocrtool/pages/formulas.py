@@ -19,24 +19,25 @@ if TYPE_CHECKING:
     from ocrtool.readers import ReadsFormulas
     from ocrtool.readers.formulas import FormulaReader, FormulaResult
 
-LEAST = 0.2
-"""Confidence below which the plain text of a formula, if any, is the safer thing to show."""
-LEGIBLE = 0.87
-"""Geometric mean of the tokens' probabilities below which what is no text is no formula either: a
-signature, a stamp, an ornament."""
-PARTIAL = 0.5
-"""Letters for each token of LaTeX up to which the text is but a part of the formula."""
-MARGIN = 0.25
-"""White that is left round a formula, in heights of a line."""
+MIN_CONFIDENCE = 0.2
+"""Minimum confidence, 0 to 1, of the LaTeX of a formula that also has plain text to show."""
+MIN_TOKEN_CONFIDENCE = 0.87
+"""Minimum geometric mean of the token probabilities of a formula without plain text; below, it is
+a signature, a stamp or an ornament."""
+MAX_PARTIAL_TEXT = 0.5
+"""Number of characters for each LaTeX token up to which the plain text of a formula is only a part
+of it."""
+FORMULA_MARGIN = 0.25
+"""Margin that is cut out round a formula, in heights of a line."""
 
 Image = NDArray[np.uint8]
 
 
 def bundled_reader(options: ReadOptions) -> Callable[[], FormulaReader]:
-    """Return what opens the bundled reader when it is first asked for.
+    """Return a function that opens the bundled formula reader once, at its first call.
 
     Args:
-        options: Engine, device and the like; the model they name reads lines.
+        options: Engine, device and the like; their model is the line reader's and not used.
     """
 
     @functools.cache
@@ -51,16 +52,15 @@ def bundled_reader(options: ReadOptions) -> Callable[[], FormulaReader]:
 def with_latex(
     page: Page, cut: Callable[[Box], Image], reader: Callable[[], ReadsFormulas]
 ) -> Page:
-    """Return a page whose displayed formulas are read; those that read badly stay text.
+    """Return a page whose displayed formulas are LaTeX; those of low confidence stay text.
 
-    Where no lines of text were found in a formula, or little of it, its LaTeX is its text; where
-    that is but a number, it is that of the formula beside it, and where it cannot be read, there is
-    no formula.
+    A formula with little or no plain text gets its LaTeX as text. One that is only a number becomes
+    the tag of the formula beside it. One that cannot be read, and has no text, is dropped.
 
     Args:
-        page: As it was put together.
-        cut: Returns the picture of a part of the page.
-        reader: Returns what reads formulas; asked only where there are any.
+        page: The page, whose formulas have no LaTeX yet.
+        cut: Returns the image of a part of the page.
+        reader: Returns the reader of formulas; called only where there are any.
     """
     places = [
         i for i, block in enumerate(page.blocks) if block.kind == "formula" and not block.latex
@@ -83,8 +83,8 @@ def with_latex(
     for i, result in results.items():
         tag = NUMBER.fullmatch(tags.get(i, ""))
         said = "".join(line.text for line in blocks[i].lines if line.text != tags.get(i))
-        has_text = len(said) > PARTIAL * len(result.tokens)
-        sure = result.confidence >= LEAST if has_text else _is_legible(result)
+        has_text = len(said) > MAX_PARTIAL_TEXT * len(result.tokens)
+        sure = result.confidence >= MIN_CONFIDENCE if has_text else _is_legible(result)
         if result.latex and result.valid and sure:
             latex = result.latex + (rf" \tag{{{tag[1]}}}" if tag else "")
             text = blocks[i].text if has_text else latex
@@ -94,20 +94,20 @@ def with_latex(
 
 
 def _is_legible(result: FormulaResult) -> bool:
-    return result.confidence >= LEGIBLE ** max(1, len(result.tokens))
+    return result.confidence >= MIN_TOKEN_CONFIDENCE ** max(1, len(result.tokens))
 
 
 def _beside(box: Box, others: Mapping[int, Box]) -> int:
-    """Return which of other boxes a box stands beside, the nearest of them; -1 for none."""
+    """Return the key of the nearest of other boxes on the level of a box; -1 for none."""
     gaps = {i: gap(box, other) for i, other in others.items() if is_level(box, other)}
     return min(gaps, key=lambda i: gaps[i], default=-1)
 
 
 def _frame(block: Block, number: Line | None, page: Page) -> Box:
-    """Return where the picture of a formula is cut out: without its number."""
+    """Return the box of a formula with a margin and without its number."""
     box = block.box
     around = [line for other in page.blocks for line in other.lines]
-    margin = MARGIN * (usual_height(block.lines or around) or box.y1 - box.y0)
+    margin = FORMULA_MARGIN * (usual_height(block.lines or around) or box.y1 - box.y0)
     x0, x1 = box.x0 - margin, box.x1 + margin
     if number is not None:
         own = bounds([number.quad])

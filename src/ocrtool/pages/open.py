@@ -1,4 +1,4 @@
-"""Opens the recogniser of pages that the options name."""
+"""Factory of page readers: the bundled networks, or a published model of whole pages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def open_pages(
     lone_lines: bool = False,
     formulas: Callable[[], ReadsFormulas] | None = None,
 ) -> ReadsPages:
-    """Open the reader of pages that the options name; the others are as of `PageReader`.
+    """Open the page reader that the options name; the other arguments are those of `PageReader`.
 
     Raises:
         ModelError: There is no such model, it is damaged, or it reads no pages.
@@ -39,10 +39,10 @@ def open_pages(
 
 
 def _refuse_special(options: ReadOptions) -> None:
-    """Refuse what only DeepSeek-OCR and DeepOCR can be asked.
+    """Refuse options that only DeepSeek-OCR and DeepOCR have.
 
     Raises:
-        UsageError: It was asked of another model.
+        UsageError: One of them was given for another model.
     """
     given = {"--mode": options.mode, "--prompt": options.prompt, "--int8": options.int8 or None}
     for flag, value in given.items():

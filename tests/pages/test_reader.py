@@ -1,0 +1,99 @@
+"""The steps from an image to a page, one by one, on a sample page."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ocrtool.document.detected import FoundLine
+from ocrtool.document.readings import LineResult
+from ocrtool.inputs.images import load_image
+from ocrtool.pages.assembly import assembled, turned_upright, with_missed_cells
+from ocrtool.pages.filters import is_readable, is_text, text_lines, without_unstable
+from ocrtool.pages.reader import PageReader
+from ocrtool.pages.recognise import RecognisedPage, find_lines, recognise, reread_doubtful
+from ocrtool.pages.single_line import as_single_line
+from ocrtool.pages.upright import best_orientation, oriented
+from ocrtool.structure import AssembleOptions
+
+SAMPLES = Path(__file__).parents[2] / "docs" / "images"
+QUAD = ((0.0, 0.0), (90.0, 0.0), (90.0, 20.0), (0.0, 20.0))
+
+
+@pytest.fixture(scope="module")
+def reader() -> PageReader:
+    return PageReader()
+
+
+@pytest.fixture(scope="module")
+def image() -> np.ndarray:
+    return load_image(SAMPLES / "sample-page.jpg")
+
+
+@pytest.fixture(scope="module")
+def recognised(reader: PageReader, image: np.ndarray) -> RecognisedPage:
+    (page,) = recognise([find_lines(image, reader.detector)], reader.lines)
+    return page
+
+
+def test_lines_are_found_longest_first(recognised: RecognisedPage) -> None:
+    found = recognised.found
+    lengths = [line.length for line in found.lines]
+    assert len(lengths) > 10 and lengths == sorted(lengths, reverse=True)
+    assert all(map(is_readable, found.lines))
+
+
+def test_few_lines_are_found_for_a_probe(reader: PageReader, image: np.ndarray) -> None:
+    found = find_lines(image, reader.detector, 180, 5)
+    assert len(found.lines) == 5 and found.turned_by == 180
+    assert np.array_equal(found.image, np.rot90(image, 2))
+
+
+def test_pages_share_batches_and_read_the_same(
+    reader: PageReader, recognised: RecognisedPage
+) -> None:
+    found = replace(recognised.found, lines=recognised.found.lines[:6])
+    first, second = recognise([found, found], reader.lines)
+    assert [result.text for _, result in first.lines] == [r.text for _, r in second.lines]
+
+
+def test_the_sample_page_step_by_step(
+    reader: PageReader, image: np.ndarray, recognised: RecognisedPage
+) -> None:
+    lines = text_lines(recognised.lines, recognised.found.layout.regions)
+    lines = without_unstable(reread_doubtful(recognised.found.image, lines, reader.lines))
+    text = best_orientation(oriented(recognised, lines), lambda *_: pytest.fail("reads well"))
+    assert as_single_line(image, text, reader.lines) is text
+    upright = turned_upright(text)
+    assert len(upright.layout.lines) == len(upright.readings)
+    page = assembled(with_missed_cells(upright, reader.lines), 1, AssembleOptions())
+    assert page == reader.read(image)
+
+
+@pytest.mark.parametrize(
+    ("text", "found", "confidence", "accepted"),
+    [
+        ("harbour", 0.7, 0.9, True),
+        ("harbour", 0.7, 0.01, False),
+        ("", 1.0, 1.0, False),
+        ("ab", 0.7, 0.7, False),
+        ("ab", 0.9, 0.9, True),
+        ("~~", 0.8, 0.8, False),
+    ],
+)
+def test_text_is_told_from_noise(
+    text: str, found: float, confidence: float, accepted: bool
+) -> None:
+    result = LineResult("", text, confidence, ())
+    assert is_text(FoundLine(QUAD, found), result) is accepted
+
+
+def test_a_line_cut_out_tightly_is_read_whole(reader: PageReader) -> None:
+    image = load_image(SAMPLES / "sample-line.png")
+    (page,) = recognise([find_lines(image, reader.detector)], reader.lines)
+    none = oriented(replace(page, lines=[]), [])
+    text = as_single_line(image, replace(none, found=0), reader.lines)
+    assert text.single_line and text.letters > 5
