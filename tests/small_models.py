@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ocrtool.engines.base import ModelFacts
+from ocrtool.engines.base import ModelMetadata
 from ocrtool.engines.torch import TorchEngine
 from ocrtool.models.config import DecoderConfig, ModelConfig, VisionConfig
 from ocrtool.models.ocr import OcrModel
@@ -35,7 +35,7 @@ def small_engine(
     )
     model = _random_model(config, seed, gain)
     raw = {"schema": 1, "config": config.to_dict(), "characters": ALPHABET}
-    return TorchEngine(ModelFacts(config, vocabulary, raw), model)
+    return TorchEngine(ModelMetadata(config, vocabulary, raw), model)
 
 
 def _random_model(config: ModelConfig, seed: int, gain: float) -> OcrModel:
@@ -63,14 +63,14 @@ def small_formula_engine(seed: int, gain: float = 3.0) -> TorchEngine:
     )
     model = _random_model(config, seed, gain)
     raw = {"schema": 1, "config": config.to_dict(), "tokens": list(entries)}
-    return TorchEngine(ModelFacts(config, vocabulary, raw), model)
+    return TorchEngine(ModelMetadata(config, vocabulary, raw), model)
 
 
 def save(engine: TorchEngine, folder: Path) -> Path:
     """Write the model of an engine as training does."""
-    facts = engine.facts
+    metadata = engine.metadata
     weights = engine.model.state_dict()
-    write_folder(folder, Checkpoint(facts.config, facts.vocabulary, weights).files())
+    write_folder(folder, Checkpoint(metadata.config, metadata.vocabulary, weights).files())
     return folder
 
 

@@ -93,7 +93,7 @@ def uncached(engine: Engine, images: Encoded) -> list[list[int]]:
     done = [False] * len(texts)
     while not all(done):
         tokens = np.array([[BOS, *text] for text in texts], np.int64)
-        cache = EngineCache.allocate(engine.facts.config.decoder, len(texts), engine.store)
+        cache = EngineCache.allocate(engine.metadata.config.decoder, len(texts), engine.store)
         said = engine.step(tokens, images, cache)[:, -1].argmax(-1).tolist()
         for row, token in enumerate(said):
             done[row] = done[row] or token == EOS or len(texts[row]) >= limits[row]
@@ -118,7 +118,7 @@ def read_all(
 
 
 def error_rate(engine: Engine, found: Sequence[Sequence[int]], truths: Sequence[str]) -> float:
-    texts = [engine.facts.vocabulary.decode(ids) for ids in found]
+    texts = [engine.metadata.vocabulary.decode(ids) for ids in found]
     return 100 * rates(texts, list(truths)).cer
 
 
@@ -196,7 +196,7 @@ def widths(engine: Engine, pixels: Sequence[Pixels], n: int) -> None:
 def cache_growth(engine: Engine, pixels: Sequence[Pixels], n: int, plot: Path | None) -> None:
     """Seconds of the decoder for texts of several lengths, with the cache and without."""
     images = engine.encode(*collate_lines([max(pixels, key=lambda line: line.shape[2])]))
-    config = dataclasses.replace(engine.facts.config.decoder, max_length=max(LENGTHS) + 2)
+    config = dataclasses.replace(engine.metadata.config.decoder, max_length=max(LENGTHS) + 2)
     token = np.full((1, 1), 40, np.int64)
 
     def cached(length: int) -> None:

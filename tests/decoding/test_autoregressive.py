@@ -43,7 +43,7 @@ def spelled_out(engine: Engine, encoded: Encoded, row: int) -> tuple[int, ...]:
     (limit,) = width_limits(engine, alone)
     ids: list[int] = []
     while True:
-        cache = EngineCache.allocate(engine.facts.config.decoder, 1, engine.store)
+        cache = EngineCache.allocate(engine.metadata.config.decoder, 1, engine.store)
         scores = engine.step(np.array([[BOS, *ids]]), alone, cache)[0, -1]
         scores[[PAD, BOS]] = -np.inf
         token = int(scores.argmax())
@@ -89,7 +89,7 @@ def test_full_verification_equals_greedy_token_for_token(seed: int, columns: lis
 def is_clear(engine: Engine, encoded: Encoded, row: int, ids: tuple[int, ...]) -> bool:
     """Whether no two tokens are so nearly alike that rounding may choose between them."""
     image = encoded.select(np.array([row]))
-    cache = EngineCache.allocate(engine.facts.config.decoder, 1, engine.store)
+    cache = EngineCache.allocate(engine.metadata.config.decoder, 1, engine.store)
     scores = engine.step(np.array([[BOS, *ids]]), image, cache)[0]
     scores[:, [PAD, BOS]] = -np.inf
     scores.sort(-1)
@@ -133,7 +133,7 @@ def test_a_right_draft_takes_one_step_and_a_wrong_token_one_more() -> None:
         (row,) = generate(base, encoded, limits)
         if not row.runaway and len(row.ids) >= 6 and len(set(row.ids[:6])) == 6:
             break
-    engine = CountingEngine(base.facts, base.model)
+    engine = CountingEngine(base.metadata, base.model)
     (again,) = generate(engine, encoded, limits, [row.ids])
     assert engine.steps == 1 and again.ids == row.ids
     assert again.draft_log_prob == pytest.approx(row.log_prob, abs=1e-3)
@@ -161,14 +161,14 @@ def test_wide_beam_finds_the_most_probable_text(seed: int) -> None:
     limits = [1]
     options = DecodeOptions(strategy="beam", beam=300, ctc_weight=0.0)
     (found,) = beam_search(engine, encoded, limits, options)
-    texts = [(), *((token,) for token in range(UNK, engine.facts.config.vocab_size))]
+    texts = [(), *((token,) for token in range(UNK, engine.metadata.config.vocab_size))]
     best = max(texts, key=lambda ids: score(engine, encoded, ids))
     assert found.ids == best
 
 
 def score(engine: Engine, encoded: Encoded, ids: tuple[int, ...]) -> float:
     """Log-probability of a text and its end, by teacher forcing."""
-    cache = EngineCache.allocate(engine.facts.config.decoder, 1, engine.store)
+    cache = EngineCache.allocate(engine.metadata.config.decoder, 1, engine.store)
     logits = engine.step(np.array([[BOS, *ids]]), encoded, cache)[0].astype(np.float64)
     logits[:, [PAD, BOS]] = -1e9
     top = logits.max(-1)
@@ -206,7 +206,7 @@ def sure_of(engine: Engine, encoded: Encoded, row: int, ids: list[int], p: float
 
 def test_a_sure_draft_stands_unchecked() -> None:
     base = small_engine(0)
-    engine = CountingEngine(base.facts, base.model)
+    engine = CountingEngine(base.metadata, base.model)
     encoded = sure_of(engine, encode(engine, 0, [80]), 0, [4, 5, 6], 0.99)
     (reading,) = decode(engine, encoded, DecodeOptions())
     assert reading.ids == (4, 5, 6) and engine.steps == 0
@@ -236,7 +236,7 @@ def test_an_unsure_line_gets_the_text_with_the_higher_score(seed: int) -> None:
 
 def test_a_draft_stands_after_many_disagreements() -> None:
     base = small_engine(0, gain=3.0)
-    engine = CountingEngine(base.facts, base.model)
+    engine = CountingEngine(base.metadata, base.model)
     encoded = encode(engine, 3, [80, 64, 40])
     drafted = decode(engine, encoded, DecodeOptions(strategy="ctc"))
     free = decode(engine, encoded, DecodeOptions(sure=1.0, rounds=0))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ocrtool.decoding.autoregressive import DecodeOptions, decode
 from ocrtool.engines import open_engine
-from ocrtool.engines.base import EngineCache, find_model, read_facts
+from ocrtool.engines.base import EngineCache, find_model, read_metadata
 from ocrtool.engines.onnx import OnnxEngine
 from ocrtool.engines.sessions import CUDA
 from ocrtool.engines.torch import TorchEngine
@@ -29,7 +29,7 @@ NO_GPU = not torch.cuda.is_available()
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10_000))
 def test_cache_is_the_twin_of_the_networks_own(seed: int) -> None:
-    config = small_engine(0).facts.config.decoder
+    config = small_engine(0).metadata.config.decoder
     ours, theirs = EngineCache.allocate(config, 3), KVCache.allocate(config, 3)
     for action, arrays in cache_actions(config, seed):
         steps = (arrays[0].shape[3],) if action == "append" else ()
@@ -43,7 +43,7 @@ def test_cache_is_the_twin_of_the_networks_own(seed: int) -> None:
 
 
 def test_a_full_cache_says_so() -> None:
-    config = small_engine(0).facts.config.decoder
+    config = small_engine(0).metadata.config.decoder
     cache = EngineCache.allocate(config, 1)
     new = np.zeros((config.n_layer, 1, config.n_kv_head, config.max_length + 1, config.d_head))
     with pytest.raises(ValueError, match="do not fit"):
@@ -76,13 +76,13 @@ def test_steps_on_ragged_rows_equal_each_row_alone(exported: Path) -> None:
     encoded = engine.encode(pixels, np.array([80, 40, 12]))
     tokens = rng.integers(4, 15, (3, 6))
     tokens[:, 0] = BOS
-    cache = EngineCache.allocate(engine.facts.config.decoder, 3, engine.store)
+    cache = EngineCache.allocate(engine.metadata.config.decoder, 3, engine.store)
     engine.step(tokens, encoded, cache)
     kept = np.array([6, 1, 3])
     cache.truncate(kept)
     together = engine.step(tokens[:, :2], encoded, cache)
     for row in range(3):
-        alone = EngineCache.allocate(engine.facts.config.decoder, 1, engine.store)
+        alone = EngineCache.allocate(engine.metadata.config.decoder, 1, engine.store)
         sequence = np.concatenate((tokens[row, : kept[row]], tokens[row, :2]))[None]
         scores = engine.step(sequence, encoded.select(np.array([row])), alone)
         assert np.allclose(together[row], scores[0, -2:], atol=1e-4)
@@ -116,11 +116,11 @@ def test_missing_and_damaged_models_are_model_errors(
     (broken / "decoder.onnx").write_bytes(b"nothing of the kind")
     with pytest.raises(ModelError, match="cannot be loaded"):
         OnnxEngine(broken, "cpu")
-    facts = json.loads((broken / "model.json").read_text("utf-8"))
+    metadata = json.loads((broken / "model.json").read_text("utf-8"))
     for change in ({"schema": 99}, {"characters": "aa"}, {"characters": "a"}, {"config": {}}):
-        (broken / "model.json").write_text(json.dumps(facts | change))
+        (broken / "model.json").write_text(json.dumps(metadata | change))
         with pytest.raises(ModelError):
-            read_facts(broken)
+            read_metadata(broken)
     shutil.copytree(checkpoint, broken, dirs_exist_ok=True)
     (broken / "model.safetensors").write_bytes(b"short")
     with pytest.raises(ModelError, match="does not fit"):

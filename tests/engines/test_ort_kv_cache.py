@@ -48,7 +48,7 @@ def given_to(store: CacheStore, array: np.ndarray) -> object:
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10_000))
 def test_a_store_keeps_what_numpy_keeps(name: str, seed: int) -> None:
-    config = small_engine(0).facts.config.decoder
+    config = small_engine(0).metadata.config.decoder
     ours, theirs = (
         EngineCache.allocate(config, 3, STORES[name]),
         EngineCache.allocate(config, 3, HOST),
@@ -94,7 +94,7 @@ def test_steps_of_fixed_room_are_the_steps_of_the_engine(checkpoint: Path) -> No
     rng = np.random.default_rng(2)
     pixels = rng.standard_normal((3, 1, 32, 80)).astype(np.float32)
     encoded = engine.encode(pixels, np.array([80, 40, 12]))
-    config = engine.facts.config.decoder
+    config = engine.metadata.config.decoder
     caches = [EngineCache.allocate(config, 3, engine.store) for _ in range(2)]
     image = CrossCache(encoded.cross_keys, encoded.cross_values, torch.from_numpy(encoded.lengths))
     for _ in range(AFTER + 3):
@@ -115,7 +115,7 @@ def test_steps_of_fixed_room_are_the_steps_of_the_engine(checkpoint: Path) -> No
 def test_half_precision_reads_nearly_the_same(checkpoint: Path) -> None:
     whole = TorchEngine.open(checkpoint, "cpu", 0)
     half = TorchEngine(
-        whole.facts, TorchEngine.open(checkpoint, "cpu", 0).model, "cpu", torch.bfloat16
+        whole.metadata, TorchEngine.open(checkpoint, "cpu", 0).model, "cpu", torch.bfloat16
     )
     pixels = np.random.default_rng(0).standard_normal((2, 1, 32, 120)).astype(np.float32)
     widths = np.array([120, 64])

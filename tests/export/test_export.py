@@ -38,8 +38,8 @@ def operators(path: Path) -> list[str]:
 
 
 def preparation(folder: Path) -> Preparation:
-    facts = OnnxEngine(folder, "cpu").facts
-    return Preparation(facts.config, facts.vocabulary)
+    metadata = OnnxEngine(folder, "cpu").metadata
+    return Preparation(metadata.config, metadata.vocabulary)
 
 
 def test_graphs_are_small_fused_and_without_branches(exported: Path) -> None:
@@ -74,21 +74,21 @@ def test_every_size_is_free(exported: Path) -> None:
 
 
 def test_model_json_tells_how_to_run_it(exported: Path) -> None:
-    facts = json.loads((exported / "model.json").read_text("utf-8"))["onnx"]
-    assert facts["opset"] == 20 and facts["precision"] == "fp32"
-    assert facts["operators"] == ["ai.onnx", "com.microsoft"]
-    for name, graph in facts["graphs"].items():
+    metadata = json.loads((exported / "model.json").read_text("utf-8"))["onnx"]
+    assert metadata["opset"] == 20 and metadata["precision"] == "fp32"
+    assert metadata["operators"] == ["ai.onnx", "com.microsoft"]
+    for name, graph in metadata["graphs"].items():
         content = (exported / name).read_bytes()
         assert graph["sha256"] == hashlib.sha256(content).hexdigest()
         assert graph["bytes"] == len(content)
-    inputs = {value["name"]: value for value in facts["graphs"][ENCODER]["inputs"]}
+    inputs = {value["name"]: value for value in metadata["graphs"][ENCODER]["inputs"]}
     assert inputs["images"] == {
         "name": "images",
         "type": "float32",
         "shape": ["batch", 1, 32, "width"],
     }
-    assert facts["special_tokens"]["ctc_blank"] == 0
-    assert facts["preprocessing"]["height"] == 32
+    assert metadata["special_tokens"]["ctc_blank"] == 0
+    assert metadata["preprocessing"]["height"] == 32
 
 
 # --------------------------------------------------------------------------- parity
@@ -170,14 +170,14 @@ def square(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tiny,
         vision=dataclasses.replace(tiny.vision, height=32, width=32, d_model=16, n_layer=1),
         decoder=dataclasses.replace(tiny.decoder, d_model=16, n_layer=1, n_kv_head=2, d_ff=32),
-        vocab_size=len(line.facts.vocabulary),
+        vocab_size=len(line.metadata.vocabulary),
     )
     torch.manual_seed(0)
-    engine = TorchEngine(dataclasses.replace(line.facts, config=config), OcrModel(config))
+    engine = TorchEngine(dataclasses.replace(line.metadata, config=config), OcrModel(config))
     folder = save(engine, tmp_path_factory.mktemp("models") / "square")
-    facts = json.loads((folder / "model.json").read_text("utf-8"))
-    facts["calibration"] = {"line": {"slope": 0.5, "offset": 0.1}}
-    (folder / "model.json").write_text(json.dumps(facts))
+    metadata = json.loads((folder / "model.json").read_text("utf-8"))
+    metadata["calibration"] = {"line": {"slope": 0.5, "offset": 0.1}}
+    (folder / "model.json").write_text(json.dumps(metadata))
     return folder
 
 
@@ -203,14 +203,14 @@ def prefixed(square: Path) -> Path:
     """A reader whose decoder sees the image, and a prompt, before the text."""
     engine = TorchEngine.open(square, "cpu", 0)
     config = dataclasses.replace(
-        engine.facts.config,
-        decoder=dataclasses.replace(engine.facts.config.decoder, fusion="prefix"),
+        engine.metadata.config,
+        decoder=dataclasses.replace(engine.metadata.config.decoder, fusion="prefix"),
         prompt_ids=(5, 6),
     )
     torch.manual_seed(1)
     model = OcrModel(config)
     return save(
-        TorchEngine(dataclasses.replace(engine.facts, config=config), model),
+        TorchEngine(dataclasses.replace(engine.metadata, config=config), model),
         square.with_name("prefixed"),
     )
 
@@ -231,9 +231,9 @@ def test_less_than_float32(
 ) -> None:
     report = export_model(checkpoint, tmp_path / "out", ExportOptions(precision))
     assert report.bytes[DECODER] != (exported / DECODER).stat().st_size
-    facts = json.loads((report.folder / "model.json").read_text("utf-8"))["onnx"]
-    assert facts["precision"] == precision
-    kinds = {value["type"] for graph in facts["graphs"].values() for value in graph["inputs"]}
+    metadata = json.loads((report.folder / "model.json").read_text("utf-8"))["onnx"]
+    assert metadata["precision"] == precision
+    kinds = {value["type"] for graph in metadata["graphs"].values() for value in graph["inputs"]}
     assert kinds == {"float32", "int64"}
     found = {*operators(report.folder / ENCODER)}
     if precision is Precision.INT8:

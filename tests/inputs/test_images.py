@@ -161,7 +161,7 @@ def test_pages_of_a_pdf_are_drawn(tmp_path: Path) -> None:
         assert [page.number for page in found] == [1, 2]
         assert all(page.picture.pixels.shape == (144, 288, 3) for page in found)
         assert all(page.picture.pixels.min() < 60 for page in found)
-        assert found[0].dpi == 144 and found[0].facts == {"title": "Two"}
+        assert found[0].dpi == 144 and found[0].metadata == {"title": "Two"}
 
 
 def test_what_is_no_page_is_an_error(tmp_path: Path) -> None:

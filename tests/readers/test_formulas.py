@@ -12,7 +12,7 @@ from PIL import Image
 from drawn_formulas import draw, formula
 from ocrtool.decoding.autoregressive import DecodeOptions, beam_rows, generate, width_limits
 from ocrtool.decoding.ctc import Decoded
-from ocrtool.engines.base import read_facts
+from ocrtool.engines.base import read_metadata
 from ocrtool.engines.onnx import OnnxEngine
 from ocrtool.engines.torch import TorchEngine
 from ocrtool.errors import InputError, ModelError
@@ -50,9 +50,9 @@ def read_all(reader: FormulaReader) -> list[FormulaResult]:
 
 
 def test_a_token_model_keeps_its_alphabet(folder: Path) -> None:
-    facts = read_facts(folder)
-    assert facts.vocabulary == small_formula_engine(3).facts.vocabulary
-    assert facts.raw["tokens"][0] == r"\frac"
+    metadata = read_metadata(folder)
+    assert metadata.vocabulary == small_formula_engine(3).metadata.vocabulary
+    assert metadata.raw["tokens"][0] == r"\frac"
 
 
 def test_graphs_take_any_size(onnx_folder: Path) -> None:
@@ -102,7 +102,7 @@ def test_what_is_not_valid_is_repaired_and_flagged(onnx_folder: Path) -> None:
 
 def test_a_beam_prefers_valid_latex(onnx_folder: Path) -> None:
     open_reader = reader(onnx_folder, strategy="beam", beam=3)
-    ids = open_reader.engine.facts.vocabulary.encode
+    ids = open_reader.engine.metadata.vocabulary.encode
 
     def reading(text: str, probability: float) -> Decoded:
         tokens = tuple(ids(text))
@@ -120,7 +120,7 @@ def test_a_beam_of_one_is_greedy(onnx_folder: Path) -> None:
     images, sizes = collate_formulas([formula_pixels(p, 160, 1024) for p in PICTURES[:6]])
     encoded = engine.encode(images, sizes)
     limits = width_limits(engine, encoded)
-    assert max(limits) <= engine.facts.config.decoder.max_length - 1
+    assert max(limits) <= engine.metadata.config.decoder.max_length - 1
     greedy = [row.ids for row in generate(engine, encoded, limits)]
     beams = beam_rows(engine, encoded, limits, DecodeOptions(strategy="beam", beam=1))
     assert [rows[0].ids for rows in beams] == greedy

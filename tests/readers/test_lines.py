@@ -77,7 +77,7 @@ def test_batches_hold_every_line_once_within_the_budget(widths: list[int], most:
 
 
 def test_words_and_confidences(reader: LineReader) -> None:
-    ids = reader.engine.facts.vocabulary.encode(" ab  c ")
+    ids = reader.engine.metadata.vocabulary.encode(" ab  c ")
     probabilities = (0.1, 0.9, 0.8, 1.0, 1.0, 0.5, 0.2)
     result = reader._result("x", [Decoded(tuple(ids), probabilities, 0.9)], [WHOLE])
     assert result.text == "ab  c"
@@ -93,15 +93,15 @@ def test_words_and_confidences(reader: LineReader) -> None:
 
 def test_calibration_of_the_model_is_applied(tmp_path: Path) -> None:
     folder = save(small_engine(3), tmp_path / "model")
-    facts = json.loads((folder / "model.json").read_text("utf-8"))
+    metadata = json.loads((folder / "model.json").read_text("utf-8"))
     image = lines(1)[0][1]
     plain = LineReader(ReadOptions(model=str(folder), device="cpu")).read(image)
-    facts["calibration"] = {"line": {"slope": 1.0, "offset": 5.0}}
-    (folder / "model.json").write_text(json.dumps(facts))
+    metadata["calibration"] = {"line": {"slope": 1.0, "offset": 5.0}}
+    (folder / "model.json").write_text(json.dumps(metadata))
     lifted = LineReader(ReadOptions(model=str(folder), device="cpu")).read(image)
     assert lifted.confidence > plain.confidence and lifted.text == plain.text
-    facts["calibration"] = {"page": {}}
-    (folder / "model.json").write_text(json.dumps(facts))
+    metadata["calibration"] = {"page": {}}
+    (folder / "model.json").write_text(json.dumps(metadata))
     with pytest.raises(ModelError, match="calibration"):
         LineReader(ReadOptions(model=str(folder), device="cpu"))
 

@@ -170,8 +170,8 @@ def test_the_command_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFi
 def test_the_command_trains_on_the_bundled_fonts(tmp_path: Path) -> None:
     given = "--steps 2 --batch-size 2 --crop 64 --workers 0 --validation-pages 2 --device cpu"
     assert main(["-o", str(tmp_path / "run"), *given.split(), "--threads", "1"]) == ExitCode.OK
-    facts = json.loads((tmp_path / "run/last/model.json").read_text("utf-8"))
-    assert facts["kind"] == "detector" and facts["step"] == 2
+    metadata = json.loads((tmp_path / "run/last/model.json").read_text("utf-8"))
+    assert metadata["kind"] == "detector" and metadata["step"] == 2
     assert (tmp_path / "run/best/model.safetensors").is_file()
 
 

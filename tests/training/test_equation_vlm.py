@@ -18,7 +18,7 @@ from transformers.utils import logging
 from drawn_formulas import draw, formula, write_csv
 from interrupted import cut_short
 from ocrtool.decoding.autoregressive import DecodeOptions
-from ocrtool.engines.base import read_facts
+from ocrtool.engines.base import read_metadata
 from ocrtool.errors import ModelError, UsageError
 from ocrtool.export import ExportOptions, export_model
 from ocrtool.models.published import llama_weights, vit_weights
@@ -95,8 +95,8 @@ def test_a_few_formulas_are_learnt_by_heart(
         )
     )
     assert result.metrics["exact"] == 1.0
-    facts = read_facts(result.best)
-    assert facts.config.prompt == "LaTeX: " and facts.config.prompt_ids
+    metadata = read_metadata(result.best)
+    assert metadata.config.prompt == "LaTeX: " and metadata.config.prompt_ids
     for open_reader in (reader(result.best), reader(result.best, strategy="beam", beam=2)):
         pictures = [(str(i), draw(tokens, 24)) for i, tokens in enumerate(FORMULAS)]
         read = [result.tokens for result in open_reader.read_stream(pictures)]
@@ -142,19 +142,22 @@ def test_published_parts_are_where_training_starts(
         learning_rate=1e-9,
     )
     result = run(options)
-    facts = read_facts(result.best)
-    assert isinstance(facts.vocabulary, BpeVocabulary)
-    assert facts.vocabulary.source == (decoder / "tokenizer.json").read_text("utf-8")
-    assert facts.config.decoder.n_layer == 2
-    assert facts.config.prompt_ids == tuple(facts.vocabulary.encode_prompt("LaTeX: "))
+    metadata = read_metadata(result.best)
+    assert isinstance(metadata.vocabulary, BpeVocabulary)
+    assert metadata.vocabulary.source == (decoder / "tokenizer.json").read_text("utf-8")
+    assert metadata.config.decoder.n_layer == 2
+    assert metadata.config.prompt_ids == tuple(metadata.vocabulary.encode_prompt("LaTeX: "))
     weights = load_file(result.best / "model.safetensors")
     expected = {
         f"{part}.{name}": tensor
         for part, mapped in (
-            ("vision", vit_weights(load_file(vision / "model.safetensors"), facts.config.vision)),
+            (
+                "vision",
+                vit_weights(load_file(vision / "model.safetensors"), metadata.config.vision),
+            ),
             (
                 "decoder",
-                llama_weights(load_file(decoder / "model.safetensors"), facts.config.decoder),
+                llama_weights(load_file(decoder / "model.safetensors"), metadata.config.decoder),
             ),
         )
         for name, tensor in mapped.items()
@@ -171,7 +174,7 @@ def test_published_parts_are_where_training_starts(
          "out": tmp_path / "tuned", "steps": 1, "workers": 0, "device": "cpu"}
     )  # fmt: skip
     for folder in (tmp_path / "more" / "last", run(tuned).last):
-        assert read_facts(folder).vocabulary == facts.vocabulary
+        assert read_metadata(folder).vocabulary == metadata.vocabulary
         assert len(reader(folder).read(draw(FORMULAS[0], 24)).tokens) >= 0
 
 

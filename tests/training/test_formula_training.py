@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from drawn_formulas import draw, formula, write_csv
 from interrupted import cut_short
-from ocrtool.engines.base import read_facts
+from ocrtool.engines.base import read_metadata
 from ocrtool.errors import InputError, UsageError
 from ocrtool.latex import normal
 from ocrtool.models.ocr import OcrModel
@@ -83,9 +83,9 @@ def test_a_formula_reader_learns(tmp_path: Path, small_options: Options) -> None
     losses = [record["decoder_loss"] for record in records(tmp_path / "run", "train")]
     assert losses[-1] < 0.5 * losses[0]
     assert result.metrics["similarity"] > 0.6
-    facts = read_facts(result.best)
-    assert facts.vocabulary.separator == " " and r"\frac" in facts.vocabulary.entries
-    assert facts.config.vision.kind == "formula" and "characters" not in facts.raw
+    metadata = read_metadata(result.best)
+    assert metadata.vocabulary.separator == " " and r"\frac" in metadata.vocabulary.entries
+    assert metadata.config.vision.kind == "formula" and "characters" not in metadata.raw
 
 
 def test_an_interrupted_curriculum_goes_on_bit_for_bit(

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models
 
-from ocrtool.engines.base import read_facts
+from ocrtool.engines.base import read_metadata
 from ocrtool.errors import ModelError
 from ocrtool.models.presets import EQUATION_VLM_SMALL
 from ocrtool.training.checkpoint import Checkpoint, write_folder
@@ -75,11 +75,11 @@ def test_a_model_folder_holds_its_tokenizer(tmp_path: Path) -> None:
     config = replace(EQUATION_VLM_SMALL, vocab_size=270)
     files = Checkpoint(config, LATEX, {}).files()
     write_folder(tmp_path / "model", files)
-    assert read_facts(tmp_path / "model").vocabulary == LATEX
+    assert read_metadata(tmp_path / "model").vocabulary == LATEX
     assert pickle.loads(pickle.dumps(LATEX)) == LATEX
     (tmp_path / "model" / "tokenizer.json").unlink()
     with pytest.raises(ModelError, match=r"damaged.*tokenizer\.json"):
-        read_facts(tmp_path / "model")
+        read_metadata(tmp_path / "model")
 
 
 def test_tokenizers_of_other_kinds_are_refused() -> None:

@@ -99,7 +99,7 @@ def test_confidence_falls_with_legibility(reader: LineReader) -> None:
 
 
 def test_it_knows_its_alphabet(reader: LineReader) -> None:
-    assert "".join(reader.engine.facts.vocabulary.entries) == ALPHABET
+    assert "".join(reader.engine.metadata.vocabulary.entries) == ALPHABET
 
 
 @pytest.mark.parametrize("turns", [1, 3])

@@ -47,7 +47,7 @@ def odd_sheet() -> PageInput:
         paragraph(line("Figure 1: x_y"), kind="caption"),
         paragraph(line("1 a note"), kind="footnote"),
         paragraph(line("head % x"), kind="header"),
-        facts={"title": "A_b & {c}"},
+        metadata={"title": "A_b & {c}"},
     )
 
 

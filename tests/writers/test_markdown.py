@@ -241,13 +241,15 @@ def test_furniture_and_failures() -> None:
 
 def test_front_matter_is_yaml() -> None:
     yaml = pytest.importorskip("yaml")
-    facts = {"title": 'A: "b" # \u2028c\x85 \\n \U0001f600', "author": "- [x]"}
-    text = written("md", sheet(paragraph(line("Text")), facts=facts, count=3), front_matter=True)
+    metadata = {"title": 'A: "b" # \u2028c\x85 \\n \U0001f600', "author": "- [x]"}
+    text = written(
+        "md", sheet(paragraph(line("Text")), metadata=metadata, count=3), front_matter=True
+    )
     head, body = re.fullmatch(r"---\n(.*)\n---\n\n(.*)", text, re.DOTALL).groups()  # type: ignore[union-attr]
-    assert yaml.safe_load(head) == {**facts, "pages": 3, "source": "x.pdf"} and body == "Text\n"
+    assert yaml.safe_load(head) == {**metadata, "pages": 3, "source": "x.pdf"} and body == "Text\n"
     heading = paragraph(line("First"), kind="heading", level=1)
     assert 'title: "First"' in md(heading, front_matter=True)
-    unnamed = written("md", sheet(heading, facts={"title": "untitled"}), front_matter=True)
+    unnamed = written("md", sheet(heading, metadata={"title": "untitled"}), front_matter=True)
     assert 'title: "First"' in unnamed
 
 

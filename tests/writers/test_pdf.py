@@ -279,7 +279,7 @@ def test_pdfs_are_drawn_as_they_are_shown(tmp_path: Path) -> None:
     path = tmp_path / "ä.pdf"
     path.write_bytes(a_pdf(2))
     with PdfFile(path) as file:
-        assert len(file) == 2 and file.facts == {"title": "A title"}
+        assert len(file) == 2 and file.metadata == {"title": "A title"}
         assert file.size(0) == (300, 200)
         pixels = file.rasterise(1, 144)
     assert pixels.shape == (400, 600, 3) and pixels.dtype == np.uint8

@@ -81,7 +81,9 @@ def test_without_doubt_the_text_is_untouched() -> None:
 
 
 def test_json_is_the_document(two_pages: tuple[PageInput, PageInput]) -> None:
-    document = Document("a & b.jpg", tuple(sheet.page for sheet in two_pages), two_pages[0].facts)
+    document = Document(
+        "a & b.jpg", tuple(sheet.page for sheet in two_pages), two_pages[0].metadata
+    )
     assert json.loads(written("json", *two_pages)) == json.loads(to_json(document))
     assert written("json", *two_pages, min_confidence=0.5).count('"doubtful":true') == 4
 

@@ -15,7 +15,7 @@ from ocrtool.batch.tasks import Opened
 from ocrtool.errors import InputError
 from ocrtool.options import EngineName, PageOptions, ReadOptions
 from ocrtool.version import __version__
-from ocrtool.weights.bundled import BUNDLED, FACTS
+from ocrtool.weights.bundled import BUNDLED, METADATA
 
 Stage = Literal["to open", "opening", "reading", "to write", "writing"]
 
@@ -109,7 +109,7 @@ def _weights_of(options: ReadOptions) -> str:
     model = options.model
     if model is None or options.engine is EngineName.TESSERACT:  # whose models are languages
         return hashed.hexdigest()
-    if (BUNDLED / model / FACTS).is_file():
+    if (BUNDLED / model / METADATA).is_file():
         return hashed.hexdigest()
     from ocrtool.engines.base import find_model
     from ocrtool.readers.model_lookup import published_folder

@@ -40,14 +40,14 @@ class Opened:
         path: Of the PDF: the input itself, or what was made of its pictures.
         password: That opened it, where it is encrypted.
         pages: How many there are.
-        facts: Title, author and the like.
+        metadata: Title, author and the like.
         bookmarks: Its own table of contents.
     """
 
     path: Path
     password: str | None
     pages: int
-    facts: Mapping[str, str]
+    metadata: Mapping[str, str]
     bookmarks: tuple[Bookmark, ...]
 
 
@@ -119,7 +119,7 @@ class OpenJob:
         try:
             path = _pdf_of_pictures(self.path, self.made) or self.path
             file, password = self._unlocked(desk, path)
-            return Opened(path, password, len(file), file.facts, tuple(file.bookmarks))
+            return Opened(path, password, len(file), file.metadata, tuple(file.bookmarks))
         except (InputError, EncryptedError) as error:
             message = error.message.replace(str(self.path), self.source)
             raise type(error)(message, error.remedy) from None
@@ -250,7 +250,7 @@ class WriteJob:
                 sheet = PageInput(
                     self.source,
                     page,
-                    facts=self.opened.facts,
+                    metadata=self.opened.metadata,
                     pictures=self._pictures(page, kept[page.number]),
                     count=self.opened.pages,
                     original=original,

@@ -13,7 +13,7 @@ from typing import Any
 from ocrtool.errors import MissingDependencyError, ModelError
 from ocrtool.models.config import ModelConfig
 from ocrtool.models.presets import PRESETS, STAGED
-from ocrtool.weights.bundled import BUNDLED, FACTS, WEIGHTS
+from ocrtool.weights.bundled import BUNDLED, METADATA, WEIGHTS
 from ocrtool.weights.cache import ModelCache
 from ocrtool.weights.registry import TABLE
 from ocrtool.weights.vocabulary import SPECIALS
@@ -196,7 +196,7 @@ class PagesDescription:
 
 def entries() -> Iterator[Entry]:
     """List the bundled models, the other presets that can be trained, the published models."""
-    bundled = {facts.parent.name: facts.parent for facts in BUNDLED.glob(f"*/{FACTS}")}
+    bundled = {path.parent.name: path.parent for path in BUNDLED.glob(f"*/{METADATA}")}
     for name, folder in sorted(bundled.items()):
         size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
         yield Entry(name, "bundled", ABOUT.get(name, "text reader"), size)
@@ -232,13 +232,13 @@ def describe(
 
     if own_of(Path(name)) == "deepocr":
         return _describe_staged(name)
-    if name in PRESETS and not (BUNDLED / name / FACTS).is_file():
+    if name in PRESETS and not (BUNDLED / name / METADATA).is_file():
         config = PRESETS[name]
         if characters is None:
             characters = config.vocab_size - SPECIALS if config.vocab_size else ASCII
         config = replace(config, vocab_size=SPECIALS + characters)
         return Description(name, "preset", _count_network(config), characters, config, {})
-    from ocrtool.engines.base import find_model, read_facts, read_raw
+    from ocrtool.engines.base import find_model, read_metadata, read_raw
 
     folder = find_model(name)
     kind = "bundled" if folder.parent == BUNDLED else "folder"
@@ -248,11 +248,11 @@ def describe(
         return DetectorDescription(
             name, kind, _count_file(weights), raw.get("config", {}), raw.get("metrics", {})
         )
-    facts = read_facts(folder)
-    count = _count_file(weights) if weights.is_file() else _count_network(facts.config)
-    metrics = facts.raw.get("metrics", {})
-    size = len(facts.vocabulary.entries)
-    return Description(name, kind, count, size, facts.config, metrics)
+    metadata = read_metadata(folder)
+    count = _count_file(weights) if weights.is_file() else _count_network(metadata.config)
+    metrics = metadata.raw.get("metrics", {})
+    size = len(metadata.vocabulary.entries)
+    return Description(name, kind, count, size, metadata.config, metrics)
 
 
 def _describe_staged(name: str) -> PagesDescription:

@@ -162,8 +162,8 @@ def _verify_unsure(
 
 def width_limits(engine: Engine, encoded: Encoded) -> list[int]:
     """Return the most tokens of each row: what its width or area allows and the decoder takes."""
-    longest = engine.facts.config.decoder.max_length - 1
-    kind = engine.facts.config.vision.kind
+    longest = engine.metadata.config.decoder.max_length - 1
+    kind = engine.metadata.config.vision.kind
     if kind == "line":
         return [min(longest, frames + SPARE_TOKENS) for frames in encoded.frames.tolist()]
     if kind == "formula":
@@ -324,11 +324,11 @@ def generate(
         Hypothesis(limit, tuple(draft)[:limit]) for limit, draft in zip(limits, drafts, strict=True)
     ]
     active = list(rows)
-    cache = EngineCache.allocate(engine.facts.config.decoder, len(rows) * views, engine.store)
+    cache = EngineCache.allocate(engine.metadata.config.decoder, len(rows) * views, engine.store)
     left = rounds or max(limits, default=0) + 1  # each round writes a token or an end
     while active and left:
         left -= 1
-        room = engine.facts.config.decoder.max_length - cache.longest - 1
+        room = engine.metadata.config.decoder.max_length - cache.longest - 1
         proposals = [() if row.done else row.proposal(room) for row in active]
         tokens = np.full((len(active), 1 + max(map(len, proposals))), PAD, np.int64)
         for line, row, proposal in zip(tokens, active, proposals, strict=True):
@@ -441,7 +441,7 @@ def beam_rows(
     ended: list[list[Hypothesis]] = [[] for _ in range(count)]
     beams = [(i, Hypothesis(limit)) for i, limit in enumerate(limits)]
     images = encoded
-    cache = EngineCache.allocate(engine.facts.config.decoder, count * views, engine.store)
+    cache = EngineCache.allocate(engine.metadata.config.decoder, count * views, engine.store)
     while beams:
         tokens = np.array([[text.last] for _, text in beams for _ in range(views)], np.int64)
         _, _, log_norms, logits = _best(_agreed(engine.step(tokens, images, cache), views))

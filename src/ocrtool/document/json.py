@@ -73,7 +73,7 @@ def to_record(document: Document, min_confidence: float = 0.0) -> dict[str, Any]
     return {
         "schema": SCHEMA,
         "source": document.source,
-        "facts": dict(document.facts),
+        "facts": dict(document.metadata),
         "pages": [page_record(page, min_confidence) for page in document.pages],
     }
 
@@ -183,7 +183,7 @@ def from_record(record: object) -> Document:
         return Document(
             source=_text(record["source"]),
             pages=tuple(page_from(page) for page in record["pages"]),
-            facts={_text(name): _text(fact) for name, fact in record.get("facts", {}).items()},
+            metadata={_text(name): _text(fact) for name, fact in record.get("facts", {}).items()},
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)

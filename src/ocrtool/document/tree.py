@@ -218,9 +218,9 @@ class Document:
     Attributes:
         source: Name of the input: a path, or ``-``.
         pages: Its pages, in order.
-        facts: Title, author and the like, where they are known.
+        metadata: Title, author and the like, where they are known.
     """
 
     source: str
     pages: tuple[Page, ...]
-    facts: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict)

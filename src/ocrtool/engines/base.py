@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ocrtool.errors import ModelError, UsageError
 from ocrtool.models.config import DecoderConfig, ModelConfig
-from ocrtool.weights.bundled import BUNDLED, FACTS, TOKENIZER
+from ocrtool.weights.bundled import BUNDLED, METADATA, TOKENIZER
 from ocrtool.weights.vocabulary import Vocabulary
 
 FloatArray = NDArray[np.float32]
@@ -27,7 +27,7 @@ SCHEMA = 1
 
 
 @dataclass(frozen=True)
-class ModelFacts:
+class ModelMetadata:
     """What ``model.json`` says of a model.
 
     Attributes:
@@ -47,7 +47,7 @@ def read_raw(folder: Path) -> dict[str, Any]:
     Raises:
         ModelError: It is missing, damaged, or of a newer ocrtool.
     """
-    path = folder / FACTS
+    path = folder / METADATA
     try:
         raw: dict[str, Any] = json.loads(path.read_text("utf-8"))
         if raw["schema"] > SCHEMA:
@@ -59,13 +59,13 @@ def read_raw(folder: Path) -> dict[str, Any]:
     return raw
 
 
-def read_facts(folder: Path) -> ModelFacts:
+def read_metadata(folder: Path) -> ModelMetadata:
     """Read what ``model.json`` says of a reader.
 
     Raises:
         ModelError: It is missing, damaged, of a newer ocrtool, or of no reader.
     """
-    path = folder / FACTS
+    path = folder / METADATA
     raw = read_raw(folder)
     if raw.get("kind") == "detector":
         raise ModelError(f"{folder} finds text and cannot read it", "name a reader, such as line")
@@ -78,7 +78,7 @@ def read_facts(folder: Path) -> ModelFacts:
         raise ModelError(
             f"{path} is damaged: {len(vocabulary)} token ids, the network has {config.vocab_size}"
         )
-    return ModelFacts(config, vocabulary, raw)
+    return ModelMetadata(config, vocabulary, raw)
 
 
 def _read_vocabulary(folder: Path, raw: dict[str, Any]) -> Vocabulary:
@@ -97,14 +97,14 @@ def find_model(model: str | Path) -> Path:
         ModelError: There is no such model.
     """
     folder = Path(model)
-    if (folder / FACTS).is_file():
+    if (folder / METADATA).is_file():
         return folder
-    if (BUNDLED / model / FACTS).is_file():
+    if (BUNDLED / model / METADATA).is_file():
         return BUNDLED / model
-    known = ", ".join(sorted(path.parent.name for path in BUNDLED.glob(f"*/{FACTS}")))
+    known = ", ".join(sorted(path.parent.name for path in BUNDLED.glob(f"*/{METADATA}")))
     raise ModelError(
         f"no model {str(model)!r}",
-        f"name a folder with {FACTS}" + (f", or a bundled model: {known}" if known else ""),
+        f"name a folder with {METADATA}" + (f", or a bundled model: {known}" if known else ""),
     )
 
 
@@ -269,12 +269,12 @@ class Engine(Protocol):
     Attributes:
         name: ``onnx`` or ``torch``.
         device: What really runs it: ``cpu`` or ``cuda:N``.
-        facts: The model's geometry, alphabet and everything else on record.
+        metadata: The model's geometry, alphabet and everything else on record.
     """
 
     name: str
     device: str
-    facts: ModelFacts
+    metadata: ModelMetadata
 
     @property
     def store(self) -> CacheStore:

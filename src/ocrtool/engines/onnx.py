@@ -18,8 +18,8 @@ from ocrtool.engines.base import (
     EngineCache,
     FloatArray,
     IntArray,
-    ModelFacts,
-    read_facts,
+    ModelMetadata,
+    read_metadata,
 )
 from ocrtool.engines.ort_kv_cache import BoundStore
 from ocrtool.engines.sessions import import_runtime, open_session, require_cuda
@@ -51,7 +51,7 @@ class OnnxEngine:
     def __init__(
         self, folder: Path, device: str = "auto", threads: int = 0, bound: bool | None = None
     ) -> None:
-        self.facts: ModelFacts = read_facts(folder)
+        self.metadata: ModelMetadata = read_metadata(folder)
         runtime = import_runtime()
         if device == "auto":
             try:
@@ -85,7 +85,7 @@ class OnnxEngine:
             keys, values, lengths, *log_probs = results
         if not log_probs:
             return Encoded(keys, values, lengths, None, store=self.store)
-        frames = self.facts.config.vision.frames
+        frames = self.metadata.config.vision.frames
         return Encoded(keys, values, lengths, log_probs[0], frames, self.store)
 
     def step(self, tokens: IntArray, encoded: Encoded, cache: EngineCache) -> FloatArray:

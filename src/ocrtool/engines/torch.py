@@ -18,8 +18,8 @@ from ocrtool.engines.base import (
     EngineCache,
     FloatArray,
     IntArray,
-    ModelFacts,
-    read_facts,
+    ModelMetadata,
+    read_metadata,
 )
 from ocrtool.engines.cuda_graphs import FixedStep, StepGraphs
 from ocrtool.errors import DeviceError, ModelError
@@ -58,7 +58,7 @@ class TorchEngine:
     """Runs :class:`~ocrtool.models.ocr.OcrModel`.
 
     Args:
-        facts: Geometry and alphabet.
+        metadata: Geometry and alphabet.
         model: The network with its weights; it is moved to ``device`` and set to evaluation.
         device: ``cpu`` or ``cuda:N``.
         dtype: What it computes in; None for float16 on a GPU and float32 on a CPU.
@@ -68,12 +68,12 @@ class TorchEngine:
 
     def __init__(
         self,
-        facts: ModelFacts,
+        metadata: ModelMetadata,
         model: OcrModel,
         device: str = "cpu",
         dtype: torch.dtype | None = None,
     ) -> None:
-        self.facts = facts
+        self.metadata = metadata
         self.device = device
         on_gpu = device != "cpu"
         self.store = TorchStore(device, dtype or (torch.float16 if on_gpu else torch.float32))
@@ -96,8 +96,8 @@ class TorchEngine:
         device = device_of(device)
         if threads:
             torch.set_num_threads(threads)
-        facts = read_facts(folder)
-        model = OcrModel(facts.config)
+        metadata = read_metadata(folder)
+        model = OcrModel(metadata.config)
         path = folder / WEIGHTS
         try:
             model.load_state_dict(load_file(path))
@@ -106,7 +106,7 @@ class TorchEngine:
         except (SafetensorError, RuntimeError) as error:
             reason = " ".join(str(error).split())
             raise ModelError(f"{path} does not fit {folder.name}: {reason}") from None
-        return cls(facts, model, device)
+        return cls(metadata, model, device)
 
     @torch.inference_mode()
     def encode(self, pixels: FloatArray, sizes: IntArray) -> Encoded:
@@ -117,7 +117,7 @@ class TorchEngine:
         if encoding.ctc_logits is None:
             return Encoded(cross.keys, cross.values, lengths, None, store=self.store)
         log_probs = _array(encoding.ctc_logits.float().log_softmax(-1))
-        frames = self.facts.config.vision.frames
+        frames = self.metadata.config.vision.frames
         return Encoded(cross.keys, cross.values, lengths, log_probs, frames, self.store)
 
     @torch.inference_mode()

@@ -143,7 +143,7 @@ def compare_detectors(
 
 def _on_noise(reference: Engine, candidate: Engine) -> float:
     """Greatest difference on one and on three images of noise, behind pasts of several lengths."""
-    config = reference.facts.config
+    config = reference.metadata.config
     rng = np.random.default_rng(0)
     worst = 0.0
     for batch, past in ((1, 1), (3, 5)):
@@ -190,7 +190,7 @@ def _ctc_difference(encoded: Sequence[Encoded]) -> float:
 
 def _told(reference: Engine, candidate: Engine, batch: Batch, encoded: Sequence[Encoded]) -> float:
     """Greatest difference between two decoders that are told the truth as they go."""
-    tokens, config = batch.tokens, reference.facts.config.decoder
+    tokens, config = batch.tokens, reference.metadata.config.decoder
     steps = min(tokens.shape[1], config.max_length)
     scores = [
         engine.step(

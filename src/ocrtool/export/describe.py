@@ -28,7 +28,7 @@ def described(
     """
     some = next(iter(graphs.values()))
     domains = {node.domain for graph in graphs.values() for node in graph.graph.node}
-    facts: dict[str, Any] = {
+    description: dict[str, Any] = {
         "opset": max(entry.version for entry in some.opset_import if not entry.domain),
         "operators": sorted({"ai.onnx"} | (domains - {""})),
         "precision": how,
@@ -43,12 +43,12 @@ def described(
         },
     }
     if raw.get("kind") == "detector":
-        return {**facts, "preprocessing": _of_pages()}
+        return {**description, "preprocessing": _of_pages()}
     config = ModelConfig.from_dict(raw["config"])
     special = {"pad": PAD, "bos": BOS, "eos": EOS, "unk": UNK, "first": SPECIALS}
     if config.ctc:
         special["ctc_blank"] = PAD
-    return {**facts, "preprocessing": _of_readers(config), "special_tokens": special}
+    return {**description, "preprocessing": _of_readers(config), "special_tokens": special}
 
 
 def _tensor(value: Any) -> dict[str, Any]:

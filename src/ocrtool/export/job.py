@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from ocrtool.engines.base import find_model, read_facts, read_raw
+from ocrtool.engines.base import find_model, read_metadata, read_raw
 from ocrtool.engines.onnx import OnnxEngine
 from ocrtool.engines.sessions import import_runtime
 from ocrtool.engines.torch import TorchEngine
@@ -28,7 +28,7 @@ from ocrtool.layout.detector import Detector, load_network, padded, standardize
 from ocrtool.options import EngineName, Precision
 from ocrtool.training.checkpoint import write_folder
 from ocrtool.training.data import Preparation, Ready
-from ocrtool.weights.bundled import CARD, DETECTOR, ENCODER, FACTS, TOKENIZER, WEIGHTS
+from ocrtool.weights.bundled import CARD, DETECTOR, ENCODER, METADATA, TOKENIZER, WEIGHTS
 
 OPSETS = (18, 21)
 """First and last version of the standard operators that can be written."""
@@ -189,8 +189,8 @@ class _Job(ABC):
         if options.share:
             graphs = {name: share(g, self.folder / WEIGHTS) for name, g in graphs.items()}
         contents = {name: graph.SerializeToString() for name, graph in graphs.items()}
-        facts = {**self.raw, "onnx": described(self.raw, graphs, contents, options.precision)}
-        written = {**contents, FACTS: _json(facts)}
+        metadata = {**self.raw, "onnx": described(self.raw, graphs, contents, options.precision)}
+        written = {**contents, METADATA: _json(metadata)}
         for name in (TOKENIZER, CARD, *[WEIGHTS] * options.share):
             if (self.folder / name).is_file():
                 written[name] = (self.folder / name).read_bytes()
@@ -237,9 +237,9 @@ class _Reader(_Job):
 
     def __init__(self, folder: Path, raw: dict[str, Any], options: ExportOptions) -> None:
         super().__init__(folder, raw, options)
-        self.facts = read_facts(folder)
+        self.metadata = read_metadata(folder)
         self.reference = TorchEngine.open(folder, "cpu", 0)
-        self.preparation = Preparation(self.facts.config, self.facts.vocabulary)
+        self.preparation = Preparation(self.metadata.config, self.metadata.vocabulary)
 
     def graphs(self) -> dict[str, Any]:
         """Return encoder and decoder."""
@@ -251,12 +251,12 @@ class _Reader(_Job):
 
     def feeds(self) -> Mapping[str, Sequence[Feed]]:
         """Return batches of pictures for the encoder."""
-        name = "sizes" if self.facts.config.vision.kind == "formula" else "widths"
+        name = "sizes" if self.metadata.config.vision.kind == "formula" else "widths"
         feeds: list[Feed] = []
         for members in self._batches(CALIBRATED, samples.CALIBRATION_SEED):
             batch = self.preparation.collate(members)
             feeds.append({"images": batch.pixels, name: batch.sizes})
-        if self.facts.config.vision.kind == "vit":
+        if self.metadata.config.vision.kind == "vit":
             feeds = [{"images": feed["images"]} for feed in feeds]
         return {ENCODER: feeds}
 

@@ -42,13 +42,13 @@ class PageImage:
         number: From 1.
         picture: Its pixels, and what they came from.
         dpi: Pixels an inch, where it is known; else 0.
-        facts: Title, author and the like of its document.
+        metadata: Title, author and the like of its document.
     """
 
     number: int
     picture: Picture
     dpi: float = 0.0
-    facts: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 def open_pages(
@@ -125,7 +125,7 @@ def _pdf_pages(
         start = time.perf_counter()
         pixels = file.rasterise(number - 1, dpi)
         _tell(pixels, start)
-        yield PageImage(number, Picture(pixels, pdf=file), dpi, file.facts)
+        yield PageImage(number, Picture(pixels, pdf=file), dpi, file.metadata)
 
 
 def _tell(pixels: NDArray[np.uint8], start: float) -> None:

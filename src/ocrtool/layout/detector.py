@@ -27,7 +27,7 @@ from ocrtool.layout.postprocess import (
 )
 from ocrtool.options import EngineName
 from ocrtool.preprocess.lines import to_grey
-from ocrtool.weights.bundled import DETECTOR, FACTS, WEIGHTS
+from ocrtool.weights.bundled import DETECTOR, METADATA, WEIGHTS
 
 if TYPE_CHECKING:
     from ocrtool.models.detector import DetectorNet
@@ -338,8 +338,8 @@ def load_network(folder: Path) -> DetectorNet:
             f"the PyTorch engine needs {error.name}", "pip install 'ocrtool[torch]'"
         ) from None
     try:
-        facts = json.loads((folder / FACTS).read_text("utf-8"))
-        net = DetectorNet(DetectorConfig.from_dict(facts["config"]))
+        metadata = json.loads((folder / METADATA).read_text("utf-8"))
+        net = DetectorNet(DetectorConfig.from_dict(metadata["config"]))
         net.load_state_dict(load((folder / WEIGHTS).read_bytes()))
     except OSError as error:
         raise ModelError(f"{folder}: no detector there ({error.strerror or error})") from None

@@ -22,7 +22,7 @@ POINTS = 72
 """Of a PDF, to an inch."""
 MOST_PIXELS = 180_000_000
 """Of a page that is rasterised; what Pillow, too, takes for an attack beyond."""
-FACTS = ("title", "author", "subject", "keywords")
+METADATA_FIELDS = ("title", "author", "subject", "keywords")
 """What a PDF may say about itself."""
 
 logger = logging.getLogger(__name__)
@@ -110,10 +110,10 @@ class PdfFile:
         self.document.close()
 
     @property
-    def facts(self) -> dict[str, str]:
+    def metadata(self) -> dict[str, str]:
         """Title, author, subject and keywords, those that are given."""
         known = self.document.metadata or {}
-        return {name: known[name] for name in FACTS if known.get(name)}
+        return {name: known[name] for name in METADATA_FIELDS if known.get(name)}
 
     @property
     def bookmarks(self) -> tuple[Bookmark, ...]:

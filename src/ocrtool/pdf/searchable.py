@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ocrtool.errors import OutputError
-from ocrtool.pdf.file import FACTS, PdfFile, reason
+from ocrtool.pdf.file import METADATA_FIELDS, PdfFile, reason
 from ocrtool.pdf.invisible_text import InvisibleFont, Run, lay_text
 
 PAGES_HELD = 32
@@ -48,9 +48,9 @@ class PdfMaker:
         self._font = InvisibleFont(self._document)
         self._unsaved = 0
 
-    def set_facts(self, facts: Mapping[str, str]) -> None:
-        """Note title, author and the like; facts that a PDF has no place for are passed over."""
-        known = {name: facts[name] for name in FACTS if name in facts}
+    def set_metadata(self, metadata: Mapping[str, str]) -> None:
+        """Store title, author, subject and keywords; other metadata has no place in a PDF."""
+        known = {name: metadata[name] for name in METADATA_FIELDS if name in metadata}
         self._document.set_metadata({**known, "creator": "ocrtool"})
 
     def add_image(

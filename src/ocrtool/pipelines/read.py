@@ -122,7 +122,7 @@ def _read_document(
     for image, page in reader.read_stream(open_pages(content, job.selection), known):
         if job.hyphens == "join":
             known |= words_in(block.text for block in page.blocks)
-        sheet = PageInput(source, page, image.picture, image.facts)
+        sheet = PageInput(source, page, image.picture, image.metadata)
         for writer in writers:
             writer.add(sheet)
         overlays.add(sheet)

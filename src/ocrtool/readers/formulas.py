@@ -120,11 +120,11 @@ class FormulaReader:
         self.decoding = decoding or DecodeOptions(strategy="greedy")
         model = FORMULA_READER if asked.model is None else asked.model
         self.engine: Engine = open_engine(model, asked.engine, asked.device, asked.threads)
-        facts = self.engine.facts
-        if facts.config.vision.kind == "line" or not facts.vocabulary.separator:
+        metadata = self.engine.metadata
+        if metadata.config.vision.kind == "line" or not metadata.vocabulary.separator:
             raise ModelError(f"{model} reads no formulas", "name a model of the preset formula")
-        self.second_looks = second_looks and facts.config.vision.kind == "formula"
-        self.calibration = Calibration.from_dict(facts.raw.get("calibration", {}))
+        self.second_looks = second_looks and metadata.config.vision.kind == "formula"
+        self.calibration = Calibration.from_dict(metadata.raw.get("calibration", {}))
         self._batch_area = CPU_BATCH_AREA if self.engine.device == "cpu" else GPU_BATCH_AREA
 
     def read(self, image: Image | Path | str | bytes) -> FormulaResult:
@@ -160,7 +160,7 @@ class FormulaReader:
                 yield replace(found.get(i, blank), source=source)
 
     def _prepare(self, source: str, image: Image) -> Pixels:
-        vision = self.engine.facts.config.vision
+        vision = self.engine.metadata.config.vision
         try:
             if vision.kind == "vit":
                 return square_pixels(image, vision.height)
@@ -169,12 +169,12 @@ class FormulaReader:
             raise InputError(f"{source or 'image'}: {error}") from None
 
     def _is_inked(self, picture: Pixels) -> bool:
-        if self.engine.facts.config.vision.kind == "vit":
+        if self.engine.metadata.config.vision.kind == "vit":
             return float(np.ptp(picture)) > LEAST_CONTRAST
         return float(picture.max()) > PAPER_VALUE
 
     def _collate(self, pictures: Sequence[Pixels]) -> tuple[Pixels, NDArray[np.int64]]:
-        if self.engine.facts.config.vision.kind == "vit":
+        if self.engine.metadata.config.vision.kind == "vit":
             images = np.stack(pictures)
             return images, np.full(len(images), images.shape[-1], np.int64)
         return collate_formulas(pictures)
@@ -203,7 +203,7 @@ class FormulaReader:
             drafts: What each may say, if anybody knows: of a good one the decoder reads many tokens
                 in one step, and none of its own is another for it.
         """
-        vision = self.engine.facts.config.vision
+        vision = self.engine.metadata.config.vision
 
         def read(batch: list[int]) -> list[list[Hypothesis]]:
             views = [
@@ -248,7 +248,7 @@ class FormulaReader:
         return FormulaResult(_shown(tokens), confidence, tokens, valid[chosen], others=others)
 
     def _tokens(self, reading: Decoded) -> tuple[str, ...]:
-        vocabulary = self.engine.facts.vocabulary
+        vocabulary = self.engine.metadata.vocabulary
         return tuple(vocabulary.split(vocabulary.decode(reading.ids)))
 
 

@@ -109,10 +109,10 @@ class LineReader:
         self.decoding = decoding or DecodeOptions()
         asked = self.options
         self.engine: Engine = open_engine(asked.model, asked.engine, asked.device, asked.threads)
-        facts = self.engine.facts
-        if facts.vocabulary.separator:
+        metadata = self.engine.metadata
+        if metadata.vocabulary.separator:
             raise ModelError(f"{asked.model} reads formulas", "use ocrtool latex")
-        self.calibration = Calibration.from_dict(facts.raw.get("calibration", {}))
+        self.calibration = Calibration.from_dict(metadata.raw.get("calibration", {}))
         on_cpu = self.engine.device == "cpu"
         self._batch_width = CPU_BATCH_WIDTH if on_cpu else GPU_BATCH_WIDTH
 
@@ -193,7 +193,7 @@ class LineReader:
 
     def _prepare(self, source: str, image: Image) -> tuple[list[NDArray[np.float32]], list[_Place]]:
         """Return the pixels of an image, in pieces where it is very long, and their places."""
-        vision = self.engine.facts.config.vision
+        vision = self.engine.metadata.config.vision
         try:
             if vision.kind != "line":
                 return [square_pixels(image, vision.height)], [_Place("", 0.0, 1.0, 0)]
@@ -210,7 +210,7 @@ class LineReader:
     def _read_pieces(self, pieces: Sequence[NDArray[np.float32]]) -> list[Decoded]:
         def read(batch: list[int]) -> list[Decoded]:
             chosen = [pieces[i] for i in batch]
-            if self.engine.facts.config.vision.kind == "line":
+            if self.engine.metadata.config.vision.kind == "line":
                 pixels, widths = collate_lines(chosen)
             else:
                 pixels = np.stack(chosen)
@@ -225,7 +225,7 @@ class LineReader:
 
     def _respelt(self, encoded: Encoded, readings: list[Decoded]) -> list[Decoded]:
         """Let words decide about letters that CTC can hardly tell apart."""
-        weight, vocabulary = self.decoding.spelling, self.engine.facts.vocabulary
+        weight, vocabulary = self.decoding.spelling, self.engine.metadata.vocabulary
         if encoded.ctc_log_probs is None or not weight:
             return readings
         frames = encoded.frames.tolist()
@@ -243,7 +243,7 @@ class LineReader:
         probabilities: list[float] = []
         spans: list[tuple[float, float]] = []
         for reading, place in zip(readings, places, strict=True):
-            text += place.joint + self.engine.facts.vocabulary.decode(reading.ids)
+            text += place.joint + self.engine.metadata.vocabulary.decode(reading.ids)
             probabilities += [1.0] * len(place.joint) + list(reading.probabilities)
             spans += [(place.start, place.start)] * len(place.joint) + place.spans(reading)
         complete = math.prod(reading.complete for reading in readings)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ocrtool.errors import ModelError
 from ocrtool.options import EngineName, ReadOptions
-from ocrtool.weights.bundled import FACTS, is_bundled
+from ocrtool.weights.bundled import METADATA, is_bundled
 
 CONFIG = "config.json"
 """Of a model in the layout of `transformers`."""
@@ -41,7 +41,7 @@ def published_folder(options: ReadOptions) -> Path | None:
     if name is None or is_bundled(name):
         return None
     folder: Path | None = Path(name)
-    if folder is None or (folder / FACTS).is_file() or not (folder / CONFIG).is_file():
+    if folder is None or (folder / METADATA).is_file() or not (folder / CONFIG).is_file():
         from ocrtool.weights.cache import fetched
 
         folder = fetched(name, options.offline)

@@ -25,13 +25,13 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from ocrtool.engines.base import SCHEMA, read_facts
+from ocrtool.engines.base import SCHEMA, read_metadata
 from ocrtool.errors import ModelError, OutputError, UsageError
 from ocrtool.models.config import ModelConfig
 from ocrtool.models.ocr import OcrModel
 from ocrtool.training.config import NETWORK_FIELDS, TrainOptions
 from ocrtool.weights.bpe import BpeVocabulary
-from ocrtool.weights.bundled import FACTS, TOKENIZER, WEIGHTS
+from ocrtool.weights.bundled import METADATA, TOKENIZER, WEIGHTS
 from ocrtool.weights.vocabulary import Vocabulary
 
 STATE = "trainer.safetensors"
@@ -76,7 +76,7 @@ class Checkpoint:
             "step": self.step,
             "metrics": dict(self.metrics),
         }
-        return {**files, FACTS: _json(facts)}
+        return {**files, METADATA: _json(facts)}
 
 
 @dataclass(frozen=True)
@@ -159,16 +159,16 @@ def load(folder: Path) -> Checkpoint:
         ModelError: It is not there, incomplete, damaged, or of a newer ocrtool.
     """
     recover(folder)
-    facts = read_facts(folder)
+    metadata = read_metadata(folder)
     try:
         weights = load_tensors((folder / WEIGHTS).read_bytes())
-        step, metrics = int(facts.raw.get("step", 0)), dict(facts.raw.get("metrics", {}))
+        step, metrics = int(metadata.raw.get("step", 0)), dict(metadata.raw.get("metrics", {}))
     except OSError as error:
         reason = error.strerror or error
         raise ModelError(f"{folder}: no weights to train on ({reason})") from None
     except (ValueError, TypeError, SafetensorError) as error:
         raise ModelError(f"{folder}: damaged model: {error}") from None
-    return Checkpoint(facts.config, facts.vocabulary, weights, step, metrics)
+    return Checkpoint(metadata.config, metadata.vocabulary, weights, step, metrics)
 
 
 def load_state(folder: Path) -> TrainerState:

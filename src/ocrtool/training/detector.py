@@ -54,7 +54,7 @@ from ocrtool.training.detector_targets import LEAST_HEIGHT
 from ocrtool.training.distributed import Group, choose_device, choose_precision
 from ocrtool.training.optimizers import moments, optimizer_of, restore_moments
 from ocrtool.training.report import Log
-from ocrtool.weights.bundled import FACTS, WEIGHTS
+from ocrtool.weights.bundled import METADATA, WEIGHTS
 
 HELD_SEED = 7_919
 """What the seed of the validation pages is further on."""
@@ -459,7 +459,7 @@ class DetectorTrainer:
         }
         return {
             WEIGHTS: _packed(self.average.state_dict()),
-            FACTS: checkpoint.to_json(facts).encode(),
+            METADATA: checkpoint.to_json(facts).encode(),
         }
 
     def _save(self) -> None:

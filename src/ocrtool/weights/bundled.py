@@ -8,7 +8,7 @@ BUNDLED = Path(__file__).parent
 """One folder a model."""
 FORMULA_READER = "formula"
 """What reads formulas where no other model is named."""
-FACTS = "model.json"
+METADATA = "model.json"
 """Geometry, alphabet and calibration."""
 WEIGHTS = "model.safetensors"
 """What training starts from and PyTorch runs."""
@@ -23,4 +23,4 @@ DETECTOR = "detector.onnx"
 
 def is_bundled(name: str) -> bool:
     """Tell whether a model ships with the package."""
-    return (BUNDLED / name / FACTS).is_file()
+    return (BUNDLED / name / METADATA).is_file()

@@ -38,7 +38,7 @@ def front_matter(sheet: PageInput, options: WriteOptions) -> str:
 
 def _said(sheet: PageInput, name: str) -> str:
     """Return a fact, unless it is what programs write where nobody told them."""
-    fact = sheet.facts.get(name, "").strip()
+    fact = sheet.metadata.get(name, "").strip()
     return "" if fact.casefold() in NOTHING else fact
 
 

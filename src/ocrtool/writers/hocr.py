@@ -41,7 +41,7 @@ _CAPABILITIES = (
 
 
 def _head(sheet: PageInput) -> str:
-    title = escape(sheet.facts.get("title", sheet.source))
+    title = escape(sheet.metadata.get("title", sheet.source))
     return _HEAD.format(title=title, version=__version__, capabilities=_CAPABILITIES)
 
 

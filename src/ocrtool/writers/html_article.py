@@ -30,8 +30,8 @@ INLINE = _Inline()
 
 def _head(sheet: PageInput, options: WriteOptions) -> str:
     style = files("ocrtool.writers").joinpath("article.css").read_text("utf-8")
-    title = escape(sheet.facts.get("title", sheet.source))
-    author = sheet.facts.get("author", "")
+    title = escape(sheet.metadata.get("title", sheet.source))
+    author = sheet.metadata.get("author", "")
     named = f'<meta name="author" content="{escape(author)}">\n' if author else ""
     return (
         '<!DOCTYPE html>\n<html>\n<head>\n<meta charset="utf-8">\n'

@@ -24,7 +24,7 @@ UNSURE = 0.5
 
 def _head(sheet: PageInput) -> str:
     style = files("ocrtool.writers").joinpath("html.css").read_text("utf-8")
-    title = escape(sheet.facts.get("title", sheet.source))
+    title = escape(sheet.metadata.get("title", sheet.source))
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'

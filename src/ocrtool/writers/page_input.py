@@ -24,7 +24,7 @@ class PageInput:
         page: What was read.
         picture: What it was read from. An HTML page shows it beside the text; a PDF needs it where
             there is no ``original``.
-        facts: Of the document, where they are known; those of its first sheet count.
+        metadata: Of the document, where they are known; those of its first sheet count.
         pictures: Content of the image files that figures were cut out to, by ``Block.image``;
             needed where they become part of the output.
         count: Pages of the document, 0 where that is not known.
@@ -35,7 +35,7 @@ class PageInput:
     source: str
     page: Page
     picture: Picture | None = None
-    facts: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict)
     pictures: Mapping[str, bytes] = field(default_factory=dict)
     count: int = 0
     original: PdfFile | None = None

@@ -49,7 +49,7 @@ class SearchablePdf:
             raise ValueError("a searchable PDF shows the pictures of its pages")
         if self._maker is None:
             self._maker = PdfMaker()
-            self._maker.set_facts(sheet.facts)
+            self._maker.set_metadata(sheet.metadata)
         self._begin_page(self._maker, picture, page)
         self._maker.add_text(page_runs(page), page.width, page.height)
 

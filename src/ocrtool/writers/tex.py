@@ -113,9 +113,9 @@ def _address(target: str) -> str:
 
 def _head(sheet: PageInput, options: WriteOptions) -> str:
     facts = "".join(
-        f"pdf{name}={{{escape(sheet.facts[name])}}},"
+        f"pdf{name}={{{escape(sheet.metadata[name])}}},"
         for name in ("title", "author", "subject", "keywords")
-        if sheet.facts.get(name)
+        if sheet.metadata.get(name)
     )
     return HEAD + (rf"\hypersetup{{{facts}}}" + "\n" if facts else "") + "\n\\begin{document}\n\n"
 

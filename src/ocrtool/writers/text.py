@@ -67,7 +67,7 @@ class TextWriter:
         form = self._form
         if self._first is None:
             # Without its picture, which may be large.
-            self._first = PageInput(sheet.source, sheet.page, facts=sheet.facts)
+            self._first = PageInput(sheet.source, sheet.page, metadata=sheet.metadata)
             self._write(form.head(sheet))
         else:
             if form.one_source and sheet.source != self._first.source:
@@ -104,7 +104,7 @@ TXT = TextForm(txt_page, between="\f")
 
 def json_head(sheet: PageInput) -> str:
     """Return the start of a document up to its pages."""
-    return dump({"schema": SCHEMA, "source": sheet.source, "facts": dict(sheet.facts)})[:-1] + (
+    return dump({"schema": SCHEMA, "source": sheet.source, "facts": dict(sheet.metadata)})[:-1] + (
         ',"pages":[\n'
     )
 
