@@ -85,7 +85,7 @@ def model_that_reads_a(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def slow_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a PDF of three pages whose second takes hours to read."""
-    from convert.drawn_pdfs import slow_pdf
+    from batch.drawn_pdfs import slow_pdf
 
     return slow_pdf(tmp_path_factory.mktemp("slow") / "slow.pdf")
 

@@ -101,12 +101,12 @@ def md(pages: Sequence[Page], **options: bool | ImageChoice) -> str:
     return "".join(parts)
 
 
-def test_running_heads_and_feet_come_again() -> None:
+def test_repeated_headers_and_page_numbers_are_left_out() -> None:
     pages = []
     for i in range(8):
         sheet = Sheets(i + 1)
         if i:  # the first page has none
-            sheet.head("A short history of type" if i % 2 else f"Chapter {1 + i // 4}. Lead")
+            sheet.head("A short history of type" if i % 2 else "Chapter 1. Lead")
         sheet.prose().prose().foot(str(i + 11) if i % 2 else f"— {i + 11} —")
         pages.append(sheet.page)
     result = whole(pages)
@@ -115,6 +115,44 @@ def test_running_heads_and_feet_come_again() -> None:
         told = kinds(page)
         assert list(told.values()) == ["header", "paragraph", "footer"], told
     assert "history of type" not in md(result) and "11" not in md(result)
+
+
+def test_a_header_whose_number_changes_is_written_at_each_change() -> None:
+    numbers = ["INV-0091", "INV-0091", "INV-0092", "INV-0093", "INV-0093"]
+    pages = [
+        Sheets(i + 1).head(f"Invoice {number}").prose().prose().page
+        for i, number in enumerate(numbers)
+    ]
+    text = md(whole(pages))
+    assert all(text.count(number) == 1 for number in set(numbers)), text
+
+
+@pytest.mark.parametrize("pages", [2, 4])
+@pytest.mark.parametrize(
+    ("text", "size"), [("Model X100", 48), ("Chapter {}", 24), ("Dear Mr. Smith,", BODY)]
+)
+def test_titles_and_salutations_are_no_headers(text: str, size: int, pages: int) -> None:
+    """Large rows never are; rows of body size need three pages."""
+    made = []
+    for i in range(pages if size > BODY else 2):
+        sheet = Sheets(i + 1).add(text.format(i + 1), y=60, size=size)
+        made.append(sheet.prose().prose().page)
+    written = md(whole(made))
+    assert all(text.format(i + 1) in written for i in range(len(made)))
+
+
+def test_half_a_repeated_paragraph_is_kept() -> None:
+    """Rows without a gap to the body are part of it, however often they repeat."""
+    first = [
+        "All goods remain the property of the seller",
+        "until they have been paid for in full.",
+    ]
+    pages = [
+        Sheets(i + 1).add(*first, f"Agreed on day {i * 7}", PROSE[:60], PROSE[60:120], PROSE[:50],
+                          PROSE[50:110], PROSE[20:80], PROSE[30:90], PROSE[40:100], y=60).page
+        for i in range(5)
+    ]  # fmt: skip
+    assert md(whole(pages)).count("property of the seller") == 5
 
 
 def test_numbers_at_the_edge_that_do_not_count_up_are_text() -> None:
@@ -137,11 +175,19 @@ def test_what_never_comes_again_is_given_back() -> None:
     assert kinds(result[-1])["Only this once, a last word of the chapter."] == "paragraph"
 
 
-def test_a_lone_page_keeps_its_judgement_but_loses_no_paragraph() -> None:
+def test_a_single_page_loses_nothing_but_its_number() -> None:
     text = "This is what the page has to say, and it would be a loss to drop it with its number."
-    page = Sheets().head("Report 2019", kind="header").prose().foot(text, kind="footer").page
+    page = (
+        Sheets()
+        .head("Report 2019", kind="header")
+        .prose()
+        .add(text, kind="footer")
+        .foot("7", kind="footer")
+        .page
+    )
     told = kinds(whole([page])[0])
-    assert told["Report 2019"] == "header" and told[text] == "paragraph"
+    assert told["Report 2019"] == "paragraph" and told[text] == "paragraph"
+    assert told["7"] == "footer"
 
 
 def test_a_head_that_was_taken_into_a_paragraph_is_cut_out() -> None:

@@ -1,7 +1,9 @@
-"""Running heads and feet and page numbers: what comes again at the same place of page after page.
+"""Running headers, footers and page numbers: rows that repeat at one place of page after page.
 
-A page alone cannot tell a running head from a short paragraph at its top. A document can: a head
-says the same on many pages (on every other one where left and right pages differ), or counts up.
+A page alone cannot tell a running header from a short paragraph at its top. A document can: a
+header repeats its text on many pages (on every other one where left and right pages differ), or
+its number counts with the pages. A row that is larger or bolder than the body, that stands within
+the body, or whose numbers do not count with the pages is content and is kept.
 """
 
 from __future__ import annotations
@@ -11,6 +13,8 @@ from collections import Counter, deque
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
+from itertools import pairwise
+from statistics import median
 from typing import Literal
 
 from ocrtool.document.line_metrics import around, bounds
@@ -39,14 +43,29 @@ FORGOTTEN = 60
 """Pages after which a row that did not come again is forgotten."""
 DENSE = 0.25
 """Share of the pages, from the first to the last that has it, on which a running head stands."""
-LARGE = 1.25
-"""Ratio to the common size of type from which a row is rather the title of a slide."""
+LARGER, LARGER_ESTIMATED = 1.08, 1.25
+"""Ratios of a row's type size to the body's above which it is never a running header: where the
+file states sizes, and where they are estimated from line boxes."""
+TITLE = 1.25
+"""Ratio of a title's type size to that of a running header that repeats it."""
+SMALLER = 0.95
+"""Ratio of a row's type size to the body's below which two occurrences suffice."""
+BOLD_BODY = 0.5
+"""Share of bold letters of a document above which bold type does not set a row apart."""
+BODY_GAP = 1.3
+"""Distance from a header row to the body, in the page's median line pitch, that sets it apart."""
+COUNTING = 0.8
+"""Minimum share of the pages with a numbered row on which its number counts with the pages."""
 KINDS = frozenset({"paragraph", "heading", "header", "footer", "list", "footnote", "caption"})
 """What running heads and feet may have been taken for."""
 
 ROMAN = re.compile(r"(?=[mdclxvi])m{0,3}(?:cm|cd|d?c{0,3})(?:xc|xl|l?x{0,3})(?:ix|iv|v?i{0,3})")
 _ROMAN_VALUES = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100, "d": 500, "m": 1000}
 _WORD = re.compile(r"[^\W_]+")
+_DIGITS = re.compile(r"\d{2,}|(?<![^\W_])\d(?![^\W_])")
+"""Digit groups; one digit within letters is rather a misread letter."""
+_AROUND_NUMBER = "()[]{}|.,:;/-\u2013\u2014\u00b7\u2022~"
+"""Characters that may stand around a page number."""
 _NUMBER_WORDS = frozenset({"page", "p", "seite", "s", "pag", "pagina", "of", "von", "de", "di"})
 
 
@@ -56,12 +75,15 @@ class Folded:
 
     Attributes:
         key: Its letters, small, ``#`` for each number.
-        numbers: The numbers at its ends.
+        numbers: The numbers at its ends that may be page numbers: they stand alone, without
+            leading zeros, currency or letters.
+        digits: All its digit groups, in order.
         bare: Whether it is a page number and nothing else.
     """
 
     key: str
     numbers: tuple[int, ...]
+    digits: tuple[str, ...]
     bare: bool
 
 
@@ -78,9 +100,19 @@ def folded(text: str) -> Folded:
         values.append(value)
         parts.append("#" if value is not None else re.sub(r"\d+", "#", word))
     ends = (values[:1] + values[-1:]) if len(values) > 1 else values
-    numbers = tuple(dict.fromkeys(value for value in ends if value is not None))
+    alone = {token.strip(_AROUND_NUMBER) for token in text.casefold().split()}
+    numbers = tuple(
+        dict.fromkeys(
+            value
+            for value, word in zip(
+                ends, (words[:1] + words[-1:]) if len(words) > 1 else words, strict=True
+            )
+            if value is not None and word in alone and not word.startswith("0")
+        )
+    )
+    digits = tuple(_DIGITS.findall(text))
     bare = bool(numbers) and all(part == "#" or part in _NUMBER_WORDS for part in parts)
-    return Folded(" ".join(parts), numbers, bare and len(parts) <= 4)
+    return Folded(" ".join(parts), numbers, digits, bare and len(parts) <= 4)
 
 
 def _roman(word: str) -> int:
@@ -101,9 +133,15 @@ class RunningRow:
         bare: Whether they are page numbers and nothing else.
         place: Share of the page's height.
         size: Of their type in points.
+        exact: Whether the file states that size.
+        bold: Whether all their letters are bold.
+        digits: Their different digit groups, up to three of them.
         pages: Those that have one, from 0.
         offsets: How far numbers are from that of their page, from 0.
         sure: Whether they are running heads or feet; known when all pages are.
+        changes: Whether their numbers change otherwise than with the pages, as those of invoices
+            and chapters: then a row is content wherever its numbers differ from those before.
+        shown: Digit groups of the last one that was applied.
     """
 
     zone: Zone
@@ -111,9 +149,14 @@ class RunningRow:
     bare: bool
     place: float
     size: float
+    exact: bool = False
+    bold: bool = False
+    digits: set[tuple[str, ...]] = field(default_factory=set)
     pages: list[int] = field(default_factory=list)
     offsets: Counter[int] = field(default_factory=Counter)
     sure: bool = False
+    changes: bool = False
+    shown: tuple[str, ...] | None = None
 
     def counts(self) -> int:
         """Return on how many pages its number is as far from that of the page as on most."""
@@ -128,6 +171,7 @@ class Running:
         self._found: dict[tuple[Zone, str], list[RunningRow]] = {}
         self._recent: deque[RunningRow] = deque(maxlen=RECENT)
         self._slots: list[RunningRow] = []
+        self._letters = self._bold_letters = 0
 
     def observe(self, page: Page) -> dict[int, RunningRow]:
         """Take in the next page.
@@ -138,17 +182,23 @@ class Running:
         doubtful: dict[int, RunningRow] = {}
         index = self.pages
         self.pages += 1
+        for line in (line for block in page.blocks for line in block.lines):
+            self._letters += len(line.text)
+            self._bold_letters += _bold_letters(line)
         for zone, row, place in _edges(page):
             fold = folded(row.text)
             size = size_of(row.lines, page)
             found = self._look_up(zone, fold.key, place, size)
             if found is None:
-                found = RunningRow(zone, fold.key, fold.bare, place, size)
+                exact = all(line.size > 0 for line in row.lines)
+                found = RunningRow(zone, fold.key, fold.bare, place, size, exact, _is_bold(row))
                 self._found.setdefault((zone, fold.key), []).append(found)
                 self._recent.append(found)
             if found.pages[-1:] != [index]:
                 found.pages.append(index)
                 found.offsets.update(number - index for number in fold.numbers)
+                if len(found.digits) < 3:
+                    found.digits.add(fold.digits)
             for i, _ in row.places:
                 if len(page.blocks[i].lines) <= len(row.lines):
                     doubtful[i] = found
@@ -212,15 +262,20 @@ class Running:
 
     def _comes_again(self, found: RunningRow, body: float) -> bool:
         count = len(found.pages)
+        counting = found.counts() >= max(2, COUNTING * count)
         if found.bare:
-            return found.counts() >= max(2, 0.5 * count)
+            return counting
         if not any(c.isalpha() for c in found.key):
             return False
-        if body and found.size > LARGE * body and count < 0.6 * self.pages:
+        found.changes = len(found.digits) > 1 and not counting
+        if body and found.size > (LARGER if found.exact else LARGER_ESTIMATED) * body:
+            return False
+        small = found.size < SMALLER * body
+        plain = not found.bold or self._bold_letters > BOLD_BODY * self._letters
+        if not small and not plain:
             return False
         span = found.pages[-1] - found.pages[0] + 1
-        least = 2 if self.pages <= 4 or found.counts() >= 2 else 3
-        return count >= least and count >= DENSE * span
+        return count >= (2 if small and self.pages <= 4 else 3) and count >= DENSE * span
 
     def _is_running(self, zone: Zone, row: PageRow, place: float, page: Page) -> bool:
         fold = folded(row.text)
@@ -228,9 +283,12 @@ class Running:
         kinds = {page.blocks[i].kind for i, _ in row.places}
         judged = kinds <= {"header", "footer"}
         if self.pages == 1:
-            return judged and not _is_paragraph(row.text)
-        if self._look_up(zone, fold.key, place, size) is not None:
-            return True
+            return judged and fold.bare
+        found = self._look_up(zone, fold.key, place, size)
+        if found is not None:
+            is_new = found.changes and found.shown != fold.digits
+            found.shown = fold.digits
+            return not is_new
         if judged and fold.bare:
             return True
         slots = [
@@ -238,22 +296,16 @@ class Running:
             if found.zone == zone and abs(found.place - place) < SAME_PLACE
             and abs(found.size - size) < 0.1 * max(size, 1.0)
         ]  # fmt: skip
-        if not slots:
-            return False
-        if judged or fold.bare:
-            return True
-        alone = all(len(page.blocks[i].lines) <= len(row.lines) for i, _ in row.places)
-        covered = len({index for found in slots for index in found.pages})
-        return alone and self.pages >= 4 and covered >= 0.4 * self.pages
+        return bool(slots) and (fold.bare or (judged and not fold.digits))
 
     def _parted(self, block: Block, marks: dict[int, Zone]) -> Iterator[Block]:
         """Give a block, cut where some of its lines are running heads or feet and some are not."""
         furniture = block.kind in ("header", "footer")
         if not marks:
             text = block.text.strip()
-            kept = not _is_paragraph(text) if self.pages == 1 else folded(text).bare
-            # What looked like a running head on its page alone, but never comes again.
-            yield replace(block, kind="paragraph") if furniture and text and not kept else block
+            # What looked like a running header on its page alone, but never repeats, is text.
+            is_text = furniture and text and not folded(text).bare
+            yield replace(block, kind="paragraph") if is_text else block
             return
         zone = next(iter(marks.values()))
         kind: BlockKind = "header" if zone == "header" else "footer"
@@ -269,10 +321,12 @@ class Running:
         yield from pair if kind == "header" else reversed(pair)
 
 
-def _is_paragraph(text: str) -> bool:
-    """Tell whether a lone page's head or foot is rather a part of its text."""
-    words = text.split()
-    return len(words) >= 12 or (len(words) >= 6 and text.rstrip()[-1:] in ".!?")
+def _bold_letters(line: Line) -> int:
+    return sum(span.end - span.start for span in line.spans if span.bold)
+
+
+def _is_bold(row: PageRow) -> bool:
+    return all(_bold_letters(line) >= 0.9 * len(line.text) for line in row.lines)
 
 
 def _names_title(zone: Zone, row: PageRow, page: Page) -> bool:
@@ -284,7 +338,7 @@ def _names_title(zone: Zone, row: PageRow, page: Page) -> bool:
     return any(
         folded(block.text).key.startswith(tuple(said))
         for block in page.blocks
-        if said and block.box.y0 > row.box.y1 and size_of(block.lines, page) > LARGE * size
+        if said and block.box.y0 > row.box.y1 and size_of(block.lines, page) > TITLE * size
     )
 
 
@@ -301,10 +355,11 @@ def _edges(page: Page) -> Iterator[tuple[Zone, PageRow, float]]:
         return block.kind in KINDS or (block.kind == "table" and small)
 
     rows = rows_of_page(page, wanted)
-    for row in rows[:DEEP]:
+    for row in rows[: _rows_apart(rows)]:
         if row.box.y1 < EDGE * height:
             yield "header", row, row.middle / height
-    for row in rows[: -DEEP - 1 : -1]:
+    inwards = rows[::-1]
+    for row in inwards[: _rows_apart(inwards)]:
         if row.box.y0 > (1 - EDGE) * height:
             yield "footer", row, row.middle / height
     for i, block in enumerate(page.blocks):
@@ -313,6 +368,19 @@ def _edges(page: Page) -> Iterator[tuple[Zone, PageRow, float]]:
             aside = box.x1 < SIDE * width or box.x0 > (1 - SIDE) * width
             if aside and block.kind in KINDS and not is_level(line):
                 yield "side", PageRow(((i, k),), (line,)), (box.x0 + box.x1) / 2 / width
+
+
+def _rows_apart(rows: Sequence[PageRow]) -> int:
+    """Count the outermost rows, up to `DEEP`, that a gap sets apart from the rows further inwards.
+
+    Args:
+        rows: Rows of a page from an edge inwards.
+    """
+    pitches = [abs(b.middle - a.middle) for a, b in pairwise(rows)]
+    if len(pitches) < 2 * DEEP:
+        return DEEP
+    gap = BODY_GAP * median(pitches)
+    return max((i + 1 for i, pitch in enumerate(pitches[:DEEP]) if pitch > gap), default=0)
 
 
 def _cut(block: Block, marks: Collection[int]) -> tuple[Block, Block] | None:
