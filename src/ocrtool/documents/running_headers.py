@@ -54,6 +54,9 @@ BOLD_BODY = 0.5
 """Share of bold letters of a document above which bold type does not set a row apart."""
 BODY_GAP = 1.3
 """Distance from a header row to the body, in the page's median line pitch, that sets it apart."""
+MAX_PITCH = 1.8
+"""Line pitch, in heights of a row, above which a page's median pitch is no line pitch, as on
+slides."""
 COUNTING = 0.8
 """Minimum share of the pages with a numbered row on which its number counts with the pages."""
 KINDS = frozenset({"paragraph", "heading", "header", "footer", "list", "footnote", "caption"})
@@ -172,6 +175,7 @@ class Running:
         self._recent: deque[RunningRow] = deque(maxlen=RECENT)
         self._slots: list[RunningRow] = []
         self._letters = self._bold_letters = 0
+        self._index = -1  # of the page that is being applied
 
     def observe(self, page: Page) -> dict[int, RunningRow]:
         """Take in the next page.
@@ -222,6 +226,7 @@ class Running:
 
     def apply(self, page: Page) -> Page:
         """Return a page with its running heads and feet told from its text."""
+        self._index += 1
         marked: dict[tuple[int, int], Zone] = {}
         for zone in ZONES:
             for row, place in ((row, place) for z, row, place in _edges(page) if z == zone):
@@ -275,7 +280,9 @@ class Running:
         if not small and not plain:
             return False
         span = found.pages[-1] - found.pages[0] + 1
-        return count >= (2 if small and self.pages <= 4 else 3) and count >= DENSE * span
+        # A number that counts over several pages is a page number, not that of a chapter.
+        two = (small and self.pages <= 4) or (counting and len(found.digits) > 1 and span > 2)
+        return count >= (2 if two else 3) and count >= DENSE * span
 
     def _is_running(self, zone: Zone, row: PageRow, place: float, page: Page) -> bool:
         fold = folded(row.text)
@@ -296,7 +303,9 @@ class Running:
             if found.zone == zone and abs(found.place - place) < SAME_PLACE
             and abs(found.size - size) < 0.1 * max(size, 1.0)
         ]  # fmt: skip
-        return bool(slots) and (fold.bare or (judged and not fold.digits))
+        offsets = {number - self._index for number in fold.numbers}
+        numbered = any(offsets & found.offsets.keys() for found in slots)
+        return bool(slots) and (fold.bare or numbered or (judged and not fold.digits))
 
     def _parted(self, block: Block, marks: dict[int, Zone]) -> Iterator[Block]:
         """Give a block, cut where some of its lines are running heads or feet and some are not."""
@@ -379,8 +388,15 @@ def _rows_apart(rows: Sequence[PageRow]) -> int:
     pitches = [abs(b.middle - a.middle) for a, b in pairwise(rows)]
     if len(pitches) < 2 * DEEP:
         return DEEP
-    gap = BODY_GAP * median(pitches)
-    return max((i + 1 for i, pitch in enumerate(pitches[:DEEP]) if pitch > gap), default=0)
+    common = median(pitches)
+    return max(
+        (
+            i + 1
+            for i, (row, pitch) in enumerate(zip(rows[:DEEP], pitches, strict=False))
+            if pitch > BODY_GAP * min(common, MAX_PITCH * (row.box.y1 - row.box.y0))
+        ),
+        default=0,
+    )
 
 
 def _cut(block: Block, marks: Collection[int]) -> tuple[Block, Block] | None:
