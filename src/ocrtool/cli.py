@@ -26,7 +26,7 @@ from ocrtool.version import __version__
 
 app = typer.Typer(
     name="ocrtool",
-    epilog="Documentation: docs/ in the source; exit codes: docs/exit-codes.md.",
+    epilog="Documentation: docs/ in the source; exit codes: docs/errors.md.",
     no_args_is_help=True,
     add_completion=False,
     # Plain help: Rich would cost more time than everything else together.

@@ -1,6 +1,6 @@
 """The errors that ocrtool raises, each with the exit code that the command line returns for it.
 
-The codes are a stable interface (see ``docs/exit-codes.md``); the wording of messages is not.
+The codes are a stable interface (see ``docs/errors.md``); the wording of messages is not.
 A message says what is wrong, and the remedy, where there is one, what to do about it.
 """
 

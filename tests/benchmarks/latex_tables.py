@@ -23,18 +23,16 @@ import numpy as np
 import pymupdf
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from benchmarks.pdf.content import load
-from benchmarks.pdf.pages_tex import can_set
-from benchmarks.pdf.render import render, renderers
-from benchmarks.pdf.scores import teds
-from benchmarks.pdf.styles import RULED, draw_style
 from ocrtool.options import PictureKind
 from ocrtool.pipelines.transcribe import Given, Transcriber
 from ocrtool.synth import find_fonts
 from ocrtool.synth.typefaces import Press
 from ocrtool.writers.tables import html_table
+from tests.benchmarks.pdf.content import load
+from tests.benchmarks.pdf.pages_tex import can_set
+from tests.benchmarks.pdf.render import render, renderers
+from tests.benchmarks.pdf.scores import teds
+from tests.benchmarks.pdf.styles import RULED, draw_style
 
 
 def main() -> None:

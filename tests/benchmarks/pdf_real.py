@@ -1,10 +1,10 @@
 """Text edit similarity for PDFs with Markdown beside them.
 
-Run in tests/: python -m benchmarks.pdf_real FOLDER [--command "... {input} ... {output}"]
+Run: python -m tests.benchmarks.pdf_real FOLDER [--command "... {input} ... {output}"]
 
 Every ``NAME.pdf`` of the folder that has a ``NAME.md`` beside it is converted; the text is compared
-as in ``benchmarks.pdf_scores``. For truths that nobody checked for structure: only the text and the
-order are told.
+as in ``tests.benchmarks.pdf_scores``. For Markdown whose structure nobody checked: only text and
+order are scored.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from benchmarks.pdf.measure import measured
-from benchmarks.pdf.scores import score
-from benchmarks.pdf_scores import OURS
+from tests.benchmarks.pdf.measure import measured
+from tests.benchmarks.pdf.scores import score
+from tests.benchmarks.pdf_scores import OURS
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
-"""Score converters on a drawn set. Run in tests/: python -m benchmarks.pdf_scores SET [options].
+"""Score converters on a drawn set. Run: python -m tests.benchmarks.pdf_scores SET [options].
 
-SET is a folder that ``benchmarks.pdf_set`` made. Each converter is a command in which ``{input}``
-and ``{output}`` stand for folders; it writes ``NAME.md`` for each ``NAME.pdf``. Without
+SET is a folder made by ``tests.benchmarks.pdf_set``. Each converter is a command in which
+``{input}`` and ``{output}`` stand for folders; it writes ``NAME.md`` for each ``NAME.pdf``. Without
 ``--command`` ocrtool is run and, where ``--peer`` or the variable PYMUPDF2_PYTHON names a Python
 that has PyMuPDF 2, its Markdown too, with and without its layout model.
 """
@@ -19,9 +19,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.pdf.measure import Run, measured
-from benchmarks.pdf.scores import Score, score
-from benchmarks.pdf.styles import RULED
+from tests.benchmarks.pdf.measure import Run, measured
+from tests.benchmarks.pdf.scores import Score, score
+from tests.benchmarks.pdf.styles import RULED
 
 PEER = Path(__file__).parent / "pdf" / "peer_pymupdf.py"
 OURS = f"{shlex.quote(sys.executable)} -m ocrtool pdf {{input}} -o {{output}} --overwrite"

@@ -1,4 +1,4 @@
-"""Draw PDFs with known truth. Run in tests/: python -m benchmarks.pdf_set FOLDER [TEXTS]...
+"""Draw PDFs with known truth. Run: python -m tests.benchmarks.pdf_set FOLDER [TEXTS]...
 
 FOLDER gets ``native/NAME.pdf``, the same pages as ``scans/NAME.pdf``, the truth ``truth/NAME.md``
 and ``set.json``, which tells how each was made. TEXTS are folders of Markdown; the project's own
@@ -20,14 +20,14 @@ from pathlib import Path
 import numpy as np
 import pymupdf
 
-from benchmarks.pdf.content import fragments, load, mark_look, number_headings, truth
-from benchmarks.pdf.pages_html import has_wide_table
-from benchmarks.pdf.pages_tex import can_set
-from benchmarks.pdf.render import NAMES, render, renderers
-from benchmarks.pdf.scans import scan_file
-from benchmarks.pdf.styles import draw_style
 from ocrtool.synth import find_fonts
 from ocrtool.synth.typefaces import Press
+from tests.benchmarks.pdf.content import fragments, load, mark_look, number_headings, truth
+from tests.benchmarks.pdf.pages_html import has_wide_table
+from tests.benchmarks.pdf.pages_tex import can_set
+from tests.benchmarks.pdf.render import NAMES, render, renderers
+from tests.benchmarks.pdf.scans import scan_file
+from tests.benchmarks.pdf.styles import draw_style
 
 OWN = Path(__file__).parent / "pdf" / "texts"
 JOINED = 3  # pages of strangers' books in a document

@@ -6,14 +6,14 @@ import numpy as np
 import pymupdf
 import pytest
 
-from benchmarks.pdf.content import load, number_headings, truth
-from benchmarks.pdf.pieces import pieces
-from benchmarks.pdf.render import render
-from benchmarks.pdf.scans import scan_file
-from benchmarks.pdf.scores import score, teds
-from benchmarks.pdf.styles import draw_style
-from benchmarks.pdf_set import OWN
 from ocrtool.synth.typefaces import Press
+from tests.benchmarks.pdf.content import load, number_headings, truth
+from tests.benchmarks.pdf.pieces import pieces
+from tests.benchmarks.pdf.render import render
+from tests.benchmarks.pdf.scans import scan_file
+from tests.benchmarks.pdf.scores import score, teds
+from tests.benchmarks.pdf.styles import draw_style
+from tests.benchmarks.pdf_set import OWN
 
 TEXT = """# The title of it all
 

@@ -1,4 +1,4 @@
-"""The codes are an interface: what docs/exit-codes.md promises is what happens."""
+"""The codes are an interface: what docs/errors.md promises is what happens."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 from ocrtool import console, errors
 from ocrtool.errors import ExitCode, OcrToolError
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "exit-codes.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "errors.md"
 
 
 def test_the_codes_are_those_documented() -> None:

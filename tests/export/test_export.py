@@ -278,8 +278,8 @@ def test_options_that_contradict_each_other() -> None:
 
 
 def test_the_documented_reader_reads(tmp_path: Path) -> None:
-    """The code in docs/onnx.md, with a folder that the command wrote."""
-    documented = (ROOT / "docs" / "onnx.md").read_text("utf-8")
+    """The code in docs/export.md, with a folder that the command wrote."""
+    documented = (ROOT / "docs" / "export.md").read_text("utf-8")
     code = documented.split("<!-- run: reader -->\n```python\n")[1].split("```")[0]
     assert code.count("\n") < 80
     (tmp_path / "reader.py").write_text(code, "utf-8")

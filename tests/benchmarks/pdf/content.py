@@ -15,9 +15,9 @@ import lxml.html
 import numpy as np
 from lxml.html import HtmlElement, builder
 
-from benchmarks.pdf.pieces import tree
-from benchmarks.pdf.tables import draw_table
 from ocrtool.synth.alphabet import ALPHABET, canonical
+from tests.benchmarks.pdf.pieces import tree
+from tests.benchmarks.pdf.tables import draw_table
 
 Random = np.random.Generator
 

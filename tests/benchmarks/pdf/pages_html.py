@@ -11,9 +11,9 @@ import lxml.html
 import numpy as np
 from lxml.html import HtmlElement, builder
 
-from benchmarks.pdf.content import Content
-from benchmarks.pdf.styles import Style
 from ocrtool.synth.pictures import photo
+from tests.benchmarks.pdf.content import Content
+from tests.benchmarks.pdf.styles import Style
 
 
 def page_html(content: Content, style: Style, folder: Path) -> str:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from lxml.html import HtmlElement
 
-from benchmarks.pdf.content import Content
-from benchmarks.pdf.pages_html import draw_figures, table_columns
-from benchmarks.pdf.styles import Style
+from tests.benchmarks.pdf.content import Content
+from tests.benchmarks.pdf.pages_html import draw_figures, table_columns
+from tests.benchmarks.pdf.styles import Style
 
 _SPECIAL = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#",

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pymupdf
 
-from benchmarks.pdf.content import Content
-from benchmarks.pdf.pages_html import page_html
-from benchmarks.pdf.pages_tex import page_tex
-from benchmarks.pdf.styles import Style
+from tests.benchmarks.pdf.content import Content
+from tests.benchmarks.pdf.pages_html import page_html
+from tests.benchmarks.pdf.pages_tex import page_tex
+from tests.benchmarks.pdf.styles import Style
 
 _PROGRAMS = {
     "weasyprint": ("weasyprint",),

@@ -17,7 +17,7 @@ from docling_metrics_table.utils.teds import TEDScorer
 from rapidfuzz import fuzz, process
 from rapidfuzz.distance import Levenshtein
 
-from benchmarks.pdf.pieces import Piece, pieces
+from tests.benchmarks.pdf.pieces import Piece, pieces
 
 SAME = 0.8
 """Similarity from which two headings, items or notes are the same one."""
