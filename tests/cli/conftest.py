@@ -43,7 +43,7 @@ def run_cli(
 
     def run(*arguments: str | Path, stdin: bytes = b"") -> Done:
         path = tmp_path_factory.mktemp("stdout") / "data"
-        stream = console.Data(os.open(path, os.O_CREAT | os.O_WRONLY))
+        stream = console.OutputStream(os.open(path, os.O_CREAT | os.O_WRONLY))
         monkeypatch.setattr(console, "_data", stream)
         monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(stdin)))
         try:
