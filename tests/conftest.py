@@ -1,11 +1,16 @@
-"""Models on disk that several test files share."""
+"""Models and open readers that several test files share."""
 
 from __future__ import annotations
 
 import signal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from ocrtool.pages.reader import PageReader
+    from ocrtool.readers.lines import LineReader
 
 # A shell ignores Ctrl-C on behalf of what it starts in the background; here it is sent on purpose.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -35,3 +40,21 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
     root = tmp_path_factory.mktemp("published")
     return {name: make(root / name) for name, make in MAKERS.items()}
+
+
+@pytest.fixture(scope="session")
+def line_reader() -> LineReader:
+    """The bundled line reader with default options, on the CPU."""
+    from ocrtool.options import ReadOptions
+    from ocrtool.readers.lines import LineReader
+
+    return LineReader(ReadOptions(device="cpu"))
+
+
+@pytest.fixture(scope="session")
+def page_reader() -> PageReader:
+    """The bundled page reader with default options, on the CPU."""
+    from ocrtool.options import ReadOptions
+    from ocrtool.pages.reader import PageReader
+
+    return PageReader(ReadOptions(device="cpu"))

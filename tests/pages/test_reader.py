@@ -24,18 +24,13 @@ QUAD = ((0.0, 0.0), (90.0, 0.0), (90.0, 20.0), (0.0, 20.0))
 
 
 @pytest.fixture(scope="module")
-def reader() -> PageReader:
-    return PageReader()
-
-
-@pytest.fixture(scope="module")
 def image() -> np.ndarray:
     return load_image(SAMPLES / "sample-page.jpg")
 
 
 @pytest.fixture(scope="module")
-def recognised(reader: PageReader, image: np.ndarray) -> RecognisedPage:
-    (page,) = recognise([find_lines(image, reader.detector)], reader.lines)
+def recognised(page_reader: PageReader, image: np.ndarray) -> RecognisedPage:
+    (page,) = recognise([find_lines(image, page_reader.detector)], page_reader.lines)
     return page
 
 
@@ -46,31 +41,31 @@ def test_lines_are_found_longest_first(recognised: RecognisedPage) -> None:
     assert all(map(is_readable, found.lines))
 
 
-def test_few_lines_are_found_for_a_probe(reader: PageReader, image: np.ndarray) -> None:
-    found = find_lines(image, reader.detector, 180, 5)
+def test_few_lines_are_found_for_a_probe(page_reader: PageReader, image: np.ndarray) -> None:
+    found = find_lines(image, page_reader.detector, 180, 5)
     assert len(found.lines) == 5 and found.turned_by == 180
     assert np.array_equal(found.image, np.rot90(image, 2))
 
 
 def test_pages_share_batches_and_read_the_same(
-    reader: PageReader, recognised: RecognisedPage
+    page_reader: PageReader, recognised: RecognisedPage
 ) -> None:
     found = replace(recognised.found, lines=recognised.found.lines[:6])
-    first, second = recognise([found, found], reader.lines)
+    first, second = recognise([found, found], page_reader.lines)
     assert [result.text for _, result in first.lines] == [r.text for _, r in second.lines]
 
 
 def test_the_sample_page_step_by_step(
-    reader: PageReader, image: np.ndarray, recognised: RecognisedPage
+    page_reader: PageReader, image: np.ndarray, recognised: RecognisedPage
 ) -> None:
     lines = text_lines(recognised.lines, recognised.found.layout.regions)
-    lines = without_unstable(reread_doubtful(recognised.found.image, lines, reader.lines))
+    lines = without_unstable(reread_doubtful(recognised.found.image, lines, page_reader.lines))
     text = best_orientation(oriented(recognised, lines), lambda *_: pytest.fail("reads well"))
-    assert as_single_line(image, text, reader.lines) is text
+    assert as_single_line(image, text, page_reader.lines) is text
     upright = turned_upright(text)
     assert len(upright.layout.lines) == len(upright.readings)
-    page = assembled(with_missed_cells(upright, reader.lines), 1, AssembleOptions())
-    assert page == reader.read(image)
+    page = assembled(with_missed_cells(upright, page_reader.lines), 1, AssembleOptions())
+    assert page == page_reader.read(image)
 
 
 @pytest.mark.parametrize(
@@ -91,9 +86,9 @@ def test_text_is_told_from_noise(
     assert is_text(FoundLine(QUAD, found), result) is accepted
 
 
-def test_a_line_cut_out_tightly_is_read_whole(reader: PageReader) -> None:
+def test_a_line_cut_out_tightly_is_read_whole(page_reader: PageReader) -> None:
     image = load_image(SAMPLES / "sample-line.png")
-    (page,) = recognise([find_lines(image, reader.detector)], reader.lines)
+    (page,) = recognise([find_lines(image, page_reader.detector)], page_reader.lines)
     none = oriented(replace(page, lines=[]), [])
-    text = as_single_line(image, replace(none, found=0), reader.lines)
+    text = as_single_line(image, replace(none, found=0), page_reader.lines)
     assert text.single_line and text.letters > 5

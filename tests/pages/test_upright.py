@@ -32,32 +32,27 @@ def sign() -> np.ndarray:
     return np.asarray(image)
 
 
-@pytest.fixture(scope="module")
-def reader() -> PageReader:
-    return PageReader()
-
-
-def text_of(reader: PageReader, image: np.ndarray) -> OrientedText:
+def text_of(page_reader: PageReader, image: np.ndarray) -> OrientedText:
     """Read an image as it lies."""
-    (page,) = recognise([find_lines(image, reader.detector)], reader.lines)
-    return reader._filtered(page)
+    (page,) = recognise([find_lines(image, page_reader.detector)], page_reader.lines)
+    return page_reader._filtered(page)
 
 
-def test_known_words_settle_the_orientation(reader: PageReader) -> None:
-    text = text_of(reader, sign())
+def test_known_words_settle_the_orientation(page_reader: PageReader) -> None:
+    text = text_of(page_reader, sign())
     assert text.mean_char_confidence < MAX_DOUBTFUL_CONFIDENCE
     assert text.known_word_letters >= MIN_KNOWN_LETTERS
     assert best_orientation(text, lambda *_: pytest.fail("read again")) is text
 
 
 @pytest.mark.parametrize("given", [90, 180, 270])
-def test_one_line_of_known_words_turns_a_picture(reader: PageReader, given: Turn) -> None:
-    page = reader.read(np.ascontiguousarray(turn_image(sign(), given)))
+def test_one_line_of_known_words_turns_a_picture(page_reader: PageReader, given: Turn) -> None:
+    page = page_reader.read(np.ascontiguousarray(turn_image(sign(), given)))
     assert page.turned == 360 - given
     assert "West Coast Market" in page.text
 
 
-def test_words_that_lie_on_their_side_tell_nothing(reader: PageReader) -> None:
-    text = text_of(reader, np.ascontiguousarray(turn_image(sign(), 90)))
+def test_words_that_lie_on_their_side_tell_nothing(page_reader: PageReader) -> None:
+    text = text_of(page_reader, np.ascontiguousarray(turn_image(sign(), 90)))
     assert "West Coast Market" in [result.text for _, result in text.lines]
     assert text.known_word_letters == 0

@@ -35,7 +35,7 @@ class Fixed:
             sure = min(1.0, image[0, 0] / 100 + self.more)
             yield plain_result(source, self.text, (sure,))
 
-    def look_again(self, first: Sequence[tuple[Picture, LineResult]]) -> list[LineResult]:
+    def reread_uncertain(self, first: Sequence[tuple[Picture, LineResult]]) -> list[LineResult]:
         return [result for _, result in first]
 
 

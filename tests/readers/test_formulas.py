@@ -163,7 +163,7 @@ def test_what_is_in_doubt_is_read_again_in_several_sizes(
     onnx_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     twice = reader(onnx_folder)
-    once = FormulaReader(twice.options, twice.decoding, second_looks=False)
+    once = FormulaReader(twice.options, twice.decoding, augment_uncertain=False)
     results = read_all(twice), read_all(once)
     # A network that has learnt nothing is never sure.
     pixels = [formula_pixels(picture, 160, 1024) for picture in PICTURES]

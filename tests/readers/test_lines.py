@@ -15,7 +15,7 @@ from ocrtool.decoding.autoregressive import DecodeOptions
 from ocrtool.decoding.ctc import Decoded
 from ocrtool.errors import InputError, ModelError
 from ocrtool.options import EngineName, ReadOptions
-from ocrtool.readers.lines import WINDOW, LineReader, _Place, batches
+from ocrtool.readers.lines import WINDOW, LineReader, _Segment, batches
 from small_models import save, small_engine
 
 
@@ -24,7 +24,7 @@ def reader(checkpoint: Path) -> LineReader:
     return LineReader(ReadOptions(model=str(checkpoint), device="cpu"))
 
 
-WHOLE = _Place("", 0.0, 1.0, 0)
+WHOLE = _Segment("", 0.0, 1.0, 0)
 
 
 def lines(count: int, seed: int = 0) -> list[tuple[str, np.ndarray]]:

@@ -1,69 +1,113 @@
-"""Second looks at short lines that are in doubt, with the bundled weights."""
+"""Short lines that were read with low confidence are read again in modified views."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from ocrtool.document.readings import LineResult
 from ocrtool.options import ReadOptions
 from ocrtool.readers.lines import LineReader
-from ocrtool.readers.test_time_augmentation import DOUBT, in_doubt, looks, surest
+from ocrtool.readers.test_time_augmentation import (
+    FIRST_VIEWS,
+    augmented_views,
+    is_uncertain,
+    most_confident,
+)
 from ocrtool.synth.lines import STYLES, LineSource
 
-
-@dataclass(frozen=True)
-class Said:
-    text: str
-    confidence: float
-
-    @property
-    def mean_char_confidence(self) -> float:
-        return self.confidence ** (1 / len(self.text))
+SHORT = np.full((32, 100), 255, np.uint8)
+VIEWS = len(list(augmented_views(SHORT)))
 
 
-@pytest.fixture(scope="module")
-def signs() -> list[tuple[str, np.ndarray]]:
+def said(text: str, confidence: float) -> LineResult:
+    """Return a reading whose characters are equally sure."""
+    return LineResult("", text, confidence, (), (confidence ** (1 / len(text)),) * len(text))
+
+
+class ScriptedReader(LineReader):
+    """Line reader that gives prepared readings of its images, one for each view of an image.
+
+    Attributes:
+        passes: Names of the images of each batch that was read.
+    """
+
+    def __init__(self, model: Path, readings: dict[str, list[LineResult]]) -> None:
+        super().__init__(ReadOptions(model=str(model), device="cpu"))
+        self.readings = {name: iter(results) for name, results in readings.items()}
+        self.passes: list[list[str]] = []
+
+    def _read_images(self, images: Sequence[tuple[str, np.ndarray]]) -> list[LineResult]:
+        if images:
+            self.passes.append([name for name, _ in images])
+        return [next(self.readings[name]) for name, _ in images]
+
+
+def test_confident_lines_stay_and_are_read_once(checkpoint: Path) -> None:
+    first = said("EXIT", 0.99)
+    reader = ScriptedReader(checkpoint, {"a": [first], "b": [first]})
+    assert list(reader.read_stream([("a", SHORT), ("b", SHORT)])) == [first, first]
+    assert reader.passes == [["a", "b"]]
+
+
+def test_views_that_agree_settle_the_confidence(checkpoint: Path) -> None:
+    readings = [said("EXIT", 0.6), said("EXIT", 0.7), said("EXIT", 0.5)]
+    reader = ScriptedReader(checkpoint, {"sure": [said("IN", 0.99)], "unsure": readings})
+    sure, unsure = reader.read_stream([("sure", SHORT), ("unsure", SHORT)])
+    assert sure == said("IN", 0.99)
+    assert reader.passes == [["sure", "unsure"], ["unsure"] * FIRST_VIEWS]
+    assert unsure.text == "EXIT"
+    assert unsure.confidence == pytest.approx((0.7 * (0.6 + 0.7 + 0.5) / 3) ** 0.5)
+    assert unsure.mean_char_confidence == pytest.approx(unsure.confidence**0.25)
+
+
+def test_the_most_confident_view_is_taken_where_views_differ(checkpoint: Path) -> None:
+    readings = [said(text, 0.3) for text in ("EX1T", "FXIT", "EXIT", "EX1T", "EXLT", "CXIT")]
+    readings.append(said("EXIT", 0.8))
+    assert len(readings) == 1 + VIEWS
+    reader = ScriptedReader(checkpoint, {"sign": readings})
+    (result,) = reader.read_stream([("sign", SHORT)])
+    assert reader.passes == [["sign"], ["sign"] * FIRST_VIEWS, ["sign"] * (VIEWS - FIRST_VIEWS)]
+    assert result.text == "EXIT"
+    assert result.confidence == pytest.approx((0.8 * (0.8 + 0.3) / 7) ** 0.5)
+
+
+def test_augmentation_can_be_switched_off(checkpoint: Path) -> None:
+    first = said("EXIT", 0.5)
+    reader = ScriptedReader(checkpoint, {"sign": [first]})
+    reader.augment_uncertain = False
+    assert list(reader.read_stream([("sign", SHORT)])) == [first]
+    assert reader.passes == [["sign"]]
+
+
+def test_every_view_shows_the_line_in_grey() -> None:
     source = LineSource(seed=5, styles={"scene": STYLES["scene"]}, words_only=True)
-    return [(line.text, line.image) for line in map(source.draw, range(120))]
-
-
-def test_more_signs_are_read_and_the_sure_ones_stay(signs: list[tuple[str, np.ndarray]]) -> None:
-    once = list(LineReader(ReadOptions(device="cpu"), second_looks=False).read_stream(signs))
-    twice = list(LineReader(ReadOptions(device="cpu")).read_stream(signs))
-    right_once = sum(said.text == label for said, (label, _) in zip(once, signs, strict=True))
-    right_twice = sum(said.text == label for said, (label, _) in zip(twice, signs, strict=True))
-    assert right_twice > right_once
-    assert [said.source for said in twice] == [label for label, _ in signs]
-    sure = [i for i, said in enumerate(once) if said.mean_char_confidence >= DOUBT or not said.text]
-    assert 20 < len(sure) < 120
-    assert all(once[i] == twice[i] for i in sure)
-
-
-def test_every_look_shows_the_same_line_in_grey(signs: list[tuple[str, np.ndarray]]) -> None:
-    image = signs[0][1]
+    image = source.draw(0).image
     height, width = image.shape
-    wider, trimmed, contrast, inverted, left, right = looks(image)
+    wider, trimmed, contrast, inverted, left, right = augmented_views(image)
     assert wider.shape[0] == height and wider.shape[1] > width
     assert contrast.shape == image.shape and (inverted == 255 - image).all()
     assert left.shape == right.shape and min(left.shape) > height
     assert trimmed.shape[0] < height and trimmed.shape[1] == width
     colour = np.repeat(image[..., None], 3, axis=2)
-    assert all((a == b).all() for a, b in zip(looks(colour), looks(image), strict=True))
-    assert all(min(look.shape) > 0 for look in looks(np.zeros((1, 1), np.uint8)))
+    pairs = zip(augmented_views(colour), augmented_views(image), strict=True)
+    assert all((a == b).all() for a, b in pairs)
+    assert all(min(view.shape) > 0 for view in augmented_views(np.zeros((1, 1), np.uint8)))
 
 
-def test_agreement_makes_a_reading_trustworthy() -> None:
-    said = [Said("EXIT", 0.6), Said("EXIT", 0.7), Said("EXIT", 0.5)]
-    best, confidence = surest(said)
-    assert best is said[1] and 0.6 < confidence < 0.7
-    alone, doubtful = surest([Said("EXIT", 0.7), Said("EX1T", 0.3), Said("FXIT", 0.3)])
+def test_agreement_raises_confidence() -> None:
+    readings = [said("EXIT", 0.6), said("EXIT", 0.7), said("EXIT", 0.5)]
+    best, confidence = most_confident(readings)
+    assert best is readings[1] and 0.6 < confidence < 0.7
+    alone, doubtful = most_confident([said("EXIT", 0.7), said("EX1T", 0.3), said("FXIT", 0.3)])
     assert alone.text == "EXIT" and doubtful < 0.45
 
 
-def test_long_sure_and_blank_lines_are_not_looked_at_again() -> None:
-    short, long = np.zeros((32, 100), np.uint8), np.zeros((32, 900), np.uint8)
-    assert in_doubt(short, Said("EXIT", 0.5))
-    assert not in_doubt(long, Said("EXIT", 0.5))
-    assert not in_doubt(short, Said("EXIT", 0.99))
+def test_long_confident_and_blank_lines_are_not_read_again() -> None:
+    assert is_uncertain(SHORT, said("EXIT", 0.5))
+    assert not is_uncertain(np.zeros((32, 900), np.uint8), said("EXIT", 0.5))
+    assert not is_uncertain(SHORT, said("EXIT", 0.99))
+    assert not is_uncertain(SHORT, LineResult("", "", 0.5, ()))

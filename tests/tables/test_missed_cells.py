@@ -85,7 +85,7 @@ def test_specks_and_several_lines_are_left_alone() -> None:
     assert missed_lines(image, apart)[0] == []
 
 
-def test_lone_digits_of_a_ruled_table_are_read() -> None:
+def test_lone_digits_of_a_ruled_table_are_read(page_reader: PageReader) -> None:
     sheet = Sheet(300, 200)
     names = ["Regions", "Central", "Northern", "Bicol", "Caraga", "Davao", "Visayas"]
     for k in range(8):
@@ -99,7 +99,7 @@ def test_lone_digits_of_a_ruled_table_are_read() -> None:
             sheet.put(x, 30 + 13 * i, said[i] if i else "2007-2010", 8)
     drawn = sheet.page.get_pixmap(dpi=200, colorspace=pymupdf.csGRAY)
     image = np.frombuffer(drawn.samples, np.uint8).reshape(drawn.h, drawn.w)
-    (block,) = PageReader().read(image.copy()).blocks
+    (block,) = page_reader.read(image.copy()).blocks
     said = {(c.row, c.column): " ".join(line.text for line in c.lines) for c in block.cells}
     right = sum(said.get((i, k + 1)) == columns[k][i] for i in range(1, 7) for k in range(2))
     assert right >= 10, said  # the detector alone finds half of them

@@ -170,12 +170,18 @@ def test_published_parts_are_where_training_starts(
     shutil.copytree(tmp_path / "run", tmp_path / "more")
     run(make_options({"resume": True, "out": tmp_path / "more", "steps": 2}))
     tuned = make_options(
-        {"data": (table,), "start_from": str(result.best), "tokens": "latex",
+        {"data": (table,), "start_from": str(result.best), "tokens": "latex", "learning_rate": 1e-9,
          "out": tmp_path / "tuned", "steps": 1, "workers": 0, "device": "cpu"}
     )  # fmt: skip
+    picture = draw(FORMULAS[0], 24)
+    before = reader(result.best).read(picture)
     for folder in (tmp_path / "more" / "last", run(tuned).last):
         assert read_metadata(folder).vocabulary == metadata.vocabulary
-        assert len(reader(folder).read(draw(FORMULAS[0], 24)).tokens) >= 0
+        for name, tensor in load_file(folder / "model.safetensors").items():
+            torch.testing.assert_close(tensor, weights[name], rtol=1e-5, atol=1e-6)
+        after = reader(folder).read(picture)
+        assert (after.latex, after.tokens) == (before.latex, before.tokens)
+        assert after.confidence == pytest.approx(before.confidence, rel=1e-3)
 
 
 def test_a_published_decoder_learns(

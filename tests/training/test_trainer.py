@@ -347,10 +347,9 @@ def test_ctrl_c_saves_and_stops(words_csv: Path, tmp_path: Path) -> None:
     )
     process = subprocess.Popen([sys.executable, str(path)], start_new_session=True)
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        if (out / "log.jsonl").exists() and len(records(out, "train")) > 2:
-            break
-        time.sleep(0.1)
+    while not (out / "log.jsonl").exists() or len(records(out, "train")) < 3:
+        assert process.poll() is None and time.monotonic() < deadline, "three steps were not logged"
+        time.sleep(0.02)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: workers get it, too
     assert process.wait(30) == 130
     saved = checkpoint.load(out / "last")

@@ -32,11 +32,6 @@ def lines() -> list[tuple[str, np.ndarray, str]]:
     return [(str(i), line.image, line.text) for i, line in enumerate(drawn)]
 
 
-@pytest.fixture(scope="module")
-def reader() -> LineReader:
-    return LineReader(ReadOptions(device="cpu"))
-
-
 def texts(reader: LineReader, lines: list[tuple[str, np.ndarray, str]]) -> list[str]:
     return [result.text for result in reader.read_stream((name, im) for name, im, _ in lines)]
 
@@ -57,22 +52,22 @@ def test_the_command_reads_standard_input_as_json() -> None:
 
 
 def test_drawn_lines_are_read_well(
-    reader: LineReader, lines: list[tuple[str, np.ndarray, str]]
+    line_reader: LineReader, lines: list[tuple[str, np.ndarray, str]]
 ) -> None:
-    assert rates(texts(reader, lines), [text for _, _, text in lines]).cer < 0.06
+    assert rates(texts(line_reader, lines), [text for _, _, text in lines]).cer < 0.06
 
 
 def test_both_engines_read_the_same(
-    reader: LineReader, lines: list[tuple[str, np.ndarray, str]]
+    line_reader: LineReader, lines: list[tuple[str, np.ndarray, str]]
 ) -> None:
     twin = LineReader(ReadOptions(device="cpu", engine=EngineName.TORCH))
-    assert texts(twin, lines) == texts(reader, lines)
+    assert texts(twin, lines) == texts(line_reader, lines)
 
 
 def test_a_line_reads_the_same_alone_as_in_a_batch(
-    reader: LineReader, lines: list[tuple[str, np.ndarray, str]]
+    line_reader: LineReader, lines: list[tuple[str, np.ndarray, str]]
 ) -> None:
-    assert [reader.read(image).text for _, image, _ in lines] == texts(reader, lines)
+    assert [line_reader.read(image).text for _, image, _ in lines] == texts(line_reader, lines)
 
 
 def test_verified_drafts_equal_greedy_decoding(
@@ -84,48 +79,50 @@ def test_verified_drafts_equal_greedy_decoding(
     assert texts(verified, lines) == texts(greedy, lines)
 
 
-def test_blank_and_tiny_images_are_empty_text(reader: LineReader) -> None:
+def test_blank_and_tiny_images_are_empty_text(line_reader: LineReader) -> None:
     for shape in ((40, 300), (1, 1), (3, 200), (200, 3)):
-        assert reader.read(np.full(shape, 255, np.uint8)).text == ""
+        assert line_reader.read(np.full(shape, 255, np.uint8)).text == ""
 
 
-def test_confidence_falls_with_legibility(reader: LineReader) -> None:
+def test_confidence_falls_with_legibility(line_reader: LineReader) -> None:
     from ocrtool.inputs.images import load_image
 
     image = load_image(SAMPLE)
     noise = np.random.default_rng(0).normal(0, 90, image.shape)
     drowned = np.clip(image + noise, 0, 255).astype(np.uint8)
-    assert reader.read(drowned).confidence < reader.read(image).confidence
+    assert line_reader.read(drowned).confidence < line_reader.read(image).confidence
 
 
-def test_it_knows_its_alphabet(reader: LineReader) -> None:
-    assert "".join(reader.engine.metadata.vocabulary.entries) == ALPHABET
+def test_it_knows_its_alphabet(line_reader: LineReader) -> None:
+    assert "".join(line_reader.engine.metadata.vocabulary.entries) == ALPHABET
 
 
 @pytest.mark.parametrize("turns", [1, 3])
-def test_a_line_that_runs_up_or_down_is_read(reader: LineReader, turns: int) -> None:
+def test_a_line_that_runs_up_or_down_is_read(line_reader: LineReader, turns: int) -> None:
     sample = load_image(SAMPLE)
-    assert reader.read(np.rot90(sample, turns)).text == reader.read(sample).text == TEXT
+    assert line_reader.read(np.rot90(sample, turns)).text == line_reader.read(sample).text == TEXT
 
 
 @pytest.mark.parametrize("letter", ["8", "R", "k"])
-def test_a_tall_letter_is_no_line_that_runs_up_or_down(reader: LineReader, letter: str) -> None:
+def test_a_tall_letter_is_no_line_that_runs_up_or_down(
+    line_reader: LineReader, letter: str
+) -> None:
     page = Image.new("L", (40, 70), 255)
     font = ImageFont.truetype(bundled_fonts()[0], 48)
     ImageDraw.Draw(page).text((20, 52), letter, fill=0, font=font, anchor="ms")
-    assert reader.read(np.asarray(page)).text == letter
+    assert line_reader.read(np.asarray(page)).text == letter
 
 
-def test_a_blank_tall_picture_stays_blank(reader: LineReader) -> None:
-    assert reader.read(np.full((300, 40), 255, np.uint8)).text == ""
+def test_a_blank_tall_picture_stays_blank(line_reader: LineReader) -> None:
+    assert line_reader.read(np.full((300, 40), 255, np.uint8)).text == ""
 
 
-def test_words_are_where_they_are_drawn(reader: LineReader) -> None:
+def test_words_are_where_they_are_drawn(line_reader: LineReader) -> None:
     text, em = "The quick brown fox jumps over 12,500 lazy dogs", 40
     font = ImageFont.truetype(bundled_fonts()[0], em)
     page = Image.new("L", (int(font.getlength(text)) + 20, 60), 255)
     ImageDraw.Draw(page).text((10, 44), text, fill=0, font=font, anchor="ls")
-    words = reader.read(np.asarray(page)).words
+    words = line_reader.read(np.asarray(page)).words
     assert [word.text for word in words] == text.split()
     place = 0
     for word in words:

@@ -89,7 +89,7 @@ class PageReader:
         self.assembling = assembling or AssembleOptions()
         asked = self.options
         # Words of low confidence are marked by the writers, not withheld by the reader.
-        lines = open_lines(replace(asked, min_confidence=0.0), second_looks=False)
+        lines = open_lines(replace(asked, min_confidence=0.0), augment_uncertain=False)
         # Only accepted text that is still in doubt after its second reading is escalated.
         self.cascade = lines if isinstance(lines, CascadeReader) else None
         self.lines: ReadsLines = self.cascade.first if self.cascade else lines

@@ -123,7 +123,7 @@ def reread_doubtful(
     doubtful = [i for i, (_, result) in enumerate(read) if result.mean_char_confidence < DOUBT]
     again = list(read)
     pairs = [(cut_line(image, read[i][0].quad), read[i][1]) for i in doubtful]
-    for i, result in zip(doubtful, reader.look_again(pairs), strict=True):
+    for i, result in zip(doubtful, reader.reread_uncertain(pairs), strict=True):
         again[i] = read[i][0], result
     count = sum(new is not old for (_, new), (_, old) in zip(again, read, strict=True))
     seconds = time.perf_counter() - start

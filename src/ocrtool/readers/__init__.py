@@ -1,7 +1,7 @@
-"""What reads: the bundled networks, published models, Tesseract, and the one behind the other.
+"""Factories and protocols for line, formula and page recognisers.
 
-`ReadOptions` choose. A reader of lines gets what the detector found; a reader of pages gets whole
-pictures. All give the same results, with confidences.
+`ReadOptions` select the bundled networks, a published model, Tesseract, or a cascade of two of
+them. A line reader gets the crops that the detector found, a page reader gets whole page images.
 """
 
 from __future__ import annotations
@@ -29,32 +29,40 @@ Image = NDArray[np.uint8]
 
 TESSERACT = "tesseract"
 PIX2TEX = "pix2tex"
-"""Name of a model that a package of its own runs."""
+"""Model name that selects the formula reader of the pix2tex package."""
 
 
 class ReadsLines(Protocol):
-    """Reads pictures of single lines."""
+    """Recogniser of single text lines."""
 
     def read_stream(self, images: Iterable[tuple[str, Image]]) -> Iterator[LineResult]:
-        """Read any number of lines, in their order.
+        """Read any number of lines in their order.
 
         Args:
-            images: Name and pixels, (H, W) or (H, W, 3) uint8, of each.
+            images: Name and pixels, (H, W) or (H, W, 3) uint8, of each line.
         """
 
-    def look_again(self, first: Sequence[tuple[Image, LineResult]]) -> list[LineResult]:
-        """Return better readings of lines in doubt; the same where there is no better way."""
+    def reread_uncertain(self, first: Sequence[tuple[Image, LineResult]]) -> list[LineResult]:
+        """Return the readings, uncertain ones replaced by more confident ones where possible.
+
+        Args:
+            first: Images and their first readings.
+        """
 
 
 class ReadsFormulas(Protocol):
-    """Reads pictures of formulas."""
+    """Recogniser of formula images."""
 
     def read_stream(self, images: Iterable[tuple[str, Image]]) -> Iterator[FormulaResult]:
-        """Read any number of formulas, in their order; arguments as of `ReadsLines`."""
+        """Read any number of formulas in their order.
+
+        Args:
+            images: Name and pixels, (H, W) or (H, W, 3) uint8, of each formula.
+        """
 
 
 class ReadsPages(Protocol):
-    """Reads pictures of pages."""
+    """Recogniser of whole page images."""
 
     def read(
         self, image: Image, number: int = 1, dpi: float = 0.0, known: Collection[str] = ()
@@ -64,33 +72,33 @@ class ReadsPages(Protocol):
     def read_stream(
         self, pages: Iterable[PageImage], known: Collection[str] = ()
     ) -> Iterator[tuple[PageImage, Page]]:
-        """Read the pages of a document, in their order.
+        """Read the pages of a document in their order.
 
         Args:
-            pages: The pages.
-            known: Words of pages that were taken, which may grow meanwhile.
+            pages: The page images.
+            known: Words of the pages accepted so far; the collection may grow meanwhile.
         """
 
     def with_order(self, order: Order) -> ReadsPages:
-        """Return a reader of the same models that takes pages for something else."""
+        """Return a reader with the same models and another reading order."""
 
 
 def open_lines(
-    options: ReadOptions, decoding: DecodeOptions | None = None, second_looks: bool = True
+    options: ReadOptions, decoding: DecodeOptions | None = None, augment_uncertain: bool = True
 ) -> ReadsLines:
-    """Open the reader of lines that the options name.
+    """Open the line reader that the options select.
 
     Args:
-        options: Model, engine, device, and what gets the lines that are in doubt.
-        decoding: How a network of our own finds text; see `ocrtool.readers.lines.LineReader`.
-        second_looks: Likewise.
+        options: Model, engine, device, and the model to which uncertain lines are escalated.
+        decoding: Decoding options of a bundled network; see `ocrtool.readers.lines.LineReader`.
+        augment_uncertain: Test-time augmentation of a bundled network; see there.
 
     Raises:
-        ModelError: There is no such model, it is damaged, or it reads no lines.
-        MissingDependencyError: What runs it is not installed.
-        DeviceError: The device that is asked for cannot be used.
+        ModelError: The model does not exist, is damaged, or does not read lines.
+        MissingDependencyError: A package or program that runs the model is not installed.
+        DeviceError: The requested device cannot be used.
     """
-    first = _open_lines(options, decoding, second_looks)
+    first = _open_lines(options, decoding, augment_uncertain)
     if options.escalate is None:
         return first
     from ocrtool.readers.cascade import CascadeReader
@@ -109,7 +117,7 @@ def open_lines(
 
 
 def _open_lines(
-    options: ReadOptions, decoding: DecodeOptions | None = None, second_looks: bool = True
+    options: ReadOptions, decoding: DecodeOptions | None = None, augment_uncertain: bool = True
 ) -> ReadsLines:
     if options.engine is EngineName.TESSERACT:
         from ocrtool.readers.tesseract import TesseractReader
@@ -121,7 +129,7 @@ def _open_lines(
     if folder is None:
         from ocrtool.readers.lines import LineReader
 
-        return LineReader(options, decoding, second_looks)
+        return LineReader(options, decoding, augment_uncertain)
     from ocrtool.readers.transformers import PublishedLines, open_published
 
     network = open_published(folder, options)
@@ -133,12 +141,12 @@ def _open_lines(
 
 
 def open_formulas(options: ReadOptions, decoding: DecodeOptions | None = None) -> ReadsFormulas:
-    """Open the reader of formulas that the options name.
+    """Open the formula reader that the options select.
 
     Raises:
-        ModelError: There is no such model, it is damaged, or reads no formulas.
-        MissingDependencyError: What runs it is not installed.
-        DeviceError: The device that is asked for cannot be used.
+        ModelError: The model does not exist, is damaged, or does not read formulas.
+        MissingDependencyError: A package that runs the model is not installed.
+        DeviceError: The requested device cannot be used.
     """
     if options.model == PIX2TEX and not Path(PIX2TEX).exists():
         from ocrtool.readers.pix2tex import Pix2texFormulas

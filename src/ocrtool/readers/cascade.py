@@ -1,8 +1,8 @@
-"""A fast reader first, and a larger one for the lines that it is not sure of.
+"""Cascade of two line readers: a fast one first, a larger one for its uncertain lines.
 
-The better-scored answer wins, and says who gave it. The larger reader is opened with the first line
-that needs it. A budget bounds what it may read, in lines or seconds; what is beyond stays as the
-fast reader read it.
+The reading with the higher confidence is kept, and names its reader. The larger reader is opened
+when the first line needs it. A budget limits the lines or seconds it may take; lines beyond the
+budget keep the reading of the fast reader.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from ocrtool.readers import ReadsLines
 Image = NDArray[np.uint8]
 
 WINDOW = 64
-"""Lines held at a time."""
+"""Maximum number of lines held at a time."""
 
 logger = logging.getLogger(__name__)
 
 
 class CascadeReader:
-    """Reads lines with one reader, and those in doubt with another.
+    """Line reader that rereads uncertain lines with a larger reader.
 
     Args:
-        first: The fast one.
-        larger: Opens the other.
-        name: Of the other, as results tell it.
-        options: Confidence below which a line is in doubt, and the budget.
+        first: The fast reader.
+        larger: Opens the larger reader.
+        name: Name of the larger reader in results.
+        options: Confidence below which a line is reread, and the budget.
     """
 
     def __init__(
@@ -51,37 +51,39 @@ class CascadeReader:
 
     @cached_property
     def larger(self) -> ReadsLines:
-        """The larger reader."""
+        """The larger reader, opened at first use."""
         return self._open()
 
     def read_stream(self, images: Iterable[tuple[str, Image]]) -> Iterator[LineResult]:
-        """Read any number of lines, in their order; see `ocrtool.readers.ReadsLines`."""
+        """Read any number of lines in their order; see `ocrtool.readers.ReadsLines`."""
         stream = iter(images)
         while window := list(itertools.islice(stream, WINDOW)):
             read = zip(window, self.first.read_stream(window), strict=True)
             yield from self.escalate([(image, result) for (_, image), result in read])
 
-    def look_again(self, first: Sequence[tuple[Image, LineResult]]) -> list[LineResult]:
-        """Return better readings of lines in doubt, by the first reader."""
-        return self.first.look_again(first)
+    def reread_uncertain(self, first: Sequence[tuple[Image, LineResult]]) -> list[LineResult]:
+        """Return the readings, uncertain ones reread by the fast reader."""
+        return self.first.reread_uncertain(first)
 
     def escalate(self, first: Sequence[tuple[Image, LineResult]]) -> list[LineResult]:
-        """Return the readings, those in doubt replaced where the larger reader is surer."""
+        """Return the readings, replaced where the larger reader is more confident."""
         results = [result for _, result in first]
-        doubted = [i for i, result in enumerate(results) if result.confidence < self.options.below]
-        doubted.sort(key=lambda i: results[i].confidence)
+        uncertain = [
+            i for i, result in enumerate(results) if result.confidence < self.options.below
+        ]
+        uncertain.sort(key=lambda i: results[i].confidence)
         if self.lines_left is not None:
-            doubted = doubted[: self.lines_left]
-            self.lines_left -= len(doubted)
-        if not doubted:
+            uncertain = uncertain[: self.lines_left]
+            self.lines_left -= len(uncertain)
+        if not uncertain:
             return results
         began = time.monotonic()
         changed = 0
-        said = self.larger.read_stream((results[i].source, first[i][0]) for i in doubted)
-        for i in doubted:
+        rereadings = self.larger.read_stream((results[i].source, first[i][0]) for i in uncertain)
+        for i in uncertain:
             if self.seconds_left is not None and time.monotonic() - began > self.seconds_left:
                 break
-            other = next(said)
+            other = next(rereadings)
             if other.text and other.confidence > results[i].confidence:
                 results[i] = replace(other, reader=self.name)
                 changed += 1
@@ -89,7 +91,7 @@ class CascadeReader:
         if self.seconds_left is not None:
             self.seconds_left = max(0.0, self.seconds_left - seconds)
         logger.info(
-            "%d of %d lines went to %s (%.1f s), which was surer of %d",
-            len(doubted), len(results), self.name, seconds, changed,
+            "%d of %d lines were reread by %s (%.1f s), %d of them with higher confidence",
+            len(uncertain), len(results), self.name, seconds, changed,
         )  # fmt: skip
         return results

@@ -28,7 +28,7 @@ from ocrtool.models.deepseek import DeepseekOcr
 from ocrtool.options import ReadOptions
 from ocrtool.readers.deepseek_files import load_network
 from ocrtool.readers.grounding import grounded, html_cells
-from ocrtool.readers.line_results import spread
+from ocrtool.readers.line_results import char_probabilities
 from ocrtool.readers.page_models import (
     WholePages,
     blocks_of,
@@ -221,7 +221,7 @@ class DeepseekPages(WholePages):
         ids = ids[:end]
         text = self.words.decode(ids, skip_special_tokens=False)
         pieces = [(self.words.id_to_token(i) or "?", p) for i, p in zip(ids, sure, strict=False)]
-        return Written(text, tuple(spread(text, pieces)), loops)
+        return Written(text, tuple(char_probabilities(text, pieces)), loops)
 
 
 def forbidden(

@@ -102,7 +102,7 @@ class FormulaReader:
         options: Model, engine, device and the like.
         decoding: ``greedy``, which every strategy but ``beam`` means here, or ``beam``, which
             prefers valid LaTeX among its texts.
-        second_looks: Whether formulas in doubt are read once more, in several sizes.
+        augment_uncertain: Whether formulas in doubt are read once more, in several sizes.
 
     Raises:
         ModelError: There is no such model, it is damaged, or reads no formulas.
@@ -114,7 +114,7 @@ class FormulaReader:
         self,
         options: ReadOptions | None = None,
         decoding: DecodeOptions | None = None,
-        second_looks: bool = True,
+        augment_uncertain: bool = True,
     ) -> None:
         self.options = asked = options or ReadOptions()
         self.decoding = decoding or DecodeOptions(strategy="greedy")
@@ -123,7 +123,7 @@ class FormulaReader:
         metadata = self.engine.metadata
         if metadata.config.vision.kind == "line" or not metadata.vocabulary.separator:
             raise ModelError(f"{model} reads no formulas", "name a model of the preset formula")
-        self.second_looks = second_looks and metadata.config.vision.kind == "formula"
+        self.augment_uncertain = augment_uncertain and metadata.config.vision.kind == "formula"
         self.calibration = Calibration.from_dict(metadata.raw.get("calibration", {}))
         self._batch_area = CPU_BATCH_AREA if self.engine.device == "cpu" else GPU_BATCH_AREA
 
@@ -181,7 +181,7 @@ class FormulaReader:
 
     def _read(self, pixels: Sequence[Pixels]) -> list[FormulaResult]:
         texts = self._texts(pixels)
-        if self.second_looks:
+        if self.augment_uncertain:
             doubted = [i for i, (row, *_) in enumerate(texts) if row.log_prob < math.log(DOUBT)]
             first = [texts[i][0].ids for i in doubted]
             again = self._texts([pixels[i] for i in doubted], SIZES, first)

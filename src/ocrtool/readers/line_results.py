@@ -1,4 +1,4 @@
-"""Results of readers that tell a text and how sure they are, but not where its words stand."""
+"""Line results of readers that give text and probabilities but no positions of words."""
 
 from __future__ import annotations
 
@@ -13,54 +13,56 @@ from ocrtool.document.readings import LineResult, ReadWord
 Image = NDArray[np.uint8]
 
 
-class OneLook:
-    """What readers of lines have in common that know one way of reading."""
+class SinglePassReader:
+    """Base of line readers without test-time augmentation."""
 
-    def look_again(self, first: Sequence[tuple[Image, LineResult]]) -> list[LineResult]:
-        """Return the readings as they are."""
+    def reread_uncertain(self, first: Sequence[tuple[Image, LineResult]]) -> list[LineResult]:
+        """Return the readings unchanged."""
         return [result for _, result in first]
 
 
 def plain_result(
-    source: str, text: str, letters: Sequence[float], least: float = 0.0
+    source: str, text: str, probabilities: Sequence[float], min_confidence: float = 0.0
 ) -> LineResult:
-    """Return the result of a line whose letters are taken to be equally wide.
+    """Return the result of a line whose characters are assumed to be equally wide.
 
     Args:
-        source: Name of the picture.
-        text: What it says; white space is one space a time.
-        letters: Probability of each character of ``text`` that it is right.
-        least: Confidence below which the text is withheld.
+        source: Name of the image.
+        text: Text of the line, in which each white-space character is a single space.
+        probabilities: Probability, 0 to 1, of each character of ``text``.
+        min_confidence: Confidence below which the result has no text.
     """
     start = len(text) - len(text.lstrip())
     text = text.strip()
-    letters = tuple(letters[start : start + len(text)])
-    confidence = math.prod(letters)
-    if confidence < least:
+    characters = tuple(probabilities[start : start + len(text)])
+    confidence = math.prod(characters)
+    if confidence < min_confidence:
         return LineResult(source, "", confidence, ())
-    return LineResult(source, text, confidence, tuple(_words(text, letters)), letters)
+    return LineResult(source, text, confidence, tuple(_words(text, characters)), characters)
 
 
-def _words(text: str, letters: Sequence[float]) -> Iterator[ReadWord]:
+def _words(text: str, characters: Sequence[float]) -> Iterator[ReadWord]:
     end = 0
     for word in text.split():
         start = text.index(word, end)
         end = start + len(word)
-        sure = math.prod(letters[start:end])
-        yield ReadWord(word, sure, start / len(text), end / len(text))
+        confidence = math.prod(characters[start:end])
+        yield ReadWord(word, confidence, start / len(text), end / len(text))
 
 
-def spread(text: str, pieces: Iterable[tuple[str, float]]) -> list[float]:
-    """Return the probability of each character of a text, from those of the pieces it is made of.
+def char_probabilities(text: str, tokens: Iterable[tuple[str, float]]) -> list[float]:
+    """Distribute token probabilities over the characters of the decoded text.
+
+    Each character of a token gets the n-th root of the token's probability, n being the token's
+    length. Where the lengths of tokens and text differ, the list is stretched to the text.
 
     Args:
-        text: What the pieces decode to, all in all.
-        pieces: Each piece, as nearly as it can be told what it adds to the text, and its
-            probability, which its characters share.
+        text: Text that all tokens together decode to.
+        tokens: Name of each token, about as long as the text it decodes to, and its probability.
     """
-    letters = [
-        probability ** (1 / len(piece)) for piece, probability in pieces for _ in range(len(piece))
+    spread = [
+        probability ** (1 / len(token)) for token, probability in tokens for _ in range(len(token))
     ]
-    if not letters:
+    if not spread:
         return [1.0] * len(text)
-    return [letters[i * len(letters) // len(text)] for i in range(len(text))]
+    return [spread[i * len(spread) // len(text)] for i in range(len(text))]

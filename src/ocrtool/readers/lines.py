@@ -1,4 +1,8 @@
-"""Images of text lines to text, with a confidence for every line and word."""
+"""Text-line recognition: line images to text, with a confidence for each line, word and character.
+
+Images are grouped into batches of similar widths. A very long line is cut into pieces, and a tall
+image is also read rotated by 90 degrees to either side.
+"""
 
 from __future__ import annotations
 
@@ -26,42 +30,49 @@ from ocrtool.inputs.images import pixels_of
 from ocrtool.models.config import FRAME
 from ocrtool.options import ReadOptions
 from ocrtool.preprocess.lines import collate_lines, cut_long, line_pixels, square_pixels
-from ocrtool.readers.test_time_augmentation import FIRST_LOOKS, in_doubt, looks, surest
+from ocrtool.readers.test_time_augmentation import (
+    FIRST_VIEWS,
+    augmented_views,
+    is_uncertain,
+    most_confident,
+)
 
 Image = NDArray[np.uint8]
 
 WINDOW = 64
-"""Images held at a time, from which batches of like widths are made."""
+"""Maximum number of images held at a time, from which batches of similar widths are made."""
 CPU_BATCH_WIDTH = 5_000
-"""Pixels of width in a batch, padding included: what a CPU's caches hold."""
+"""Maximum total width of a CPU batch in pixels, padding included; bounded by the CPU's caches."""
 GPU_BATCH_WIDTH = 100_000
+"""Maximum total width of a GPU batch in pixels, padding included."""
 BATCH_COST = 250
-"""What a batch costs besides, in pixels of width: calls, and the decoder's steps."""
-LONGEST_ASPECT = 120
-"""Width, in heights, beyond which a line is cut at gaps and read in pieces."""
-TALL = 1.5
-"""Height, in widths, from which a picture may show a line that runs up or down."""
-TURNED_LETTERS = 3
-"""Letters that a line that runs up or down must have: one letter alone is tall, too."""
-BLANK_SURENESS = 0.7
-"""How sure each letter of a turned picture must be where the upright one shows nothing."""
+"""Fixed cost of a batch (calls, decoder steps), as an equivalent width in pixels."""
+MAX_ASPECT = 120
+"""Maximum width of a line read in one piece, in image heights; longer lines are cut at gaps."""
+MIN_VERTICAL_ASPECT = 1.5
+"""Minimum height of an image, in image widths, from which it may show a vertical line of text."""
+MIN_VERTICAL_CHARS = 3
+"""Minimum number of characters of a vertical line; an image of one upright letter is tall, too."""
+MIN_VERTICAL_CONFIDENCE = 0.7
+"""Minimum mean character confidence of a vertical line where the upright image reads as blank."""
 RUNAWAY_CONFIDENCE = 0.1
-"""Most that a text may have that repeats itself or outgrows its width."""
-LAG = 0.6
-"""Frames by which CTC marks a letter behind its middle (measured on the bundled model)."""
+"""Maximum confidence of a text that repeats itself without end or is too long for its image."""
+CTC_DELAY = 0.6
+"""Number of frames by which CTC places a character right of its centre (measured on the bundled
+model)."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class _Place:
-    """Where a piece of an image stands in it.
+class _Segment:
+    """Horizontal position of a piece within its line image.
 
     Attributes:
-        joint: What joins its text to that of the piece before.
-        start: Its left edge, in widths of the image.
-        end: Its right edge.
-        frames: CTC frames that it fills.
+        joint: Text between the previous piece and this one: a space or nothing.
+        start: Left edge, as a fraction of the image width.
+        end: Right edge, as a fraction of the image width.
+        frames: Number of CTC frames of the piece.
     """
 
     joint: str
@@ -70,42 +81,42 @@ class _Place:
     frames: int
 
     def spans(self, reading: Decoded) -> list[tuple[float, float]]:
-        """Return start and end of each token, in widths of the image."""
-        columns, frames, lag = reading.columns, self.frames, LAG
-        if columns is None:  # no CTC head: letters are about equally wide
+        """Return start and end of each token, as fractions of the image width."""
+        columns, frames, delay = reading.columns, self.frames, CTC_DELAY
+        if columns is None:  # without a CTC head, all characters count as equally wide
             columns, frames = tuple((i, i + 1) for i in range(len(reading.ids))), len(reading.ids)
-            lag = 0.0
+            delay = 0.0
 
-        def place(frame: float) -> float:
-            share = min(1.0, max(0.0, (frame - lag) / frames))
-            return self.start + (self.end - self.start) * share
+        def position(frame: float) -> float:
+            fraction = min(1.0, max(0.0, (frame - delay) / frames))
+            return self.start + (self.end - self.start) * fraction
 
-        return [(place(a), place(b)) for a, b in columns]
+        return [(position(a), position(b)) for a, b in columns]
 
 
 class LineReader:
-    """Reads text lines; keeps its model loaded.
+    """Recogniser of text lines; keeps its model loaded.
 
     Args:
-        options: Model, engine, device and the like.
-        decoding: How text is found in what the network sees.
-        second_looks: Whether short lines that are in doubt are read again in other ways; see
-            :mod:`ocrtool.readers.test_time_augmentation`.
+        options: Model, engine, device, threads and minimum confidence.
+        decoding: Decoding strategy and its parameters.
+        augment_uncertain: Whether short lines read with low confidence are read again in modified
+            views; see :mod:`ocrtool.readers.test_time_augmentation`.
 
     Raises:
-        ModelError: There is no such model, or it is damaged.
+        ModelError: The model does not exist, is damaged, or reads formulas.
         MissingDependencyError: The engine is not installed.
-        DeviceError: The device that is asked for cannot be used.
+        DeviceError: The requested device cannot be used.
     """
 
     def __init__(
         self,
         options: ReadOptions | None = None,
         decoding: DecodeOptions | None = None,
-        second_looks: bool = True,
+        augment_uncertain: bool = True,
     ) -> None:
         self.options = options or ReadOptions()
-        self.second_looks = second_looks
+        self.augment_uncertain = augment_uncertain
         self.decoding = decoding or DecodeOptions()
         asked = self.options
         self.engine: Engine = open_engine(asked.model, asked.engine, asked.device, asked.threads)
@@ -123,87 +134,92 @@ class LineReader:
             image: A path, the content of an image file, or pixels (H, W) or (H, W, 3), uint8.
 
         Raises:
-            InputError: It is no image that can be read.
+            InputError: The image cannot be opened or decoded.
         """
         return next(self.read_stream([pixels_of(image)]))
 
     def read_stream(self, images: Iterable[tuple[str, Image]]) -> Iterator[LineResult]:
-        """Read any number of lines, in their order, a bounded number of them held at a time.
+        """Read any number of lines in their order; at most `WINDOW` images are held at a time.
 
-        Batches are made of images of like widths. What an image reads does not depend on the
-        batch that it falls into.
+        Batches are made of images of similar widths. The text of an image does not depend on the
+        batch it is read in.
 
         Args:
             images: Name and pixels, (H, W) or (H, W, 3) uint8, of each line.
 
         Raises:
-            InputError: An array is no image.
+            InputError: An array is not an image.
         """
         stream = iter(images)
         while window := list(itertools.islice(stream, WINDOW)):
-            copies = [(source, turned) for source, image in window for turned in _turns(image)]
+            copies = [(source, copy) for source, image in window for copy in _orientations(image)]
             readings = iter(zip(copies, self._read_images(copies), strict=True))
             first: list[tuple[Image, LineResult]] = []
             for _, image in window:
-                ways = [(way, result) for (_, way), result in
-                        itertools.islice(readings, len(_turns(image)))]  # fmt: skip
-                result = _surest([result for _, result in ways])
-                first.append(next(pair for pair in ways if pair[1] is result))
-            results = self.look_again(first) if self.second_looks else [pair[1] for pair in first]
-            for result in results:
-                yield self._checked(result)
+                pairs = [(copy, result) for (_, copy), result in
+                         itertools.islice(readings, len(_orientations(image)))]  # fmt: skip
+                best = _best_orientation([result for _, result in pairs])
+                first.append(next(pair for pair in pairs if pair[1] is best))
+            results = [result for _, result in first]
+            for result in self.reread_uncertain(first) if self.augment_uncertain else results:
+                yield self._thresholded(result)
 
-    def look_again(self, first: Sequence[tuple[Image, LineResult]]) -> list[LineResult]:
-        """Return readings, those in doubt replaced by the surest of several looks.
+    def reread_uncertain(self, first: Sequence[tuple[Image, LineResult]]) -> list[LineResult]:
+        """Return the readings; uncertain ones are replaced by the most confident of several views.
 
-        Where the first looks all say the same, no others are taken.
+        Where the first views all read the same, no further ones are read.
 
         Args:
-            first: Images and what they read at first sight.
+            first: Images and their first readings.
         """
         results = [result for _, result in first]
-        doubted = [i for i, pair in enumerate(first) if in_doubt(*pair)]
-        ways = {i: looks(first[i][0]) for i in doubted}
-        said = {i: [results[i]] for i in doubted}
-        for most in (FIRST_LOOKS, None):
-            places, copies = [], []
-            for i in doubted:
-                if len({result.text for result in said[i]}) > 1 or most:
-                    more = list(itertools.islice(ways[i], most))
-                    places += [i] * len(more)
-                    copies += [(results[i].source, look) for look in more]
-            for i, reading in zip(places, self._read_images(copies), strict=True):
-                said[i].append(reading)
-        for i in doubted:
-            results[i] = _trusted(*surest(said[i]))
+        uncertain = [i for i, pair in enumerate(first) if is_uncertain(*pair)]
+        views = {i: augmented_views(first[i][0]) for i in uncertain}
+        readings = {i: [results[i]] for i in uncertain}
+        for limit in (FIRST_VIEWS, None):
+            owners, copies = [], []
+            for i in uncertain:
+                if limit or len({result.text for result in readings[i]}) > 1:
+                    further = list(itertools.islice(views[i], limit))
+                    owners += [i] * len(further)
+                    copies += [(results[i].source, view) for view in further]
+            for i, result in zip(owners, self._read_images(copies), strict=True):
+                readings[i].append(result)
+        for i in uncertain:
+            results[i] = _with_confidence(*most_confident(readings[i]))
         return results
 
     def _read_images(self, images: Sequence[tuple[str, Image]]) -> list[LineResult]:
         pieces: list[NDArray[np.float32]] = []
-        shares: list[list[_Place]] = []
+        segments: list[list[_Segment]] = []
         for source, image in images:
-            parts, places = self._prepare(source, image)
-            pieces += parts
-            shares.append(places)
+            pixels, positions = self._prepare(source, image)
+            pieces += pixels
+            segments.append(positions)
         readings = iter(self._read_pieces(pieces))
         return [
-            self._result(source, list(itertools.islice(readings, len(places))), places)
-            for (source, _), places in zip(images, shares, strict=True)
+            self._result(source, list(itertools.islice(readings, len(positions))), positions)
+            for (source, _), positions in zip(images, segments, strict=True)
         ]
 
-    def _prepare(self, source: str, image: Image) -> tuple[list[NDArray[np.float32]], list[_Place]]:
-        """Return the pixels of an image, in pieces where it is very long, and their places."""
+    def _prepare(
+        self, source: str, image: Image
+    ) -> tuple[list[NDArray[np.float32]], list[_Segment]]:
+        """Return the network input of an image, in pieces if it is very long, and their positions.
+
+        A piece is (1, H, W) for a ``line`` encoder and square for a ``vit`` one.
+        """
         vision = self.engine.metadata.config.vision
         try:
             if vision.kind != "line":
-                return [square_pixels(image, vision.height)], [_Place("", 0.0, 1.0, 0)]
-            parts, joints = cut_long(image, LONGEST_ASPECT)
+                return [square_pixels(image, vision.height)], [_Segment("", 0.0, 1.0, 0)]
+            parts, joints = cut_long(image, MAX_ASPECT)
             pixels = [line_pixels(part, vision.height) for part in parts]
             ends = np.cumsum([part.shape[1] for part in parts]) / image.shape[1]
             frames = [piece.shape[2] // FRAME for piece in pixels]
             edges = [0.0, *ends.tolist()]
-            places = zip(("", *joints), edges[:-1], edges[1:], frames, strict=True)
-            return pixels, [_Place(*place) for place in places]
+            segments = zip(("", *joints), edges[:-1], edges[1:], frames, strict=True)
+            return pixels, [_Segment(*segment) for segment in segments]
         except ValueError as error:
             raise InputError(f"{source or 'image'}: {error}") from None
 
@@ -216,40 +232,41 @@ class LineReader:
                 pixels = np.stack(chosen)
                 widths = np.full(len(chosen), pixels.shape[3], np.int64)
             encoded = self.engine.encode(pixels, widths)
-            return self._respelt(encoded, decode(self.engine, encoded, self.decoding))
+            return self._rescored(encoded, decode(self.engine, encoded, self.decoding))
 
         found: dict[int, Decoded] = {}
         for batch in batches([piece.shape[2] for piece in pieces], self._batch_width):
             found.update(zip(batch, split_on_oom(read, batch), strict=True))
         return [found[i] for i in range(len(pieces))]
 
-    def _respelt(self, encoded: Encoded, readings: list[Decoded]) -> list[Decoded]:
-        """Let words decide about letters that CTC can hardly tell apart."""
+    def _rescored(self, encoded: Encoded, readings: list[Decoded]) -> list[Decoded]:
+        """Choose between characters of nearly equal CTC probability by the lexicon."""
         weight, vocabulary = self.decoding.spelling, self.engine.metadata.vocabulary
         if encoded.ctc_log_probs is None or not weight:
             return readings
         frames = encoded.frames.tolist()
-        seen = zip(readings, encoded.ctc_log_probs, frames, strict=True)
         return [
             rescore_with_lexicon(reading, log_probs[:length], vocabulary, bundled_lexicon(), weight)
-            for reading, log_probs, length in seen
+            for reading, log_probs, length in zip(
+                readings, encoded.ctc_log_probs, frames, strict=True
+            )
         ]
 
     def _result(
-        self, source: str, readings: Sequence[Decoded], places: Sequence[_Place]
+        self, source: str, readings: Sequence[Decoded], segments: Sequence[_Segment]
     ) -> LineResult:
-        """Join the pieces of one image to its text and weigh it."""
+        """Join the pieces of one image into its text, with calibrated confidences."""
         text = ""
         probabilities: list[float] = []
         spans: list[tuple[float, float]] = []
-        for reading, place in zip(readings, places, strict=True):
-            text += place.joint + self.engine.metadata.vocabulary.decode(reading.ids)
-            probabilities += [1.0] * len(place.joint) + list(reading.probabilities)
-            spans += [(place.start, place.start)] * len(place.joint) + place.spans(reading)
+        for reading, segment in zip(readings, segments, strict=True):
+            text += segment.joint + self.engine.metadata.vocabulary.decode(reading.ids)
+            probabilities += [1.0] * len(segment.joint) + list(reading.probabilities)
+            spans += [(segment.start, segment.start)] * len(segment.joint) + segment.spans(reading)
         complete = math.prod(reading.complete for reading in readings)
         confidence = self.calibration.line(math.prod(probabilities) * complete)
         if any(reading.runaway for reading in readings):
-            logger.info("%s: the text ran away and was cut", source)
+            logger.info("%s: the text repeated itself without end and was cut", source)
             confidence = min(confidence, RUNAWAY_CONFIDENCE)
         words = tuple(self._words(text, probabilities, spans))
         stripped = text.strip()
@@ -259,8 +276,8 @@ class LineReader:
         )
         return LineResult(source, stripped, confidence, words, characters)
 
-    def _checked(self, result: LineResult) -> LineResult:
-        """Withhold a text that is not sure enough."""
+    def _thresholded(self, result: LineResult) -> LineResult:
+        """Return the result without its text if that is below the confidence threshold."""
         if result.confidence < self.options.min_confidence:
             return LineResult(result.source, "", result.confidence, ())
         return result
@@ -268,68 +285,75 @@ class LineReader:
     def _words(
         self, text: str, probabilities: Sequence[float], spans: Sequence[tuple[float, float]]
     ) -> Iterator[ReadWord]:
-        # CTC marks a letter near its middle; half a letter more on either side is the word's box.
-        middles = [(a + b) / 2 for a, b in spans]
-        half = 0.5 * (middles[-1] - middles[0]) / (len(middles) - 1) if len(middles) > 1 else 0.5
+        # CTC places a character near its centre: a word's box ends half a character beyond that.
+        centres = [(a + b) / 2 for a, b in spans]
+        half = 0.5 * (centres[-1] - centres[0]) / (len(centres) - 1) if len(centres) > 1 else 0.5
         start = 0
         for word in text.split():
             start = text.index(word, start)
             end = start + len(word)
             confidence = self.calibration.word(math.prod(probabilities[start:end]))
-            left = max(middles[start] - half, middles[start - 1] if start else 0.0)
-            right = min(middles[end - 1] + half, middles[end] if end < len(text) else 1.0)
+            left = max(centres[start] - half, centres[start - 1] if start else 0.0)
+            right = min(centres[end - 1] + half, centres[end] if end < len(text) else 1.0)
             yield ReadWord(word, confidence, left, right)
             start = end
 
 
-def _turns(image: Image) -> list[Image]:
-    """Return an image, and if it is tall, how it looks turned to either side."""
-    if image.ndim < 2 or image.shape[0] < TALL * image.shape[1]:
+def _orientations(image: Image) -> list[Image]:
+    """Return the image and, if it is tall, its rotations by 90 degrees to the left and right."""
+    if image.ndim < 2 or image.shape[0] < MIN_VERTICAL_ASPECT * image.shape[1]:
         return [image]
     return [image, np.rot90(image), np.rot90(image, -1)]
 
 
-def _surest(results: Sequence[LineResult]) -> LineResult:
-    """Return the surest reading of an image and its turned copies; the first is the upright one."""
-    upright, *turned = results
-    turned = [result for result in turned if len(result.text) >= TURNED_LETTERS]
-    if not upright.text:
-        turned = [result for result in turned if result.mean_char_confidence > BLANK_SURENESS]
-    return max((upright, *turned), key=lambda result: result.mean_char_confidence)
-
-
-def _trusted(result: LineResult, confidence: float) -> LineResult:
-    """Return a result with another confidence, words and letters made more or less sure alike."""
-    if not result.text or result.confidence <= 0:
-        return replace(result, confidence=confidence)
-    share = (confidence / result.confidence) ** (1 / len(result.text))
-    words = (
-        replace(word, confidence=min(1.0, word.confidence * share ** len(word.text)))
-        for word in result.words
-    )
-    letters = (min(1.0, letter * share) for letter in result.characters)
-    return replace(result, confidence=confidence, words=tuple(words), characters=tuple(letters))
-
-
-def batches(widths: Sequence[int], most: int) -> Iterator[list[int]]:
-    """Group indices by width, so that little is padded and few batches are made.
-
-    Of all ways to cut the images, in order of their widths, into batches, the cheapest is found by
-    dynamic programming.
+def _best_orientation(results: Sequence[LineResult]) -> LineResult:
+    """Return the most confident reading among that of the upright image and of its rotations.
 
     Args:
-        widths: Of the images, in pixels.
-        most: Count times greatest width of a batch; an image that alone is wider is one of its own.
+        results: The reading of the upright image, then those of its rotations, if any.
+    """
+    upright, *rotated = results
+    rotated = [result for result in rotated if len(result.text) >= MIN_VERTICAL_CHARS]
+    if not upright.text:
+        rotated = [
+            result for result in rotated if result.mean_char_confidence > MIN_VERTICAL_CONFIDENCE
+        ]
+    return max((upright, *rotated), key=lambda result: result.mean_char_confidence)
+
+
+def _with_confidence(result: LineResult, confidence: float) -> LineResult:
+    """Return the result with another confidence, by which its words and characters are scaled."""
+    if not result.text or result.confidence <= 0:
+        return replace(result, confidence=confidence)
+    factor = (confidence / result.confidence) ** (1 / len(result.text))
+    words = (
+        replace(word, confidence=min(1.0, word.confidence * factor ** len(word.text)))
+        for word in result.words
+    )
+    characters = (min(1.0, probability * factor) for probability in result.characters)
+    return replace(result, confidence=confidence, words=tuple(words), characters=tuple(characters))
+
+
+def batches(widths: Sequence[int], max_width: int) -> Iterator[list[int]]:
+    """Group images of similar widths into batches with little padding.
+
+    The images are sorted by width; dynamic programming finds the cheapest way to cut the sorted
+    list into batches, where a batch costs its padded width plus `BATCH_COST`.
+
+    Args:
+        widths: Widths of the images in pixels.
+        max_width: Maximum total width of a batch in pixels, padding included; a wider image is a
+            batch of its own.
 
     Yields:
-        Indices of a batch, narrow images first.
+        Indices of the images of a batch, narrow images first.
     """
     order = sorted(range(len(widths)), key=lambda i: (widths[i], i))
-    costs = [0.0]  # of the cheapest way for so many images
-    starts: list[int] = []  # of its last batch
+    costs = [0.0]  # costs[n] is the least cost of the first n images
+    starts: list[int] = []  # where the last batch of that solution begins
     for end in range(1, len(order) + 1):
         width = widths[order[end - 1]]
-        first = max(0, end - max(1, most // max(1, width)))
+        first = max(0, end - max(1, max_width // max(1, width)))
         cost, start = min((costs[i] + (end - i) * width + BATCH_COST, i) for i in range(first, end))
         costs.append(cost)
         starts.append(start)
@@ -342,19 +366,19 @@ def batches(widths: Sequence[int], most: int) -> Iterator[list[int]]:
 
 
 def read(image: Image | Path | str | bytes, options: ReadOptions | None = None) -> LineResult:
-    """Read the image of one text line; see :class:`LineReader` for many.
+    """Read the image of one text line; use :class:`LineReader` for many.
 
     The model is loaded at the first call and kept.
 
     Args:
         image: A path, the content of an image file, or pixels (H, W) or (H, W, 3), uint8.
-        options: Model, engine, device and the like.
+        options: Model, engine, device, threads and minimum confidence.
 
     Raises:
-        InputError: It is no image that can be read.
-        ModelError: There is no such model, or it is damaged.
+        InputError: The image cannot be opened or decoded.
+        ModelError: The model does not exist, is damaged, or reads formulas.
         MissingDependencyError: The engine is not installed.
-        DeviceError: The device that is asked for cannot be used.
+        DeviceError: The requested device cannot be used.
     """
     return _reader(options or ReadOptions()).read(image)
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ocrtool.document.readings import LineResult
 from ocrtool.errors import MissingDependencyError, ModelError
 from ocrtool.options import ReadOptions
-from ocrtool.readers.line_results import OneLook, plain_result
+from ocrtool.readers.line_results import SinglePassReader, plain_result
 
 Image = NDArray[np.uint8]
 
@@ -34,7 +34,7 @@ MARGIN = 10
 """Pixels of paper that it wants round a line."""
 
 
-class TesseractReader(OneLook):
+class TesseractReader(SinglePassReader):
     """Reads lines by running ``tesseract``.
 
     Args:

@@ -1,10 +1,10 @@
-"""Second looks: a short line that was read with doubt is shown to the network in other ways.
+"""Test-time augmentation: a short line read with low confidence is read again in modified views.
 
-A network reads a sign surely or not depending on small things: how wide its letters stand, which
-way they lean, how dark they are. So the surest of several readings is right more often than the
-first one, and how many of them agree tells how far it can be trusted. The idea is test-time
-augmentation, as in ten-crop testing (Krizhevsky et al., 2012); here only what is in doubt costs
-more.
+How confidently a network reads a word depends on small changes of the image: the width of the
+letters, their slant, their contrast. The most confident of several readings is therefore right
+more often than the first one, and the share of views that agree tells how far to trust it. The
+method is that of ten-crop testing (Krizhevsky et al., 2012), limited here to uncertain lines, so
+that the others cost nothing more.
 """
 
 from __future__ import annotations
@@ -21,91 +21,102 @@ from ocrtool.preprocess.lines import to_grey
 
 Image = NDArray[np.uint8]
 
-DOUBT = 0.95
-"""Geometric mean of the letters' probabilities below which a line is looked at again."""
-LONGEST = 12.0
-"""Width, in heights, up to which it is: in long lines of print the doubt is about single letters,
-which no other look at the whole line settles."""
-FIRST_LOOKS = 2
-"""Looks after which no more are taken if all read the same."""
-WIDER = 1.3
-TURN = 5.0
-"""Degrees."""
-TRIM = 0.08
-"""Of the height, above and below."""
-CONTRAST = 3.0
-"""Limit of the local contrast, in OpenCV's terms."""
+MIN_MEAN_CHAR_CONFIDENCE = 0.95
+"""Geometric mean of the character probabilities below which a line is read again."""
+MAX_ASPECT = 12.0
+"""Maximum width, in image heights, of a line that is read again. In long lines of print single
+characters are uncertain, which no other view of the whole line settles."""
+FIRST_VIEWS = 2
+"""Number of views after which no further ones are read if all readings agree."""
+WIDTH_FACTOR = 1.3
+"""Factor by which the widened view is stretched horizontally."""
+ROTATION = 5.0
+"""Angle of the rotated views in degrees, once in each direction."""
+TRIM_SHARE = 0.08
+"""Share of the image height that the trimmed view loses at the top, and again at the bottom."""
+CLAHE_CLIP_LIMIT = 3.0
+"""Clip limit of OpenCV's contrast-limited adaptive histogram equalisation."""
 
 
-class Result(Protocol):
-    """What has been read."""
+class Reading(Protocol):
+    """Text of a line with its confidence, such as `ocrtool.document.readings.LineResult`."""
 
     @property
     def text(self) -> str:
-        """The line."""
+        """Text of the line."""
 
     @property
     def confidence(self) -> float:
-        """Probability, 0 to 1, that it is right."""
+        """Probability, 0 to 1, that the whole text is right."""
 
     @property
     def mean_char_confidence(self) -> float:
-        """Geometric mean of its letters' probabilities."""
+        """Geometric mean of the character probabilities, 0 to 1."""
 
 
-R = TypeVar("R", bound=Result)
+R = TypeVar("R", bound=Reading)
 
 
-def in_doubt(image: Image, result: Result) -> bool:
-    """Tell whether an image should be looked at again."""
+def is_uncertain(image: Image, result: Reading) -> bool:
+    """Tell whether a line should be read again: short, not blank, and read with low confidence.
+
+    Args:
+        image: (H, W) or (H, W, 3) uint8.
+        result: The first reading of the image.
+    """
     height, width = image.shape[:2]
-    return bool(result.text) and result.mean_char_confidence < DOUBT and width <= LONGEST * height
+    return (
+        bool(result.text)
+        and result.mean_char_confidence < MIN_MEAN_CHAR_CONFIDENCE
+        and width <= MAX_ASPECT * height
+    )
 
 
-def looks(image: Image) -> Iterator[Image]:
-    """Return an image in other ways: wider, trimmed, richer in contrast, inverted, turned.
+def augmented_views(image: Image) -> Iterator[Image]:
+    """Yield six grey views: widened, trimmed, equalised, inverted, rotated in both directions.
 
-    Those that most often read surest come first.
+    The views that most often give the most confident reading come first.
 
     Args:
         image: (H, W) grey or (H, W, 3) RGB, uint8.
     """
     grey = to_grey(image)
     height, width = grey.shape
-    wider = cv2.resize(grey, (max(1, round(WIDER * width)), height), interpolation=cv2.INTER_CUBIC)
-    yield np.asarray(wider, np.uint8)
-    edge = round(TRIM * height)
+    size = max(1, round(WIDTH_FACTOR * width)), height
+    yield np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_CUBIC), np.uint8)
+    edge = round(TRIM_SHARE * height)
     yield np.ascontiguousarray(grey[edge : height - edge])
-    yield np.asarray(cv2.createCLAHE(CONTRAST, (2, 4)).apply(grey), np.uint8)
+    yield np.asarray(cv2.createCLAHE(CLAHE_CLIP_LIMIT, (2, 4)).apply(grey), np.uint8)
     yield 255 - grey
-    yield _turned(grey, TURN)
-    yield _turned(grey, -TURN)
+    yield _rotated(grey, ROTATION)
+    yield _rotated(grey, -ROTATION)
 
 
-def surest(results: Sequence[R]) -> tuple[R, float]:
-    """Choose among readings of one image.
+def most_confident(results: Sequence[R]) -> tuple[R, float]:
+    """Choose among readings of one line.
 
     Args:
-        results: One a look, the plain one first.
+        results: One reading a view, that of the unmodified image first.
 
     Returns:
-        The surest one, and the probability that it is right: the mean, as of factors, of what it
-        says itself and of what all looks say of its text, those with another text nothing.
+        The reading with the highest mean character confidence, and the probability that it is
+        right: the geometric mean of its own confidence and of the mean over all views of the
+        confidence in its text, which is 0 for a view with another text.
     """
     best = max(results, key=lambda result: result.mean_char_confidence)
     agreed = sum(result.confidence for result in results if result.text == best.text)
     return best, math.sqrt(best.confidence * agreed / len(results))
 
 
-def _turned(grey: Image, degrees: float) -> Image:
-    """Turn an image counter-clockwise; it grows, its edges go on."""
+def _rotated(grey: Image, degrees: float) -> Image:
+    """Rotate an image counter-clockwise; the canvas grows, and edge pixels are replicated."""
     height, width = grey.shape
-    turn = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1.0)
-    cosine, sine = abs(turn[0, 0]), abs(turn[0, 1])
+    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1.0)
+    cosine, sine = abs(matrix[0, 0]), abs(matrix[0, 1])
     size = int(height * sine + width * cosine), int(height * cosine + width * sine)
-    turn[0, 2] += (size[0] - width) / 2
-    turn[1, 2] += (size[1] - height) / 2
+    matrix[0, 2] += (size[0] - width) / 2
+    matrix[1, 2] += (size[1] - height) / 2
     return np.asarray(
-        cv2.warpAffine(grey, turn, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE),
+        cv2.warpAffine(grey, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE),
         np.uint8,
     )

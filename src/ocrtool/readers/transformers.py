@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from ocrtool.document.readings import LineResult
 from ocrtool.errors import MissingDependencyError, ModelError
 from ocrtool.options import ReadOptions
-from ocrtool.readers.line_results import OneLook, plain_result, spread
+from ocrtool.readers.line_results import SinglePassReader, char_probabilities, plain_result
 from ocrtool.readers.model_lookup import CONFIG
 from ocrtool.readers.repetition import LoopGuard
 from ocrtool.weights.registry import Reads
@@ -253,7 +253,7 @@ class Published:
         kept = [(i, p) for i, p in zip(ids, sure, strict=False) if i not in special]
         names = self.tokenizer.convert_ids_to_tokens([token for token, _ in kept])
         pieces = [(name or "?", p) for name, (_, p) in zip(names, kept, strict=True)]
-        return Written(text, tuple(spread(text, pieces)), loop is not None)
+        return Written(text, tuple(char_probabilities(text, pieces)), loop is not None)
 
 
 class _Recorder:
@@ -279,7 +279,7 @@ class _Recorder:
         return [float(peaks[row]) for peaks in self.peaks]
 
 
-class PublishedLines(OneLook):
+class PublishedLines(SinglePassReader):
     """Reads lines with a published network.
 
     Args:
