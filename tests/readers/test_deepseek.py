@@ -26,8 +26,8 @@ from ocrtool.readers.deepseek import (
     prompt_of,
 )
 from ocrtool.readers.deepseek_files import load_network
-from ocrtool.readers.grounding import boxes_of, grounded, html_cells
-from ocrtool.readers.transformers import Written
+from ocrtool.readers.grounding import grounded_pieces, html_cells, parse_boxes
+from ocrtool.readers.transformers import GeneratedText
 from ocrtool.readers.views import MODES, mode_of, tile_grid, views_of
 
 MARKS = ("<image>", "<td>", "</td>", "<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>", "<|grounding|>")
@@ -234,13 +234,13 @@ def test_grounded_text_has_boxes() -> None:
         "<|ref|>text<|/ref|><|det|>[[100,200,500,300], [100,300,500,400]]<|/det|>\nWords.\n"
         "<|ref|>image<|/ref|><|det|>[[0, 500, 999, 999]]<|/det|>\n"
     )
-    title, words, image = grounded(text, 1998, 999)
+    title, words, image = grounded_pieces(text, 1998, 999)
     assert (title.label, title.boxes, title.text.strip()) == (
         "title", (Box(0, 0, 1998, 100),), "# A title",
     )  # fmt: skip
     assert words.boxes == (Box(200, 200, 1000, 300), Box(200, 300, 1000, 400))
     assert image.label == "image" and not image.text.strip()
-    (plain,) = grounded("Just text.", 10, 10)
+    (plain,) = grounded_pieces("Just text.", 10, 10)
     assert (plain.label, plain.boxes, plain.text) == ("", (), "Just text.")
 
 
@@ -252,7 +252,7 @@ def test_grounded_text_has_boxes() -> None:
     ],
 )  # fmt: skip
 def test_boxes_that_are_none_are_dropped(wrong: str) -> None:
-    assert list(boxes_of(wrong, 100, 100)) == []
+    assert list(parse_boxes(wrong, 100, 100)) == []
 
 
 def test_tables_keep_their_spans() -> None:
@@ -278,7 +278,7 @@ def test_pieces_become_blocks_in_their_boxes() -> None:
         "<|ref|>image<|/ref|><|det|>[[10, 500, 900, 900]]<|/det|>\n"
         "<|ref|>image_caption<|/ref|><|det|>[[10, 910, 900, 950]]<|/det|>\nFigure 1.\n"
     )
-    found = list(page_blocks(Written(text, (0.9,) * len(text)), 999, 999))
+    found = list(page_blocks(GeneratedText(text, (0.9,) * len(text)), 999, 999))
     assert [(block.kind, block.text) for block in found] == [
         ("heading", "A title"),
         ("paragraph", "Some words."),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ocrtool.document.tree import Box
-from ocrtool.readers.page_models import LOOP_CONFIDENCE, blocks_of
-from ocrtool.readers.transformers import Written
+from ocrtool.readers.page_models import LOOP_CONFIDENCE, markdown_blocks
+from ocrtool.readers.transformers import GeneratedText
 
 MARKDOWN = r"""# A title
 
@@ -38,7 +38,9 @@ code  here
 
 
 def blocks(text: str, loops: bool = False) -> list:
-    return list(blocks_of(Written(text, (0.9,) * len(text), loops), Box(0, 0, 100, 200)))
+    return list(
+        markdown_blocks(GeneratedText(text, (0.9,) * len(text), loops), Box(0, 0, 100, 200))
+    )
 
 
 def test_markdown_becomes_blocks() -> None:
@@ -76,7 +78,7 @@ def test_plain_text_is_paragraphs() -> None:
 def test_each_block_is_as_sure_as_its_letters() -> None:
     text = "sure\n\ndoubt"
     letters = (0.99,) * 6 + (0.5,) * 5
-    sure, doubt = blocks_of(Written(text, letters), Box(0, 0, 10, 10))
+    sure, doubt = markdown_blocks(GeneratedText(text, letters), Box(0, 0, 10, 10))
     assert sure.lines[0].words[0].confidence == pytest.approx(0.99**4)
     assert doubt.lines[0].words[0].confidence == pytest.approx(0.5**5)
 

@@ -7,7 +7,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ocrtool.readers.repetition import EVERY, LEAST_TOKENS, LoopGuard, loop_of, stuck_since
+from ocrtool.readers.repetition import (
+    CHECK_INTERVAL,
+    MIN_LOOP_TOKENS,
+    LoopGuard,
+    loop_end,
+    stagnation_start,
+)
 
 
 @settings(max_examples=80, deadline=None)
@@ -17,18 +23,18 @@ from ocrtool.readers.repetition import EVERY, LEAST_TOKENS, LoopGuard, loop_of, 
     st.integers(0, 39),
 )
 def test_a_loop_is_found_where_it_begins(before: list[int], period: list[int], more: int) -> None:
-    rounds = max(6, -(-LEAST_TOKENS // len(period)))
+    rounds = max(6, -(-MIN_LOOP_TOKENS // len(period)))
     text = before + period * rounds + period[: more % len(period)]
-    assert loop_of(text) == len(before) + len(period)
+    assert loop_end(text) == len(before) + len(period)
 
 
 def test_what_repeats_for_good_reason_is_none() -> None:
-    assert loop_of([]) is None and loop_of([1] * 100) is None
+    assert loop_end([]) is None and loop_end([1] * 100) is None
     dots = [7] * 120  # leads on to a page number
-    assert loop_of([1, 2, 3, *dots, 4, 5]) is None
+    assert loop_end([1, 2, 3, *dots, 4, 5]) is None
     rows = [token for row in range(60) for token in (1, 2, 100 + row, 3)]  # a table's marks
-    assert loop_of(rows) is None
-    assert loop_of(list(range(3000))) is None
+    assert loop_end(rows) is None
+    assert loop_end(list(range(3000))) is None
 
 
 def test_only_the_row_that_loops_is_stopped() -> None:
@@ -44,7 +50,7 @@ def test_only_the_row_that_loops_is_stopped() -> None:
         if stop[1]:
             stopped = count
             break
-    assert stopped is not None and stopped <= 20 + LEAST_TOKENS + EVERY
+    assert stopped is not None and stopped <= 20 + MIN_LOOP_TOKENS + CHECK_INTERVAL
     assert guard.found == {1: 20 + 3}
 
 
@@ -56,14 +62,14 @@ def mean_char_confidence(count: int, spread: float, seed: int = 0) -> list[float
 def test_a_text_that_got_stuck_is_given_up_after_a_while() -> None:
     text = mean_char_confidence(600, 5.0)
     stuck = [*text, *mean_char_confidence(2000, 0.1, seed=1)]
-    assert stuck_since(text) is None
-    given_up = next(n for n in range(600, len(stuck)) if stuck_since(stuck[:n]) is not None)
+    assert stagnation_start(text) is None
+    given_up = next(n for n in range(600, len(stuck)) if stagnation_start(stuck[:n]) is not None)
     # All of the window must be even, and then some patience is due.
     assert 600 + 215 < given_up <= (600 + 215) * 1.15 + 350 + 1
-    start = stuck_since(stuck[:given_up])
+    start = stagnation_start(stuck[:given_up])
     assert start is not None and 550 < start <= 600
     assert (
-        stuck_since([*stuck[:900], *mean_char_confidence(300, 5.0, seed=2)]) is None
+        stagnation_start([*stuck[:900], *mean_char_confidence(300, 5.0, seed=2)]) is None
     )  # it came to itself
 
 

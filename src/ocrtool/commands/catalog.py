@@ -228,9 +228,9 @@ def describe(
     """
     if name in STAGED:
         return _describe_staged(name)
-    from ocrtool.readers.model_lookup import own_of  # its package imports NumPy
+    from ocrtool.readers.model_lookup import own_architecture  # its package imports NumPy
 
-    if own_of(Path(name)) == "deepocr":
+    if own_architecture(Path(name)) == "deepocr":
         return _describe_staged(name)
     if name in PRESETS and not (BUNDLED / name / METADATA).is_file():
         config = PRESETS[name]

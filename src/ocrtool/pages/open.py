@@ -54,10 +54,10 @@ def _refuse_special(options: ReadOptions) -> None:
 
 def _open_whole(folder: Path, options: ReadOptions) -> ReadsPages | None:
     """Open a published reader of whole pages; None where the model reads lines."""
-    from ocrtool.readers.model_lookup import own_of
+    from ocrtool.readers.model_lookup import own_architecture
     from ocrtool.readers.transformers import kind_of, needing_torch, open_published
 
-    own = own_of(folder)
+    own = own_architecture(folder)
     if not own and kind_of(folder).reads != "pages":
         return None
     if options.escalate is not None:

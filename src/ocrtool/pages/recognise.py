@@ -15,7 +15,7 @@ from ocrtool.document.detected import DetectedLayout, FoundLine
 from ocrtool.layout.orientation import Turn, turn_image
 from ocrtool.pages.filters import LineReading, is_readable, is_text
 from ocrtool.preprocess.crops import cut_line
-from ocrtool.readers.test_time_augmentation import DOUBT
+from ocrtool.readers.test_time_augmentation import MIN_MEAN_CHAR_CONFIDENCE
 
 if TYPE_CHECKING:
     from ocrtool.layout.detector import Detector
@@ -120,7 +120,11 @@ def reread_doubtful(
         reader: Decides which of the lines in doubt it can read better.
     """
     start = time.perf_counter()
-    doubtful = [i for i, (_, result) in enumerate(read) if result.mean_char_confidence < DOUBT]
+    doubtful = [
+        i
+        for i, (_, result) in enumerate(read)
+        if result.mean_char_confidence < MIN_MEAN_CHAR_CONFIDENCE
+    ]
     again = list(read)
     pairs = [(cut_line(image, read[i][0].quad), read[i][1]) for i in doubtful]
     for i, result in zip(doubtful, reader.reread_uncertain(pairs), strict=True):

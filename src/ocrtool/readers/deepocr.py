@@ -1,4 +1,4 @@
-"""DeepOCR as a reader of pages: what differs from DeepSeek-OCR, whose way of reading it shares."""
+"""DeepOCR as a page reader: its differences from DeepSeek-OCR, whose decoding it shares."""
 
 from __future__ import annotations
 
@@ -16,33 +16,34 @@ from ocrtool.readers.deepseek import REPEATING, DeepseekPages, Network, Tokens
 from ocrtool.readers.views import MODES, Mode, Views
 from ocrtool.weights.cache import fetched
 
-MOST_TILES = 6
-TOWERS_FROM = "deepseek-ocr"
-"""Whose vision towers a checkpoint has that comes without."""
+MAX_TILES = 6
+"""Maximum number of tiles of a page."""
+TOWER_SOURCE = "deepseek-ocr"
+"""Model whose vision towers are used by a checkpoint without its own."""
 
 
 def deepseek_folder(offline: bool = False) -> Path:
-    """Return the folder of DeepSeek-OCR, fetching it if need be.
+    """Return the folder of DeepSeek-OCR, which is downloaded if necessary.
 
     Raises:
-        ModelError: It cannot be had.
-        UsageError: The user does not want the download.
+        ModelError: The model cannot be obtained.
+        UsageError: The user declined the download.
     """
-    folder = fetched(TOWERS_FROM, offline)
+    folder = fetched(TOWER_SOURCE, offline)
     if folder is None:
-        raise ModelError(f"{TOWERS_FROM} is not to be had")
+        raise ModelError(f"{TOWER_SOURCE} cannot be obtained")
     return folder
 
 
-def shown(config: DeepocrConfig, mode: str) -> Mode:
-    """Return how a page is shown to a network in a mode."""
-    return replace(MODES[mode], side=config.base, tile=config.tile, most=MOST_TILES)
+def mode_for(config: DeepocrConfig, mode: str) -> Mode:
+    """Return a resolution mode with the image sizes of a network."""
+    return replace(MODES[mode], side=config.base, tile=config.tile, most=MAX_TILES)
 
 
 class DeepocrPages(DeepseekPages):
-    """Reads pages; see `ocrtool.readers.ReadsPages`.
+    """Page reader that runs DeepOCR; see `ocrtool.readers.ReadsPages`.
 
-    It was trained in two modes only, and on one prompt.
+    The model was trained in two modes only, and on one prompt.
     """
 
     second_modes: ClassVar[Mapping[str, str]] = {"gundam": "base", "base": "gundam"}
@@ -55,17 +56,17 @@ class DeepocrPages(DeepseekPages):
         return load_network(parts, DEEPOCR, self.device, self.dtype, options.int8)
 
     def _tokens(self) -> Tokens:
-        # Qwen2 writes tags in several tokens; those that end in one are let through.
+        # Qwen2 splits most tags into several tokens; only tags that are one token are exempted.
         tags = (self.words.token_to_id(name) for name in REPEATING)
         return Tokens(
             IMAGE, frozenset(end_ids(self.words)), frozenset(i for i in tags if i is not None)
         )
 
     def _mode(self, name: str) -> Mode:
-        return shown(self.network.config, name)
+        return mode_for(self.network.config, name)
 
     def prompt_ids(self, views: Views) -> list[int]:
-        """Return the tokens before the text: a chat with the places of the image."""
+        """Return the prompt tokens: a chat message with the image placeholders."""
         tile = self.network.config.tile
         places = image_positions(views.whole.shape[-1], views.grid, tile)
         return prompt_ids(self.words, self.prompt, places)

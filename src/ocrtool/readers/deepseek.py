@@ -1,8 +1,8 @@
-"""DeepSeek-OCR as a reader of pages, by our own network: prompts, greedy decoding, guards, boxes.
+"""DeepSeek-OCR as a page reader: prompts, greedy decoding with a no-repeat n-gram rule, blocks.
 
-Greedy decoding goes round in circles on some pages. A guard forbids any sequence of tokens that
-was written shortly before to be completed again, but for the tags of tables, which repeat with good
-reason; and a page that loops in spite of it is read once more in another mode, then marked.
+Greedy decoding falls into repetition loops on some pages. Tokens that would repeat a recent n-gram
+are therefore forbidden, except table tags, which repeat legitimately. A page that loops all the
+same is read again in another mode; if it loops again, it is marked with a warning.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from ocrtool.models.deepocr import Deepocr
 from ocrtool.models.deepseek import DeepseekOcr
 from ocrtool.options import ReadOptions
 from ocrtool.readers.deepseek_files import load_network
-from ocrtool.readers.grounding import grounded, html_cells
+from ocrtool.readers.grounding import grounded_pieces, html_cells
 from ocrtool.readers.line_results import char_probabilities
 from ocrtool.readers.page_models import (
-    WholePages,
-    blocks_of,
-    lines_of,
-    page_of,
-    sureness_of,
-    table_of,
+    WholePageReader,
+    markdown_blocks,
+    mean_confidence,
+    page_from_blocks,
+    table_block,
+    text_lines,
 )
-from ocrtool.readers.repetition import EVERY, loop_of
-from ocrtool.readers.transformers import Written
+from ocrtool.readers.repetition import CHECK_INTERVAL, loop_end
+from ocrtool.readers.transformers import GeneratedText
 from ocrtool.readers.views import DEFAULT_MODE, TILE, Mode, Views, mode_of, views_of
 from ocrtool.weights.registry import Reads
 
@@ -52,7 +52,7 @@ PROMPTS = {
     "describe": "Describe this image in detail.",
     "locate": "Locate <|ref|>{}<|/ref|> in the image.",
 }
-"""What is asked below the picture, as published."""
+"""Published prompts, by name; each stands below the image."""
 DEFAULT_PROMPT = "markdown"
 LABELS: dict[str, BlockKind] = {
     "title": "heading",
@@ -70,24 +70,27 @@ LABELS: dict[str, BlockKind] = {
     "footer": "footer",
     "code": "code",
 }
-"""What the model's labels mean; all others are text."""
-NGRAM, WINDOW = 30, 90
-"""Tokens of a sequence that must not come again, and how far back is looked."""
+"""Block kind of each layout label of the model; any other label is a paragraph."""
+NGRAM = 30
+"""Length in tokens of the sequences that must not be repeated."""
+NGRAM_WINDOW = 90
+"""Number of latest tokens in which such a sequence is searched."""
 REPEATING = ("<td>", "</td>")
+"""Tokens that the no-repeat rule never forbids."""
 BEGIN, END = 0, 1
-"""Tokens around a text."""
+"""Ids of the tokens that begin and end a text."""
 SECOND_MODES = {"gundam": "base", "base": "large", "large": "base", "small": "base", "tiny": "base"}
-"""In which mode a page is read again that looped."""
+"""Mode in which a page is read again after a repetition loop, by the first mode."""
 
 Network = DeepseekOcr | Deepocr
-"""What sees and writes."""
+"""Networks that share this reader."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """Ids that the network knows by name."""
+    """Token ids of the image placeholder, of the ends of a text, and of `REPEATING`."""
 
     image: int
     end: frozenset[int]
@@ -95,10 +98,10 @@ class Tokens:
 
 
 def prompt_of(name: str) -> str:
-    """Return the wording of a prompt: a name of `PROMPTS`, or ``locate:WHAT``.
+    """Return the text of a prompt, given a name of `PROMPTS` or ``locate:TEXT``.
 
     Raises:
-        UsageError: There is no such prompt.
+        UsageError: The name is unknown.
     """
     kind, _, what = name.partition(":")
     if kind not in PROMPTS or (kind == "locate") != bool(what):
@@ -106,17 +109,17 @@ def prompt_of(name: str) -> str:
     return PROMPTS[kind].format(what)
 
 
-class DeepseekPages(WholePages):
-    """Reads pages with DeepSeek-OCR.
+class DeepseekPages(WholePageReader):
+    """Page reader that runs DeepSeek-OCR in the project's own PyTorch implementation.
 
     Args:
-        folder: Of the model.
-        options: Device, threads, mode, prompt.
+        folder: Folder of the model.
+        options: Device, threads, mode and prompt.
 
     Raises:
         ModelError: Files are missing, damaged, or of another network.
-        UsageError: There is no such mode or prompt.
-        DeviceError: The device that is asked for cannot be used.
+        UsageError: The mode or prompt is unknown.
+        DeviceError: The requested device cannot be used.
     """
 
     reads: Reads = "pages"
@@ -160,23 +163,25 @@ class DeepseekPages(WholePages):
     def read(
         self, image: Image, number: int = 1, dpi: float = 0.0, known: Collection[str] = ()
     ) -> Page:
-        """Read a page; one that loops is read again in another mode."""
-        said = self.write(image, self.mode)
-        if said.loops:
+        """Read a page; after a repetition loop, read it again in another mode."""
+        generated = self.write(image, self.mode)
+        if generated.looped:
             other = self.second_modes[self.mode]
             logger.info("page %d looped; it is read again in mode %s", number, other)
             again = self.write(image, other)
-            said = said if again.loops else again
+            generated = generated if again.looped else again
         height, width = image.shape[:2]
-        return page_of(image, number, dpi, page_blocks(said, width, height), said.loops)
+        return page_from_blocks(
+            image, number, dpi, page_blocks(generated, width, height), generated.looped
+        )
 
     @torch.inference_mode()
-    def write(self, image: Image, mode: str) -> Written:
-        """Let the network write what a page says.
+    def write(self, image: Image, mode: str) -> GeneratedText:
+        """Generate the text of a page.
 
         Args:
             image: (H, W) grey or (H, W, 3) RGB, uint8.
-            mode: How it is shown.
+            mode: Name of the resolution mode; see `ocrtool.readers.views.MODES`.
         """
         views = views_of(image, self._mode(mode))
         whole = torch.from_numpy(views.whole).to(self.device, self.dtype)
@@ -190,18 +195,18 @@ class DeepseekPages(WholePages):
         return self._generate(x, self.network.config.decoder.max_length - len(ids))
 
     def prompt_ids(self, views: Views) -> list[int]:
-        """Return the tokens before the text: begin, places of the image, what is asked."""
+        """Return the prompt tokens: begin, image placeholders, text of the prompt."""
         places = image_positions(views.whole.shape[-1], views.grid, TILE)
         asked = self.words.encode("\n" + self.prompt, add_special_tokens=False).ids
         return [BEGIN, *[self.tokens.image] * places, *asked]
 
-    def _generate(self, x: torch.Tensor, most: int) -> Written:
-        """Write the likeliest tokens that the guard allows, with the key-value cache."""
+    def _generate(self, x: torch.Tensor, max_tokens: int) -> GeneratedText:
+        """Decode greedily among the tokens that the no-repeat rule allows, with a KV cache."""
         past: KeyValues | None = None
         ids: list[int] = []
-        sure: list[float] = []
+        probabilities: list[float] = []
         end: int | None = None
-        while len(ids) < most:
+        while len(ids) < max_tokens:
             scores, past = self.network.read(x, past)
             row = scores[0].float()
             banned = forbidden(ids, self.tokens.repeating)
@@ -211,29 +216,34 @@ class DeepseekPages(WholePages):
             if token in self.tokens.end:
                 break
             ids.append(token)
-            sure.append(float(row.softmax(-1)[token]))
-            if len(ids) % EVERY == 0:
-                end = loop_of(ids)
+            probabilities.append(float(row.softmax(-1)[token]))
+            if len(ids) % CHECK_INTERVAL == 0:
+                end = loop_end(ids)
                 if end is not None:
                     break
             x = self.network.embed(torch.tensor([[token]], device=self.device))
-        loops = end is not None or len(ids) >= most
+        looped = end is not None or len(ids) >= max_tokens
         ids = ids[:end]
         text = self.words.decode(ids, skip_special_tokens=False)
-        pieces = [(self.words.id_to_token(i) or "?", p) for i, p in zip(ids, sure, strict=False)]
-        return Written(text, tuple(char_probabilities(text, pieces)), loops)
+        pieces = [
+            (self.words.id_to_token(i) or "?", p) for i, p in zip(ids, probabilities, strict=False)
+        ]
+        return GeneratedText(text, tuple(char_probabilities(text, pieces)), looped)
 
 
 def forbidden(
-    ids: Sequence[int], allowed: Collection[int] = (), ngram: int = NGRAM, window: int = WINDOW
+    ids: Sequence[int],
+    allowed: Collection[int] = (),
+    ngram: int = NGRAM,
+    window: int = NGRAM_WINDOW,
 ) -> set[int]:
-    """Return the tokens that would complete a sequence which stands in the last tokens already.
+    """Return the tokens that would repeat an n-gram of the latest tokens.
 
     Args:
-        ids: What was written.
-        allowed: Tokens that may always come.
-        ngram: Tokens of a sequence.
-        window: Tokens back that are looked at.
+        ids: Tokens generated so far.
+        allowed: Tokens that are never forbidden.
+        ngram: Length n of the n-grams in tokens.
+        window: Number of latest tokens that are searched.
     """
     recent = list(ids[-window:])
     if len(recent) < ngram:
@@ -248,18 +258,18 @@ def forbidden(
 # --------------------------------------------------------------------------- pages
 
 
-def page_blocks(said: Written, width: int, height: int) -> Iterator[Block]:
-    """Return the blocks of what was written, in their boxes where it tells them.
+def page_blocks(generated: GeneratedText, width: int, height: int) -> Iterator[Block]:
+    """Yield the blocks of a generated page, in their boxes where the text is grounded.
 
     Args:
-        said: What was written.
-        width: Of the page, in pixels.
-        height: Of the page.
+        generated: Markdown, grounded or not.
+        width: Width of the page in pixels.
+        height: Height of the page in pixels.
     """
     whole = Box(0.0, 0.0, float(width), float(height))
-    for piece in grounded(said.text, width, height):
-        letters = said.letters[piece.start : piece.start + len(piece.text)]
-        part = Written(piece.text, letters, said.loops)
+    for piece in grounded_pieces(generated.text, width, height):
+        probabilities = generated.probabilities[piece.start : piece.start + len(piece.text)]
+        part = GeneratedText(piece.text, probabilities, generated.looped)
         for i, box in enumerate(piece.boxes or (whole,)):
             if i == 0:
                 yield from _piece(piece.label, part, box)
@@ -267,7 +277,7 @@ def page_blocks(said: Written, width: int, height: int) -> Iterator[Block]:
                 yield Block("figure" if piece.label == "image" else "paragraph", box)
 
 
-def _piece(label: str, part: Written, box: Box) -> Iterator[Block]:
+def _piece(label: str, part: GeneratedText, box: Box) -> Iterator[Block]:
     kind = LABELS.get(label, "paragraph")
     if kind == "figure":
         yield Block("figure", box)
@@ -278,7 +288,7 @@ def _piece(label: str, part: Written, box: Box) -> Iterator[Block]:
         return
     if not text:
         return
-    blocks = list(blocks_of(part, box))
+    blocks = list(markdown_blocks(part, box))
     if kind == "paragraph" or len(blocks) != 1 or blocks[0].kind in ("formula", "heading"):
         yield from blocks
     elif kind == "heading":
@@ -287,17 +297,17 @@ def _piece(label: str, part: Written, box: Box) -> Iterator[Block]:
         yield replace(blocks[0], kind=kind)
 
 
-def _table(text: str, part: Written, box: Box) -> Block:
-    sure = sureness_of(part)
+def _table(text: str, part: GeneratedText, box: Box) -> Block:
+    confidence = mean_confidence(part)
     cells = (
         Cell(
             cell.row,
             cell.column,
             cell.row_span,
             cell.column_span,
-            tuple(lines_of(cell.text, box, sure)),
+            tuple(text_lines(cell.text, box, confidence)),
             cell.header,
         )
         for cell in html_cells(text)
     )
-    return table_of(list(cells), box)
+    return table_block(list(cells), box)

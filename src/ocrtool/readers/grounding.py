@@ -1,10 +1,10 @@
-"""Grounded text of DeepSeek-OCR: labels, boxes and what stands in them, parsed by a strict grammar.
+"""Parser of DeepSeek-OCR's grounded text: layout labels and boxes, each followed by its content.
 
     <|ref|>title<|/ref|><|det|>[[61, 50, 938, 97]]<|/det|>
-    # What it says
+    # Text of the title
 
-Coordinates are whole numbers from 0 to 999, of the page as it was given. What a model writes is
-never evaluated; a box that is none is dropped, and told.
+Coordinates are integers from 0 to 999 relative to the page, origin at the top left. Generated text
+is matched by regular expressions, never evaluated; malformed boxes are dropped with a warning.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from html.parser import HTMLParser
 
 from ocrtool.document.tree import Box
 
-SCALE = 999
+MAX_COORDINATE = 999
+"""Coordinate of the right and lower page edges."""
 _MARK = re.compile(
     r"<\|ref\|>(?P<label>.*?)<\|/ref\|>\s*<\|det\|>(?P<boxes>.*?)<\|/det\|>", re.DOTALL
 )
@@ -29,14 +30,14 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Grounded:
-    """A piece of grounded text.
+class GroundedPiece:
+    """A layout label with its boxes and content.
 
     Attributes:
-        label: What it is, as the model calls it; empty before the first mark.
-        boxes: Where it stands, in pixels.
-        text: What follows the mark.
-        start: Where that begins in the whole text.
+        label: Layout label of the model; empty for text before the first label.
+        boxes: Boxes of the content in pixels.
+        text: Content: the text up to the next label.
+        start: Index of the content in the whole text.
     """
 
     label: str
@@ -45,35 +46,35 @@ class Grounded:
     start: int
 
 
-def grounded(text: str, width: int, height: int) -> Iterator[Grounded]:
-    """Return the pieces of a text.
+def grounded_pieces(text: str, width: int, height: int) -> Iterator[GroundedPiece]:
+    """Yield the labelled pieces of a grounded text.
 
     Args:
-        text: As the model wrote it.
-        width: Of the page, in pixels.
-        height: Of the page.
+        text: Generated text.
+        width: Width of the page in pixels.
+        height: Height of the page in pixels.
     """
     marks = list(_MARK.finditer(text))
     first = marks[0].start() if marks else len(text)
     if text[:first].strip():
-        yield Grounded("", (), text[:first], 0)
+        yield GroundedPiece("", (), text[:first], 0)
     for i, mark in enumerate(marks):
         end = marks[i + 1].start() if i + 1 < len(marks) else len(text)
-        boxes = tuple(boxes_of(mark["boxes"], width, height))
-        yield Grounded(mark["label"].strip(), boxes, text[mark.end() : end], mark.end())
+        boxes = tuple(parse_boxes(mark["boxes"], width, height))
+        yield GroundedPiece(mark["label"].strip(), boxes, text[mark.end() : end], mark.end())
 
 
-def boxes_of(text: str, width: int, height: int) -> Iterator[Box]:
-    """Return the boxes of a list such as ``[[1, 2, 3, 4]]``; of what is none, nothing."""
+def parse_boxes(text: str, width: int, height: int) -> Iterator[Box]:
+    """Yield the boxes of a list such as ``[[1, 2, 3, 4]]``; nothing if it is malformed."""
     if _BOXES.fullmatch(text) is None:
-        logger.warning("a list of boxes is none and was dropped: %.60s", text)
+        logger.warning("a malformed list of boxes was dropped: %.60s", text)
         return
     for match in _BOX.finditer(text):
         x0, y0, x1, y1 = (int(part) for part in match.groups())
         if x0 >= x1 or y0 >= y1:
-            logger.warning("a box without extent was dropped: %s", match[0])
+            logger.warning("an empty box was dropped: %s", match[0])
             continue
-        across, down = width / SCALE, height / SCALE
+        across, down = width / MAX_COORDINATE, height / MAX_COORDINATE
         yield Box(x0 * across, y0 * down, x1 * across, y1 * down)
 
 
@@ -82,7 +83,7 @@ def boxes_of(text: str, width: int, height: int) -> Iterator[Box]:
 
 @dataclass(frozen=True)
 class HtmlCell:
-    """A cell of a table in HTML; rows and columns count from 0."""
+    """Cell of an HTML table; rows and columns count from 0."""
 
     row: int
     column: int
@@ -92,11 +93,12 @@ class HtmlCell:
     header: bool
 
 
-MOST_SPAN = 200
+MAX_SPAN = 200
+"""Maximum number of rows or columns that a cell may span."""
 
 
 class _Table(HTMLParser):
-    """Collects the cells of the first table; what is malformed is read as far as it goes."""
+    """Collects table cells; malformed HTML is read as far as possible."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -107,7 +109,7 @@ class _Table(HTMLParser):
         self._text: list[str] = []
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        """Begin a row or cell."""
+        """Begin a row or a cell."""
         if tag == "tr":
             self._close()
             self._row += 1
@@ -126,12 +128,12 @@ class _Table(HTMLParser):
             self._close()
 
     def handle_data(self, data: str) -> None:
-        """Note what a cell says."""
+        """Collect the text of a cell."""
         if self._open is not None:
             self._text.append(data)
 
     def close(self) -> None:
-        """End what is open."""
+        """End the open cell."""
         super().close()
         self._close()
 
@@ -150,11 +152,11 @@ class _Table(HTMLParser):
 
 
 def _span(text: str | None) -> int:
-    return min(MOST_SPAN, max(1, int(text))) if text is not None and text.isdigit() else 1
+    return min(MAX_SPAN, max(1, int(text))) if text is not None and text.isdigit() else 1
 
 
 def html_cells(text: str) -> list[HtmlCell]:
-    """Return the cells of a table in HTML; none where there is none."""
+    """Return the cells of an HTML table; an empty list without a table."""
     parser = _Table()
     parser.feed(text)
     parser.close()

@@ -1,4 +1,4 @@
-"""Which models are published ones, and where they lie. Nothing heavy is imported."""
+"""Look-up of published models and their folders, without heavy imports."""
 
 from __future__ import annotations
 
@@ -10,32 +10,36 @@ from ocrtool.options import EngineName, ReadOptions
 from ocrtool.weights.bundled import METADATA, is_bundled
 
 CONFIG = "config.json"
-"""Of a model in the layout of `transformers`."""
+"""Name of the configuration file of a model in the layout of `transformers`."""
 
-OWN = {"DeepseekOCRForCausalLM": "deepseek-ocr", "LlavaLlamaModel": "deepocr"}
-"""Architectures that networks of our own run."""
+OWN_ARCHITECTURES = {"DeepseekOCRForCausalLM": "deepseek-ocr", "LlavaLlamaModel": "deepocr"}
+"""Published architectures that the project implements itself, and their names here."""
 
 
-def own_of(folder: Path) -> str:
-    """Return which network of our own runs a published model; empty where none does."""
+def own_architecture(folder: Path) -> str:
+    """Return the name of the project's own network for a published model; empty without one."""
     try:
         config = json.loads((folder / CONFIG).read_text("utf-8"))
-        names = [OWN[name] for name in config.get("architectures") or () if name in OWN]
+        names = [
+            OWN_ARCHITECTURES[name]
+            for name in config.get("architectures") or ()
+            if name in OWN_ARCHITECTURES
+        ]
     except (OSError, ValueError, TypeError, AttributeError):
-        return ""  # what is wrong with it, others tell
+        return ""  # whoever loads the model reports what is wrong with it
     name = next(iter(names), "")
-    # Many models are called so; this one's language model has a folder.
+    # Other models share this architecture name; DeepOCR keeps its language model in a subfolder.
     return "" if name == "deepocr" and not (folder / "llm").is_dir() else name
 
 
 def published_folder(options: ReadOptions) -> Path | None:
-    """Return the folder of the published model that the options name; None where it is our own.
+    """Return the folder of the published model that the options select; None for other models.
 
-    A model of the hub is fetched if it is not there.
+    A model of the hub is downloaded if it is not in the cache.
 
     Raises:
-        UsageError: A name that begins like a repository's is none.
-        ModelError: It cannot be had, or is asked to run where it cannot.
+        UsageError: The name looks like that of a hub repository and is malformed.
+        ModelError: The model cannot be obtained, or cannot run on the requested engine.
     """
     name = options.model
     if name is None or is_bundled(name):

@@ -1,8 +1,8 @@
-"""pix2tex (LaTeX-OCR) as a reader of formulas, where its package is installed: to compare with.
+"""pix2tex (LaTeX-OCR) as a formula reader, where its package is installed, for comparison.
 
-The package draws its tokens by lot, copies what it read to the clipboard, silences all logging and
-fetches its weights by itself. Here it takes the likeliest token each time, so a picture always
-reads the same, and does none of the others.
+The package samples its tokens, copies each result to the clipboard, disables all logging and
+downloads its weights by itself. Here it decodes greedily, so that results are deterministic, and
+does none of the rest.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from ocrtool.errors import DeviceError, MissingDependencyError, ModelError
 from ocrtool.options import ReadOptions
 from ocrtool.readers import PIX2TEX
 from ocrtool.readers.formulas import FormulaResult
-from ocrtool.readers.page_models import formula_of
-from ocrtool.readers.transformers import Written
+from ocrtool.readers.page_models import formula_result
+from ocrtool.readers.transformers import GeneratedText
 
 WEIGHTS = "model/checkpoints/weights.pth"
-"""Where the package keeps them."""
-COLD = 1e-6
-"""Temperature at which the lot always falls on the likeliest token."""
+"""Path of the weights within the package."""
+GREEDY_TEMPERATURE = 1e-6
+"""Sampling temperature at which the most probable token is always drawn."""
 
 
 class Pix2texFormulas:
-    """Reads formulas with pix2tex's own model; see `ocrtool.readers.ReadsFormulas`.
+    """Formula reader that runs pix2tex's own model; see `ocrtool.readers.ReadsFormulas`.
 
     Args:
         options: Device.
 
     Raises:
-        MissingDependencyError: The package is not installed, or not usable.
-        ModelError: It has no weights yet.
-        DeviceError: It is asked for a device that it cannot use.
+        MissingDependencyError: The package is not installed, or cannot be imported.
+        ModelError: The package has no weights yet.
+        DeviceError: pix2tex cannot use the requested device.
     """
 
     def __init__(self, options: ReadOptions) -> None:
@@ -61,29 +61,29 @@ class Pix2texFormulas:
             root.setLevel(level)
         if options.device not in ("auto", self.reader.args.device):
             raise DeviceError(f"pix2tex does not run on {options.device}", "leave out --device")
-        cli.clipboard = _Nothing()
-        self.reader.args.temperature = COLD
+        cli.clipboard = _NoClipboard()
+        self.reader.args.temperature = GREEDY_TEMPERATURE
         self._tokens: list[float] = []
-        self.reader.model.decoder.net.register_forward_hook(self._note)
+        self.reader.model.decoder.net.register_forward_hook(self._record)
 
-    def _note(self, _: Any, __: Any, logits: Any) -> None:
-        """Note how sure the decoder is of the token that comes next."""
+    def _record(self, _: Any, __: Any, logits: Any) -> None:
+        """Record the probability of the next token."""
         self._tokens.append(float(logits[0, -1].float().softmax(-1).max()))
 
     def read_stream(
         self, images: Iterable[tuple[str, NDArray[np.uint8]]]
     ) -> Iterator[FormulaResult]:
-        """Read any number of formulas, in their order."""
+        """Read any number of formulas in their order."""
         from PIL import Image
 
         for source, pixels in images:
             self._tokens.clear()
             text = str(self.reader(Image.fromarray(pixels).convert("RGB")))
-            yield formula_of(Written(text, tuple(self._tokens)), source)
+            yield formula_result(GeneratedText(text, tuple(self._tokens)), source)
 
 
-class _Nothing:
-    """A clipboard that keeps nothing."""
+class _NoClipboard:
+    """Replacement of the clipboard that discards what is copied."""
 
     def copy(self, _: str) -> None:
-        """Forget a text."""
+        """Discard a text."""

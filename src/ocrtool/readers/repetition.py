@@ -1,9 +1,8 @@
-"""Texts that go round in circles, as large readers write them on dense or empty pages.
+"""Detection of repetition loops in generated text, which large models produce on difficult pages.
 
-A text is looping when its end is one period, over and over. Tables and dotted lines repeat, too, so
-a loop must be long; it is found a little after it has begun, and the text is then cut behind its
-first round. Nougat has a rule of its own besides: of a text that has got stuck, with or without a
-period, the network is evenly sure.
+A text loops if its end consists of one period repeated many times. Tables and dot leaders repeat as
+well, so a loop has to be long. The text is then cut after the first period. Nougat has a further
+rule: where generation stagnates, with or without a period, the largest logits hardly vary.
 """
 
 from __future__ import annotations
@@ -14,75 +13,82 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-LONGEST_PERIOD = 160
-"""Tokens of the longest period that is sought: some lines of text."""
-LEAST_ROUNDS = 6
-LEAST_TOKENS = 160
-"""Both of what a loop must have gone through."""
-EVERY = 16
-"""Tokens between two looks."""
+MAX_PERIOD = 160
+"""Maximum length of a period in tokens; some lines of text."""
+MIN_REPEATS = 6
+"""Minimum number of periods of a loop."""
+MIN_LOOP_TOKENS = 160
+"""Minimum length of a loop in tokens, all periods together."""
+CHECK_INTERVAL = 16
+"""Number of tokens between two checks for a loop."""
 
-SPAN, WINDOW = 15, 200
-"""Tokens over which the confidence of a text varies, and over which that variation does."""
-EVEN = 0.015
-"""Variation of the variation below which a text is stuck."""
-PATIENCE = 1.15, 350
-"""Share and number of tokens that a text may go on when it seems to be stuck."""
-LAST = 4095
-"""Tokens of the longest text, at whose end no more patience is due."""
+LOGIT_WINDOW = 15
+"""Length in tokens of the windows in which the variance of the largest logits is taken."""
+VARIANCE_WINDOW = 200
+"""Number of successive logit windows over which the variance of that variance is taken."""
+MAX_STAGNANT_VARIANCE = 0.015
+"""Variance of the variance below which generation stagnates."""
+GRACE_FACTOR, GRACE_TOKENS = 1.15, 350
+"""Length to which a stagnating text may grow before it is stopped: a multiple of its length where
+it began to stagnate, plus a number of tokens."""
+MAX_TEXT_TOKENS = 4095
+"""Maximum length of a text in tokens, from which a stagnating text is stopped at once."""
 
 
-def loop_of(ids: Sequence[int]) -> int | None:
-    """Return where the first round of a loop at the end of a text ends; None without a loop.
+def loop_end(ids: Sequence[int]) -> int | None:
+    """Return the index after the first period of a loop at the end of a text; None without a loop.
 
     Args:
         ids: Tokens of the text.
     """
     count = len(ids)
-    for period in range(1, min(LONGEST_PERIOD, count // LEAST_ROUNDS) + 1):
+    for period in range(1, min(MAX_PERIOD, count // MIN_REPEATS) + 1):
         if ids[-1] != ids[-1 - period] or ids[-period:] != ids[-2 * period : -period]:
             continue
         start = count - period
         while start > 0 and ids[start - 1] == ids[start - 1 + period]:
             start -= 1
-        if count - start >= max(LEAST_TOKENS, LEAST_ROUNDS * period):
+        if count - start >= max(MIN_LOOP_TOKENS, MIN_REPEATS * period):
             return start + period
     return None
 
 
-def stuck_since(peaks: ArrayLike) -> int | None:
-    """Return where a text got stuck that is stuck at its end; None where it is not.
+def stagnation_start(peaks: ArrayLike) -> int | None:
+    """Return the token index at which generation began to stagnate; None if it does not.
 
     Nougat's rule (Blecher et al., 2023, arXiv:2308.13418, section 5.4, with the figures of its
-    code): the largest logit of each token varies within a window; where that variation hardly
-    varies any more, the network writes the same again and again. It may come to itself once more,
-    so the text is only given up some time after it seemed stuck.
+    code): the variance of the largest logits within a window itself varies from window to window
+    in normal text, and hardly varies where the network repeats itself. Generation may recover, so
+    it is stopped only after a grace period.
 
     Args:
-        peaks: The largest logit of each token so far.
+        peaks: (T,) the largest logit of each token so far.
     """
     values = np.asarray(peaks, np.float64)
-    if len(values) < SPAN + WINDOW:
+    if len(values) < LOGIT_WINDOW + VARIANCE_WINDOW:
         return None
-    within = np.lib.stride_tricks.sliding_window_view(values, SPAN).var(1, ddof=1) / SPAN
-    between = np.lib.stride_tricks.sliding_window_view(within, WINDOW).var(1, ddof=1)
-    lively = np.flatnonzero(between >= EVEN)
-    first = int(lively[-1]) + 1 if len(lively) else 0  # window that is the first of the even ones
-    start = first + SPAN + WINDOW - 1  # tokens that had been written by then
-    if first == len(between) or len(values) < min(start * PATIENCE[0] + PATIENCE[1], LAST):
+    within = (
+        np.lib.stride_tricks.sliding_window_view(values, LOGIT_WINDOW).var(1, ddof=1) / LOGIT_WINDOW
+    )
+    between = np.lib.stride_tricks.sliding_window_view(within, VARIANCE_WINDOW).var(1, ddof=1)
+    varied = np.flatnonzero(between >= MAX_STAGNANT_VARIANCE)
+    first = int(varied[-1]) + 1 if len(varied) else 0  # index of the first stagnant window
+    start = first + LOGIT_WINDOW + VARIANCE_WINDOW - 1  # tokens generated up to its end
+    limit = min(start * GRACE_FACTOR + GRACE_TOKENS, MAX_TEXT_TOKENS)
+    if first == len(between) or len(values) < limit:
         return None
     return first
 
 
 class LoopGuard:
-    """Stops the rows of a generation that loop; called by `transformers` after every token.
+    """Stopping criterion for rows that loop; `transformers` calls it after every token.
 
     Args:
-        peaks: Returns the largest logit of each token of a row, where a text that is stuck shall be
-            stopped, too.
+        peaks: Returns the largest logit of each token of a row; given if stagnating rows are to be
+            stopped as well.
 
     Attributes:
-        found: Of each row that looped, the tokens up to the end of the first round.
+        found: Number of tokens to keep of each row that was stopped, by row.
     """
 
     def __init__(self, peaks: Callable[[int], Sequence[float]] | None = None) -> None:
@@ -91,22 +97,22 @@ class LoopGuard:
         self._start: int | None = None
 
     def __call__(self, ids: Any, _: Any, **__: Any) -> Any:
-        """Return which rows (B,) shall stop.
+        """Return a mask (B,) of the rows to stop.
 
         Args:
-            ids: (B, T) of prompt and text so far.
+            ids: (B, T) tokens of prompt and text so far.
         """
         import torch
 
         if self._start is None:
             self._start = ids.shape[1] - 1
-        if (ids.shape[1] - self._start) % EVERY == 0:
+        if (ids.shape[1] - self._start) % CHECK_INTERVAL == 0:
             for row, tokens in enumerate(ids[:, self._start :].tolist()):
                 if row in self.found:
                     continue
-                end = loop_of(tokens)
+                end = loop_end(tokens)
                 if end is None and self._peaks is not None:
-                    end = stuck_since(self._peaks(row))
+                    end = stagnation_start(self._peaks(row))
                 if end is not None:
                     self.found[row] = end
         stop = torch.zeros(ids.shape[0], dtype=torch.bool, device=ids.device)

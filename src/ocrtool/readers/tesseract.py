@@ -1,7 +1,7 @@
-"""Tesseract as a reader of lines, where it is installed: to compare with, and as a second opinion.
+"""Tesseract as a line reader, where it is installed: for comparison, or as the larger reader.
 
-One process reads many lines: they are handed over as a list of files, and told apart by their page
-numbers in what it prints. ``--model`` names its languages: ``deu+eng``.
+One process reads many lines. They are passed as a list of image files and identified by their page
+numbers in the TSV output. ``--model`` gives Tesseract's languages, such as ``deu+eng``.
 """
 
 from __future__ import annotations
@@ -25,24 +25,25 @@ from ocrtool.readers.line_results import SinglePassReader, plain_result
 
 Image = NDArray[np.uint8]
 
-TOGETHER = 64
-"""Lines that one process reads."""
-LANGUAGES = "eng"
-SECONDS = 120
-"""That a process may take."""
+BATCH_LINES = 64
+"""Number of lines that one process reads."""
+DEFAULT_LANGUAGES = "eng"
+"""Languages without ``--model``."""
+TIMEOUT = 120
+"""Maximum running time of a process in seconds."""
 MARGIN = 10
-"""Pixels of paper that it wants round a line."""
+"""Margin in pixels that is added around a line, which Tesseract needs."""
 
 
 class TesseractReader(SinglePassReader):
-    """Reads lines by running ``tesseract``.
+    """Line reader that runs the program ``tesseract``.
 
     Args:
-        options: ``model`` names languages, joined by ``+``; threads; least confidence.
+        options: Languages, joined by ``+``, as ``model``; threads; minimum confidence.
 
     Raises:
-        MissingDependencyError: It is not installed.
-        ModelError: It has no such language.
+        MissingDependencyError: Tesseract is not installed.
+        ModelError: Tesseract does not have a requested language.
     """
 
     def __init__(self, options: ReadOptions) -> None:
@@ -53,7 +54,7 @@ class TesseractReader(SinglePassReader):
             )
         self.program = program
         self.options = options
-        self.languages = options.model or LANGUAGES
+        self.languages = options.model or DEFAULT_LANGUAGES
         printed = self._run(["--list-langs"])
         known = {line.strip() for line in printed.splitlines()[1:]}
         missing = sorted(set(self.languages.split("+")) - known)
@@ -64,18 +65,18 @@ class TesseractReader(SinglePassReader):
             )
 
     def read_stream(self, images: Iterable[tuple[str, Image]]) -> Iterator[LineResult]:
-        """Read any number of lines, in their order; see `ocrtool.readers.ReadsLines`."""
+        """Read any number of lines in their order; see `ocrtool.readers.ReadsLines`."""
         stream = iter(images)
-        while batch := list(itertools.islice(stream, TOGETHER)):
-            said = self._read([image for _, image in batch])
-            for (source, _), words in zip(batch, said, strict=True):
+        while batch := list(itertools.islice(stream, BATCH_LINES)):
+            readings = self._read([image for _, image in batch])
+            for (source, _), words in zip(batch, readings, strict=True):
                 text = " ".join(word for word, _ in words)
-                letters = [
-                    sure ** (1 / len(word))
-                    for word, sure in words
-                    for _ in range(len(word) + 1)  # the space behind it
+                probabilities = [
+                    confidence ** (1 / len(word))
+                    for word, confidence in words
+                    for _ in range(len(word) + 1)  # with the space after the word
                 ]
-                yield plain_result(source, text, letters, self.options.min_confidence)
+                yield plain_result(source, text, probabilities, self.options.min_confidence)
 
     def _read(self, images: Sequence[Image]) -> list[list[tuple[str, float]]]:
         with tempfile.TemporaryDirectory(prefix="ocrtool-") as folder:
@@ -96,8 +97,8 @@ class TesseractReader(SinglePassReader):
         for row in printed.splitlines()[1:]:
             cells = row.split("\t")
             if len(cells) == 12 and cells[0] == "5" and cells[11].strip():
-                sure = min(1.0, max(0.0, float(cells[10]) / 100))
-                found[int(cells[1]) - 1].append((cells[11].strip(), sure))
+                confidence = min(1.0, max(0.0, float(cells[10]) / 100))
+                found[int(cells[1]) - 1].append((cells[11].strip(), confidence))
         return found
 
     def _run(self, arguments: Sequence[str]) -> str:
@@ -105,7 +106,7 @@ class TesseractReader(SinglePassReader):
         try:
             done = subprocess.run(
                 [self.program, *arguments], stdin=subprocess.DEVNULL, capture_output=True,
-                timeout=SECONDS, check=True, env={**os.environ, **threads},
+                timeout=TIMEOUT, check=True, env={**os.environ, **threads},
             )  # fmt: skip
         except (OSError, subprocess.SubprocessError) as error:
             reason = getattr(error, "stderr", b"") or str(error).encode()

@@ -1,4 +1,4 @@
-"""Views of a page as DeepSeek-OCR takes them: one square, or tiles and a square of the whole."""
+"""Image input of DeepSeek-OCR: the whole page as a square, and in some modes tiles of the page."""
 
 from __future__ import annotations
 
@@ -14,29 +14,30 @@ from ocrtool.errors import UsageError
 Pixels = NDArray[np.float32]
 
 GREY = (127, 127, 127)
-"""What fills a square up; the middle of the scale."""
+"""Colour of the padding, the middle of the range of values."""
 TILE = 640
-FEWEST, MOST = 2, 9
-"""Tiles of a page."""
+"""Side of a tile in pixels."""
+MIN_TILES, MAX_TILES = 2, 9
+"""Bounds of the number of tiles of a page."""
 
 
 @dataclass(frozen=True)
 class Mode:
-    """How a page is shown.
+    """Resolution mode.
 
     Attributes:
-        side: Pixels a side of the view of the whole.
-        padded: Whether it is filled up to a square; else it is squeezed.
-        tiled: Whether tiles are shown, too, of pages larger than one.
-        tile: Pixels a side of a tile.
-        most: Most tiles.
+        side: Side of the square view of the whole page in pixels.
+        padded: Whether the page is padded to a square; otherwise it is distorted to one.
+        tiled: Whether a page larger than a tile is also given as tiles.
+        tile: Side of a tile in pixels.
+        most: Maximum number of tiles.
     """
 
     side: int
     padded: bool
     tiled: bool = False
     tile: int = TILE
-    most: int = MOST
+    most: int = MAX_TILES
 
 
 MODES: dict[str, Mode] = {
@@ -51,12 +52,12 @@ DEFAULT_MODE = "gundam"
 
 @dataclass(frozen=True)
 class Views:
-    """A page as the network takes it.
+    """Network input of a page.
 
     Attributes:
-        whole: (3, S, S) in [-1, 1].
-        tiles: (columns * rows, 3, s, s), row by row; none where there are none.
-        grid: Columns and rows of the tiles.
+        whole: (3, S, S) in [-1, 1], the whole page.
+        tiles: (columns * rows, 3, s, s) in [-1, 1], row by row; None without tiles.
+        grid: Number of columns and rows of tiles; (0, 0) without tiles.
     """
 
     whole: Pixels
@@ -65,10 +66,10 @@ class Views:
 
 
 def mode_of(name: str) -> Mode:
-    """Return a mode by its name.
+    """Return a resolution mode by its name.
 
     Raises:
-        UsageError: There is none of that name.
+        UsageError: The name is unknown.
     """
     if name not in MODES:
         raise UsageError(f"there is no mode {name!r}", f"modes are {', '.join(MODES)}")
@@ -76,11 +77,11 @@ def mode_of(name: str) -> Mode:
 
 
 def views_of(image: NDArray[np.uint8], mode: Mode) -> Views:
-    """Prepare a page.
+    """Return the network input of a page.
 
     Args:
         image: (H, W) grey or (H, W, 3) RGB, uint8.
-        mode: How it is shown.
+        mode: Resolution mode.
     """
     picture = Pictures.fromarray(image).convert("RGB")
     tiles, grid = None, (0, 0)
@@ -100,23 +101,27 @@ def views_of(image: NDArray[np.uint8], mode: Mode) -> Views:
     return Views(_scaled(np.asarray(picture).transpose(2, 0, 1)), tiles, grid)
 
 
-def tile_grid(width: int, height: int, most: int = MOST, side: int = TILE) -> tuple[int, int]:
-    """Choose columns and rows: the shape most like the page's (Chen et al., 2023, InternVL).
+def tile_grid(width: int, height: int, most: int = MAX_TILES, side: int = TILE) -> tuple[int, int]:
+    """Choose the tile grid whose aspect ratio is closest to the page's.
 
-    Of shapes as like, a larger one is taken where the page has more than half its pixels.
+    Among equally close grids a larger one is taken if the page has more than half its pixels.
+    Source: InternVL (Chen et al., 2023).
 
     Args:
-        width: Of the page, in pixels.
-        height: Of the page.
-        most: Most tiles.
-        side: Pixels a side of a tile.
+        width: Width of the page in pixels.
+        height: Height of the page in pixels.
+        most: Maximum number of tiles.
+        side: Side of a tile in pixels.
+
+    Returns:
+        Number of columns and rows.
     """
     grids = sorted(
         (
             (columns, rows)
             for columns in range(1, most + 1)
             for rows in range(1, most + 1)
-            if FEWEST <= columns * rows <= most
+            if MIN_TILES <= columns * rows <= most
         ),
         key=lambda grid: grid[0] * grid[1],
     )

@@ -31,7 +31,7 @@ from ocrtool.errors import (
     UsageError,
 )
 from ocrtool.models.deepocr import GEOMETRIES, Deepocr
-from ocrtool.readers.deepocr import deepseek_folder, shown
+from ocrtool.readers.deepocr import deepseek_folder, mode_for
 from ocrtool.readers.deepocr_files import (
     ASKING,
     ENDS,
@@ -277,7 +277,7 @@ class StageTrainer:
         self.batches = PageBatches(
             samples,
             words,
-            shown(network.config, options.mode),
+            mode_for(network.config, options.mode),
             network.config.decoder.max_length,
             options.batch_size,
             options.seed,
