@@ -211,7 +211,7 @@ def test_a_sure_draft_stands_unchecked() -> None:
     (reading,) = decode(engine, encoded, DecodeOptions())
     assert reading.ids == (4, 5, 6) and engine.steps == 0
     assert reading.columns == ((1, 2), (3, 4), (5, 6))
-    decode(engine, encoded, DecodeOptions(sure=0.995))
+    decode(engine, encoded, DecodeOptions(min_draft_confidence=0.995))
     assert engine.steps > 0
 
 
@@ -222,7 +222,7 @@ def test_an_unsure_line_gets_the_text_with_the_higher_score(seed: int) -> None:
     encoded = encode(engine, seed, [80])
     (drafted,) = decode(engine, encoded, DecodeOptions(strategy="ctc"))
     (written,) = decode(engine, encoded, GREEDY)
-    (chosen,) = decode(engine, encoded, DecodeOptions(sure=1.0, rounds=0))
+    (chosen,) = decode(engine, encoded, DecodeOptions(min_draft_confidence=1.0, max_rounds=0))
     assert chosen.ids in (drafted.ids, written.ids)
     if written.runaway:
         assert chosen.ids == drafted.ids or written.ids == drafted.ids
@@ -239,15 +239,17 @@ def test_a_draft_stands_after_many_disagreements() -> None:
     engine = CountingEngine(base.metadata, base.model)
     encoded = encode(engine, 3, [80, 64, 40])
     drafted = decode(engine, encoded, DecodeOptions(strategy="ctc"))
-    free = decode(engine, encoded, DecodeOptions(sure=1.0, rounds=0))
+    free = decode(engine, encoded, DecodeOptions(min_draft_confidence=1.0, max_rounds=0))
     needed = engine.steps
     assert needed > 2
     engine.steps = 0
-    limited = decode(engine, encoded, DecodeOptions(sure=1.0, rounds=2))
+    limited = decode(engine, encoded, DecodeOptions(min_draft_confidence=1.0, max_rounds=2))
     assert engine.steps == 2
     for row in range(3):
         assert limited[row].ids in (drafted[row].ids, free[row].ids)
-    assert decode(engine, encoded, DecodeOptions(sure=1.0, rounds=needed)) == free
+    assert (
+        decode(engine, encoded, DecodeOptions(min_draft_confidence=1.0, max_rounds=needed)) == free
+    )
 
 
 def test_models_without_a_ctc_head_read_greedily() -> None:
@@ -301,7 +303,12 @@ def test_agreement_of_both_heads_is_the_mean_of_their_odds() -> None:
 
 
 def test_options_are_checked() -> None:
-    for wrong in ({"beam": 0}, {"rounds": -1}, {"sure": 1.5}, {"ctc_weight": -0.1}):
+    for wrong in (
+        {"beam": 0},
+        {"max_rounds": -1},
+        {"min_draft_confidence": 1.5},
+        {"ctc_weight": -0.1},
+    ):
         with pytest.raises(UsageError):
             DecodeOptions(**wrong)  # type: ignore[arg-type]
 
@@ -325,4 +332,4 @@ def test_a_text_that_left_its_draft_finds_back(
     row = Hypothesis(20, draft)
     for token in text:
         row.write(token, -0.1)
-    assert row.place == place
+    assert row.draft_position == place

@@ -27,7 +27,7 @@ def test_greedy_merges_repeats_and_drops_blanks() -> None:
     assert reading.ids == (4, 4, 5)
     assert reading.columns == ((1, 3), (4, 5), (5, 6))
     assert reading.probabilities == pytest.approx((0.97,) * 3, abs=1e-5)
-    assert reading.certainty() > 0.96
+    assert reading.min_probability() > 0.96
     assert not reading.runaway
 
 

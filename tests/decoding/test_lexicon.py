@@ -108,7 +108,7 @@ def test_words_help_more_than_they_harm() -> None:
     drawn = [source.draw(i) for i in range(60)]
     errors = {}
     for weight in (0.0, 0.4):
-        reader = LineReader(ReadOptions(device="cpu"), DecodeOptions(spelling=weight))
+        reader = LineReader(ReadOptions(device="cpu"), DecodeOptions(lexicon_weight=weight))
         texts = [result.text for result in reader.read_stream(("", d.image) for d in drawn)]
         errors[weight] = rates(texts, [d.text for d in drawn]).cer
     assert errors[0.4] <= errors[0.0] < 0.3

@@ -87,7 +87,7 @@ def test_what_does_not_fit_is_refused(folder: Path, tmp_path: Path) -> None:
         load_network(parts_of(place, nowhere), DEEPOCR, "cpu", torch.float32)
     told = place / "llm" / "config.json"
     told.write_text(told.read_text().replace('"rope_type": "default"', '"rope_type": "yarn"'))
-    with pytest.raises(ModelError, match=r"positions are scaled \(yarn\)"):
+    with pytest.raises(ModelError, match=r"scaled rotary positions \(yarn\)"):
         load_network(parts_of(place, nowhere), DEEPOCR, "cpu", torch.float32)
     told.write_text("{}")
     with pytest.raises(ModelError, match="no llm of DeepOCR, or damaged"):

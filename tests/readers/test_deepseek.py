@@ -1,4 +1,4 @@
-"""DeepSeek-OCR as a reader: views, prompts, guards, boxes, and a small checkpoint read through."""
+"""DeepSeek-OCR as a page reader: prompts, the no-repeat rule, blocks, and a small checkpoint."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 from ocrtool.document.tree import Box
 from ocrtool.errors import ModelError, UsageError
-from ocrtool.models.deepencoder import ClipConfig, SamConfig, image_positions
+from ocrtool.models.deepencoder import ClipConfig, SamConfig
 from ocrtool.models.deepseek import DeepseekConfig, DeepseekOcr
 from ocrtool.models.moe import MoeConfig
 from ocrtool.options import ReadOptions
@@ -26,9 +26,8 @@ from ocrtool.readers.deepseek import (
     prompt_of,
 )
 from ocrtool.readers.deepseek_files import load_network
-from ocrtool.readers.grounding import grounded_pieces, html_cells, parse_boxes
 from ocrtool.readers.transformers import GeneratedText
-from ocrtool.readers.views import MODES, mode_of, tile_grid, views_of
+from ocrtool.readers.views import mode_of, views_of
 
 MARKS = ("<image>", "<td>", "</td>", "<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>", "<|grounding|>")
 
@@ -151,7 +150,7 @@ def test_what_is_written_is_the_likeliest_that_the_guard_allows(folder: Path) ->
             break
         written.append(token)
     assert said.text.startswith(reader.words.decode(written, skip_special_tokens=False)[:30])
-    assert len(said.letters) == len(said.text)
+    assert len(said.probabilities) == len(said.text)
 
 
 def test_wrong_modes_and_prompts(folder: Path) -> None:
@@ -164,59 +163,6 @@ def test_wrong_modes_and_prompts(folder: Path) -> None:
     assert all(prompt_of(name) == text for name, text in PROMPTS.items() if name != "locate")
 
 
-# --------------------------------------------------------------------------- views
-
-
-@pytest.mark.parametrize("name", MODES)
-def test_views_have_the_sizes_of_their_modes(name: str) -> None:
-    mode = mode_of(name)
-    views = views_of(page(1300, 900), mode)
-    assert views.whole.shape == (3, mode.side, mode.side)
-    assert views.whole.min() >= -1 and views.whole.max() <= 1
-    if mode.tiled:
-        columns, rows = views.grid
-        assert (columns, rows) == tile_grid(900, 1300)
-        assert views.tiles is not None and views.tiles.shape == (columns * rows, 3, 640, 640)
-    else:
-        assert views.tiles is None and views.grid == (0, 0)
-    count = image_positions(mode.side, views.grid)
-    assert count == {"tiny": 73, "small": 111, "base": 273, "large": 421}.get(name, count)
-
-
-def test_padding_is_grey_and_centred() -> None:
-    whole = views_of(np.zeros((100, 200), np.uint8), mode_of("base")).whole
-    assert np.allclose(whole[:, :200], 127 / 127.5 - 1) and np.allclose(whole[:, 512], -1)
-    assert np.allclose(whole[:, -200:], 127 / 127.5 - 1)
-
-
-def test_tiles_are_cut_row_by_row() -> None:
-    image = np.zeros((1280, 1920), np.uint8)
-    for i in range(6):
-        image[640 * (i // 3) : 640 * (i // 3 + 1), 640 * (i % 3) : 640 * (i % 3 + 1)] = 40 * i
-    views = views_of(image, mode_of("gundam"))
-    assert views.grid == (3, 2) and views.tiles is not None
-    assert [round((t.mean() + 1) * 127.5) for t in views.tiles] == [0, 40, 80, 120, 160, 200]
-
-
-@pytest.mark.parametrize(
-    ("size", "grid"),
-    [
-        ((1000, 500), (2, 1)),
-        ((500, 1000), (1, 2)),
-        ((700, 700), (2, 2)),  # 3 x 3 is as like, but the page is too small for it
-        ((3000, 3000), (3, 3)),
-        ((2000, 3000), (2, 3)),
-        ((6000, 600), (9, 1)),
-    ],
-)
-def test_the_grid_is_like_the_page(size: tuple[int, int], grid: tuple[int, int]) -> None:
-    assert tile_grid(*size) == grid
-
-
-def test_small_pages_are_not_tiled() -> None:
-    assert views_of(page(640, 600), mode_of("gundam")).tiles is None
-
-
 # --------------------------------------------------------------------------- what is written
 
 
@@ -226,46 +172,6 @@ def test_the_guard_forbids_what_came_shortly_before() -> None:
     assert forbidden([1, 2, 3, 4, 5, 6, 7, 1, 2], ngram=3, window=5) == set()  # too long ago
     assert forbidden([1, 2], ngram=3) == set() and forbidden([], ngram=3) == set()
     assert forbidden([7, 7, 7], ngram=3, window=9) == {7}
-
-
-def test_grounded_text_has_boxes() -> None:
-    text = (
-        "<|ref|>title<|/ref|><|det|>[[0, 0, 999, 100]]<|/det|>\n# A title\n"
-        "<|ref|>text<|/ref|><|det|>[[100,200,500,300], [100,300,500,400]]<|/det|>\nWords.\n"
-        "<|ref|>image<|/ref|><|det|>[[0, 500, 999, 999]]<|/det|>\n"
-    )
-    title, words, image = grounded_pieces(text, 1998, 999)
-    assert (title.label, title.boxes, title.text.strip()) == (
-        "title", (Box(0, 0, 1998, 100),), "# A title",
-    )  # fmt: skip
-    assert words.boxes == (Box(200, 200, 1000, 300), Box(200, 300, 1000, 400))
-    assert image.label == "image" and not image.text.strip()
-    (plain,) = grounded_pieces("Just text.", 10, 10)
-    assert (plain.label, plain.boxes, plain.text) == ("", (), "Just text.")
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        "[[1, 2, 3]]", "[[1, 2, 3, 4000]]", "[1, 2, 3, 4]", "__import__('os').system('x')",
-        "[[-1, 2, 3, 4]]", "[[1, 2, 3, 4]", "", "[[1.5, 2, 3, 4]]", "[[5, 5, 5, 9]]",
-    ],
-)  # fmt: skip
-def test_boxes_that_are_none_are_dropped(wrong: str) -> None:
-    assert list(parse_boxes(wrong, 100, 100)) == []
-
-
-def test_tables_keep_their_spans() -> None:
-    cells = html_cells(
-        "<table><tr><th colspan=2>a &amp; b</th><td rowspan='2'>c</td></tr><tr><td>d<td>e</table>"
-    )
-    assert [(c.row, c.column, c.row_span, c.column_span, c.text, c.header) for c in cells] == [
-        (0, 0, 1, 2, "a & b", True),
-        (0, 2, 2, 1, "c", False),
-        (1, 0, 1, 1, "d", False),
-        (1, 1, 1, 1, "e", False),
-    ]
-    assert html_cells("no table") == []
 
 
 def test_pieces_become_blocks_in_their_boxes() -> None:

@@ -21,7 +21,13 @@ from ocrtool.latex import is_valid
 from ocrtool.options import ReadOptions
 from ocrtool.preprocess.formulas import PAPER_VALUE, collate_formulas, formula_pixels, rescaled
 from ocrtool.readers import formulas
-from ocrtool.readers.formulas import BROKEN_CONFIDENCE, SIZES, FormulaReader, FormulaResult, batches
+from ocrtool.readers.formulas import (
+    INVALID_CONFIDENCE,
+    SCALES,
+    FormulaReader,
+    FormulaResult,
+    batches,
+)
 from ocrtool.readers.lines import LineReader
 from ocrtool.weights.bundled import DECODER, ENCODER
 from small_models import save, small_formula_engine
@@ -95,7 +101,7 @@ def test_what_is_not_valid_is_repaired_and_flagged(onnx_folder: Path) -> None:
     results = read_all(reader(onnx_folder))
     assert all(is_valid(result.tokens) for result in results)
     broken = [result for result in results if not result.valid]
-    assert broken and all(result.confidence <= BROKEN_CONFIDENCE for result in broken)
+    assert broken and all(result.confidence <= INVALID_CONFIDENCE for result in broken)
     for result in results:
         assert 0 <= result.confidence <= 1
 
@@ -150,7 +156,7 @@ def test_the_same_view_three_times_reads_as_one(onnx_folder: Path) -> None:
 
 def test_a_view_is_the_same_formula_in_another_size() -> None:
     pixels = formula_pixels(PICTURES[3], 160, 1024)
-    for scale in SIZES:
+    for scale in SCALES:
         view = rescaled(pixels, scale, 160, 1024)
         assert view.shape[1] % 16 == view.shape[2] % 8 == 0
         ink = [float((picture - PAPER_VALUE).sum()) for picture in (view, pixels)]
@@ -167,7 +173,7 @@ def test_what_is_in_doubt_is_read_again_in_several_sizes(
     results = read_all(twice), read_all(once)
     # A network that has learnt nothing is never sure.
     pixels = [formula_pixels(picture, 160, 1024) for picture in PICTURES]
-    expected = [[row.reading() for row in rows] for rows in twice._texts(pixels, SIZES)]
+    expected = [[row.reading() for row in rows] for rows in twice._texts(pixels, SCALES)]
     plainly = [twice._result(readings) for readings in expected]  # without a draft
     for result, other in zip(results[0], plainly, strict=True):
         assert result.tokens == other.tokens

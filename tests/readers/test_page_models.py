@@ -37,9 +37,9 @@ code  here
 """
 
 
-def blocks(text: str, loops: bool = False) -> list:
+def blocks(text: str, looped: bool = False) -> list:
     return list(
-        markdown_blocks(GeneratedText(text, (0.9,) * len(text), loops), Box(0, 0, 100, 200))
+        markdown_blocks(GeneratedText(text, (0.9,) * len(text), looped), Box(0, 0, 100, 200))
     )
 
 
@@ -84,6 +84,6 @@ def test_each_block_is_as_sure_as_its_letters() -> None:
 
 
 def test_what_looped_is_not_trusted() -> None:
-    for block in blocks("some words\n\nand more", loops=True):
+    for block in blocks("some words\n\nand more", looped=True):
         for line in block.lines:
             assert all(word.confidence <= LOOP_CONFIDENCE for word in line.words)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -43,13 +44,14 @@ class ScriptedReader(LineReader):
     def _read_images(self, images: Sequence[tuple[str, np.ndarray]]) -> list[LineResult]:
         if images:
             self.passes.append([name for name, _ in images])
-        return [next(self.readings[name]) for name, _ in images]
+        return [replace(next(self.readings[name]), source=name) for name, _ in images]
 
 
 def test_confident_lines_stay_and_are_read_once(checkpoint: Path) -> None:
     first = said("EXIT", 0.99)
     reader = ScriptedReader(checkpoint, {"a": [first], "b": [first]})
-    assert list(reader.read_stream([("a", SHORT), ("b", SHORT)])) == [first, first]
+    results = list(reader.read_stream([("a", SHORT), ("b", SHORT)]))
+    assert results == [replace(first, source="a"), replace(first, source="b")]
     assert reader.passes == [["a", "b"]]
 
 
@@ -57,7 +59,7 @@ def test_views_that_agree_settle_the_confidence(checkpoint: Path) -> None:
     readings = [said("EXIT", 0.6), said("EXIT", 0.7), said("EXIT", 0.5)]
     reader = ScriptedReader(checkpoint, {"sure": [said("IN", 0.99)], "unsure": readings})
     sure, unsure = reader.read_stream([("sure", SHORT), ("unsure", SHORT)])
-    assert sure == said("IN", 0.99)
+    assert sure == replace(said("IN", 0.99), source="sure")
     assert reader.passes == [["sure", "unsure"], ["unsure"] * FIRST_VIEWS]
     assert unsure.text == "EXIT"
     assert unsure.confidence == pytest.approx((0.7 * (0.6 + 0.7 + 0.5) / 3) ** 0.5)
@@ -79,7 +81,7 @@ def test_augmentation_can_be_switched_off(checkpoint: Path) -> None:
     first = said("EXIT", 0.5)
     reader = ScriptedReader(checkpoint, {"sign": [first]})
     reader.augment_uncertain = False
-    assert list(reader.read_stream([("sign", SHORT)])) == [first]
+    assert list(reader.read_stream([("sign", SHORT)])) == [replace(first, source="sign")]
     assert reader.passes == [["sign"]]
 
 

@@ -67,8 +67,8 @@ def test_what_is_written_is_what_the_library_writes(name: str, published: dict[s
     for picture in (*pictures(2), *pictures(1, (60, 60, 3))):
         (written,) = network.write([picture])
         assert written.text == directly(folder, picture)
-        assert written.text and len(written.letters) == len(written.text)
-        assert all(0 < letter <= 1 for letter in written.letters)
+        assert written.text and len(written.probabilities) == len(written.text)
+        assert all(0 < letter <= 1 for letter in written.probabilities)
 
 
 def test_lines_read_alike_alone_and_together(published: dict[str, Path]) -> None:

@@ -74,8 +74,8 @@ def test_verified_drafts_equal_greedy_decoding(
     lines: list[tuple[str, np.ndarray, str]],
 ) -> None:
     options = ReadOptions(device="cpu")
-    greedy = LineReader(options, DecodeOptions(strategy="greedy", spelling=0))
-    verified = LineReader(options, DecodeOptions(strategy="verify", verify="all", spelling=0))
+    greedy = LineReader(options, DecodeOptions(strategy="greedy", lexicon_weight=0))
+    verified = LineReader(options, DecodeOptions(strategy="verify", verify="all", lexicon_weight=0))
     assert texts(verified, lines) == texts(greedy, lines)
 
 

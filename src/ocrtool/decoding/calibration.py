@@ -1,9 +1,8 @@
-"""From what a network says of itself to the probability that it is right.
+"""Confidence calibration: raw network probabilities to probabilities of being right.
 
-Networks are surer than they should be. A logistic curve over the log-odds of the raw probability
-(Platt scaling; Guo et al., "On Calibration of Modern Neural Networks", ICML 2017) is fitted on
-lines that training has not seen, for characters, words and lines each, and kept in ``model.json``
-under ``calibration``.
+Networks are overconfident. A logistic curve over the log-odds of the raw probability (Platt
+scaling; Guo et al., "On Calibration of Modern Neural Networks", ICML 2017) is fitted on held-out
+lines, one each for characters, words and lines, and stored in ``model.json`` as ``calibration``.
 """
 
 from __future__ import annotations
@@ -18,49 +17,49 @@ from numpy.typing import ArrayLike, NDArray
 
 from ocrtool.errors import ModelError
 
-EDGE = 1e-6
-"""Raw probabilities are held this far from 0 and 1."""
-TRUST = 1.0
-"""Weight of the prior: as many observations' worth that the raw probability is right as it is."""
+EPSILON = 1e-6
+"""Minimum distance of a raw probability from 0 and 1; probabilities are clipped to it."""
+PRIOR_WEIGHT = 1.0
+"""Weight of the Gaussian prior on slope and offset, which is centred on the identity."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """``sigmoid(slope * log-odds(raw) + offset)``; the default changes nothing.
+    """Calibration curve ``sigmoid(slope * log-odds(raw) + offset)``; the default is the identity.
 
     Attributes:
-        slope: Above 0, so that the order of confidences stays.
-        offset: In log-odds.
+        slope: Factor of the log-odds, above 0, so that the order of confidences is kept.
+        offset: Offset in log-odds.
     """
 
     slope: float = 1.0
     offset: float = 0.0
 
     def __call__(self, raw: float) -> float:
-        """Return the calibrated probability of one raw one."""
-        held = min(max(raw, EDGE), 1 - EDGE)
-        score = self.slope * (math.log(held) - math.log1p(-held)) + self.offset
+        """Return the calibrated probability of a raw one."""
+        clipped = min(max(raw, EPSILON), 1 - EPSILON)
+        score = self.slope * (math.log(clipped) - math.log1p(-clipped)) + self.offset
         return 1 / (1 + math.exp(-min(max(score, -60.0), 60.0)))
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """One curve for each unit of text. All are probabilities that the unit is exactly right."""
+    """Calibration curves by unit of text: to the probability that the unit is exactly right."""
 
     character: Curve = field(default_factory=Curve)
     word: Curve = field(default_factory=Curve)
     line: Curve = field(default_factory=Curve)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values; ``from_dict`` reads them back."""
+        """Return JSON values, which ``from_dict`` reads back."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Mapping[str, float]]) -> Calibration:
-        """Read what ``to_dict`` wrote.
+        """Read the values written by ``to_dict``.
 
         Raises:
-            ModelError: A name is unknown, or it is no such table.
+            ModelError: A name is unknown, or the values have another structure.
         """
         try:
             return cls(**{unit: Curve(**curve) for unit, curve in values.items()})
@@ -69,7 +68,7 @@ class Calibration:
 
 
 def fit(raw: ArrayLike, right: ArrayLike) -> Curve:
-    """Fit a curve by maximum likelihood (Newton's method), held gently to the default.
+    """Fit a curve by maximum a posteriori estimation with Newton's method.
 
     Args:
         raw: (n,) raw probabilities in 0 to 1.
@@ -83,9 +82,9 @@ def fit(raw: ArrayLike, right: ArrayLike) -> Curve:
     loss = _loss(features, target, weights, start)
     for _ in range(100):
         predicted = _sigmoid(features @ weights)
-        slope = features.T @ (predicted - target) + TRUST * (weights - start)
-        bend = features.T @ (features * (predicted * (1 - predicted))[:, None])
-        step = np.linalg.solve(bend + TRUST * np.eye(2), slope)
+        gradient = features.T @ (predicted - target) + PRIOR_WEIGHT * (weights - start)
+        hessian = features.T @ (features * (predicted * (1 - predicted))[:, None])
+        step = np.linalg.solve(hessian + PRIOR_WEIGHT * np.eye(2), gradient)
         while _loss(features, target, weights - step, start) > loss and np.abs(step).max() > 1e-9:
             step = step / 2
         weights = weights - step
@@ -96,12 +95,12 @@ def fit(raw: ArrayLike, right: ArrayLike) -> Curve:
 
 
 def expected_calibration_error(confidences: ArrayLike, right: ArrayLike, bins: int = 15) -> float:
-    """Return the mean gap between confidence and accuracy over equally wide bins.
+    """Return the mean gap between confidence and accuracy over bins of equal width.
 
     Args:
-        confidences: (n,) in 0 to 1.
+        confidences: (n,) confidences, 0 to 1.
         right: (n,) whether each unit was read exactly.
-        bins: How many.
+        bins: Number of bins.
     """
     stated = np.asarray(confidences, np.float64)
     target = np.asarray(right, np.float64)
@@ -120,12 +119,12 @@ def _loss(
 ) -> float:
     scores = features @ weights
     likelihood = np.logaddexp(0.0, scores) - target * scores
-    return float(likelihood.sum() + TRUST / 2 * np.square(weights - start).sum())
+    return float(likelihood.sum() + PRIOR_WEIGHT / 2 * np.square(weights - start).sum())
 
 
 def _log_odds(raw: ArrayLike) -> NDArray[np.float64]:
-    held = np.clip(np.asarray(raw, np.float64), EDGE, 1 - EDGE)
-    return np.asarray(np.log(held) - np.log1p(-held))
+    clipped = np.clip(np.asarray(raw, np.float64), EPSILON, 1 - EPSILON)
+    return np.asarray(np.log(clipped) - np.log1p(-clipped))
 
 
 def _sigmoid(scores: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Connectionist temporal classification: the greedy path and the probability of a text. NumPy.
+"""Connectionist temporal classification: greedy decoding and the probability of a text. NumPy.
 
 Source: Graves et al., "Connectionist Temporal Classification", ICML 2006.
 """
@@ -21,14 +21,14 @@ IntArray = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Decoded:
-    """One text as token ids, and how sure it is.
+    """One decoded text as token ids, with probabilities.
 
     Attributes:
         ids: Token ids without BOS and EOS.
-        probabilities: One a token, in 0 to 1.
-        complete: Probability, in 0 to 1, that nothing was left out or stands behind.
+        probabilities: Probability of each token, 0 to 1.
+        complete: Probability, 0 to 1, that no token is missing within the text or at its end.
         columns: CTC frames of each token, first and one past the last; None without a CTC head.
-        runaway: Whether it was cut because it repeats itself or outgrows its width.
+        runaway: Whether the text was cut because it repeats itself or exceeds its limit.
     """
 
     ids: tuple[int, ...]
@@ -37,40 +37,40 @@ class Decoded:
     columns: tuple[tuple[int, int], ...] | None = None
     runaway: bool = False
 
-    def certainty(self) -> float:
-        """Return the least of all its probabilities."""
+    def min_probability(self) -> float:
+        """Return the least of the token probabilities and ``complete``."""
         return min((*self.probabilities, self.complete))
 
 
 def greedy_path(log_probs: FloatArray) -> Decoded:
-    """Take the best label of every column, merge repeats and drop blanks.
+    """Take the best label of each frame, merge repeats and drop blanks.
 
-    A token's probability is the highest within its frames. ``complete`` falls with the most
-    probable label that a blank column hides, the two neighbours of the gap not counted: those
-    are only early or late.
+    A token's probability is the highest within its frames. ``complete`` is 1 minus the probability
+    of the most probable label within a gap of blank frames, not counting the two labels next to
+    the gap, which only begin early or end late.
 
     Args:
-        log_probs: (N, V), natural logarithms; blank is id 0.
+        log_probs: (N, V) natural log-probabilities of N frames; the blank is id 0.
     """
     best = log_probs.argmax(1)
-    best[(best == BOS) | (best == EOS)] = BLANK  # never among CTC's labels
+    best[(best == BOS) | (best == EOS)] = BLANK  # CTC has no such labels
     starts = np.flatnonzero(np.diff(best, prepend=-1))
     ends = np.append(starts[1:], len(best))
     labels = best[starts]
-    inked = labels != BLANK
+    nonblank = labels != BLANK
     highest = np.maximum.reduceat(log_probs[np.arange(len(best)), best], starts)
     spans = np.stack((starts, ends), axis=1)
     return Decoded(
-        ids=tuple(labels[inked].tolist()),
-        probabilities=tuple(np.exp(highest[inked]).tolist()),
-        complete=1.0 - _hidden(log_probs, labels, spans),
-        columns=tuple((start, end) for start, end in spans[inked].tolist()),
+        ids=tuple(labels[nonblank].tolist()),
+        probabilities=tuple(np.exp(highest[nonblank]).tolist()),
+        complete=1.0 - _missed_label(log_probs, labels, spans),
+        columns=tuple((start, end) for start, end in spans[nonblank].tolist()),
     )
 
 
-def _hidden(log_probs: FloatArray, labels: IntArray, spans: IntArray) -> float:
-    """Return the probability of the most probable label that a gap hides."""
-    # Most gaps are plainly blank, which bounds what they can hide: look into the others only.
+def _missed_label(log_probs: FloatArray, labels: IntArray, spans: IntArray) -> float:
+    """Return the probability of the most probable label within any gap of blank frames."""
+    # 1 - P(blank) bounds the probability of any label in a gap, so few gaps need a closer look.
     possible = 1.0 - np.exp(np.minimum.reduceat(log_probs[:, BLANK], spans[:, 0]))
     possible[labels != BLANK] = 0.0
     worst = 0.0
@@ -85,14 +85,18 @@ def _hidden(log_probs: FloatArray, labels: IntArray, spans: IntArray) -> float:
 
 
 def carry_columns(draft: Decoded, ids: Sequence[int]) -> tuple[tuple[int, int], ...]:
-    """Return where the tokens of a text stand, given where those of a like text do.
+    """Transfer token positions from a draft to a similar text.
 
-    Tokens that both have in the same order keep their frames; those in between share what lies
-    there. Cheaper than aligning the text with the frames, and as good for the boxes of words.
+    Tokens that both texts share in the same order keep their frames; tokens in between divide the
+    frames between them evenly. This is cheaper than aligning the text with the frames, and as
+    accurate for word boxes.
 
     Args:
-        draft: The like text, with ``columns``.
-        ids: The text as token ids.
+        draft: The similar text, with ``columns``.
+        ids: Token ids of the text.
+
+    Returns:
+        First frame of each token, and one past its last.
     """
     known = draft.columns or ()
     columns: list[tuple[int, int]] = []
@@ -111,22 +115,22 @@ def carry_columns(draft: Decoded, ids: Sequence[int]) -> tuple[tuple[int, int], 
 def forward_log_probs(
     log_probs: FloatArray, lengths: IntArray, texts: Sequence[Sequence[int]]
 ) -> NDArray[np.float64]:
-    """Return the log-probability of each text: the sum over all its alignments.
+    """Return the log-probability of each text, summed over all its alignments (forward algorithm).
 
     Args:
-        log_probs: (B, N, V), natural logarithms.
-        lengths: (B,), frames of each row that are image.
-        texts: B texts as token ids; one that does not fit its frames gets minus infinity.
+        log_probs: (B, N, V) natural log-probabilities.
+        lengths: (B,) number of frames of each row without padding.
+        texts: B texts as token ids; a text too long for its frames gets minus infinity.
 
     Returns:
-        (B,).
+        (B,) natural log-probabilities.
     """
     rows = len(texts)
     longest = max((len(text) for text in texts), default=0)
     labels = np.full((rows, 2 * longest + 1), BLANK, np.int64)  # blank a blank b blank ...
     for row, text in enumerate(texts):
         labels[row, 1 : 2 * len(text) : 2] = text
-    # A state may be reached from two places back, over a blank, between different labels.
+    # A label may follow a different label directly, skipping the blank between them.
     skips = np.zeros(labels.shape, bool)
     skips[:, 2:] = (labels[:, 2:] != BLANK) & (labels[:, 2:] != labels[:, :-2])
     emitted = np.take_along_axis(log_probs, labels[:, None], axis=2).astype(np.float64)

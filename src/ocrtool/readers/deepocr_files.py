@@ -1,9 +1,9 @@
-"""DeepOCR's files: three parts, each in a folder of its own.
+"""DeepOCR checkpoints: three parts, each in a folder of its own.
 
-``llm/`` is Qwen2 as `transformers` saves it, with its tokenizer, ``mm_projector/`` the projector,
-newline and separator, ``vision_tower/`` the two towers. The published checkpoint has no towers of
-its own: they are those of DeepSeek-OCR. A part fits or is refused; one that is not given is made
-anew, to be trained.
+``llm/`` is Qwen2 as `transformers` saves it, with its tokenizer; ``mm_projector/`` has the
+projector, newline and separator; ``vision_tower/`` the two towers. The published checkpoint has no
+towers and uses those of DeepSeek-OCR. A part must fit exactly or is refused; a part that is not
+given is initialised for training.
 """
 
 from __future__ import annotations
@@ -29,31 +29,31 @@ from ocrtool.readers.model_lookup import CONFIG
 
 LLM, TOWERS, PROJECTOR = "llm", "vision_tower", "mm_projector"
 PARTS = (LLM, TOWERS, PROJECTOR)
-"""Folders of a checkpoint, and first words of the names in the network."""
+"""Folders of a checkpoint, and prefixes of the tensor names in the network."""
 TOKENIZER = "tokenizer.json"
 WEIGHTS = "model.safetensors"
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 UNUSED = ("image_newline", "view_seperator", "vision_model.embeddings.position_ids")
-"""Of towers that were saved with what does not belong to them."""
+"""Tensors in the files of some vision towers that do not belong to them."""
 
 ASKING = (
     "<|im_start|>system\nYou are a helpful assistant<|im_end|>\n<|im_start|>user\n",
     "\n{}<|im_end|>\n<|im_start|>assistant\n",
 )
-"""What stands before an image, and behind it."""
+"""Chat prompt before and after the image placeholders."""
 ENDS = ("<|im_end|>", "<|endoftext|>")
-"""Tokens that end a text; training writes the first."""
+"""Tokens that end a text; training uses the first one."""
 
 Places = dict[str, tuple[Any, str]]
 
 
 def prompt_ids(words: Tokenizer, prompt: str, places: int) -> list[int]:
-    """Return the tokens before a text: the chat, and ``IMAGE`` in the places of the image.
+    """Return the prompt tokens: the chat message with ``IMAGE`` placeholders.
 
     Args:
         words: The tokenizer.
-        prompt: What is asked.
-        places: Positions that the image takes.
+        prompt: Text of the prompt.
+        places: Number of image placeholders.
     """
     before, behind = (
         words.encode(part, add_special_tokens=False).ids
@@ -66,7 +66,7 @@ def end_ids(words: Tokenizer) -> list[int]:
     """Return the ids of ``ENDS``.
 
     Raises:
-        ModelError: The tokenizer does not know the first.
+        ModelError: The tokenizer does not have the first one.
     """
     found = [words.token_to_id(name) for name in ENDS]
     if found[0] is None:
@@ -79,7 +79,7 @@ def parts_of(folder: Path, towers: Callable[[], Path]) -> dict[str, Path]:
 
     Args:
         folder: The checkpoint.
-        towers: Finds DeepSeek-OCR's checkpoint, where this one has no towers.
+        towers: Returns the folder of DeepSeek-OCR, for a checkpoint without towers.
     """
     own = folder / TOWERS
     return {
@@ -99,15 +99,15 @@ def load_network(
     """Load a network.
 
     Args:
-        parts: Folders of its parts, by their names. Those that are not given are made anew, drawn
-            from PyTorch's global generator.
-        base: Geometry of what the files do not tell.
-        device: Where it shall compute.
-        dtype: Of its numbers.
-        int8: Whether the decoder's linear maps are kept in eight bits.
+        parts: Folders of its parts by name. Parts that are not given are initialised with PyTorch's
+            global random generator.
+        base: Geometry of everything that the files do not determine.
+        device: Device of the network.
+        dtype: Data type of the parameters.
+        int8: Whether the decoder's linear layers are quantised to 8 bits.
 
     Raises:
-        ModelError: Files are missing or damaged, or not of such a network.
+        ModelError: Files are missing, damaged, or of another network.
     """
     with ExitStack() as stack:
         config, places = _found(stack, parts, base)
@@ -130,7 +130,7 @@ def load_network(
 
 
 def config_of(parts: Mapping[str, Path], base: DeepocrConfig) -> DeepocrConfig:
-    """Return the geometry that the files of a network tell; arguments and errors as above."""
+    """Return the geometry of a checkpoint; arguments and errors are those of `load_network`."""
     with ExitStack() as stack:
         return _found(stack, parts, base)[0]
 
@@ -138,14 +138,14 @@ def config_of(parts: Mapping[str, Path], base: DeepocrConfig) -> DeepocrConfig:
 def _found(
     stack: ExitStack, parts: Mapping[str, Path], base: DeepocrConfig
 ) -> tuple[DeepocrConfig, Places]:
-    """Open the files of parts; return what they tell of the geometry, and where tensors lie."""
+    """Open the files of the parts; return the geometry, and the file of each tensor."""
     config = base
     places: Places = {}
     for part, folder in parts.items():
         try:
             opened = _opened(stack, part, folder)
             places |= opened
-            config = _told(config, part, folder, _shapes(opened))
+            config = _updated(config, part, folder, _shapes(opened))
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             raise ModelError(f"{folder} is no {part} of DeepOCR, or damaged: {error}") from None
     return config, places
@@ -156,7 +156,7 @@ def _shapes(places: Places) -> Shapes:
 
 
 def _opened(stack: ExitStack, part: str, folder: Path) -> Places:
-    """Return the file of each tensor of a part, and its name in it, by its name in the network."""
+    """Return the file of each tensor of a part and its name in the file, by network name."""
     paths = sorted(folder.glob("*.safetensors"))
     if not paths and any(path.suffix in PICKLES for path in folder.glob("*")):
         raise ModelError(
@@ -168,7 +168,7 @@ def _opened(stack: ExitStack, part: str, folder: Path) -> Places:
         file = stack.enter_context(safe_open(path, "pt", device="cpu"))
         found |= {name: (file, name) for name in file.keys()}  # noqa: SIM118
     if part == TOWERS:
-        whole = "lm_head.weight" in found  # of DeepSeek-OCR, of which the towers are taken
+        whole = "lm_head.weight" in found  # a whole DeepSeek-OCR, whose towers are used
         found = {name.removeprefix("model."): place for name, place in found.items()}
         towers = ("sam_model.", "vision_model.")
         found = {
@@ -181,8 +181,8 @@ def _opened(stack: ExitStack, part: str, folder: Path) -> Places:
     return {f"{part}.{name}": place for name, place in found.items()}
 
 
-def _told(config: DeepocrConfig, part: str, folder: Path, shapes: Shapes) -> DeepocrConfig:
-    """Return the geometry with what the files of a part tell of it."""
+def _updated(config: DeepocrConfig, part: str, folder: Path, shapes: Shapes) -> DeepocrConfig:
+    """Return the geometry, updated from the files of a part."""
     if part == LLM:
         raw = _json(folder)
         vocabulary, width = shapes["llm.model.embed_tokens.weight"]
@@ -191,8 +191,8 @@ def _told(config: DeepocrConfig, part: str, folder: Path, shapes: Shapes) -> Dee
         rope = raw.get("rope_parameters") or raw
         scaled = raw.get("rope_parameters") or raw.get("rope_scaling") or {}
         kind = scaled.get("rope_type") or scaled.get("type") or "default"
-        if kind not in ("default", "mrope"):  # which on texts is the default
-            raise ModelError(f"{folder}: its positions are scaled ({kind}), ours are not")
+        if kind not in ("default", "mrope"):  # M-RoPE equals the default on text
+            raise ModelError(f"{folder}: scaled rotary positions ({kind}) are not supported")
         lengths = (raw.get(n) for n in ("model_max_length", "max_position_embeddings"))
         decoder = QwenConfig(
             vocab_size=vocabulary,
@@ -215,15 +215,15 @@ def _told(config: DeepocrConfig, part: str, folder: Path, shapes: Shapes) -> Dee
 
 
 def save_network(folder: Path, config: DeepocrConfig, state: Mapping[str, Tensor]) -> None:
-    """Write a network into a folder, which then is a checkpoint but for its tokenizer.
+    """Write a checkpoint, except its tokenizer, into a folder.
 
     Args:
-        folder: It is there, and empty.
-        config: Geometry.
-        state: Every tensor, by its name in the network.
+        folder: An existing empty folder.
+        config: Geometry of the network.
+        state: All tensors by their names in the network.
     """
     decoder = config.decoder
-    facts: dict[str, dict[str, Any]] = {
+    configs: dict[str, dict[str, Any]] = {
         LLM: {
             "architectures": ["Qwen2ForCausalLM"],
             "model_type": "qwen2",
@@ -244,7 +244,7 @@ def save_network(folder: Path, config: DeepocrConfig, state: Mapping[str, Tensor
     }
     for part in PARTS:
         (folder / part).mkdir()
-        (folder / part / CONFIG).write_text(json.dumps(facts[part], indent=1) + "\n", "utf-8")
+        (folder / part / CONFIG).write_text(json.dumps(configs[part], indent=1) + "\n", "utf-8")
         tensors = {
             name.partition(".")[2]: tensor.detach().cpu().contiguous()
             for name, tensor in state.items()
@@ -252,7 +252,7 @@ def save_network(folder: Path, config: DeepocrConfig, state: Mapping[str, Tensor
         }
         save_file(tensors, folder / part / WEIGHTS, metadata={"format": "pt"})
     whole: dict[str, Any] = {"architectures": ["LlavaLlamaModel"], "model_type": "llava_llama"}
-    whole |= {f"{part}_cfg": facts[part] for part in PARTS}
+    whole |= {f"{part}_cfg": configs[part] for part in PARTS}
     (folder / CONFIG).write_text(json.dumps(whole, indent=1) + "\n", "utf-8")
 
 

@@ -1,7 +1,7 @@
-"""DeepSeek-OCR's files: geometry told by the tensors themselves, and weights loaded one at a time.
+"""DeepSeek-OCR checkpoints: geometry from the tensor shapes, weights loaded one tensor at a time.
 
-A checkpoint fits or is refused: every tensor must be there, and nothing besides. Tensors go from
-the file straight to their device and type, so that no more than one is in memory twice.
+A checkpoint must have exactly the tensors of the network, or it is refused. Tensors go from the
+file directly to their device and data type, so that at most one of them is in memory twice.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from ocrtool.models.int8 import Int8Linear
 from ocrtool.models.moe import MoeConfig
 from ocrtool.readers.model_lookup import CONFIG
 
-CLIP_HEAD = 64
-"""Width of a head of the second tower."""
+CLIP_HEAD_WIDTH = 64
+"""Width of an attention head of the CLIP tower."""
 
 Shapes = dict[str, tuple[int, ...]]
 
 
 def load_network(folder: Path, device: str, dtype: torch.dtype, int8: bool = False) -> DeepseekOcr:
-    """Load the network in a folder.
+    """Load the network from a folder.
 
     Args:
-        folder: With ``config.json`` and safetensors files.
-        device: Where it shall compute.
-        dtype: Of its numbers.
-        int8: Whether the decoder's linear maps are kept in eight bits.
+        folder: Folder with ``config.json`` and safetensors files.
+        device: Device of the network.
+        dtype: Data type of the parameters.
+        int8: Whether the decoder's linear layers are quantised to 8 bits.
 
     Raises:
-        ModelError: Files are missing or damaged, or not of such a network.
+        ModelError: Files are missing, damaged, or of another network.
     """
     with ExitStack() as stack:
         files = []
@@ -65,10 +65,14 @@ def load_network(folder: Path, device: str, dtype: torch.dtype, int8: bool = Fal
 
 
 def config_of(shapes: Shapes, language: dict[str, Any]) -> DeepseekConfig:
-    """Tell the geometry by the shapes of the tensors, and what they do not tell by the config.
+    """Return the geometry: from tensor shapes where possible, otherwise from the configuration.
+
+    Args:
+        shapes: Tensor shapes by name.
+        language: Configuration of the language model.
 
     Raises:
-        KeyError: A tensor is missing by which it is told.
+        KeyError: A tensor that determines the geometry is missing.
     """
     sam, clip = towers_of(shapes, "model.")
     vocabulary, text_width = shapes["model.embed_tokens.weight"]
@@ -98,10 +102,10 @@ def config_of(shapes: Shapes, language: dict[str, Any]) -> DeepseekConfig:
 
 
 def towers_of(shapes: Shapes, prefix: str) -> tuple[SamConfig, ClipConfig]:
-    """Tell the geometry of the two vision towers, whose names begin with ``prefix``.
+    """Return the geometry of the two vision towers, whose tensor names begin with ``prefix``.
 
     Raises:
-        KeyError: A tensor is missing by which it is told.
+        KeyError: A tensor that determines the geometry is missing.
     """
     first, stem = f"{prefix}sam_model.", f"{prefix}vision_model."
     width = shapes[f"{first}pos_embed"][3]
@@ -128,7 +132,7 @@ def towers_of(shapes: Shapes, prefix: str) -> tuple[SamConfig, ClipConfig]:
     clip = ClipConfig(
         width=clip_width,
         n_layer=count(shapes, f"{stem}transformer.layers."),
-        n_head=max(1, clip_width // CLIP_HEAD),
+        n_head=max(1, clip_width // CLIP_HEAD_WIDTH),
         d_ff=shapes[f"{stem}transformer.layers.0.mlp.fc1.weight"][0],
         grid=int((shapes[f"{stem}embeddings.position_embedding.weight"][0] - 1) ** 0.5),
         patch=shapes[f"{stem}embeddings.patch_embedding.weight"][2],
@@ -137,22 +141,22 @@ def towers_of(shapes: Shapes, prefix: str) -> tuple[SamConfig, ClipConfig]:
 
 
 def count(shapes: Shapes, prefix: str) -> int:
-    """Return how many numbered parts have names that begin so."""
+    """Return the number of different names that follow ``prefix``, such as layer numbers."""
     return len(
         {name[len(prefix) :].partition(".")[0] for name in shapes if name.startswith(prefix)}
     )
 
 
 def compare(wanted: Shapes, found: Shapes, told: str) -> None:
-    """Refuse tensors that are not exactly those of a network.
+    """Check that the tensors of a checkpoint are exactly those of the network.
 
     Args:
-        wanted: Of the network.
-        found: In the files.
-        told: What the error says first.
+        wanted: Tensor shapes of the network.
+        found: Tensor shapes of the files.
+        told: Beginning of the error message.
 
     Raises:
-        ModelError: One is missing, left over, or of another shape.
+        ModelError: A tensor is missing, unknown, or of another shape.
     """
 
     def first(names: Iterator[str]) -> str:
@@ -171,9 +175,9 @@ def compare(wanted: Shapes, found: Shapes, told: str) -> None:
 
 
 def in_eight(name: str) -> bool:
-    """Tell whether a tensor may be kept in eight bits: the decoder's maps, but no router.
+    """Tell whether a tensor may be quantised to 8 bits: linear layers of the decoder, no router.
 
-    The router's few numbers decide which experts are asked: they stay as they are.
+    The router is small and decides which experts are used, so it keeps its precision.
     """
     in_decoder = name.startswith(("model.layers.", "lm_head."))
     return in_decoder and not name.endswith("mlp.gate.weight")
@@ -187,7 +191,7 @@ def put(
     dtype: torch.dtype,
     int8: bool,
 ) -> None:
-    """Give a parameter its numbers, or, with ``int8``, a linear map its place in eight bits."""
+    """Set a parameter, or with ``int8`` replace its linear layer by a quantised one."""
     path, _, last = name.rpartition(".")
     owner = network.get_submodule(path)
     if int8 and last == "weight" and isinstance(owner, nn.Linear):

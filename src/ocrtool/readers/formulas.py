@@ -1,7 +1,7 @@
-"""Pictures of formulas to LaTeX, with a confidence and a word on whether it is valid.
+"""Formula recognition: formula images to valid LaTeX, with a confidence.
 
-A formula that was read with doubt is read once more, now in several sizes at once, and each of its
-tokens is the one that is likeliest in all of them (test-time augmentation, as in ten-crop testing:
+A formula read with low confidence is read again at several scales at once; each token is then the
+most probable one on average over the scales (test-time augmentation, as in ten-crop testing:
 Krizhevsky et al., 2012).
 """
 
@@ -42,39 +42,39 @@ Image = NDArray[np.uint8]
 Pixels = NDArray[np.float32]
 
 WINDOW = 64
-"""Pictures held at a time, from which batches of like sizes are made."""
+"""Maximum number of images held at a time, from which batches of similar sizes are made."""
 CPU_BATCH_AREA = 250_000
-"""Pixels in a batch, padding included: some ten formulas, so that each step reads the weights once
-for all of them."""
+"""Maximum area of a CPU batch in pixels, padding included: about ten formulas, so that each decoder
+step reads the weights once for all of them."""
 GPU_BATCH_AREA = 5_000_000
-LEAST_CONTRAST = 0.08
-"""Difference between ink and paper, of the 2 from black to white, below which a square picture is
-blank."""
-LEAST_FILLED = 0.6
-"""Share of a batch that is picture; what is left is padding."""
-DOUBT = 0.8
-"""Probability of a whole text below which it is read once more."""
-SIZES = (1.0, 0.88, 1.13)
-"""In which sizes."""
-BROKEN_CONFIDENCE = 0.1
-"""Most that LaTeX may have that ran away or had to be repaired."""
+"""Maximum area of a GPU batch in pixels, padding included."""
+MIN_CONTRAST = 0.08
+"""Minimum difference between ink and paper in a square image, on the scale from -1 (black) to 1
+(white), below which the image is blank."""
+MIN_FILLED = 0.6
+"""Minimum share of a batch's area that is image rather than padding."""
+MIN_CONFIDENCE = 0.8
+"""Uncalibrated probability of a whole formula below which it is read again."""
+SCALES = (1.0, 0.88, 1.13)
+"""Scales at which it is read again."""
+INVALID_CONFIDENCE = 0.1
+"""Maximum confidence of LaTeX that was cut as runaway text or had to be repaired."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class FormulaResult:
-    """What one picture says.
+    """Formula read from one image.
 
     Attributes:
-        latex: LaTeX without ``$`` around it, always valid, its brackets as tall as what is in them;
-            empty for a blank picture.
+        latex: Valid LaTeX without ``$`` delimiters and with growing brackets; empty for a blank
+            image.
         confidence: Probability, 0 to 1, that the whole formula is right.
-        tokens: The tokens of its normal form.
-        valid: Whether it is as the network wrote it; else that was no valid LaTeX, and was
-            repaired.
-        source: Where the picture came from, as it was given.
-        others: What else it may say, likelier first; only valid LaTeX, and only of a beam.
+        tokens: Tokens of the formula's normal form.
+        valid: Whether the network's output was valid LaTeX; otherwise it was repaired.
+        source: Name of the image, as it was given.
+        others: Further valid hypotheses of a beam, the most probable first.
     """
 
     latex: str
@@ -85,7 +85,7 @@ class FormulaResult:
     others: tuple[str, ...] = ()
 
     def instead(self, index: int) -> FormulaResult:
-        """Return the same with another of its texts: 0 is ``latex``, then come ``others``."""
+        """Return the result with another hypothesis: 0 is ``latex``, 1 is ``others[0]``."""
         if index == 0:
             return self
         texts = [self.latex, *self.others]
@@ -96,18 +96,19 @@ class FormulaResult:
 
 
 class FormulaReader:
-    """Reads formulas; keeps its model loaded.
+    """Recogniser of formulas; keeps its model loaded.
 
     Args:
-        options: Model, engine, device and the like.
-        decoding: ``greedy``, which every strategy but ``beam`` means here, or ``beam``, which
-            prefers valid LaTeX among its texts.
-        augment_uncertain: Whether formulas in doubt are read once more, in several sizes.
+        options: Model, engine, device and threads.
+        decoding: Strategy ``beam``, which prefers hypotheses that are valid LaTeX, or ``greedy``,
+            which every other strategy means here.
+        augment_uncertain: Whether formulas read with low confidence are read again at several
+            scales.
 
     Raises:
-        ModelError: There is no such model, it is damaged, or reads no formulas.
+        ModelError: The model does not exist, is damaged, or does not read formulas.
         MissingDependencyError: The engine is not installed.
-        DeviceError: The device that is asked for cannot be used.
+        DeviceError: The requested device cannot be used.
     """
 
     def __init__(
@@ -134,21 +135,21 @@ class FormulaReader:
             image: A path, the content of an image file, or pixels (H, W) or (H, W, 3), uint8.
 
         Raises:
-            InputError: It is no image that can be read.
+            InputError: The image cannot be opened or decoded.
         """
         return next(self.read_stream([pixels_of(image)]))
 
     def read_stream(self, images: Iterable[tuple[str, Image]]) -> Iterator[FormulaResult]:
-        """Read any number of formulas, in their order, a bounded number of them held at a time.
+        """Read any number of formulas in their order; at most `WINDOW` images are held at a time.
 
-        Batches are made of pictures of like sizes. What a picture reads does not depend on the
-        batch that it falls into.
+        Batches are made of images of similar sizes. The result of an image does not depend on the
+        batch it is read in.
 
         Args:
-            images: Name and pixels, (H, W) or (H, W, 3) uint8, of each.
+            images: Name and pixels, (H, W) or (H, W, 3) uint8, of each formula.
 
         Raises:
-            InputError: An array is no image.
+            InputError: An array is not an image.
         """
         stream = iter(images)
         while window := list(itertools.islice(stream, WINDOW)):
@@ -170,7 +171,7 @@ class FormulaReader:
 
     def _is_inked(self, picture: Pixels) -> bool:
         if self.engine.metadata.config.vision.kind == "vit":
-            return float(np.ptp(picture)) > LEAST_CONTRAST
+            return float(np.ptp(picture)) > MIN_CONTRAST
         return float(picture.max()) > PAPER_VALUE
 
     def _collate(self, pictures: Sequence[Pixels]) -> tuple[Pixels, NDArray[np.int64]]:
@@ -182,10 +183,11 @@ class FormulaReader:
     def _read(self, pixels: Sequence[Pixels]) -> list[FormulaResult]:
         texts = self._texts(pixels)
         if self.augment_uncertain:
-            doubted = [i for i, (row, *_) in enumerate(texts) if row.log_prob < math.log(DOUBT)]
-            first = [texts[i][0].ids for i in doubted]
-            again = self._texts([pixels[i] for i in doubted], SIZES, first)
-            for i, rows in zip(doubted, again, strict=True):
+            threshold = math.log(MIN_CONFIDENCE)
+            uncertain = [i for i, (row, *_) in enumerate(texts) if row.log_prob < threshold]
+            first = [texts[i][0].ids for i in uncertain]
+            again = self._texts([pixels[i] for i in uncertain], SCALES, first)
+            for i, rows in zip(uncertain, again, strict=True):
                 texts[i] = rows
         return [self._result([row.reading() for row in rows]) for rows in texts]
 
@@ -195,13 +197,13 @@ class FormulaReader:
         scales: Sequence[float] = (1.0,),
         drafts: Sequence[Sequence[int]] = (),
     ) -> list[list[Hypothesis]]:
-        """Return the texts of each picture, the likeliest first.
+        """Return the hypotheses of each image, the most probable first.
 
         Args:
-            pixels: The pictures.
-            scales: Sizes in all of which each is seen.
-            drafts: What each may say, if anybody knows: of a good one the decoder reads many tokens
-                in one step, and none of its own is another for it.
+            pixels: Prepared images.
+            scales: Scales over which token probabilities are averaged.
+            drafts: A draft for each image, or none; drafts save decoder steps and do not change
+                the result.
         """
         vision = self.engine.metadata.config.vision
 
@@ -212,7 +214,7 @@ class FormulaReader:
                 for scale in scales
             ]
             encoded = self.engine.encode(*self._collate(views))
-            # The grid of a batch has more cells than its largest picture: cut what is none.
+            # The batch's grid may have more cells than its largest image: cut the padding.
             encoded = encoded.select(np.arange(len(views)))
             limits = width_limits(self.engine, encoded)[:: len(scales)]
             if self.decoding.strategy == "beam":
@@ -228,7 +230,7 @@ class FormulaReader:
         return [found[i] for i in range(len(pixels))]
 
     def _result(self, readings: Sequence[Decoded]) -> FormulaResult:
-        """Return the first of the readings that is valid, or the first one repaired."""
+        """Return the first hypothesis that is valid LaTeX, or else the first one repaired."""
         written = [self._tokens(reading) for reading in readings]
         valid = [is_valid(tokens) for tokens in written]
         chosen = valid.index(True) if any(valid) else 0
@@ -239,7 +241,7 @@ class FormulaReader:
             logger.info("not valid LaTeX, repaired: %s", " ".join(tokens))
             tokens = tuple(repair(tokens))
         if reading.runaway or not valid[chosen]:
-            confidence = min(confidence, BROKEN_CONFIDENCE)
+            confidence = min(confidence, INVALID_CONFIDENCE)
         others = tuple(
             _shown(other)
             for i, other in enumerate(written)
@@ -256,14 +258,16 @@ def _shown(tokens: Sequence[str]) -> str:
     return detokenize(stretched(tokens))
 
 
-def batches(sizes: Sequence[tuple[int, ...]], most: int) -> Iterator[list[int]]:
-    """Group pictures of like sizes, so that a batch has at most so many pixels and little padding.
-
-    A picture that alone is larger is a batch of its own.
+def batches(sizes: Sequence[tuple[int, ...]], max_area: int) -> Iterator[list[int]]:
+    """Group images of similar sizes into batches with little padding.
 
     Args:
-        sizes: Height and width of each.
-        most: Pixels of a batch, padding included.
+        sizes: Height and width of each image in pixels.
+        max_area: Maximum area of a batch in pixels, padding included; a larger image is a batch of
+            its own.
+
+    Yields:
+        Indices of the images of a batch, small images first.
     """
     group: list[int] = []
     tall = wide = filled = 0
@@ -271,7 +275,7 @@ def batches(sizes: Sequence[tuple[int, ...]], most: int) -> Iterator[list[int]]:
         height, width = sizes[i]
         tall, wide, filled = max(tall, height), max(wide, width), filled + height * width
         area = (len(group) + 1) * tall * wide
-        if group and (area > most or filled < LEAST_FILLED * area):
+        if group and (area > max_area or filled < MIN_FILLED * area):
             yield group
             group, tall, wide, filled = [], height, width, height * width
         group.append(i)

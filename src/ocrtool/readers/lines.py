@@ -241,7 +241,7 @@ class LineReader:
 
     def _rescored(self, encoded: Encoded, readings: list[Decoded]) -> list[Decoded]:
         """Choose between characters of nearly equal CTC probability by the lexicon."""
-        weight, vocabulary = self.decoding.spelling, self.engine.metadata.vocabulary
+        weight, vocabulary = self.decoding.lexicon_weight, self.engine.metadata.vocabulary
         if encoded.ctc_log_probs is None or not weight:
             return readings
         frames = encoded.frames.tolist()
