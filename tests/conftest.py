@@ -1,4 +1,4 @@
-"""Models and open readers that several test files share."""
+"""Models, open readers and images that several test files share."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
+from PIL import Image
 
 if TYPE_CHECKING:
     from ocrtool.pages.reader import PageReader
@@ -58,3 +60,15 @@ def page_reader() -> PageReader:
     from ocrtool.pages.reader import PageReader
 
     return PageReader(ReadOptions(device="cpu"))
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Return a folder with the images 1.png and 2.png, a text file, and sub/3.png."""
+    folder = tmp_path / "pictures"
+    (folder / "sub").mkdir(parents=True)
+    grey = Image.fromarray(np.tile(np.arange(96, dtype=np.uint8), (40, 1)))
+    for name in ("2.png", "1.png", "sub/3.png"):
+        grey.save(folder / name)
+    (folder / "notes.txt").write_text("no image")
+    return folder

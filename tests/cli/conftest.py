@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from ocrtool import cli, console
 
@@ -88,15 +86,3 @@ def slow_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from batch.drawn_pdfs import slow_pdf
 
     return slow_pdf(tmp_path_factory.mktemp("slow") / "slow.pdf")
-
-
-@pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """Return a folder with the images 1.png and 2.png, a text file, and sub/3.png."""
-    folder = tmp_path / "pictures"
-    (folder / "sub").mkdir(parents=True)
-    grey = Image.fromarray(np.tile(np.arange(96, dtype=np.uint8), (40, 1)))
-    for name in ("2.png", "1.png", "sub/3.png"):
-        grey.save(folder / name)
-    (folder / "notes.txt").write_text("no image")
-    return folder

@@ -1,26 +1,26 @@
-"""Where the models that ship with the package are, and the files of a model folder."""
+"""Folders of the bundled models, and names of the files in a model folder."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 BUNDLED = Path(__file__).parent
-"""One folder a model."""
+"""Parent folder of the bundled models."""
 FORMULA_READER = "formula"
-"""What reads formulas where no other model is named."""
+"""Name of the default formula model."""
 METADATA = "model.json"
-"""Geometry, alphabet and calibration."""
+"""File with geometry, vocabulary and calibration."""
 WEIGHTS = "model.safetensors"
-"""What training starts from and PyTorch runs."""
+"""Weights for PyTorch, from which training can start."""
 TOKENIZER = "tokenizer.json"
+"""Published tokenizer, of models that use one."""
 CARD = "CARD.md"
-"""Where a model comes from, and what it can do."""
-"""Only where the model writes the pieces of a published tokenizer."""
+"""Model card: data, training and scores."""
 ENCODER = "encoder.onnx"
 DECODER = "decoder.onnx"
 DETECTOR = "detector.onnx"
 
 
 def is_bundled(name: str) -> bool:
-    """Tell whether a model ships with the package."""
+    """Tell whether a model of this name is bundled with the package."""
     return (BUNDLED / name / METADATA).is_file()

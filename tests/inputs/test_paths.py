@@ -1,3 +1,5 @@
+"""Paths, folders and patterns on the command line become input files."""
+
 from __future__ import annotations
 
 import os

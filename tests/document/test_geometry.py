@@ -1,0 +1,67 @@
+"""Skew and boxes of lines on a tilted page."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from ocrtool.document.detected import Rule
+from ocrtool.document.geometry import (
+    area_of,
+    bounds,
+    part_of,
+    share_of,
+    skew,
+    straight_boxes,
+    straight_rules,
+    usual_height,
+)
+from ocrtool.document.tree import Box, Line, Quad
+
+LINES = [Box(20, 20 + 30 * i, 220 + 10 * i, 40 + 30 * i) for i in range(5)]
+
+
+def quad(box: Box, degrees: float = 0.0) -> Quad:
+    """Return the corners of a box, rotated clockwise about the origin."""
+    cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    corners = ((box.x0, box.y0), (box.x1, box.y0), (box.x1, box.y1), (box.x0, box.y1))
+    a, b, c, d = ((cosine * x - sine * y, sine * x + cosine * y) for x, y in corners)
+    return a, b, c, d
+
+
+@pytest.mark.parametrize("degrees", [0.0, -7.5, 3.0])
+def test_lines_of_a_tilted_page_become_level(degrees: float) -> None:
+    quads = [quad(box, degrees) for box in LINES]
+    corners = np.array(quads)
+    assert math.degrees(skew(corners)) == pytest.approx(degrees, abs=1e-6)
+    lines, areas = straight_boxes(quads)
+    wanted = [(box.x0, box.y0, box.x1, box.y1) for box in LINES]
+    assert lines == pytest.approx(np.array(wanted), abs=1e-3) and areas.shape == (0, 4)
+    (x0, y0), (x1, y1), *_ = quad(Box(20, 45, 220, 46), degrees)
+    (rule,) = straight_rules([Rule(x0, y0, x1, y1, 2.0)], quads)
+    assert (rule.x0, rule.y0, rule.x1, rule.y1) == pytest.approx((20, 45, 220, 45))
+    assert rule.width == 2.0 and rule.level
+
+
+def test_steep_lines_are_not_skew() -> None:
+    assert skew(np.array([quad(box, 25) for box in LINES])) == 0.0
+    assert skew(np.zeros((0, 4, 2))) == 0.0
+    one = np.array([*(quad(box, 90) for box in LINES), quad(LINES[0], 3)])
+    assert skew(one) == 0.0  # most of the text runs downwards
+
+
+def test_boxes_and_parts_of_lines() -> None:
+    assert bounds([quad(LINES[0]), quad(LINES[4])]) == Box(20, 20, 260, 160)
+    assert part_of(quad(Box(0, 0, 100, 10)), 0.25, 0.5) == quad(Box(25, 0, 50, 10))
+    assert usual_height([]) == 0.0
+    lines = [Line("a", 1.0, quad(Box(0, 0, 10, height))) for height in (8, 50, 12)]
+    assert usual_height(lines) == 12
+
+
+def test_areas_and_overlaps() -> None:
+    assert area_of(Box(0, 0, 4, 5)) == 20 and area_of(Box(4, 0, 0, 5)) == 0
+    assert share_of(Box(0, 0, 10, 10), Box(5, 0, 20, 20)) == 0.5
+    assert share_of(Box(0, 0, 10, 10), Box(10, 0, 20, 20)) == 0.0
+    assert share_of(Box(0, 0, 0, 0), Box(0, 0, 9, 9)) == 0.0
