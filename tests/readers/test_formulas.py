@@ -179,7 +179,7 @@ def test_what_is_in_doubt_is_read_again_in_several_sizes(
         assert result.tokens == other.tokens
         assert result.confidence == pytest.approx(other.confidence, rel=1e-3, abs=1e-9)
     assert results[0] != results[1]
-    monkeypatch.setattr(formulas, "DOUBT", 1e-300)
+    monkeypatch.setattr(formulas, "MIN_CONFIDENCE", 1e-300)
     assert read_all(twice) == results[1]
 
 
