@@ -14,7 +14,7 @@ from ocrtool.documents.page import PageConverter
 from ocrtool.options import OcrChoice, PageOptions
 from ocrtool.pdf import PdfFile, native_page
 from ocrtool.pdf.fonts import UNKNOWN
-from ocrtool.pdf.glyph_names import by_name, respelled
+from ocrtool.pdf.glyph_names import replace_unmapped, text_of_glyph_name
 
 ONE, TWO = "\U000f0000", "\U000f0001"
 QUAD: Quad = ((0, 0), (9, 0), (9, 1), (0, 1))
@@ -94,14 +94,14 @@ def test_what_stays_unknown_is_seen_and_told() -> None:
      ("2210", None), ("", None)],
 )  # fmt: skip
 def test_names_of_glyphs(name: str, text: str | None) -> None:
-    assert by_name(name) == text
+    assert text_of_glyph_name(name) == text
 
 
 def test_spans_keep_their_words() -> None:
     words = tuple(Word(text, 1.0, QUAD) for text in (f"a{ONE}empt", f"o{TWO}ice", "done"))
     text = " ".join(word.text for word in words)
     line = Line(text, 1.0, QUAD, words, 10.0, (Span(7, 12, bold=True), Span(13, 17, italic=True)))
-    spelled = respelled(line, {ONE: "tt", TWO: "ff"}.__getitem__)
+    spelled = replace_unmapped(line, {ONE: "tt", TWO: "ff"}.__getitem__)
     assert spelled.text == "attempt office done"
     assert [word.text for word in spelled.words] == spelled.text.split()
     parts = [spelled.text[span.start : span.end] for span in spelled.spans]

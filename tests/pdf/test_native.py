@@ -12,7 +12,7 @@ from ocrtool.document.tree import Bookmark, Line
 from ocrtool.errors import InputError
 from ocrtool.pdf import NativePage, PdfFile, native_page
 from ocrtool.pdf.content import Letters
-from ocrtool.pdf.lines import lines_of
+from ocrtool.pdf.lines import assemble_lines
 
 DPI = 144.0  # two pixels a point
 Draw = Callable[[pymupdf.Page], object]
@@ -378,7 +378,7 @@ def test_text_from_right_to_left_keeps_its_order() -> None:
         seen=np.ones(n, bool),
         spaced=np.array([i > 0 and text[i - 1] == " " for i in kept]),
     )
-    (found,) = lines_of(letters)
+    (found,) = assemble_lines(letters)
     assert found.line.text == text
     first, second = found.line.words
     assert first.quad[0][0] > second.quad[1][0]
@@ -396,7 +396,7 @@ def test_a_page_of_very_many_strokes_is_read() -> None:
 
 
 def test_a_page_of_very_many_letters_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ocrtool.pdf.content.MOST_LETTERS", 20)
+    monkeypatch.setattr("ocrtool.pdf.content.MAX_CHARACTERS", 20)
     page = drawn(lambda page: page.insert_text((20, 50), "more letters than there is room for"))
     (line,) = page.lines
     assert line.text == "more letters than there is room for"

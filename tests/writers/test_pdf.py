@@ -15,7 +15,7 @@ from PIL import Image
 from ocrtool.document.line_metrics import bounds
 from ocrtool.document.tree import Line, Page, Quad, Word
 from ocrtool.errors import EncryptedError, ExitCode, InputError, OutputError
-from ocrtool.pdf import PAGES_HELD, PdfFile
+from ocrtool.pdf import MAX_UNSAVED_PAGES, PdfFile
 from ocrtool.writers import PageInput, Picture
 from writers.drawing import all_words, block, written_pdf
 
@@ -179,12 +179,12 @@ def test_words_that_touch_stay_words() -> None:
 
 
 def test_many_pages_go_to_disk_as_they_come(sheet: PageInput) -> None:
-    count = 2 * PAGES_HELD + 3
+    count = 2 * MAX_UNSAVED_PAGES + 3
     pages = [replace(sheet, page=replace(sheet.page, number=i + 1)) for i in range(count)]
     with open_back(written_pdf(*pages)) as document:
         assert document.page_count == count
         assert len({page.get_fonts()[0][0] for page in document}) == 1
-        for i in (0, PAGES_HELD - 1, PAGES_HELD, count - 1):
+        for i in (0, MAX_UNSAVED_PAGES - 1, MAX_UNSAVED_PAGES, count - 1):
             assert [text for text, _ in rects(document[i])][:2] == ["Größe", "&"]
 
 

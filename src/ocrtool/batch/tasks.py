@@ -304,7 +304,7 @@ def _pdf_of_pictures(path: Path, made: Path) -> Path | None:
         OutputError: There is no room for it.
     """
     from ocrtool.inputs.images import open_pages
-    from ocrtool.pdf import POINTS, PdfMaker
+    from ocrtool.pdf import POINTS_PER_INCH, PdfMaker
 
     head = _head(path)
     if PDF_START in head:
@@ -316,7 +316,7 @@ def _pdf_of_pictures(path: Path, made: Path) -> Path | None:
         for page in open_pages(path):
             maker = maker or PdfMaker()
             height, width = page.picture.pixels.shape[:2]
-            scale = POINTS / page.dpi if page.dpi else LONG_SIDE / max(width, height)
+            scale = POINTS_PER_INCH / page.dpi if page.dpi else LONG_SIDE / max(width, height)
             maker.add_image(page.picture.file, page.picture.pixels, (width * scale, height * scale))
     except InputError:
         if path.suffix.lower() in IMAGE_SUFFIXES:

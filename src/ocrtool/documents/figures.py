@@ -12,7 +12,7 @@ from PIL import Image
 
 from ocrtool.document.geometry import share_of
 from ocrtool.document.tree import Block, Box, Page
-from ocrtool.pdf.images import Placed
+from ocrtool.pdf.images import PlacedImage
 
 LEAST = 24 / 200
 """Inches, either side; what is smaller is decoration."""
@@ -33,7 +33,7 @@ Pixels = NDArray[np.uint8]
 
 def with_figures(
     page: Page,
-    placed: Sequence[Placed],
+    placed: Sequence[PlacedImage],
     cut: Callable[[Box, float], Pixels],
 ) -> tuple[Page, dict[str, bytes]]:
     """Cut the figures of a page out.
@@ -81,7 +81,7 @@ def _is_decoration(box: Box, page: Page) -> bool:
 
 
 def _file_of(
-    box: Box, page: Page, placed: Sequence[Placed], cut: Callable[[Box, float], Pixels]
+    box: Box, page: Page, placed: Sequence[PlacedImage], cut: Callable[[Box, float], Pixels]
 ) -> tuple[bytes, str]:
     near = 0.03 * (page.dpi or 200.0)
     inside = [image for image in placed if share_of(image.box, box) > 0.5]

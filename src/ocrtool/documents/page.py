@@ -30,10 +30,10 @@ from ocrtool.documents.text_quality import (
 )
 from ocrtool.options import FormulaChoice, OcrChoice, PageOptions
 from ocrtool.pages.formulas import bundled_reader, with_latex
-from ocrtool.pdf.file import POINTS, PdfFile
+from ocrtool.pdf.file import POINTS_PER_INCH, PdfFile
 from ocrtool.pdf.fonts import UNKNOWN
-from ocrtool.pdf.glyph_names import respelled
-from ocrtool.pdf.images import Placed, placed_images
+from ocrtool.pdf.glyph_names import replace_unmapped
+from ocrtool.pdf.images import PlacedImage, placed_images
 from ocrtool.pdf.native import NativePage, native_page
 from ocrtool.preprocess.crops import cut_box, cut_line
 from ocrtool.structure import AssembleOptions
@@ -133,7 +133,7 @@ class _Conversion:
         self.warnings: list[str] = []
         self.size = file.size(index)
         self.dpi = self._capped(dpi, MOST_READ)
-        self._images: list[Placed] | None = None
+        self._images: list[PlacedImage] | None = None
 
     def result(self) -> PageResult:
         """Return the page."""
@@ -167,7 +167,7 @@ class _Conversion:
         letters = sum(len(UNKNOWN.findall(line.text)) for line in native.lines)
         if letters:
             self.warnings.append(f"the file does not tell what {letters} of its letters mean")
-            lines = (respelled(line, lambda _: "\ufffd") for line in native.lines)
+            lines = (replace_unmapped(line, lambda _: "\ufffd") for line in native.lines)
             native = replace(native, lines=tuple(lines))
         # What was read beside it is not turned: then all is taken as it stands.
         page = in_order(native) if extra else upright(native, in_order)
@@ -188,7 +188,9 @@ class _Conversion:
         found = meanings(
             (line.text, result.text) for line, result in zip(chosen, said, strict=True)
         )
-        lines = (respelled(line, lambda glyph: found.get(glyph, glyph)) for line in native.lines)
+        lines = (
+            replace_unmapped(line, lambda glyph: found.get(glyph, glyph)) for line in native.lines
+        )
         return replace(native, lines=tuple(lines))
 
     def _read(self, native: NativePage, judgement: Judgement) -> PageResult:
@@ -309,19 +311,19 @@ class _Conversion:
         # A scan may be kept as a coarse ground and a sharp mask with the letters.
         least = 0.5 * max(area_of(image.box) for image in images)
         own = max(image.dpi for image in images if area_of(image.box) >= least)
-        longer = max(self.size) * self.dpi / POINTS
+        longer = max(self.size) * self.dpi / POINTS_PER_INCH
         if own > self.dpi and longer < SMALL_SIDE:
-            return min(own, max(self.dpi, SHARP_SIDE * POINTS / max(self.size)))
+            return min(own, max(self.dpi, SHARP_SIDE * POINTS_PER_INCH / max(self.size)))
         return min(self.dpi, max(LEAST_DPI, own))
 
-    def _placed(self) -> list[Placed]:
+    def _placed(self) -> list[PlacedImage]:
         if self._images is None:
             self._images = placed_images(self.file, self.index, self.dpi, content=False)
         return self._images
 
     def _capped(self, dpi: float, most: int, tell: bool = False) -> float:
         """Return a resolution at which the page has no more than so many pixels."""
-        width, height = (side / POINTS for side in self.size)
+        width, height = (side / POINTS_PER_INCH for side in self.size)
         if width * height * dpi**2 <= most:
             return dpi
         less = max(1.0, math.floor(math.sqrt(most / (width * height))))

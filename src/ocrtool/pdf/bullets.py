@@ -1,4 +1,4 @@
-"""Marks of lists that are drawn, not set: browsers print discs, circles and squares as shapes."""
+"""List bullets that a page draws as vector shapes instead of setting them as text."""
 
 from __future__ import annotations
 
@@ -9,93 +9,94 @@ import numpy as np
 
 from ocrtool.document.tree import Box, Line, Word
 from ocrtool.pdf.content import Flags, Floats, Vectors
-from ocrtool.pdf.lines import FOOT
+from ocrtool.pdf.lines import DESCENT_EMS
 
-POINTS_HIGH = (1.2, 9.0)
-"""Least and greatest side of a mark in points."""
-SIDE = (0.12, 0.62)
-"""The same in ems of the line beside it; what is larger is a box to tick."""
-GAP = (0.08, 1.8)
-"""White between mark and line, in ems."""
-LEVEL = (-0.05, 0.7)
-"""How far above the feet of the letters the middle of a mark stands, in ems."""
-MOST = 400
-"""Small shapes on a page; of more it is a drawing."""
+BULLET_SIDE_POINTS = (1.2, 9.0)
+"""Minimum and maximum side of a bullet shape, in points."""
+BULLET_SIDE_EMS = (0.12, 0.62)
+"""Minimum and maximum side of a bullet, in ems of the line beside it; larger squares are
+checkboxes."""
+BULLET_GAP_EMS = (0.08, 1.8)
+"""Minimum and maximum gap between a bullet and its line, in ems."""
+BULLET_RISE_EMS = (-0.05, 0.7)
+"""Minimum and maximum height of a bullet's centre above the baseline, in ems."""
+MAX_SMALL_SHAPES = 400
+"""Maximum number of small shapes on a page; with more, the page is a drawing without bullets."""
 DISC, CIRCLE, SQUARE = "•", "◦", "▪"
 
 
 @dataclass(frozen=True)
-class _Mark:
+class _Bullet:
     sign: str
     box: Box
     color: int
 
 
-def with_marks(
+def add_bullets(
     lines: Sequence[Line], vectors: Vectors, drawings: Sequence[Box], scale: float
 ) -> tuple[list[Line], list[Box]]:
-    """Put drawn marks before the lines that they stand beside.
+    """Prepend drawn bullets to the lines that they stand before.
 
     Args:
-        lines: Of a page.
-        vectors: What is drawn on it.
-        drawings: Places of charts and the like, whose small shapes mean something else.
-        scale: Pixels a point.
+        lines: Text lines of the page.
+        vectors: Vector graphics of the page.
+        drawings: Bounding boxes of charts and drawings, whose small shapes are no bullets.
+        scale: Pixels per point.
 
     Returns:
-        The lines, and the places of the marks.
+        All lines, and the bounding boxes of the bullets in pixels.
     """
-    marks = _marks(vectors, scale)
+    marks = _find_bullets(vectors, scale)
     if not marks:
         return list(lines), []
     level = np.array([line.quad[0][1] == line.quad[1][1] for line in lines], bool)
     boxes = np.array([(*line.quad[0], *line.quad[2]) for line in lines]).reshape(-1, 4)
     size = np.array([max(line.size, 1e-6) for line in lines])
-    placed: dict[int, _Mark] = {}
+    placed: dict[int, _Bullet] = {}
     for mark in marks:
         x, y = (mark.box.x0 + mark.box.x1) / 2, (mark.box.y0 + mark.box.y1) / 2
         if any(area.x0 < x < area.x1 and area.y0 < y < area.y1 for area in drawings):
             continue
-        i = _beside(mark.box, boxes, size, level)
+        i = _line_beside(mark.box, boxes, size, level)
         if i is not None and i not in placed:
             placed[i] = mark
     coloured = {mark.color for mark in placed.values() if _is_coloured(mark.color)}
-    if not placed or len(coloured) > 1:  # the key of a chart
+    if not placed or len(coloured) > 1:  # several colours: the legend of a chart
         return list(lines), []
-    found = [_marked(line, placed[i]) if i in placed else line for i, line in enumerate(lines)]
+    found = [_with_bullet(line, placed[i]) if i in placed else line for i, line in enumerate(lines)]
     return found, [mark.box for mark in placed.values()]
 
 
-def _marks(vectors: Vectors, scale: float) -> list[_Mark]:
+def _find_bullets(vectors: Vectors, scale: float) -> list[_Bullet]:
     wide = vectors.boxes[:, 2] - vectors.boxes[:, 0]
     high = vectors.boxes[:, 3] - vectors.boxes[:, 1]
-    least, most = (side * scale for side in POINTS_HIGH)
+    least, most = (side * scale for side in BULLET_SIDE_POINTS)
     small = (np.minimum(wide, high) > least) & (np.maximum(wide, high) < most)
     small &= np.abs(wide - high) < 0.15 * high
     small &= ~(vectors.straight & vectors.stroked)
     chosen = np.flatnonzero(small)
-    if len(chosen) > MOST:
+    if len(chosen) > MAX_SMALL_SHAPES:
         return []
-    marks: dict[tuple[int, ...], _Mark] = {}
+    marks: dict[tuple[int, ...], _Bullet] = {}
     for i in chosen.tolist():
         box = vectors.boxes[i].tolist()
         sign = SQUARE if vectors.straight[i] else CIRCLE if vectors.stroked[i] else DISC
-        # A ring may be a white area with a stroke round it: the later is on top.
-        marks[tuple(round(side / scale) for side in box)] = _Mark(
+        # A circle may be a white fill with a stroke around it: the later path is on top.
+        marks[tuple(round(side / scale) for side in box)] = _Bullet(
             sign, Box(*box), int(vectors.color[i])
         )
     return list(marks.values())
 
 
-def _beside(mark: Box, boxes: Floats, size: Floats, level: Flags) -> int | None:
-    """Return the number of the line that a mark stands before."""
+def _line_beside(mark: Box, boxes: Floats, size: Floats, level: Flags) -> int | None:
+    """Return the index of the line that a bullet belongs to, or None."""
     side, middle = mark.y1 - mark.y0, (mark.y0 + mark.y1) / 2
-    rise = (boxes[:, 3] - FOOT * size - middle) / size
-    row = level & (rise > LEVEL[0]) & (rise < LEVEL[1])
+    rise = (boxes[:, 3] - DESCENT_EMS * size - middle) / size
+    row = level & (rise > BULLET_RISE_EMS[0]) & (rise < BULLET_RISE_EMS[1])
     gap = (boxes[:, 0] - mark.x1) / size
-    fits = row & (gap > GAP[0]) & (gap < GAP[1])
-    fits &= (side > SIDE[0] * size) & (side < SIDE[1] * size)
-    # Text before the mark on its row: it is a sign within a line.
+    fits = row & (gap > BULLET_GAP_EMS[0]) & (gap < BULLET_GAP_EMS[1])
+    fits &= (side > BULLET_SIDE_EMS[0] * size) & (side < BULLET_SIDE_EMS[1] * size)
+    # With text to its left on the same row, the shape is a symbol within a line.
     if not fits.any() or (row & (np.abs(boxes[:, 2] - mark.x0) < 0.8 * size)).any():
         return None
     return int(np.argmin(np.where(fits, gap, np.inf)))
@@ -106,7 +107,7 @@ def _is_coloured(color: int) -> bool:
     return max(channels) - min(channels) > 48
 
 
-def _marked(line: Line, mark: _Mark) -> Line:
+def _with_bullet(line: Line, mark: _Bullet) -> Line:
     (_, y0), (x1, _), (_, y1), _ = line.quad
     left, right = mark.box.x0, mark.box.x1
     word = Word(mark.sign, 1.0, ((left, y0), (right, y0), (right, y1), (left, y1)))

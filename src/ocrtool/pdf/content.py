@@ -1,4 +1,4 @@
-"""What stands on a page as MuPDF tells it, in columns: letters and vectors."""
+"""Characters and vector graphics of a PDF page as MuPDF extracts them, in column arrays."""
 
 # PyMuPDF is typed only in part.
 # mypy: allow-untyped-calls, disable-error-code="attr-defined"
@@ -15,22 +15,24 @@ from numpy.typing import NDArray
 
 from ocrtool.pdf.fonts import ACCENTS, ITALIC, plain, style_of
 
-# The numbers are MuPDF's; not every version of PyMuPDF names them.
+# Flags of MuPDF's text extraction; not every version of PyMuPDF has names for them.
 _INHIBIT_SPACES, _CLIP, _VECTORS = 8, 64, 1024
-_SEEN = 16 | 32
-"""Bits of a letter that is filled or stroked."""
-FAINT = 13
-"""Opacity, of 255, below which nothing is seen."""
-MOST_LETTERS = 150_000
-"""On a page; beyond, letters are placed by their lines alone, which takes far less memory."""
-MOST_VECTORS = 20_000
-"""On a page; of more, such as maps have, every second, third and so on is looked at."""
+_PAINTED = 16 | 32
+"""Bits of MuPDF's character flags that mark a filled or stroked glyph."""
+MAX_INVISIBLE_ALPHA = 13
+"""Maximum opacity, of 255, of content that counts as invisible."""
+MAX_CHARACTERS = 150_000
+"""Maximum number of characters of a page that are extracted one by one; beyond it, MuPDF's spans
+are split into characters of equal width, which needs much less memory."""
+MAX_VECTORS = 20_000
+"""Maximum number of vector paths of a page, for example of a map; beyond it, only every n-th is
+read."""
 
-SLANTED = (0.12, 0.45)
-"""Ems by which every letter reaches over the next where upright type was slanted: boxes of letters
-are those of their feet and heads."""
-EM = 2.0
-"""Size of type in median widths of its letters."""
+SLANT_OVERLAP_EMS = (0.12, 0.45)
+"""Minimum and maximum overlap, in ems, of consecutive glyph boxes that reveals synthetically
+slanted type."""
+EM_PER_WIDTH = 2.0
+"""Type size of a font without a usable one, in median glyph widths."""
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -39,20 +41,23 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class Letters:
-    """The letters of a page, N of them, in the file's order.
+    """The N characters of a page, in file order.
+
+    The coordinates u and v belong to each character's own reading direction: u runs along it and v
+    across it, downwards for horizontal text. Both are in pixels from the page's top left corner.
 
     Attributes:
-        text: What each stands for; mostly one character.
-        u: (N,) where it begins along its own reading direction, in pixels.
-        v: (N,) where its foot is across that, down from the origin, in pixels.
-        width: (N,) along the direction; 0 for the later letters of a ligature.
-        size: (N,) of its type in pixels.
-        turn: (N, 2) cosine and sine of its direction, clockwise from the right.
-        style: (N,) bits, see ``glyphs``.
-        color: (N,) sRGB.
-        row: (N,) number of the line that MuPDF put it in.
-        seen: (N,) whether it is painted at all.
-        spaced: (N,) whether white space stands before it.
+        text: Text of each glyph; usually one character.
+        u: (N,) start of the glyph along the reading direction.
+        v: (N,) baseline position across the reading direction.
+        width: (N,) advance along the reading direction; 0 for the later letters of a ligature.
+        size: (N,) type size in pixels.
+        turn: (N, 2) cosine and sine of the reading direction, clockwise from the x axis.
+        style: (N,) style bits, see ``fonts``.
+        color: (N,) sRGB colour.
+        row: (N,) number of MuPDF's line that contains the character.
+        seen: (N,) whether the glyph is painted visibly.
+        spaced: (N,) whether white space precedes it.
     """
 
     text: list[str]
@@ -68,7 +73,7 @@ class Letters:
     spaced: Flags
 
     def of(self, chosen: Ints) -> Letters:
-        """Return some of the letters."""
+        """Return the characters at the given indices."""
         return Letters(
             [self.text[i] for i in chosen.tolist()],
             self.u[chosen],
@@ -85,7 +90,7 @@ class Letters:
 
     @property
     def middles(self) -> Floats:
-        """(N, 2) points in the middle of each letter, in pixels of the page."""
+        """(N, 2) x and y of the centre of each glyph, in pixels of the page."""
         u, v = self.u + self.width / 2, self.v - 0.3 * self.size
         cosine, sine = self.turn[:, 0], self.turn[:, 1]
         return np.stack((u * cosine - v * sine, u * sine + v * cosine), axis=1)
@@ -93,13 +98,13 @@ class Letters:
 
 @dataclass(frozen=True, eq=False)
 class Vectors:
-    """What is drawn on a page with lines and areas, M pieces, in the file's order.
+    """The M vector paths of a page, in file order.
 
     Attributes:
-        boxes: (M, 4) in pixels, the width of strokes included.
-        stroked: (M,) whether it is a stroke, not an area.
-        straight: (M,) whether it is a level or upright line, or an upright rectangle.
-        color: (M,) sRGB.
+        boxes: (M, 4) bounding boxes in pixels, stroke width included.
+        stroked: (M,) whether the path is stroked instead of filled.
+        straight: (M,) whether it is a horizontal or vertical line or an axis-aligned rectangle.
+        color: (M,) sRGB colour.
     """
 
     boxes: Floats
@@ -109,35 +114,35 @@ class Vectors:
 
 
 def read_content(shown: pymupdf.DisplayList, scale: float) -> tuple[Letters, Vectors]:
-    """Read letters and vectors of a page as it is shown.
+    """Extract the characters and vector graphics of a page.
 
     Args:
-        shown: The page.
-        scale: Pixels a point.
+        shown: Display list of the page.
+        scale: Pixels per point.
     """
     flags = _INHIBIT_SPACES | _CLIP
     with_vectors = pymupdf.TextPage(shown.get_textpage(flags | _VECTORS))
-    step = _vector_count(with_vectors) // MOST_VECTORS + 1
-    vectors = _vectors([], scale)
+    step = _vector_count(with_vectors) // MAX_VECTORS + 1
+    vectors = _to_vectors([], scale)
     if step > 1:
-        vectors = _vectors(_sampled(with_vectors, step), scale)
+        vectors = _to_vectors(_sample_vectors(with_vectors, step), scale)
         del with_vectors
         with_vectors = pymupdf.TextPage(shown.get_textpage(flags))
-    many = len(with_vectors.extractText()) > MOST_LETTERS
+    many = len(with_vectors.extractText()) > MAX_CHARACTERS
     blocks = (with_vectors.extractDICT() if many else with_vectors.extractRAWDICT())["blocks"]
     if step == 1:
-        vectors = _vectors(
+        vectors = _to_vectors(
             [
                 (*block["bbox"], block["stroked"], block["isrect"], block["color"])
                 for block in blocks
-                if block["type"] == 3 and block["alpha"] > FAINT
+                if block["type"] == 3 and block["alpha"] > MAX_INVISIBLE_ALPHA
             ],
             scale,
         )
-    return _letters(blocks, scale), vectors
+    return _to_letters(blocks, scale), vectors
 
 
-def _letters(blocks: Iterable[dict[str, Any]], scale: float) -> Letters:
+def _to_letters(blocks: Iterable[dict[str, Any]], scale: float) -> Letters:
     text: list[str] = []
     origins: list[tuple[float, float]] = []
     boxes: list[tuple[float, float, float, float]] = []
@@ -152,12 +157,12 @@ def _letters(blocks: Iterable[dict[str, Any]], scale: float) -> Letters:
             row += 1
             cosine, sine = line["dir"]
             for span in line["spans"]:
-                chars = span["chars"] if "chars" in span else _spread(span, cosine, sine)
+                chars = span["chars"] if "chars" in span else _split_span(span, cosine, sine)
                 counts.append(len(chars))
                 text += [char["c"] for char in chars]
                 origins += [char["origin"] for char in chars]
                 boxes += [char["bbox"] for char in chars]
-                seen = span["char_flags"] & _SEEN and span["alpha"] > FAINT
+                seen = span["char_flags"] & _PAINTED and span["alpha"] > MAX_INVISIBLE_ALPHA
                 spans.append(
                     (cosine, sine, span["size"], span["ascender"] - span["descender"],
                      style_of(span["font"], span["flags"]), span["color"], row, bool(seen),
@@ -167,10 +172,10 @@ def _letters(blocks: Iterable[dict[str, Any]], scale: float) -> Letters:
     origin = np.array(origins, np.float64).reshape(-1, 2) * scale
     box = np.array(boxes, np.float64).reshape(-1, 4) * scale
     cosine, sine, size = columns[:, 0], columns[:, 1], columns[:, 2] * scale
-    width = _widths(box, cosine, sine, size * columns[:, 3])
-    size = _true_sizes(size, size * columns[:, 3], box, width, columns[:, 8])
+    width = _advance_widths(box, cosine, sine, size * columns[:, 3])
+    size = _corrected_sizes(size, size * columns[:, 3], box, width, columns[:, 8])
     u = origin[:, 0] * cosine + origin[:, 1] * sine
-    over = _slanted(u, width, size, columns[:, 6], text)
+    over = _slant_overlap(u, width, size, columns[:, 6], text)
     width = np.maximum(width - over, 0.0)
     style = np.where(over > 0, columns[:, 4].astype(np.int64) | ITALIC, columns[:, 4])
     meant = {char: plain(char) for char in set(text)}
@@ -196,8 +201,8 @@ def _letters(blocks: Iterable[dict[str, Any]], scale: float) -> Letters:
     )
 
 
-def _widths(box: Floats, cosine: Floats, sine: Floats, height: Floats) -> Floats:
-    """Return how long letters are along their direction, from the upright boxes around them."""
+def _advance_widths(box: Floats, cosine: Floats, sine: Floats, height: Floats) -> Floats:
+    """Return glyph widths along the reading direction, from axis-aligned bounding boxes."""
     across, along = np.abs(sine), np.abs(cosine)
     level = along >= across
     extent = np.where(level, box[:, 2] - box[:, 0], box[:, 3] - box[:, 1])
@@ -205,21 +210,21 @@ def _widths(box: Floats, cosine: Floats, sine: Floats, height: Floats) -> Floats
     return np.maximum((extent - height * other) / np.maximum(main, 1e-6), 0)
 
 
-def _slanted(u: Floats, width: Floats, size: Floats, rows: Floats, text: list[str]) -> Floats:
-    """Return by how much letters seem wider than they are because upright type was slanted."""
+def _slant_overlap(u: Floats, width: Floats, size: Floats, rows: Floats, text: list[str]) -> Floats:
+    """Return by how much synthetic slant widens each glyph box, in pixels."""
     over = np.zeros(len(u))
     if len(u) < 2:
         return over
-    least, most = SLANTED
+    least, most = SLANT_OVERLAP_EMS
     em = np.maximum(size[:-1], 1e-6)
     reach = ((u + width)[:-1] - u[1:]) / em
-    # What moves on by little is an accent, or the same letter once more.
+    # A glyph that advances very little is an accent, or the same letter drawn twice.
     reaches = (reach > least) & (reach < most) & (u[1:] - u[:-1] > 0.1 * em)
     reaches &= rows[1:] == rows[:-1]
     edges = np.flatnonzero(np.diff(reaches.astype(np.int8), prepend=0, append=0))
     for start, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
         usual = float(np.median(reach[start:end]))
-        alone = end - start < 3 and usual < 1.5 * least  # a tight pair, as of A and V
+        alone = end - start < 3 and usual < 1.5 * least  # kerning, for example of A and V
         if alone or not ACCENTS.isdisjoint(text[start : end + 1]):
             continue
         ends = end == len(rows) - 1 or rows[end + 1 : end + 2].tolist() != [rows[start]]
@@ -227,8 +232,10 @@ def _slanted(u: Floats, width: Floats, size: Floats, rows: Floats, text: list[st
     return over
 
 
-def _true_sizes(size: Floats, height: Floats, box: Floats, width: Floats, font: Floats) -> Floats:
-    """Return sizes of type; fonts that are drawings may give theirs in units of their own."""
+def _corrected_sizes(
+    size: Floats, height: Floats, box: Floats, width: Floats, font: Floats
+) -> Floats:
+    """Return corrected type sizes; Type 3 fonts may state theirs in units of their own."""
     longest = np.maximum(box[:, 2] - box[:, 0], box[:, 3] - box[:, 1])
     wrong = (longest > 4 * np.maximum(size, height)) & (width > 0)
     if not wrong.any():
@@ -237,12 +244,12 @@ def _true_sizes(size: Floats, height: Floats, box: Floats, width: Floats, font: 
     for number in np.unique(font[wrong]).tolist():
         own = font == number
         if (wrong & own).sum() > 0.5 * own.sum():
-            size[own] = EM * np.median(width[wrong & own])
+            size[own] = EM_PER_WIDTH * np.median(width[wrong & own])
     return size
 
 
-def _spread(span: dict[str, Any], cosine: float, sine: float) -> list[dict[str, Any]]:
-    """Return the letters of a span that is known as a whole, each as wide as the next."""
+def _split_span(span: dict[str, Any], cosine: float, sine: float) -> list[dict[str, Any]]:
+    """Split a span into characters of equal width, where MuPDF gave the span only as a whole."""
     x0, y0, x1, y1 = span["bbox"]
     text = span["text"]
     x, y = span["origin"]
@@ -261,7 +268,7 @@ def _spread(span: dict[str, Any], cosine: float, sine: float) -> list[dict[str, 
     return letters
 
 
-def _vectors(pieces: list[tuple[Any, ...]], scale: float) -> Vectors:
+def _to_vectors(pieces: list[tuple[Any, ...]], scale: float) -> Vectors:
     table = np.array(pieces, np.float64).reshape(-1, 7)
     return Vectors(
         table[:, :4] * scale, table[:, 4] > 0, table[:, 5] > 0, table[:, 6].astype(np.int64)
@@ -269,7 +276,7 @@ def _vectors(pieces: list[tuple[Any, ...]], scale: float) -> Vectors:
 
 
 def _vector_count(page: pymupdf.TextPage) -> int:
-    """Return how many vectors a page has, without a copy of each in Python."""
+    """Count the vector paths of a page without copying them to Python."""
     count = 0
     block = page.this.m_internal.first_block
     while block:
@@ -278,8 +285,8 @@ def _vector_count(page: pymupdf.TextPage) -> int:
     return count
 
 
-def _sampled(page: pymupdf.TextPage, step: int) -> list[tuple[Any, ...]]:
-    """Return the places of every n-th vector; more is not told without copies of them all."""
+def _sample_vectors(page: pymupdf.TextPage, step: int) -> list[tuple[Any, ...]]:
+    """Return the bounding boxes of every n-th vector path, without copying the others."""
     pieces, count = [], 0
     block = page.this.m_internal.first_block
     while block:

@@ -1,4 +1,4 @@
-"""PDF files that are read: their pages, drawn, and what they say about themselves."""
+"""Opened PDF files: page rasterisation, metadata and bookmarks."""
 
 # PyMuPDF is typed only in part.
 # mypy: allow-untyped-calls, disable-error-code="attr-defined"
@@ -18,37 +18,38 @@ from ocrtool.document.tree import Bookmark, Box
 from ocrtool.errors import EncryptedError, InputError
 from ocrtool.pdf.glyph_names import Glyphs
 
-POINTS = 72
-"""Of a PDF, to an inch."""
-MOST_PIXELS = 180_000_000
-"""Of a page that is rasterised; what Pillow, too, takes for an attack beyond."""
+POINTS_PER_INCH = 72
+"""PDF points per inch."""
+MAX_PAGE_PIXELS = 180_000_000
+"""Maximum pixels of a rasterised page; Pillow, too, rejects larger images as decompression
+bombs."""
 METADATA_FIELDS = ("title", "author", "subject", "keywords")
-"""What a PDF may say about itself."""
+"""Metadata fields that are read from and written to a PDF."""
 
 logger = logging.getLogger(__name__)
-pymupdf.TOOLS.mupdf_display_errors(False)  # what is wrong is told by the errors raised here
+pymupdf.TOOLS.mupdf_display_errors(False)  # errors are reported by the exceptions raised here
 pymupdf.TOOLS.mupdf_display_warnings(False)
 
 
 class PdfFile:
-    """A PDF that is read; a context manager.
+    """A PDF opened for reading; a context manager.
 
     Args:
-        source: A path, or the content of a file.
-        password: Opens it where it is encrypted.
+        source: Path, or content of the file.
+        password: Password of an encrypted file.
 
     Attributes:
-        encrypted: Whether it is; the password has opened it.
-        glyphs: What is known of glyphs whose characters it does not tell.
+        encrypted: Whether the file is encrypted; the password has opened it.
+        glyphs: Resolver for glyphs without a Unicode mapping.
 
     Raises:
-        InputError: It is missing, no PDF, or damaged beyond repair.
-        EncryptedError: It needs a password, or another one.
+        InputError: The file is missing, no PDF, or damaged beyond repair.
+        EncryptedError: The password is missing or wrong.
     """
 
     def __init__(self, source: Path | bytes, password: str | None = None) -> None:
         self._last_page: tuple[int, pymupdf.Page] | None = None
-        self._last_shown: pymupdf.DisplayList | None = None
+        self._last_display_list: pymupdf.DisplayList | None = None
         self.name = str(source) if isinstance(source, Path) else "PDF data"
         self._source, self._password = source, password
         try:
@@ -62,7 +63,7 @@ class PdfFile:
             raise InputError(f"{self.name}: no PDF, or damaged") from None
         except Exception as error:  # a damaged file makes MuPDF raise nearly anything
             raise InputError(f"{self.name}: cannot be opened ({reason(error)})") from None
-        # Asked once: asking again tries the empty password and spoils the key of the right one.
+        # Read once: a second access tries the empty password and replaces the right key.
         self.encrypted = bool(self.document.needs_pass)
         if self.encrypted and not self.document.authenticate(password or ""):
             self.document.close()
@@ -78,7 +79,7 @@ class PdfFile:
         """Return the number of pages."""
         try:
             return int(self.document.page_count)
-        except Exception:  # a page tree that leads nowhere
+        except Exception:  # a broken page tree
             return 0
 
     def __enter__(self) -> PdfFile:
@@ -93,10 +94,10 @@ class PdfFile:
         self.close()
 
     def copied(self, path: Path) -> PdfFile:
-        """Copy the file and return the copy, opened.
+        """Copy the file to ``path`` and return the copy, opened.
 
         Raises:
-            OSError: It cannot be copied.
+            OSError: The file cannot be copied.
         """
         if isinstance(self._source, Path):
             shutil.copyfile(self._source, path)
@@ -106,18 +107,18 @@ class PdfFile:
 
     def close(self) -> None:
         """Close the file."""
-        self._last_page = self._last_shown = None
+        self._last_page = self._last_display_list = None
         self.document.close()
 
     @property
     def metadata(self) -> dict[str, str]:
-        """Title, author, subject and keywords, those that are given."""
+        """Metadata of the file: those of title, author, subject and keywords that are set."""
         known = self.document.metadata or {}
         return {name: known[name] for name in METADATA_FIELDS if known.get(name)}
 
     @property
     def bookmarks(self) -> tuple[Bookmark, ...]:
-        """The file's own table of contents; empty where it has none, or a damaged one."""
+        """Outline of the file; empty where it has none or a damaged one."""
         try:
             entries = self.document.get_toc(simple=True)
         except Exception as error:
@@ -130,7 +131,7 @@ class PdfFile:
         )
 
     def size(self, index: int) -> tuple[float, float]:
-        """Return width and height of a page as it is shown, in points (72 an inch).
+        """Return width and height in points of a page as displayed, after rotation and cropping.
 
         Raises:
             InputError: The page is damaged.
@@ -139,12 +140,12 @@ class PdfFile:
         return float(rect.width), float(rect.height)
 
     def rasterise(self, index: int, dpi: float, clip: Box | None = None) -> NDArray[np.uint8]:
-        """Draw a page as it is shown: turned as it says, annotations and all.
+        """Render a page as displayed, with its rotation and annotations.
 
         Args:
-            index: Of the page, from 0.
-            dpi: Pixels an inch.
-            clip: The part that is wanted, in pixels of the whole page at this resolution.
+            index: Page index from 0.
+            dpi: Resolution in pixels per inch.
+            clip: Part to render, in pixels of the whole page at this resolution.
 
         Returns:
             (H, W, 3) RGB, uint8, origin at the top left.
@@ -153,15 +154,15 @@ class PdfFile:
             InputError: The page is damaged, or has too many pixels.
         """
         page = self.page(index)
-        scale = dpi / POINTS
+        scale = dpi / POINTS_PER_INCH
         area = pymupdf.Rect(page.rect)
         if clip is not None:
             area &= pymupdf.Rect(clip.x0, clip.y0, clip.x1, clip.y1) / scale
             if area.is_empty:
                 raise ValueError("nothing of the page is asked for")
-        if area.width * area.height * scale**2 > MOST_PIXELS:
+        if area.width * area.height * scale**2 > MAX_PAGE_PIXELS:
             raise InputError(
-                f"{self.name}: page {index + 1} has more than {MOST_PIXELS // 10**6} million"
+                f"{self.name}: page {index + 1} has more than {MAX_PAGE_PIXELS // 10**6} million"
                 f" pixels at {dpi:g} dpi",
                 "take a lower resolution",
             )
@@ -180,14 +181,14 @@ class PdfFile:
         return pixels
 
     def page(self, index: int) -> pymupdf.Page:
-        """Return a page as PyMuPDF has it.
+        """Return PyMuPDF's object of a page; the last page is cached.
 
         Raises:
             InputError: The page is damaged.
         """
         if self._last_page is not None and self._last_page[0] == index:
             return self._last_page[1]
-        self._last_page = self._last_shown = None
+        self._last_page = self._last_display_list = None
         try:
             page = self.document[index]
             if page.rect.is_empty or page.rect.is_infinite:
@@ -198,24 +199,24 @@ class PdfFile:
         return page
 
     def shown(self, index: int) -> pymupdf.DisplayList:
-        """Return what a page shows: its content, annotations and fields, turned as it says.
+        """Return the display list of a page: content, annotations and fields, rotated as displayed.
 
         Raises:
             InputError: The page is damaged.
         """
         page = self.page(index)
-        if self._last_shown is None:
+        if self._last_display_list is None:
             try:
-                self._last_shown = page.get_displaylist()
+                self._last_display_list = page.get_displaylist()
             except Exception as error:
                 raise self.damaged(index, error) from None
-        return self._last_shown
+        return self._last_display_list
 
     def damaged(self, index: int, error: Exception) -> InputError:
-        """Return the error that says that a page is damaged."""
+        """Return the error to raise for a damaged page."""
         return InputError(f"{self.name}: page {index + 1} is damaged ({reason(error)})")
 
 
 def reason(error: Exception) -> str:
-    """Return what an error says, in one line."""
+    """Return the message of an exception on one line, or its class name."""
     return " ".join(str(error).split()) or type(error).__name__

@@ -1,4 +1,4 @@
-"""What characters and names of fonts in PDFs mean."""
+"""Font styles from font names, and the Unicode text of characters with private codes."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ import re
 import unicodedata
 from functools import lru_cache
 
-BOLD, ITALIC, MONO, MATH, DRAWN = 1, 2, 4, 8, 16
-"""Bits of a style; drawn are letters of Type 3 fonts, each of which is a drawing of its own."""
+BOLD = 1
+ITALIC = 2
+MONO = 4
+MATH = 8
+DRAWN = 16
+"""Style bit of Type 3 fonts, whose glyphs are arbitrary drawings."""
 _FLAG_ITALIC, _FLAG_MONO, _FLAG_BOLD = 2, 8, 16  # of PyMuPDF's spans
 
 _BOLD_NAME = re.compile(
@@ -33,7 +37,7 @@ _MATH_NAME = re.compile(
     re.IGNORECASE,
 )
 
-# Private codes of fonts of signs that stand before the items of lists or in running text.
+# Private-use codes of symbol fonts, used for list bullets or within running text.
 _PRIVATE = {
     0xF0B7: "•", 0xF06C: "●", 0xF06E: "■", 0xF06F: "□", 0xF071: "❑", 0xF072: "❒", 0xF075: "◆",
     0xF076: "❖", 0xF0A7: "▪", 0xF0A8: "□", 0xF0D8: "➢", 0xF0DC: "➔", 0xF0E0: "→", 0xF0E8: "➔",
@@ -45,12 +49,12 @@ _PRIVATE = {
     0xF8EB: "(", 0xF8EE: "[", 0xF8F1: "{", 0xF8F6: ")", 0xF8F9: "]", 0xF8FC: "}", 0xF724: "$",
     **{0xF730 + i: str(i) for i in range(10)},  # old style figures
     **{0xF761 + i: chr(0x61 + i) for i in range(26)},  # small capitals
-    # Brackets that are put together: the top stands for the whole.
+    # Brackets assembled from pieces: the top piece represents the whole bracket.
     **dict.fromkeys((0xF8E5, 0xF8E6, 0xF8EC, 0xF8ED, 0xF8EF, 0xF8F0, *range(0xF8F2, 0xF8F6),
                      0xF8F7, 0xF8F8, 0xF8FA, 0xF8FB, 0xF8FD, 0xF8FE), ""),
 }  # fmt: skip
 UNKNOWN = re.compile("[\ufffd\ue000-\uf8ff\U000f0000-\U0010ffff]")
-"""Characters that say nothing: the file does not tell what their glyphs mean."""
+"""Characters of glyphs without a Unicode mapping: replacement and private-use characters."""
 _NO_WIDTH = frozenset({0x200B, 0x200C, 0x200E, 0x200F, 0x2060, 0xFEFF})
 _SPACING_ACCENTS = {
     "´": "\u0301", "`": "\u0300", "ˆ": "\u0302", "^": "\u0302", "˜": "\u0303", "~": "\u0303",
@@ -58,7 +62,7 @@ _SPACING_ACCENTS = {
     "˝": "\u030b", "¸": "\u0327", "˛": "\u0328",
 }  # fmt: skip
 ACCENTS = frozenset(_SPACING_ACCENTS)
-"""Accents that stand alone; printed over a letter they belong to it."""
+"""Stand-alone accent characters; printed over a letter they combine with it."""
 _DOTLESS = {"ı": "i", "ȷ": "j"}
 
 _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]")
@@ -66,18 +70,18 @@ _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]")
 
 @lru_cache(maxsize=4096)
 def style_of(font: str, flags: int) -> int:
-    """Return how a font is set: bits of BOLD, ITALIC, MONO, MATH and DRAWN.
+    """Return the style bits BOLD, ITALIC, MONO, MATH and DRAWN of a font.
 
     Args:
-        font: Its name, with or without the tag of a subset.
-        flags: As PyMuPDF's spans have them.
+        font: Font name, with or without the prefix of a subset.
+        flags: Span flags of PyMuPDF.
     """
     name = font.split("+", 1)[-1]
     style = DRAWN if font.startswith("Type3") else 0
     if flags & _FLAG_BOLD or _BOLD_NAME.search(name):
         style |= BOLD
     if _MATH_NAME.search(name):
-        return style | MATH  # sloped letters of formulas are no emphasis
+        return style | MATH  # italic letters of formulas are not emphasised text
     if flags & _FLAG_ITALIC or _ITALIC_NAME.search(name):
         style |= ITALIC
     if flags & _FLAG_MONO or _MONO_NAME.search(name):
@@ -85,8 +89,12 @@ def style_of(font: str, flags: int) -> int:
     return style
 
 
-def plain(character: str) -> str:
-    """Return what a character of a PDF stands for; a space for all white, nothing for no width."""
+def normalize_character(character: str) -> str:
+    """Normalise a character of a PDF.
+
+    White space becomes a space, zero-width characters "", known private codes Unicode characters,
+    and control characters the replacement character.
+    """
     code = ord(character)
     if 0x20 < code < 0x7F:
         return character
@@ -104,17 +112,17 @@ def plain(character: str) -> str:
 
 
 def accented(letter: str, accent: str) -> str | None:
-    """Return a letter with an accent that was printed over it; nothing where there is no such."""
+    """Return the letter with the accent as one character, or None where Unicode has none."""
     letter = _DOTLESS.get(letter, letter)
     whole = unicodedata.normalize("NFC", letter + _SPACING_ACCENTS[accent])
     return whole if len(whole) == 1 else None
 
 
 def is_right_to_left(text: str) -> bool:
-    """Tell whether text has letters that are written from right to left."""
+    """Tell whether text contains letters of a right-to-left script."""
     return _RIGHT_TO_LEFT.search(text) is not None
 
 
 def is_unknown(character: str) -> bool:
-    """Tell whether a character says nothing: the file does not tell what its glyph means."""
+    """Tell whether a character has no Unicode mapping in its PDF."""
     return UNKNOWN.match(character) is not None

@@ -1,4 +1,4 @@
-"""Displayed formulas of a page, told by the fonts of their letters."""
+"""Detection of displayed formulas on a page by the share of characters in math fonts."""
 
 from __future__ import annotations
 
@@ -9,19 +9,22 @@ from ocrtool.document.line_metrics import around
 from ocrtool.document.tree import Box, Line
 from ocrtool.pdf.lines import NativeLine
 
-MOSTLY, SOME = 0.3, 0.05
-"""Share of a line's letters in type of formulas, from which it may be one, and the same where it
-has no words but a sign of calculation: figures and brackets are of the type of the text."""
-PROSE = 2
-"""Words of text from which it is none."""
-NEAR = 0.9
-"""White between the parts of a formula, one above the other, in ems."""
-BESIDE = 2.5
-"""The same side by side."""
-LEAST = 3
-"""Letters of a formula that stands alone."""
-FRAGMENT = 6
-"""Letters of a line that is part of a formula beside it, as what stands under a bar."""
+MIN_MATH_SHARE = 0.3
+"""Minimum share of math-font characters of a line that is a formula by itself."""
+MIN_MATH_SHARE_WITHOUT_WORDS = 0.05
+"""Minimum share of math-font characters of a formula line that has an operator and no words; its
+digits and brackets are set in the text font."""
+MIN_PROSE_WORDS = 2
+"""Minimum number of words of a line that is text and no formula."""
+MAX_VERTICAL_GAP_EMS = 0.9
+"""Maximum vertical gap between parts of one formula, in ems."""
+MAX_HORIZONTAL_GAP_EMS = 2.5
+"""Maximum horizontal gap between parts of one formula, in ems."""
+MIN_FORMULA_CHARACTERS = 3
+"""Minimum number of characters of a displayed formula."""
+MAX_FRAGMENT_CHARACTERS = 6
+"""Maximum number of characters of a line that is only part of an adjacent formula, such as a
+denominator."""
 
 _WORD = re.compile(r"[^\W\d_]{4,}")
 _SHORT_WORD = re.compile(r"[^\W\d_]{3,}")
@@ -34,14 +37,14 @@ _FUNCTIONS = frozenset({
 _NUMBER = re.compile(r"\(?[A-Z]?\.?\d+(?:\.\d+)*[a-z]?\)")
 
 
-def formulas_of(lines: Sequence[NativeLine]) -> tuple[Box, ...]:
-    """Return where displayed formulas stand, in pixels.
+def find_formulas(lines: Sequence[NativeLine]) -> tuple[Box, ...]:
+    """Return the bounding boxes of displayed formulas, in pixels.
 
     Args:
-        lines: Of a page.
+        lines: Text lines of the page.
     """
     parts = [
-        (_box(found.line), found.line.size, len(found.line.text), _is_sure(found))
+        (_box(found.line), found.line.size, len(found.line.text), _is_formula_line(found))
         for found in lines
         if _may_belong(found)
     ]
@@ -54,7 +57,7 @@ def formulas_of(lines: Sequence[NativeLine]) -> tuple[Box, ...]:
         while again:
             again = False
             for other in groups:
-                if (sure or other[3]) and _near(box, other[0], max(size, other[1])):
+                if (sure or other[3]) and _are_near(box, other[0], max(size, other[1])):
                     groups.remove(other)
                     box, size = around((box, other[0])), max(size, other[1])
                     letters, sure, again = letters + other[2], sure or other[3], True
@@ -64,25 +67,31 @@ def formulas_of(lines: Sequence[NativeLine]) -> tuple[Box, ...]:
     return tuple(
         box
         for box, size, letters, sure in groups
-        if sure and letters >= LEAST and not any(_in_row(box, other, size) for other in prose)
+        if sure
+        and letters >= MIN_FORMULA_CHARACTERS
+        and not any(_on_same_row(box, other, size) for other in prose)
     )
 
 
-def _is_sure(found: NativeLine) -> bool:
-    """Tell whether a line is of a formula by itself."""
-    if found.math >= MOSTLY:
+def _is_formula_line(found: NativeLine) -> bool:
+    """Tell whether a line is a formula by itself."""
+    if found.math >= MIN_MATH_SHARE:
         return True
     text = found.line.text
     words = (word.lower() for word in _SHORT_WORD.findall(text))
-    return found.math > SOME and bool(_SIGN.search(text)) and all(w in _FUNCTIONS for w in words)
+    return (
+        found.math > MIN_MATH_SHARE_WITHOUT_WORDS
+        and bool(_SIGN.search(text))
+        and all(w in _FUNCTIONS for w in words)
+    )
 
 
 def _may_belong(found: NativeLine) -> bool:
     text = found.line.text
     words = [word for word in _WORD.findall(text) if word.lower() not in _FUNCTIONS]
-    if _is_sure(found):
-        return len(words) < PROSE or len(words) < 0.15 * len(text.split())
-    return len(text) <= FRAGMENT and not words and not _NUMBER.fullmatch(text)
+    if _is_formula_line(found):
+        return len(words) < MIN_PROSE_WORDS or len(words) < 0.15 * len(text.split())
+    return len(text) <= MAX_FRAGMENT_CHARACTERS and not words and not _NUMBER.fullmatch(text)
 
 
 def _box(line: Line) -> Box:
@@ -90,14 +99,14 @@ def _box(line: Line) -> Box:
     return Box(min(xs), min(ys), max(xs), max(ys))
 
 
-def _near(one: Box, two: Box, em: float) -> bool:
+def _are_near(one: Box, two: Box, em: float) -> bool:
     across = max(one.x0, two.x0) - min(one.x1, two.x1)
     down = max(one.y0, two.y0) - min(one.y1, two.y1)
-    return across < BESIDE * em and down < NEAR * em
+    return across < MAX_HORIZONTAL_GAP_EMS * em and down < MAX_VERTICAL_GAP_EMS * em
 
 
-def _in_row(box: Box, line: Box, em: float) -> bool:
-    """Tell whether a line of prose goes on in a box: then that is no formula of its own."""
+def _on_same_row(box: Box, line: Box, em: float) -> bool:
+    """Tell whether a text line continues into a box, which is then an inline formula."""
     shared = min(box.y1, line.y1) - max(box.y0, line.y0)
     beside = max(box.x0, line.x0) - min(box.x1, line.x1)
-    return shared > 0.5 * (line.y1 - line.y0) and beside < BESIDE * em
+    return shared > 0.5 * (line.y1 - line.y0) and beside < MAX_HORIZONTAL_GAP_EMS * em

@@ -1,9 +1,9 @@
-"""Glyphs whose characters a PDF does not tell, such as ligatures: by their names.
+"""Unicode text of glyphs without a Unicode mapping, recovered from their glyph names.
 
-A font may have a glyph for "tt" or "ti" that no table of the file maps to characters. The font's
-own name of the glyph often says what it is ("t_i", "summationdisplay"). Where it does not, the
-glyph gets a private character of its own, so that what it means can be learnt from the page's
-picture (see :mod:`ocrtool.documents.glyph_recovery`).
+A font may have a glyph for a ligature such as "tt" or "ti" that no table of the file maps to
+characters. The glyph's name in the font often identifies it ("t_i", "summationdisplay"). Where it
+does not, the glyph gets a private-use character of its own, so that its text can be learnt from
+the rasterised page (see :mod:`ocrtool.documents.glyph_recovery`).
 """
 
 # PyMuPDF is typed only in part.
@@ -23,15 +23,17 @@ from ocrtool.document.tree import Line, Span
 from ocrtool.pdf.content import Letters
 from ocrtool.pdf.fonts import UNKNOWN, plain
 
-FIRST, MOST = 0xF0000, 60_000
-"""First private character for a glyph, and how many there are."""
-NEAR = 0.1
-"""Points; letters that start so close together are the same."""
+FIRST_PRIVATE_CODE = 0xF0000
+"""First private-use code point that is assigned to a glyph."""
+MAX_PRIVATE_CODES = 60_000
+"""Maximum number of glyphs of a document that get a private-use code point."""
+ORIGIN_TOLERANCE = 0.1
+"""Grid step, in points, within which glyph origins count as equal."""
 
 _HEX = re.compile(r"uni((?:[0-9A-F]{4})+)|u([0-9A-F]{4,6})")
 _SIZE = re.compile(r"(?:display|text|big{1,2}|Big{1,2}|v\d|size\d|\d)$")
 _PIECE = re.compile(r"(tp|bt|mid|ex|ext)$")
-# Names of large signs in the fonts of TeX; brackets are called as everywhere.
+# Base names of large operators and brackets in the fonts of TeX.
 _SIGNS = {
     "summation": "∑", "product": "∏", "coproduct": "∐", "integral": "∫", "contintegral": "∮",
     "union": "⋃", "intersection": "⋂", "unionmulti": "⨄", "unionsq": "⨆", "logicaland": "⋀",
@@ -45,11 +47,11 @@ _SIGNS = {
 }  # fmt: skip
 
 
-class Glyphs:
-    """What glyphs of a document mean whose characters its file does not tell.
+class GlyphNames:
+    """Resolver of the text of glyphs that have no Unicode mapping, for one document.
 
     Args:
-        document: The file.
+        document: The PDF.
     """
 
     def __init__(self, document: pymupdf.Document) -> None:
@@ -58,23 +60,23 @@ class Glyphs:
         self._known: dict[str, str] = {}
         self._fonts: dict[int, mupdf.FzFont | None] = {}
 
-    def told(self, page: pymupdf.Page, letters: Letters, scale: float) -> Letters:
-        """Return the letters of a page: with private characters for those that are not known.
+    def resolve(self, page: pymupdf.Page, letters: Letters, scale: float) -> Letters:
+        """Return the characters of a page with unmapped glyphs resolved or given private-use codes.
 
         Args:
             page: The page.
-            letters: As its file has them.
-            scale: Pixels a point.
+            letters: Its characters as extracted.
+            scale: Pixels per point.
         """
         unknown = [i for i, text in enumerate(letters.text) if UNKNOWN.search(text)]
         if not unknown:
             return letters
-        traced = _traced(page, scale)
+        traced = _trace_unmapped(page, scale)
         texts = list(letters.text)
         cosine, sine = letters.turn[unknown].T
         u, v = letters.u[unknown], letters.v[unknown]
         points = np.stack((u * cosine - v * sine, u * sine + v * cosine), axis=1)
-        for i, (x, y) in zip(unknown, (points / (NEAR * scale)).tolist(), strict=True):
+        for i, (x, y) in zip(unknown, (points / (ORIGIN_TOLERANCE * scale)).tolist(), strict=True):
             found = (
                 traced.get((round(x) + dx, round(y) + dy)) for dx in (0, -1, 1) for dy in (0, -1, 1)
             )
@@ -83,36 +85,39 @@ class Glyphs:
                 texts[i] = "\ufffd"
                 continue
             width = round(100 * float(letters.width[i] / letters.size[i]))
-            texts[i] = self._meaning(page, glyph, texts[i], width)
+            texts[i] = self._text_of(page, glyph, texts[i], width)
         kept = np.array([bool(text) for text in texts])
         letters = replace(letters, text=texts)
         return letters if kept.all() else letters.of(np.flatnonzero(kept))
 
-    def _meaning(
+    def _text_of(
         self, page: pymupdf.Page, glyph: tuple[str, int], character: str, width: int
     ) -> str:
-        # Two parts of one font may number their glyphs each in its own way; their widths differ.
+        # Two subsets of one font may number their glyphs differently; the widths tell them apart.
         keys = [(*glyph, character, width + step) for step in (0, -1, 1)]
         private = next((self._private[key] for key in keys if key in self._private), None)
         if private is None:
-            if len(self._private) >= MOST:
+            if len(self._private) >= MAX_PRIVATE_CODES:
                 return "\ufffd"
-            private = self._private[keys[0]] = chr(FIRST + len(self._private))
-            named = self._named(page, *glyph)
+            private = self._private[keys[0]] = chr(FIRST_PRIVATE_CODE + len(self._private))
+            named = self._text_by_name(page, *glyph)
             if named is not None:
                 self._known[private] = named
         return self._known.get(private, private)
 
-    def _named(self, page: pymupdf.Page, font: str, glyph: int) -> str | None:
-        """Return what a glyph means by its name in the fonts of a page that are called so."""
+    def _text_by_name(self, page: pymupdf.Page, font: str, glyph: int) -> str | None:
+        """Return the text of a glyph by its name in the page's fonts, None if ambiguous."""
         meanings: set[str | None] = set()
         for xref, _, _, called, *_ in page.get_fonts():
             program = self._program(xref)
             if program is None:
                 continue
-            if _bare(font) in (_bare(called), _bare(mupdf.fz_font_name(program))):
+            if _normalized_font_name(font) in (
+                _normalized_font_name(called),
+                _normalized_font_name(mupdf.fz_font_name(program)),
+            ):
                 name = mupdf.fz_get_glyph_name2(program, glyph)
-                meanings.add(by_name(name or ""))
+                meanings.add(text_of_glyph_name(name or ""))
         return meanings.pop() if len(meanings) == 1 else None
 
     def _program(self, xref: int) -> mupdf.FzFont | None:
@@ -125,12 +130,12 @@ class Glyphs:
         return self._fonts[xref]
 
 
-def by_name(name: str) -> str | None:
-    """Return what a glyph means by its name; nothing where that does not tell.
+def text_of_glyph_name(name: str) -> str | None:
+    """Return the text of a glyph by its name, or None where the name is not descriptive.
 
     Args:
-        name: As Adobe's list of glyphs, its rules for ligatures ("f_f_i") and numbers
-            ("uni00660066"), or the fonts of TeX have it.
+        name: A name of the Adobe Glyph List, with its rules for ligatures ("f_f_i") and code points
+            ("uni00660066"), or of the fonts of TeX.
     """
     if name.startswith("."):
         return None
@@ -141,7 +146,7 @@ def by_name(name: str) -> str | None:
     large = _SIZE.sub("", base)
     piece = _PIECE.search(large)
     if piece and large[: piece.start()] in _SIGNS:
-        # Of a bracket that is put together the top stands for the whole.
+        # The top piece of an assembled bracket represents the whole.
         return _SIGNS[large[: piece.start()]] if piece.group() == "tp" else ""
     return _SIGNS.get(large)
 
@@ -161,28 +166,31 @@ def _character(name: str) -> str | None:
     return text if text.strip() and not UNKNOWN.search(text) else None
 
 
-def _bare(font: str) -> str:
+def _normalized_font_name(font: str) -> str:
     return re.sub(r"^[A-Z]{6}[+_]|[\W_]", "", font)
 
 
-def _traced(page: pymupdf.Page, scale: float) -> dict[tuple[int, int], tuple[str, int]]:
-    """Return font and number of the glyphs of a page that have no character, by their places."""
+def _trace_unmapped(page: pymupdf.Page, scale: float) -> dict[tuple[int, int], tuple[str, int]]:
+    """Return font and glyph number of the unmapped glyphs of a page, by their rounded origins."""
     turn = page.rotation_matrix
     found: dict[tuple[int, int], tuple[str, int]] = {}
     for span in page.get_texttrace():
         for code, glyph, origin, _ in span["chars"]:
             if glyph >= 0 and UNKNOWN.search(plain(chr(code)) if code >= 0 else "\ufffd"):
                 x, y = pymupdf.Point(origin) * turn
-                found[round(x / NEAR), round(y / NEAR)] = span["font"], glyph
+                found[round(x / ORIGIN_TOLERANCE), round(y / ORIGIN_TOLERANCE)] = (
+                    span["font"],
+                    glyph,
+                )
     return found
 
 
-def respelled(line: Line, meaning: Callable[[str], str]) -> Line:
-    """Return a line with other text for its unknown characters.
+def replace_unmapped(line: Line, meaning: Callable[[str], str]) -> Line:
+    """Return a line with its unmapped characters replaced.
 
     Args:
-        line: With private characters.
-        meaning: Returns what one stands for.
+        line: A line with private-use characters.
+        meaning: Returns the text of such a character.
     """
     if not UNKNOWN.search(line.text):
         return line

@@ -1,4 +1,4 @@
-"""Pictures of a PDF as files of their own."""
+"""Raster images placed on a PDF page."""
 
 # PyMuPDF is typed only in part.
 # mypy: allow-untyped-calls, disable-error-code="attr-defined"
@@ -13,20 +13,22 @@ import pymupdf
 from ocrtool.document.tree import Box
 from ocrtool.pdf.file import POINTS, PdfFile
 
-_CLIP, _IMAGES = 64, 4  # MuPDF's numbers
-JPEG_START = b"\xff\xd8\xff"
-NEAR = 0.02
-"""Inches by which a place may differ from that of the picture."""
+_CLIP, _IMAGES = 64, 4  # flags of MuPDF's text extraction
+JPEG_SIGNATURE = b"\xff\xd8\xff"
+"""First bytes of a JPEG file."""
+PLACEMENT_TOLERANCE = 0.02
+"""Maximum distance, in inches, between an image's visible box and its full extent."""
 
 
 @dataclass(frozen=True)
-class Placed:
-    """A raster image as it is placed on a page.
+class PlacedImage:
+    """A raster image placed on a page.
 
     Attributes:
-        box: Where, in pixels of the page.
-        dpi: Its own pixels, an inch of the page; the more of both directions.
-        jpeg: Its file, where that shows just what the page shows: upright, whole, in grey or RGB.
+        box: Bounding box in pixels of the page.
+        dpi: Resolution of the image on the page in pixels per inch, the larger of both axes.
+        jpeg: The embedded JPEG file, only where it looks exactly as on the page: upright,
+            uncropped, unmasked, in grey or RGB.
     """
 
     box: Box
@@ -34,14 +36,14 @@ class Placed:
     jpeg: bytes | None = None
 
 
-def placed_images(file: PdfFile, index: int, dpi: float, content: bool = True) -> list[Placed]:
-    """Return the raster images of a page, in the order in which they are painted.
+def placed_images(file: PdfFile, index: int, dpi: float, content: bool = True) -> list[PlacedImage]:
+    """Return the raster images of a page in painting order.
 
     Args:
         file: An open PDF.
-        index: Of the page, from 0.
-        dpi: Pixels an inch of the geometry.
-        content: Whether the files are wanted.
+        index: Page index from 0.
+        dpi: Resolution of the returned geometry in pixels per inch.
+        content: Whether to return embedded JPEG files.
 
     Raises:
         InputError: The page is damaged.
@@ -59,15 +61,18 @@ def placed_images(file: PdfFile, index: int, dpi: float, content: bool = True) -
 
 def _placed(
     file: PdfFile, image: dict[str, Any], listed: list[tuple[Any, ...]], scale: float
-) -> Placed:
+) -> PlacedImage:
     x0, y0, x1, y1 = image["bbox"]
     box = Box(x0 * scale, y0 * scale, x1 * scale, y1 * scale)
     a, b, c, d, e, f = image["transform"]
     across, down = (a * a + b * b) ** 0.5, (c * c + d * d) ** 0.5
     dpi = POINTS * max(image["width"] / max(across, 1e-3), image["height"] / max(down, 1e-3))
-    whole = max(abs(x0 - e), abs(y0 - f), abs(x1 - e - a), abs(y1 - f - d)) < NEAR * POINTS
+    whole = (
+        max(abs(x0 - e), abs(y0 - f), abs(x1 - e - a), abs(y1 - f - d))
+        < PLACEMENT_TOLERANCE * POINTS
+    )
     if not (whole and a > 0 and d > 0 and abs(b) + abs(c) < 1e-3) or image.get("has-mask"):
-        return Placed(box, dpi)
+        return PlacedImage(box, dpi)
     alike = [
         entry[0]
         for entry in listed
@@ -76,8 +81,10 @@ def _placed(
         and entry[8] == "DCTDecode"
     ]
     if len(set(alike)) != 1 or image["colorspace"] not in (1, 3):
-        return Placed(box, dpi)
+        return PlacedImage(box, dpi)
     if file.document.xref_get_key(alike[0], "Decode")[0] != "null":
-        return Placed(box, dpi)
+        return PlacedImage(box, dpi)
     content = file.document.xref_stream_raw(alike[0])
-    return Placed(box, dpi, content if content and content.startswith(JPEG_START) else None)
+    return PlacedImage(
+        box, dpi, content if content and content.startswith(JPEG_SIGNATURE) else None
+    )

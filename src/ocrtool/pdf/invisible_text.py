@@ -1,4 +1,4 @@
-"""Text that is laid over a page and not seen, so that it can be searched and copied."""
+"""Invisible text laid over a page, so that it can be searched and copied."""
 
 # PyMuPDF is typed only in part.
 # mypy: allow-untyped-calls, disable-error-code="attr-defined"
@@ -13,19 +13,19 @@ from importlib.resources import files
 import pymupdf
 
 SURROGATES = range(0xD8, 0xE0)
-"""First bytes of the codes that stand for no character."""
+"""High bytes of UTF-16 surrogate codes."""
 
 
 @dataclass(frozen=True)
-class Run:
-    """A piece of a line of text that is laid unseen over a picture.
+class TextRun:
+    """A piece of a text line that is laid invisibly over a page image.
 
     Attributes:
-        text: What it says.
-        start: Where its foot begins, in pixels, origin top left.
-        direction: Reading direction, of length 1.
-        width: Along the direction, in pixels.
-        height: Across it, from foot to head, in pixels.
+        text: Its characters.
+        start: Left end of the lower edge, in pixels, origin top left.
+        direction: Reading direction as a unit vector.
+        width: Extent along the direction, in pixels.
+        height: Extent across the direction, in pixels.
     """
 
     text: str
@@ -36,27 +36,27 @@ class Run:
 
 
 def lay_text(
-    font: InvisibleFont, page: pymupdf.Page, runs: Iterable[Run], width: int, height: int
+    font: InvisibleFont, page: pymupdf.Page, runs: Iterable[TextRun], width: int, height: int
 ) -> None:
-    """Lay text over a page.
+    """Lay invisible text over a page.
 
     Args:
-        font: Of the page's document.
-        page: Whatever it shows stays.
+        font: The invisible font of the page's document.
+        page: The page; its visible content is kept.
         runs: The text in reading order.
-        width: Of the page's picture, in whose pixels the runs are.
-        height: Likewise.
+        width: Width of the page image whose pixels the runs refer to.
+        height: Height of that image in pixels.
     """
     document = font.document
     to_page = pymupdf.Matrix(page.rect.width / width, page.rect.height / height)
     to_page *= page.derotation_matrix
     turned = page.rotation
-    page.set_rotation(0)  # of a turned page PyMuPDF's matrix forgets the crop box
+    page.set_rotation(0)  # PyMuPDF's matrix of a rotated page ignores the crop box
     to_pdf = to_page * ~page.transformation_matrix
     page.set_rotation(turned)
     name = font.name_on(page)
     shown = "".join(font.show(run, name, to_pdf) for run in runs)
-    # What the page itself leaves set must not reach the text.
+    # The graphics state that the page's content leaves behind must not affect the text.
     before = new_object(document, "<<>>", b"q\n")
     after = new_object(document, "<<>>", f"\nQ BT 3 Tr\n{shown}ET\n".encode("ascii"))
     contents = [before, *page.get_contents(), after]
@@ -65,12 +65,15 @@ def lay_text(
 
 
 class InvisibleFont:
-    """A font without shapes, every character half as wide as it is high, for text to be found.
+    """A font with empty glyphs, each half as wide as high, for invisible text.
 
-    The method is Tesseract's (Ken Sharp's notes in its ``doc/pdf.md``): codes are UTF-16, all
-    lead to one empty glyph, and a map tells readers that codes are characters. Characters beyond
-    16 bits take codes of surrogates, which stand for no character of their own.
+    The method is Tesseract's (Ken Sharp's notes in its ``doc/pdf.md``): character codes are UTF-16,
+    all map to one empty glyph, and a ToUnicode map declares that codes are characters. Characters
+    beyond 16 bits are assigned codes of surrogates, which are no characters by themselves.
     ``invisible.ttf`` holds two empty glyphs and was made for this with fontTools.
+
+    Args:
+        document: The PDF that gets the font.
     """
 
     NAME = "OcrtoolText"
@@ -103,7 +106,7 @@ class InvisibleFont:
         )
 
     def name_on(self, page: pymupdf.Page) -> str:
-        """Enter the font in a page's resources and return its name there."""
+        """Add the font to a page's resources and return its name there."""
         xref, path = page.xref, ""
         for key in ("Resources", "Font"):
             path = f"{path}/{key}".lstrip("/")
@@ -113,13 +116,13 @@ class InvisibleFont:
         self.document.xref_set_key(xref, f"{path}/{self.NAME}".lstrip("/"), f"{self._font} 0 R")
         return self.NAME
 
-    def show(self, run: Run, name: str, to_pdf: pymupdf.Matrix) -> str:
-        """Return the operators that show a run, stretched to its width.
+    def show(self, run: TextRun, name: str, to_pdf: pymupdf.Matrix) -> str:
+        """Return the PDF operators that show a run, stretched to its width.
 
         Args:
             run: The text.
-            name: Of the font in the page's resources.
-            to_pdf: From pixels to the page's own coordinates.
+            name: Name of the font in the page's resources.
+            to_pdf: Transformation from pixels to PDF user space.
         """
         codes = [self._code(character) for character in run.text]
         x, y = run.direction
@@ -138,7 +141,7 @@ class InvisibleFont:
         )
 
     def complete(self) -> None:
-        """Enter the characters beyond 16 bits that were shown in the font's map."""
+        """Write the characters beyond 16 bits that were shown into the ToUnicode map."""
         if self._wide:
             self.document.update_stream(self._map, self._to_unicode(), compress=1)
 
@@ -151,7 +154,7 @@ class InvisibleFont:
         return self._wide.get(character, 0xFFFD)
 
     def _to_unicode(self) -> bytes:
-        """Return the map from codes to UTF-16; a section has at most 100 entries."""
+        """Return the ToUnicode map from codes to UTF-16; a section has at most 100 entries."""
         plain = [f"<{i:02X}00> <{i:02X}FF> <{i:02X}00>" for i in range(256) if i not in SURROGATES]
         wide = [
             f"<{code:04X}> <{character.encode('utf-16-be').hex().upper()}>"
@@ -172,7 +175,7 @@ class InvisibleFont:
 
 
 def new_object(document: pymupdf.Document, content: str, stream: bytes | None = None) -> int:
-    """Add an object, or a stream with its dictionary, and return its number."""
+    """Add an object, with a stream if given, and return its xref number."""
     xref = int(document.get_new_xref())
     document.update_object(xref, content)
     if stream is not None:

@@ -1,8 +1,8 @@
-"""Letters of a PDF to lines: which belong together, where words end, how they are set.
+"""Assembly of characters into text lines with word boundaries and styles.
 
-Files place letters as they like: a line may come in one piece or letter by letter, with spaces or
-with none, twice for a shadow, or with its raised figures far from it in the file. Only places and
-sizes count here, in ems (sizes of type).
+Files order characters arbitrarily: a line may be stored as a whole or letter by letter, with or
+without spaces, twice for a shadow, or with its superscripts elsewhere in the file. Therefore only
+positions and type sizes are used here; distances are in ems.
 """
 
 from __future__ import annotations
@@ -29,57 +29,63 @@ from ocrtool.pdf.fonts import (
     is_unknown,
 )
 
-HEAD, FOOT = 0.74, 0.22
-"""Heights of a line above and below the feet of its letters, in ems."""
-SAME_FOOT = 0.12
-"""Least difference of feet, in ems, that makes letters raised or lowered."""
-BACK = -0.7
-"""How far letters may go back, for accents and tight pairs."""
-FAR = 3.0
-"""White beyond which pieces are never one line."""
-APART, WIDE_APART, MONO_APART = 1.0, 1.5, 2.0
-"""White from which pieces may be lines of their own, from which they are, and from which they are
-in type of one width, where two spaces follow a full stop."""
-UNUSUAL = 1.8
-"""The same, in median spaces of the line."""
-ELSEWHERE = 0.75
-"""White from which pieces are lines of their own that the file has apart, other lines between them:
-the gutter of columns may be one em wide."""
-MARKER = 4
-"""Letters of what marks an item, which may be far from it in the file."""
-SPACE = 0.13
-"""White between letters that parts words, beyond what is usual between the line's letters."""
-LEAST_SPACE = 0.05
-"""White below which even a space of the file is none."""
-TRACKED = (0.04, 0.6)
-"""Usual white between letters of a word that are set apart for show."""
-SPACED_OUT = 0.4
-"""Share of letters with a space before them, from which the spaces are for show, too."""
-SMALL = 0.88
-"""Sizes, in those of the letters beside, below which letters may be raised or lowered."""
-LOWERED = 0.06
-"""Least difference of feet, in ems, that makes small letters lowered."""
-SCRIPT_GAP = 0.35
-"""White between a letter and what is raised beside it."""
-SCRIPT_LENGTH = 14
-"""Letters that are raised or lowered at once; more are a line beside a large letter."""
-DOUBLE = 0.3
-"""How far the same text may stand from itself to be a shadow or a fake of bold type."""
-RULE_MARGIN = 0.1
-"""How far a drawn upright line may stand in the letters that it parts."""
+ASCENT_EMS = 0.74
+"""Height of a line box above the baseline, in ems."""
+DESCENT_EMS = 0.22
+"""Height of a line box below the baseline, in ems."""
+MAX_BASELINE_SHIFT = 0.12
+"""Maximum baseline difference within one line, in ems; beyond it small letters are superscripts."""
+MIN_ADVANCE = -0.7
+"""Minimum gap to the next letter, in ems; negative for accents and kerned pairs."""
+MAX_MARKER_GAP = 3.0
+"""Gap, in ems, beyond which a list marker is a line of its own."""
+MIN_LINE_GAP = 1.0
+"""Minimum gap, in ems, that may separate two lines on one row."""
+MAX_WORD_GAP = 1.5
+"""Maximum gap, in ems, between words of one line."""
+MAX_MONO_WORD_GAP = 2.0
+"""Maximum word gap, in ems, in monospaced type, where two spaces follow a full stop."""
+LINE_GAP_RATIO = 1.8
+"""Minimum gap that separates lines, in median word gaps of the row."""
+MAX_DISTANT_GAP = 0.75
+"""Maximum gap, in ems, between pieces of one line that are not consecutive in the file; a column
+gutter may be only one em wide."""
+MAX_MARKER_LETTERS = 4
+"""Maximum number of letters of a list marker, which may be stored far from its item."""
+MIN_WORD_GAP = 0.13
+"""Minimum gap between words, in ems, beyond the line's usual letter spacing."""
+MIN_SPACE_GAP = 0.05
+"""Minimum gap, in ems, at which a space character of the file is accepted."""
+TRACKING_RANGE = (0.04, 0.6)
+"""Minimum and maximum letter spacing, in ems, of tracked (letter-spaced) words."""
+MAX_SPACED_SHARE = 0.4
+"""Maximum share of letters preceded by a space; beyond it the spaces are letter spacing."""
+SCRIPT_SIZE_RATIO = 0.88
+"""Maximum size of superscripts and subscripts, relative to the adjacent letters."""
+MIN_SUBSCRIPT_DROP = 0.06
+"""Minimum baseline drop of a subscript, in ems."""
+MAX_SCRIPT_GAP = 0.35
+"""Maximum horizontal gap between a letter and its superscript or subscript, in ems."""
+MAX_SCRIPT_LETTERS = 14
+"""Maximum number of letters of a superscript or subscript; longer runs are a line beside a large
+letter."""
+MAX_SHADOW_OFFSET = 0.3
+"""Maximum offset, in ems, of a duplicate of the same text that is a shadow or simulated bold."""
+RULE_OVERLAP = 0.1
+"""Maximum overlap, in ems, of a vertical rule with the letters that it separates."""
 BULLET = "•"
-NUMBERED = re.compile(r"[^\W\d_]{3,12}\.? ?\d+(?:[.-]\d+)*[.:]?")
-"""What stands before a caption, as "Table 1."."""
+CAPTION_LABEL = re.compile(r"[^\W\d_]{3,12}\.? ?\d+(?:[.-]\d+)*[.:]?")
+"""Label before a caption, such as "Table 1."."""
 
 
 @dataclass(frozen=True)
 class NativeLine:
-    """A line, and how much of it is set in type of formulas.
+    """A text line of the page's own text layer.
 
     Attributes:
         line: The line.
-        math: Share of its letters.
-        first: Number of its first letter in the file.
+        math: Share of its characters in math fonts.
+        first: Index of its first character in the file.
     """
 
     line: Line
@@ -89,16 +95,16 @@ class NativeLine:
 
 @dataclass(frozen=True, eq=False)
 class _Runs:
-    """Letters that follow each other in the file and on the page, R runs.
+    """Runs of characters that are consecutive both in the file and on the page, R of them.
 
     Attributes:
-        start: (R,) first letter.
-        end: (R,) one past the last.
-        u0: (R,) where they begin.
-        u1: (R,) where they end.
-        v: (R,) their feet.
-        size: (R,) of their type.
-        turn: (R,) number of the direction.
+        start: (R,) index of the first character.
+        end: (R,) index after the last character.
+        u0: (R,) start along the reading direction, in pixels.
+        u1: (R,) end along the reading direction, in pixels.
+        v: (R,) baseline, in pixels.
+        size: (R,) type size, in pixels.
+        turn: (R,) reading direction in whole degrees.
     """
 
     start: Ints
@@ -110,22 +116,22 @@ class _Runs:
     turn: Ints
 
 
-def lines_of(
+def assemble_lines(
     letters: Letters,
     links: NDArray[np.int64] | None = None,
     targets: Sequence[str] = (),
     upright: Floats | None = None,
 ) -> list[NativeLine]:
-    """Put letters together.
+    """Assemble characters into lines.
 
     Args:
-        letters: In the file's order.
-        links: (N,) number of each letter's target; -1 for none.
-        targets: Where links lead.
-        upright: (K, 3) x, top and foot of drawn upright lines, which part what is level.
+        letters: Characters in file order.
+        links: (N,) index into ``targets`` of each character's link; -1 for none.
+        targets: Link targets.
+        upright: (K, 3) x, top and bottom of vertical rules, which separate horizontal text.
 
     Returns:
-        Lines in the file's order.
+        Lines in file order.
     """
     if not len(letters.text):
         return []
@@ -147,12 +153,12 @@ def lines_of(
         places = np.arange(len(letters.text))
     if len(places):
         own = letters.of(places) if rtl_rows else letters
-        setting = _Setting(own, links[places], targets, upright, places)
+        setting = _LineBuilder(own, links[places], targets, upright, places)
         runs = _runs(own)
-        for group in _groups(runs):
+        for group in _line_groups(runs):
             found += setting.lines(runs, group)
     found.sort(key=lambda line: line.first)
-    return _without_doubles(found)
+    return _without_duplicates(found)
 
 
 def _runs(letters: Letters) -> _Runs:
@@ -161,14 +167,14 @@ def _runs(letters: Letters) -> _Runs:
     gap = u[1:] - (u[:-1] + width[:-1])
     breaks = (
         (np.abs(turn[1:] - turn[:-1]).max(axis=1) > 0.02)
-        | (np.abs(v[1:] - v[:-1]) > SAME_FOOT / 2 * larger)
-        | (gap > WIDE_APART * larger)
-        | (gap < BACK * larger)
-        | (np.minimum(size[1:], size[:-1]) < SMALL * larger)
+        | (np.abs(v[1:] - v[:-1]) > MAX_BASELINE_SHIFT / 2 * larger)
+        | (gap > MAX_WORD_GAP * larger)
+        | (gap < MIN_ADVANCE * larger)
+        | (np.minimum(size[1:], size[:-1]) < SCRIPT_SIZE_RATIO * larger)
     )
-    # One letter drawn twice goes back by less than a wide letter may.
+    # A letter drawn twice moves back by less than ``MIN_ADVANCE`` allows.
     wide = np.minimum(width[1:], width[:-1]) > 0.15 * larger
-    again = wide & (u[1:] - u[:-1] < DOUBLE / 2 * larger)
+    again = wide & (u[1:] - u[:-1] < MAX_SHADOW_OFFSET / 2 * larger)
     for i in np.flatnonzero(again).tolist():
         breaks[i] |= letters.text[i] == letters.text[i + 1]
     edges = np.concatenate(([0], np.flatnonzero(breaks) + 1, [len(u)]))
@@ -186,8 +192,8 @@ def _runs(letters: Letters) -> _Runs:
     )
 
 
-def _groups(runs: _Runs) -> Iterator[list[int]]:
-    """Yield the runs that stand in one line, from its start to its end."""
+def _line_groups(runs: _Runs) -> Iterator[list[int]]:
+    """Yield the indices of the runs of each line, from its start to its end."""
     parent = list(range(len(runs.start)))
 
     def root(i: int) -> int:
@@ -209,7 +215,7 @@ def _groups(runs: _Runs) -> Iterator[list[int]]:
 
 
 def _neighbours(runs: _Runs, some: Ints) -> list[tuple[int, int]]:
-    """Return pairs of runs that stand beside each other in one line."""
+    """Return pairs of runs that are adjacent in one line."""
     some = some[np.argsort(runs.v[some], kind="stable")]
     v, size = runs.v[some], runs.size[some]
     low = np.searchsorted(v, v - 0.8 * size)
@@ -223,27 +229,27 @@ def _neighbours(runs: _Runs, some: Ints) -> list[tuple[int, int]]:
     gap = np.maximum(runs.u0[j] - runs.u1[i], runs.u0[i] - runs.u1[j]) / em
     rise = (runs.v[j] - runs.v[i]) / em  # positive: lower on the page
     share = runs.size[j] / em
-    rows = _rows(runs)
+    rows = _row_numbers(runs)
     left = np.where(runs.u0[i] < runs.u0[j], i, j)
-    marker = runs.end[left] - runs.start[left] <= MARKER
-    near = np.where((rows[i] == rows[j]) | marker, WIDE_APART, ELSEWHERE)
-    level = (np.abs(rise) <= SAME_FOOT * share) & (gap <= near * share) & (gap >= -0.3)
-    short = runs.end[j] - runs.start[j] <= SCRIPT_LENGTH
-    small = (runs.size[j] <= SMALL * em) & short
-    script = small & (rise > -0.8) & (rise < 0.5) & (gap <= SCRIPT_GAP) & (gap >= -0.3)
+    marker = runs.end[left] - runs.start[left] <= MAX_MARKER_LETTERS
+    near = np.where((rows[i] == rows[j]) | marker, MAX_WORD_GAP, MAX_DISTANT_GAP)
+    level = (np.abs(rise) <= MAX_BASELINE_SHIFT * share) & (gap <= near * share) & (gap >= -0.3)
+    short = runs.end[j] - runs.start[j] <= MAX_SCRIPT_LETTERS
+    small = (runs.size[j] <= SCRIPT_SIZE_RATIO * em) & short
+    script = small & (rise > -0.8) & (rise < 0.5) & (gap <= MAX_SCRIPT_GAP) & (gap >= -0.3)
     chosen = level | script
     return list(zip(i[chosen].tolist(), j[chosen].tolist(), strict=True))
 
 
-def _rows(runs: _Runs) -> Ints:
-    """Return (R,) numbers, the same for runs between which the file has no other row."""
+def _row_numbers(runs: _Runs) -> Ints:
+    """Return (R,) row numbers; consecutive runs share one while the baseline stays the same."""
     larger = np.maximum(runs.size[1:], runs.size[:-1])
     other = (np.abs(np.diff(runs.v)) > 0.8 * larger) | (np.diff(runs.turn) != 0)
     return np.concatenate(([0], np.cumsum(other)))
 
 
-class _Setting:
-    """Turns runs into lines with words and styles."""
+class _LineBuilder:
+    """Builds lines with words and styles from runs."""
 
     def __init__(
         self,
@@ -262,31 +268,31 @@ class _Setting:
         self.keys = (letters.style & (BOLD | ITALIC | MONO)) + 16 + 64 * (links + 1)
 
     def lines(self, runs: _Runs, group: Sequence[int]) -> Iterator[NativeLine]:
-        """Yield the lines of one row of runs: what stands far apart is parted."""
+        """Yield the lines of one row of runs, split at wide gaps."""
         own = self.letters
-        alike = len(group) == 1  # then nothing in it is raised or lowered
+        alike = len(group) == 1  # a single run has no superscripts or subscripts
         if alike:
             run = group[0]
             order = np.arange(runs.start[run], runs.end[run])
             size, foot = float(runs.size[run]), float(runs.v[run])
         else:
             order = np.concatenate([np.arange(runs.start[i], runs.end[i]) for i in group])
-            size, foot = self._main(order)
+            size, foot = self._main_size_and_baseline(order)
         u, width = own.u[order], own.width[order]
         reach = np.maximum.accumulate(u + width)
         em = np.maximum(own.size[order][1:], own.size[order][:-1])
         gaps = (u[1:] - reach[:-1]) / em
-        spaces = self._spaces(order, gaps)
-        cuts = self._cuts(order, gaps, spaces, foot)
+        spaces = self._word_boundaries(order, gaps)
+        cuts = self._line_cuts(order, gaps, spaces, foot)
         starts, ends = [0, *(c + 1 for c in cuts)], [*(c + 1 for c in cuts), len(order)]
         for a, b in zip(starts, ends, strict=True):
             if len(starts) > 1 and not alike:
-                size, foot = self._main(order[a:b])
+                size, foot = self._main_size_and_baseline(order[a:b])
             breaks = (spaces[a : b - 1].nonzero()[0] + 1).tolist()
             yield self._line(order[a:b], [0, *breaks, b - a], size, foot, alike)
 
-    def _main(self, order: Ints) -> tuple[float, float]:
-        """Return size and foot of most letters of a line."""
+    def _main_size_and_baseline(self, order: Ints) -> tuple[float, float]:
+        """Return the predominant type size and baseline of a line."""
         sizes, feet = self.letters.size[order], self.letters.v[order]
         if sizes[0] == sizes[-1] and np.ptp(sizes) < 0.01 and np.ptp(feet) < 0.01:
             return float(sizes[0]), float(feet[0])
@@ -295,40 +301,44 @@ class _Setting:
         chosen = np.abs(sizes - main) < 0.15
         return float(np.median(sizes[chosen])), float(np.median(feet[chosen]))
 
-    def _spaces(self, order: Ints, gaps: Floats) -> NDArray[np.bool_]:
-        """Tell between which letters of a line words are parted."""
+    def _word_boundaries(self, order: Ints, gaps: Floats) -> NDArray[np.bool_]:
+        """Return between which characters of a line there is a word boundary."""
         own = self.letters
         usual = 0.0
         if len(gaps) >= 4:
             usual = float(sorted(gaps.tolist())[int(0.3 * (len(gaps) - 1))])
-            if usual > TRACKED[0]:
+            if usual > TRACKING_RANGE[0]:
                 letters = sum(own.text[i].isalpha() for i in order.tolist())
-                if usual > TRACKED[1] or letters < 0.7 * len(order):
+                if usual > TRACKING_RANGE[1] or letters < 0.7 * len(order):
                     usual = 0.0
             usual = max(usual, -0.1)
         marked = own.spaced[order][1:]
-        tracked = usual > TRACKED[0]
-        spaces = gaps > usual + max(SPACE, 0.5 * usual)
-        if tracked and marked.mean() > SPACED_OUT:
-            # "C H A P T E R": spaces that stand between all letters part none.
+        tracked = usual > TRACKING_RANGE[0]
+        spaces = gaps > usual + max(MIN_WORD_GAP, 0.5 * usual)
+        if tracked and marked.mean() > MAX_SPACED_SHARE:
+            # "C H A P T E R": spaces between all letters are no word boundaries.
             return spaces
-        return spaces | (marked & (gaps > LEAST_SPACE + max(usual, 0.0)))
+        return spaces | (marked & (gaps > MIN_SPACE_GAP + max(usual, 0.0)))
 
-    def _cuts(self, order: Ints, gaps: Floats, spaces: NDArray[np.bool_], foot: float) -> list[int]:
-        """Return after which letters a row is parted into lines."""
+    def _line_cuts(
+        self, order: Ints, gaps: Floats, spaces: NDArray[np.bool_], foot: float
+    ) -> list[int]:
+        """Return the indices of the characters after which a row is split into lines."""
         between = np.flatnonzero(spaces)
         if not len(between):
             return []
         white = gaps[between]
         cuts: set[int] = set()
-        if white.max() > APART:
+        if white.max() > MIN_LINE_GAP:
             usual = float(np.median(white)) if len(white) >= 3 else 0.0
-            limit = min(max(APART, UNUSUAL * usual), WIDE_APART)
+            limit = min(max(MIN_LINE_GAP, LINE_GAP_RATIO * usual), MAX_WORD_GAP)
             if (self.letters.style[order] & MONO).mean() > 0.5:
-                limit = MONO_APART
+                limit = MAX_MONO_WORD_GAP
             for k, place in enumerate(between.tolist()):
                 if white[k] > limit and not (
-                    not cuts and white[k] < FAR and self._is_marker(order[: place + 1], between[:k])
+                    not cuts
+                    and white[k] < MAX_MARKER_GAP
+                    and self._is_marker(order[: place + 1], between[:k])
                 ):
                     cuts.add(place)
         if len(self.upright) and self.letters.turn[order[0], 0] > 0.999:
@@ -336,7 +346,7 @@ class _Setting:
             middle = foot - 0.3 * own.size[order[0]]
             x = self.upright[(self.upright[:, 1] < middle) & (self.upright[:, 2] > middle), 0]
             if len(x):
-                margin = RULE_MARGIN * own.size[order[0]]
+                margin = RULE_OVERLAP * own.size[order[0]]
                 left = own.u[order[between]] + own.width[order[between]] - margin
                 right = own.u[order[between + 1]] + margin
                 crossed = ((x > left[:, None]) & (x < right[:, None])).any(axis=1)
@@ -344,12 +354,12 @@ class _Setting:
         return sorted(cuts)
 
     def _is_marker(self, order: Ints, breaks: Ints) -> bool:
-        """Tell whether letters before a wide space number or mark what follows."""
+        """Tell whether the characters before a wide gap are a list marker or a caption label."""
         spaces = set(breaks.tolist())
         text = "".join(
             self.letters.text[i] + " " * (k in spaces) for k, i in enumerate(order.tolist())
         )
-        if NUMBERED.fullmatch(text):
+        if CAPTION_LABEL.fullmatch(text):
             return bool((self.letters.style[order] & BOLD).all()) or text[-1] in ".:"
         if len(text) > 8:
             return False
@@ -375,13 +385,13 @@ class _Setting:
         u1 = u0 + own.width[order]
         lows = np.minimum.reduceat(u0, edges[:-1]).tolist()
         highs = np.maximum.reduceat(u1, edges[:-1]).tolist()
-        head, base = foot - HEAD * size, foot + FOOT * size
+        head, base = foot - ASCENT_EMS * size, foot + DESCENT_EMS * size
         quads = [
             _quad(low, max(high, low + 0.05 * size), head, base, cosine, sine)
             for low, high in zip(lows, highs, strict=True)
         ]
         if len(words) > 1 and len(words[0]) == 1 and is_unknown(words[0]):
-            words[0] = BULLET  # a sign without meaning before text
+            words[0] = BULLET  # an unmapped glyph before text
         kept = [(word, quad) for word, quad in zip(words, quads, strict=True) if word]
         quad = _quad(min(lows), max(max(highs), min(lows) + 0.05 * size), head, base, cosine, sine)
         line = Line(
@@ -396,7 +406,7 @@ class _Setting:
         return NativeLine(line, math, int(self.numbers[order].min()))
 
     def _with_accents(self, order: Ints, texts: list[str]) -> list[str]:
-        """Put accents that are printed over a letter into it."""
+        """Combine accents with the letters that they are printed over."""
         own, texts = self.letters, list(texts)
         for k, text in enumerate(texts):
             if text not in ACCENTS:
@@ -420,8 +430,8 @@ class _Setting:
         own = self.letters
         keys = self.keys[order]
         if size:
-            rise, small = foot - own.v[order], own.size[order] <= SMALL * size
-            raised, lowered = rise > SAME_FOOT * size, rise < -LOWERED * size
+            rise, small = foot - own.v[order], own.size[order] <= SCRIPT_SIZE_RATIO * size
+            raised, lowered = rise > MAX_BASELINE_SHIFT * size, rise < -MIN_SUBSCRIPT_DROP * size
             keys = keys + 16 * (small & raised) - 16 * (small & lowered)
         key = keys.tolist()
         if key.count(16) == len(key):
@@ -468,34 +478,34 @@ def _quad(u0: float, u1: float, head: float, base: float, cosine: float, sine: f
     return point(u0, head), point(u1, head), point(u1, base), point(u0, base)
 
 
-def _without_doubles(lines: list[NativeLine]) -> list[NativeLine]:
-    """Leave out lines that are there again, a little aside: shadows, and fakes of bold type."""
+def _without_duplicates(lines: list[NativeLine]) -> list[NativeLine]:
+    """Drop duplicates of lines at a small offset: shadows and simulated bold type."""
     dropped: set[int] = set()
     seen: dict[str, list[int]] = {}
     for i, found in enumerate(lines):
         line = found.line
         for j in seen.get(line.text, ()):
             other = lines[j].line
-            near = DOUBLE * line.size
+            near = MAX_SHADOW_OFFSET * line.size
             if all(
                 abs(a - b) <= near
                 for one, two in zip(line.quad, other.quad, strict=True)
                 for a, b in zip(one, two, strict=True)
             ):
-                dropped.add(j)  # the later one lies on top
+                dropped.add(j)  # the later one is painted on top
         seen.setdefault(line.text, []).append(i)
     return [line for i, line in enumerate(lines) if i not in dropped]
 
 
 def _right_to_left(letters: Letters, places: Ints) -> Iterator[NativeLine]:
-    """Yield lines with letters that run from right to left, in the order in which they are read.
+    """Yield lines with right-to-left letters, in logical order.
 
-    MuPDF has put each of its rows into that order. Rows that stand beside each other are one line.
+    MuPDF has already ordered the characters of each of its rows; adjacent rows are joined here.
     """
     rows = np.split(places, np.flatnonzero(np.diff(letters.row[places])) + 1)
     joined: list[list[Ints]] = []
     for row in rows:
-        if joined and _goes_on(letters, joined[-1][-1], row):
+        if joined and _continues(letters, joined[-1][-1], row):
             joined[-1].append(row)
         else:
             joined.append([row])
@@ -505,7 +515,7 @@ def _right_to_left(letters: Letters, places: Ints) -> Iterator[NativeLine]:
         size = float(np.median(letters.size[order]))
         foot = float(np.median(letters.v[order]))
         cosine, sine = letters.turn[order[0]].tolist()
-        head, base = foot - HEAD * size, foot + FOOT * size
+        head, base = foot - ASCENT_EMS * size, foot + DESCENT_EMS * size
         words = []
         for a, b in zip(tokens, [*tokens[1:], len(order)], strict=True):
             chosen = order[a:b]
@@ -520,25 +530,25 @@ def _right_to_left(letters: Letters, places: Ints) -> Iterator[NativeLine]:
         yield NativeLine(line, 0.0, int(order[0]))
 
 
-def _goes_on(letters: Letters, before: Ints, row: Ints) -> bool:
+def _continues(letters: Letters, before: Ints, row: Ints) -> bool:
     size = letters.size[row[0]]
-    if abs(letters.v[row[0]] - letters.v[before[0]]) > SAME_FOOT * size:
+    if abs(letters.v[row[0]] - letters.v[before[0]]) > MAX_BASELINE_SHIFT * size:
         return False
     if np.abs(letters.turn[row[0]] - letters.turn[before[0]]).max() > 0.02:
         return False
     ends = letters.u + letters.width
-    return bool(-0.3 * size <= letters.u[before].min() - ends[row].max() <= WIDE_APART * size)
+    return bool(-0.3 * size <= letters.u[before].min() - ends[row].max() <= MAX_WORD_GAP * size)
 
 
 def _tokens(letters: Letters, order: Ints) -> tuple[list[str], list[int]]:
-    """Return the letters of a line, and where its words begin."""
+    """Return the text of each character of a line, and the indices at which words begin."""
     texts = [letters.text[i] for i in order.tolist()]
     u0 = letters.u[order]
     u1 = u0 + letters.width[order]
     size = letters.size[order]
     flat = letters.width[order] < 0.02 * size
     for k in range(len(texts) - 1):
-        # The second part of a ligature has no width; in turned rows it comes first.
+        # The second letter of a ligature has no width; in reversed rows it comes first.
         if flat[k] and not flat[k + 1] and abs(u0[k] - u1[k + 1]) < 0.05 * size[k]:
             texts[k], texts[k + 1] = texts[k + 1], texts[k]
     kinds = [is_right_to_left(text) for text in texts]
@@ -550,6 +560,6 @@ def _tokens(letters: Letters, order: Ints) -> tuple[list[str], list[int]]:
         a, b = edges[n - 1], edges[n]
         c = edges[n + 1] if n + 1 < len(edges) else len(texts)
         gap = max(u0[b:c].min() - u1[a:b].max(), u0[a:b].min() - u1[b:c].max())
-        if letters.spaced[order[b]] or gap > SPACE * size[b]:
+        if letters.spaced[order[b]] or gap > MIN_WORD_GAP * size[b]:
             starts.append(b)
     return texts, starts

@@ -1,4 +1,4 @@
-"""What a page of a PDF holds of its own: text with its setting, rules, pictures, drawings."""
+"""The native content of a PDF page: text with styles, rules, fills, images and drawings."""
 
 # PyMuPDF is typed only in part.
 # mypy: allow-untyped-calls, disable-error-code="attr-defined"
@@ -18,57 +18,60 @@ from numpy.typing import NDArray
 
 from ocrtool.document.tree import Box, Line, Quad, Word
 from ocrtool.errors import InputError
-from ocrtool.pdf.bullets import with_marks
+from ocrtool.pdf.bullets import add_bullets
 from ocrtool.pdf.content import Flags, Floats, Letters, Vectors, read_content
-from ocrtool.pdf.file import POINTS, PdfFile
+from ocrtool.pdf.file import POINTS_PER_INCH, PdfFile
 from ocrtool.pdf.fonts import DRAWN
-from ocrtool.pdf.formulas import formulas_of
-from ocrtool.pdf.lines import FOOT, HEAD, lines_of
-from ocrtool.pdf.vector_graphics import Rule, drawn_of
+from ocrtool.pdf.formulas import find_formulas
+from ocrtool.pdf.lines import ASCENT_EMS, DESCENT_EMS, assemble_lines
+from ocrtool.pdf.vector_graphics import Rule, classify_vectors
 
-_CLIP, _IMAGES = 64, 4  # MuPDF's numbers
-MOST_COVERING = 300
-"""Pictures, the largest first, that may hide text."""
-PALE = 200
-"""Least of the three colours of text that may be white on white."""
-CONTRAST = 24
-"""Grey levels that seen text differs from its ground by."""
-MANY_DRAWN = 0.2
-"""Share of letters that are drawings which makes a page's text doubtful."""
-LEAST_GROUND = 4.0
-"""Points; what is narrower is no ground that text could vanish on."""
-LOOK_DPI = 72.0
-MOST_LOOK = 4_000_000
-"""Pixels of the page when it is only looked at."""
+_CLIP, _IMAGES = 64, 4  # flags of MuPDF's text extraction
+MAX_COVERING_IMAGES = 300
+"""Maximum number of images, largest first, that are checked for hiding text."""
+MIN_PALE_CHANNEL = 200
+"""Minimum of the three colour channels, of 255, of text that may be white on white."""
+MIN_TEXT_CONTRAST = 24
+"""Minimum difference between visible text and its background, in grey levels."""
+MAX_TYPE3_SHARE = 0.2
+"""Share of Type 3 characters above which the text layer of a page is doubtful."""
+MIN_BACKGROUND_SIDE = 4.0
+"""Minimum side, in points, of a filled area that can be the background of text."""
+PROBE_DPI = 72.0
+"""Resolution, in pixels per inch, of the rendering that checks the visibility of text."""
+MAX_PROBE_AREA = 4_000_000
+"""Page area, in square points, above which the resolution of that rendering is reduced."""
 NOTE_SIZE = 9.0
-"""Points; of the text of notes, which has no size of its own."""
-NOTE_WIDTH = 80
-"""Letters in a line of a note."""
-SCHEMES = re.compile(r"(?:https?|ftp|mailto|tel|file|doi|news|sip|geo):|www\.|#", re.IGNORECASE)
-"""What links may lead to; code that runs is none."""
+"""Type size of annotation text, in points; annotations state none."""
+MAX_NOTE_COLUMNS = 80
+"""Maximum number of characters per line of annotation text."""
+LINK_SCHEMES = re.compile(
+    r"(?:https?|ftp|mailto|tel|file|doi|news|sip|geo):|www\.|#", re.IGNORECASE
+)
+"""Accepted beginnings of link targets; executable targets are excluded."""
 
 
 @dataclass(frozen=True)
 class NativePage:
-    """What a page of a PDF holds of its own.
+    """Native content of a PDF page.
 
-    Geometry is in pixels of the page drawn at ``dpi`` as it is shown (turned and cropped), origin
+    Geometry is in pixels of the page rendered at ``dpi`` as displayed (rotated and cropped), origin
     at the top left.
 
     Attributes:
-        width: Of the page.
-        height: Of the page.
-        dpi: Pixels an inch.
-        lines: What is read, in the file's order. Pieces far apart on one row are lines of their
-            own. Quads of text that runs from right to left begin at its left, too.
+        width: Page width in pixels.
+        height: Page height in pixels.
+        dpi: Resolution in pixels per inch.
+        lines: Visible text in file order. Pieces separated by wide gaps are lines of their own.
+            Quads of right-to-left text, too, begin at the left.
         rules: Straight strokes and thin bars.
         fills: Shaded rectangles.
-        pictures: Places of raster images.
-        drawings: Places of what is drawn of many lines, such as charts.
-        formulas: Places of displayed formulas, told by their fonts.
-        hidden: Text that is not seen: of an OCR layer, under a picture, white on white.
-        drawn_letters: Whether many letters are drawings (Type 3 fonts); what such fonts say that
-            their letters are is often wrong.
+        pictures: Bounding boxes of raster images.
+        drawings: Bounding boxes of vector drawings such as charts.
+        formulas: Bounding boxes of displayed formulas, detected by their fonts.
+        hidden: Invisible text: of an OCR layer, under an image, or white on white.
+        drawn_letters: Whether many characters are in Type 3 fonts, whose Unicode mapping is often
+            wrong.
     """
 
     width: int
@@ -85,12 +88,12 @@ class NativePage:
 
 
 def native_page(file: PdfFile, index: int, dpi: float) -> NativePage:
-    """Return what a page holds of its own.
+    """Return the native content of a page.
 
     Args:
         file: An open PDF.
-        index: Of the page, from 0.
-        dpi: Pixels an inch of the geometry.
+        index: Page index from 0.
+        dpi: Resolution of the returned geometry in pixels per inch.
 
     Raises:
         InputError: The page is damaged.
@@ -105,22 +108,22 @@ def native_page(file: PdfFile, index: int, dpi: float) -> NativePage:
 
 def _native_page(file: PdfFile, index: int, dpi: float) -> NativePage:
     page, shown = file.page(index), file.shown(index)
-    scale = dpi / POINTS
+    scale = dpi / POINTS_PER_INCH
     width, height = (max(1, math.ceil(side * scale - 0.001)) for side in file.size(index))
     letters, vectors = read_content(shown, scale)
-    letters = file.glyphs.told(page, letters, scale)
+    letters = file.glyphs.resolve(page, letters, scale)
     pictures, opaque = _pictures(shown, scale, (width, height))
     seen = letters.seen & ~_covered(page, letters, pictures[opaque], scale)
-    seen &= ~_pale(file, index, letters, vectors, seen, scale)
+    seen &= ~_invisible_on_background(file, index, letters, vectors, seen, scale)
     own, unseen = letters.of(np.flatnonzero(seen)), letters.of(np.flatnonzero(~seen))
-    drawn = drawn_of(vectors, _boxes(own), (width, height), dpi)
+    drawn = classify_vectors(vectors, _boxes(own), (width, height), dpi)
     upright = np.array(
         [(rule.x0, rule.y0, rule.y1) for rule in drawn.rules if not rule.level]
     ).reshape(-1, 3)
     links, targets = _links(page, own, scale)
-    found = lines_of(own, links, targets, upright)
-    lines, marks = with_marks([line.line for line in found], vectors, drawn.drawings, scale)
-    lines += _notes(page, lines, scale, (width, height))
+    found = assemble_lines(own, links, targets, upright)
+    lines, marks = add_bullets([line.line for line in found], vectors, drawn.drawings, scale)
+    lines += _annotation_lines(page, lines, scale, (width, height))
     return NativePage(
         width,
         height,
@@ -130,14 +133,14 @@ def _native_page(file: PdfFile, index: int, dpi: float) -> NativePage:
         tuple(fill for fill in drawn.fills if fill not in marks),
         tuple(Box(*box) for box in pictures.tolist()),
         drawn.drawings,
-        formulas_of(found),
-        tuple(line.line for line in lines_of(unseen)),
-        bool((own.style & DRAWN > 0).mean() > MANY_DRAWN) if len(own.text) else False,
+        find_formulas(found),
+        tuple(line.line for line in assemble_lines(unseen)),
+        bool((own.style & DRAWN > 0).mean() > MAX_TYPE3_SHARE) if len(own.text) else False,
     )
 
 
 def _boxes(letters: Letters) -> Floats:
-    """Return (N, 4) upright boxes about letters."""
+    """Return (N, 4) axis-aligned bounding boxes of characters."""
     middles, half = letters.middles, letters.size / 2
     wide = np.maximum(letters.width / 2, 0.05 * letters.size)
     level = np.abs(letters.turn[:, 0]) > 0.7
@@ -150,7 +153,7 @@ def _boxes(letters: Letters) -> Floats:
 def _pictures(
     shown: pymupdf.DisplayList, scale: float, size: tuple[int, int]
 ) -> tuple[Floats, Flags]:
-    """Return (P, 4) places of raster images, and which of them nothing shines through."""
+    """Return (P, 4) bounding boxes of raster images, and (P,) whether each is opaque."""
     images = pymupdf.TextPage(shown.get_textpage(_IMAGES | _CLIP)).extractIMGINFO()
     boxes = np.array([image["bbox"] for image in images], np.float64).reshape(-1, 4) * scale
     boxes = np.clip(boxes, 0, [*size, *size])
@@ -165,12 +168,12 @@ def _within(points: Floats, box: Sequence[float]) -> Flags:
 
 
 def _covered(page: pymupdf.Page, letters: Letters, pictures: Floats, scale: float) -> Flags:
-    """Tell which letters lie under a picture that was painted after them."""
+    """Return which characters lie under an image that was painted after them."""
     covered = np.zeros(len(letters.text), bool)
     if not len(pictures) or not len(covered):
         return covered
     areas = (pictures[:, 2] - pictures[:, 0]) * (pictures[:, 3] - pictures[:, 1])
-    largest = pictures[np.argsort(-areas)[:MOST_COVERING]]
+    largest = pictures[np.argsort(-areas)[:MAX_COVERING_IMAGES]]
     points = letters.middles
     inside = [_within(points, box) & letters.seen for box in largest.tolist()]
     if not any(some.any() for some in inside):
@@ -206,19 +209,19 @@ def _covered(page: pymupdf.Page, letters: Letters, pictures: Floats, scale: floa
     return covered
 
 
-def _pale(
+def _invisible_on_background(
     file: PdfFile, index: int, letters: Letters, vectors: Vectors, seen: Flags, scale: float
 ) -> Flags:
-    """Tell which letters have the colour of their ground, by a look at the page."""
+    """Return which characters have the colour of their background, by rendering the page."""
     pale = np.zeros(len(letters.text), bool)
     if not seen.any():
         return pale
     colors = np.stack((letters.color >> 16 & 255, letters.color >> 8 & 255, letters.color & 255))
-    doubt = colors.min(axis=0) >= PALE
+    doubt = colors.min(axis=0) >= MIN_PALE_CHANNEL
     points = letters.middles
     dark = np.unique(letters.color[~doubt])
     areas = vectors.straight & ~vectors.stroked & np.isin(vectors.color, dark)
-    areas &= (vectors.boxes[:, 2:] - vectors.boxes[:, :2]).min(axis=1) > LEAST_GROUND * scale
+    areas &= (vectors.boxes[:, 2:] - vectors.boxes[:, :2]).min(axis=1) > MIN_BACKGROUND_SIDE * scale
     for box, color in zip(
         vectors.boxes[areas].tolist(), vectors.color[areas].tolist(), strict=True
     ):
@@ -227,22 +230,22 @@ def _pale(
     if not doubt.any():
         return pale
     wide, high = file.size(index)
-    dpi = min(LOOK_DPI, LOOK_DPI * math.sqrt(MOST_LOOK / max(wide * high, 1.0)))
+    dpi = min(PROBE_DPI, PROBE_DPI * math.sqrt(MAX_PROBE_AREA / max(wide * high, 1.0)))
     grey = cv2.cvtColor(file.rasterise(index, dpi), cv2.COLOR_RGB2GRAY)
-    boxes = _boxes(letters) * (dpi / POINTS / scale)
+    boxes = _boxes(letters) * (dpi / POINTS_PER_INCH / scale)
     chosen = np.flatnonzero(doubt)
     for some in np.split(chosen, np.flatnonzero(np.diff(letters.row[chosen])) + 1):
         x0, y0 = np.floor(boxes[some, :2].min(axis=0)).astype(int).tolist()
         x1, y1 = np.ceil(boxes[some, 2:].max(axis=0)).astype(int).tolist()
         crop = grey[max(y0, 0) : y1, max(x0, 0) : x1]
-        pale[some] = crop.size == 0 or int(np.ptp(crop)) < CONTRAST
+        pale[some] = crop.size == 0 or int(np.ptp(crop)) < MIN_TEXT_CONTRAST
     return pale
 
 
 def _links(
     page: pymupdf.Page, letters: Letters, scale: float
 ) -> tuple[NDArray[np.int64], list[str]]:
-    """Return for each letter the number of where it leads, -1 for nowhere; and where that is."""
+    """Return (N,) link index of each character, -1 for none, and the link targets."""
     leads = np.full(len(letters.text), -1)
     targets: list[str] = []
     known: dict[str, int] = {}
@@ -261,22 +264,24 @@ def _links(
 def _target(link: dict[str, object]) -> str:
     if link.get("uri"):
         uri = str(link["uri"]).strip()
-        return uri if SCHEMES.match(uri) and not re.search(r"[\s<>]", uri) else ""
+        return uri if LINK_SCHEMES.match(uri) and not re.search(r"[\s<>]", uri) else ""
     number = link.get("page", -1)
     inside = link["kind"] in (pymupdf.LINK_GOTO, pymupdf.LINK_NAMED)
     return f"#page={number + 1}" if inside and isinstance(number, int) and number >= 0 else ""
 
 
-def _notes(
+def _annotation_lines(
     page: pymupdf.Page, lines: Sequence[Line], scale: float, size: tuple[int, int]
 ) -> Iterator[Line]:
-    """Yield what notes say, and what fields hold that they do not show."""
+    """Yield the text of annotations, and of form fields that do not show their value."""
     kinds = {kind for _, kind, _ in page.annot_xrefs()}
     if kinds - {pymupdf.PDF_ANNOT_LINK, pymupdf.PDF_ANNOT_WIDGET, pymupdf.PDF_ANNOT_POPUP}:
         for note in page.annots():
             if not note.flags & (pymupdf.PDF_ANNOT_IS_HIDDEN | pymupdf.PDF_ANNOT_IS_NO_VIEW):
                 said = str(note.info.get("content") or "")
-                yield from _note(said, [side * scale for side in note.rect], lines, scale, size)
+                yield from _wrapped_note(
+                    said, [side * scale for side in note.rect], lines, scale, size
+                )
     if pymupdf.PDF_ANNOT_WIDGET in kinds:
         held = (pymupdf.PDF_WIDGET_TYPE_TEXT, pymupdf.PDF_WIDGET_TYPE_COMBOBOX,
                 pymupdf.PDF_WIDGET_TYPE_LISTBOX)  # fmt: skip
@@ -284,14 +289,16 @@ def _notes(
             if field.field_value and field.field_display == 0:
                 value = field.field_value
                 said = value if isinstance(value, str) else "\n".join(map(str, value))
-                yield from _note(said, [side * scale for side in field.rect], lines, scale, size)
+                yield from _wrapped_note(
+                    said, [side * scale for side in field.rect], lines, scale, size
+                )
 
 
-def _note(
+def _wrapped_note(
     said: str, box: list[float], lines: Sequence[Line], scale: float, size: tuple[int, int]
 ) -> Iterator[Line]:
-    """Yield the lines of a note at its place, unless the page shows them there."""
-    rows = [row for part in said.splitlines() for row in textwrap.wrap(part, NOTE_WIDTH)]
+    """Yield the lines of an annotation at its position, unless the page shows them there."""
+    rows = [row for part in said.splitlines() for row in textwrap.wrap(part, MAX_NOTE_COLUMNS)]
     if not rows:
         return
     there = (
@@ -301,23 +308,27 @@ def _note(
         if box[0] - scale < (word.quad[0][0] + word.quad[2][0]) / 2 < box[2] + scale
         and box[1] - scale < (word.quad[0][1] + word.quad[2][1]) / 2 < box[3] + scale
     )
-    if _bare("".join(rows)) in _bare("".join(there)):
+    if _letters_only("".join(rows)) in _letters_only("".join(there)):
         return
     type_size = NOTE_SIZE * scale
     for k, row in enumerate(rows):
         width = 0.5 * type_size * len(row)
         x0 = max(0.0, min(box[0], size[0] - width))
         y0 = max(0.0, min(box[1], size[1] - 1.2 * type_size * len(rows))) + 1.2 * k * type_size
-        yield _plain_line(row, x0, y0, type_size)
+        yield _fixed_width_line(row, x0, y0, type_size)
 
 
-def _bare(text: str) -> str:
+def _letters_only(text: str) -> str:
     return re.sub(r"\W", "", text)
 
 
-def _plain_line(text: str, x0: float, y0: float, size: float) -> Line:
+def _fixed_width_line(text: str, x0: float, y0: float, size: float) -> Line:
     def quad(start: int, end: int) -> Quad:
-        left, right, foot = x0 + start * size / 2, x0 + end * size / 2, y0 + (HEAD + FOOT) * size
+        left, right, foot = (
+            x0 + start * size / 2,
+            x0 + end * size / 2,
+            y0 + (ASCENT_EMS + DESCENT_EMS) * size,
+        )
         return (left, y0), (right, y0), (right, foot), (left, foot)
 
     words = tuple(

@@ -1,4 +1,4 @@
-"""Searchable PDFs: pictures or pages as they are, with text laid over them that is not seen."""
+"""Searchable PDFs: page images or copied pages with invisible text over them."""
 
 # PyMuPDF is typed only in part.
 # mypy: allow-untyped-calls, disable-error-code="attr-defined"
@@ -19,18 +19,18 @@ from PIL import Image
 
 from ocrtool.errors import OutputError
 from ocrtool.pdf.file import METADATA_FIELDS, PdfFile, reason
-from ocrtool.pdf.invisible_text import InvisibleFont, Run, lay_text
+from ocrtool.pdf.invisible_text import InvisibleFont, TextRun, lay_text
 
-PAGES_HELD = 32
-"""Pages of a PDF that are held in memory before they are written out."""
-ORIENTATION = 0x0112
-"""The EXIF tag that tells how a camera was held."""
+MAX_UNSAVED_PAGES = 32
+"""Maximum number of pages held in memory before they are written to disk."""
+EXIF_ORIENTATION = 0x0112
+"""EXIF tag of the camera's orientation."""
 
 logger = logging.getLogger(__name__)
 
 
 class PdfMaker:
-    """Makes a PDF of pictures with unseen text; no more than some pages are in memory at a time.
+    """Builds a PDF of page images with invisible text, with a bounded number of pages in memory.
 
     Raises:
         OutputError: There is no room for temporary files.
@@ -49,26 +49,26 @@ class PdfMaker:
         self._unsaved = 0
 
     def set_metadata(self, metadata: Mapping[str, str]) -> None:
-        """Store title, author, subject and keywords; other metadata has no place in a PDF."""
+        """Set the metadata; keys that a PDF has no field for are ignored."""
         known = {name: metadata[name] for name in METADATA_FIELDS if name in metadata}
         self._document.set_metadata({**known, "creator": "ocrtool"})
 
     def add_image(
         self, file: bytes | None, pixels: NDArray[np.uint8], size: tuple[float, float]
     ) -> None:
-        """Begin a page with an image.
+        """Begin a page that shows an image.
 
-        JPEG and JPEG 2000 are embedded as they are, other formats that MuPDF reads without loss.
+        JPEG and JPEG 2000 files are embedded unchanged, other formats known to MuPDF losslessly.
 
         Args:
-            file: Content of the image file, where there is one of the image alone.
-            pixels: (H, W, 3) RGB, uint8, upright; taken where the file cannot be.
-            size: Width and height of the page in points, upright.
+            file: Content of the image file, where it holds this image alone.
+            pixels: (H, W, 3) RGB, uint8, upright; used where the file cannot be embedded.
+            size: Width and height of the upright page in points.
         """
-        turned = _turned(file) if file else None
+        turned = _exif_rotation(file) if file else None
         if turned in (90, 270):
             size = size[1], size[0]
-        page = self._next(lambda: self._document.new_page(width=size[0], height=size[1]))
+        page = self._append_page(lambda: self._document.new_page(width=size[0], height=size[1]))
         if turned is not None:
             try:
                 page.insert_image(page.rect, stream=file, keep_proportion=False)
@@ -86,13 +86,13 @@ class PdfMaker:
         page.insert_image(page.rect, pixmap=pixmap, keep_proportion=False)
 
     def add_page(self, source: PdfFile, index: int) -> None:
-        """Begin a page with a page of another PDF, as it is.
+        """Begin a page that is a copy of a page of another PDF.
 
         Raises:
-            InputError: The page is damaged so that it cannot be copied; nothing is begun.
+            InputError: The page is too damaged to be copied; no page is begun.
         """
         try:
-            page = self._next(
+            page = self._append_page(
                 lambda: self._document.insert_pdf(source.document, from_page=index, to_page=index)
             )
             page.wrap_contents()
@@ -101,18 +101,18 @@ class PdfMaker:
         except Exception as error:
             raise source.damaged(index, error) from None
 
-    def add_text(self, runs: Iterable[Run], width: int, height: int) -> None:
+    def add_text(self, runs: Iterable[TextRun], width: int, height: int) -> None:
         """Lay text over the last page.
 
         Args:
             runs: The text in reading order.
-            width: Of the page's picture, in whose pixels the runs are.
-            height: Likewise.
+            width: Width of the page image whose pixels the runs refer to.
+            height: Height of that image in pixels.
         """
         lay_text(self._font, self._document[-1], runs, width, height)
 
     def finish(self, write: Callable[[bytes], object]) -> None:
-        """Hand on the content of the file, and end.
+        """Pass the content of the file to ``write`` in chunks, and close.
 
         Raises:
             OutputError: There are no pages, or no room for temporary files.
@@ -127,11 +127,11 @@ class PdfMaker:
                 while content := file.read(1 << 20):
                     write(content)
 
-    def _next(self, make: Callable[[], object]) -> pymupdf.Page:
-        """Make a page, after the pages before it have gone to disk if they are many."""
-        if self._unsaved == PAGES_HELD:
+    def _append_page(self, make: Callable[[], object]) -> pymupdf.Page:
+        """Append a page; the pages before it are first written to disk if they are many."""
+        if self._unsaved == MAX_UNSAVED_PAGES:
             self._save()
-            self._document.close()  # only so does MuPDF let go of what it holds
+            self._document.close()  # MuPDF frees its memory only on close
             self._document = self._font.document = pymupdf.open(self._path)
             pymupdf.TOOLS.store_shrink(100)
             self._unsaved = 0
@@ -149,14 +149,14 @@ class PdfMaker:
             raise OutputError(f"temporary files cannot be written ({reason(error)})") from None
 
 
-def _turned(file: bytes) -> int | None:
-    """Return by how many degrees, clockwise, a reader must turn an image file to show it upright.
+def _exif_rotation(file: bytes) -> int | None:
+    """Return the clockwise rotation, in degrees, that displays an image file upright.
 
-    None where it must be mirrored, too, or is no image: a page of a PDF cannot say that.
+    None where the image must also be mirrored, which a PDF page cannot express, or is no image.
     """
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(file)) as image:
-            orientation = image.getexif().get(ORIENTATION, 1)
+            orientation = image.getexif().get(EXIF_ORIENTATION, 1)
     except Exception:
         return None
     return {1: 0, 3: 180, 6: 90, 8: 270}.get(orientation)

@@ -1,4 +1,4 @@
-"""Drawings in SVG as pictures."""
+"""Rasterisation of SVG drawings."""
 
 # PyMuPDF is typed only in part.
 # mypy: allow-untyped-calls, disable-error-code="attr-defined"
@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 
 
 def draw_svg(svg: str, scale: float = 1.0) -> NDArray[np.uint8] | None:
-    """Draw an SVG.
+    """Rasterise an SVG.
 
     Args:
-        svg: The text of the file.
-        scale: Pixels to a unit of the drawing.
+        svg: Text of the SVG file.
+        scale: Pixels per unit of the drawing.
 
     Returns:
-        A picture (H, W), uint8, on white, cut to its ink with a pixel of white round it; None
-        where there is no ink, or it is no SVG.
+        (H, W) grey image, uint8, on white, cropped to its ink with a margin of one pixel; None
+        where there is no ink or the text is no valid SVG.
     """
     try:
         with pymupdf.open(stream=svg.encode(), filetype="svg") as file:

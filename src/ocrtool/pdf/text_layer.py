@@ -1,4 +1,4 @@
-"""A PDF as it is, with text laid over some of its pages."""
+"""A copy of a PDF with invisible text laid over some of its pages."""
 
 # PyMuPDF is typed only in part.
 # mypy: allow-untyped-calls, disable-error-code="attr-defined"
@@ -13,17 +13,17 @@ import pymupdf
 
 from ocrtool.errors import OutputError
 from ocrtool.pdf.file import PdfFile, reason
-from ocrtool.pdf.invisible_text import InvisibleFont, Run, lay_text
+from ocrtool.pdf.invisible_text import InvisibleFont, TextRun, lay_text
 
 
 class PdfLayer:
-    """Lays text over pages of a copy; bookmarks, links, forms and all else stay as they are.
+    """Lays text over pages of a copy; bookmarks, links, forms and everything else are kept.
 
     Args:
         source: The PDF, which stays open and is not changed.
 
     Raises:
-        InputError: It is damaged so that it cannot be copied.
+        InputError: The PDF is too damaged to be copied.
         OutputError: There is no room for temporary files.
     """
 
@@ -43,16 +43,16 @@ class PdfLayer:
         self._pages: list[int] = []
 
     def add_page(self, index: int) -> None:
-        """Take a page, from 0, into the copy; pages that are not taken are left out at the end."""
+        """Keep the page with this index, from 0; all other pages are removed at the end."""
         self._pages.append(index)
 
-    def add_text(self, runs: Iterable[Run], width: int, height: int) -> None:
-        """Lay text over the last page that was taken.
+    def add_text(self, runs: Iterable[TextRun], width: int, height: int) -> None:
+        """Lay text over the last page that was added.
 
         Args:
             runs: The text in reading order.
-            width: Of the page's picture, in whose pixels the runs are.
-            height: Likewise.
+            width: Width of the page image whose pixels the runs refer to.
+            height: Height of that image in pixels.
 
         Raises:
             InputError: The page is damaged.
@@ -69,13 +69,13 @@ class PdfLayer:
             raise self._source.damaged(index, error) from None
 
     def finish(self, write: Callable[[bytes], object]) -> None:
-        """Hand on the content of the file, and end.
+        """Pass the content of the file to ``write`` in chunks, and close.
 
-        Where all pages were taken and the file is sound, the original is the start of the copy byte
-        by byte, and what was added follows it.
+        Where all pages are kept and the file is sound, the original bytes come first and the
+        changes are appended (an incremental update).
 
         Raises:
-            OutputError: No page was taken, or there is no room for temporary files.
+            OutputError: No page was added, or there is no room for temporary files.
         """
         with self._folder:
             if not self._pages:

@@ -1,4 +1,4 @@
-"""What is drawn on a page of a PDF: rules, shaded areas, and pictures made of lines."""
+"""Vector graphics of a PDF page classified into rules, fills and drawings."""
 
 from __future__ import annotations
 
@@ -13,68 +13,72 @@ from ocrtool.document.detected import Rule
 from ocrtool.document.tree import Box
 from ocrtool.pdf.content import Flags, Floats, Vectors
 
-THIN = 3.5 / 72
-"""Inches up to which a bar is a rule."""
-LONG = 4.0
-"""Least length of a rule, in its own widths."""
-LEAST_RULE = 4.0 / 72
-"""Inches; what is shorter is part of a sign."""
-TOUCH = 1.0 / 72
-"""Inches between pieces that are one rule."""
-CELL = 5.0 / 72
-"""Inches; parts of one drawing stand no further apart than this."""
-LEAST_DRAWING = 0.4
-"""Inches, of its shorter side."""
-CURVES = 3
-"""Pieces that are neither level nor upright, from which a drawing is more than a frame."""
-BARS = 4
-"""Areas without text from which they are a chart."""
-TEXT_SHARE = 0.2
-"""Of a drawing that text covers; where it is more, it is text with a frame."""
-BACKGROUND = 0.8
-"""Share of the page that an area covers which is its ground."""
-MOST_RULES = 4000
+MAX_RULE_WIDTH = 3.5 / 72
+"""Maximum width of a rule, in inches."""
+MIN_RULE_ASPECT = 4.0
+"""Minimum length of a rule, in its own widths."""
+MIN_RULE_LENGTH = 4.0 / 72
+"""Minimum length of a rule, in inches; shorter bars are parts of symbols."""
+MAX_JOIN_GAP = 1.0 / 72
+"""Maximum gap between pieces of one rule, in inches."""
+DRAWING_CELL = 5.0 / 72
+"""Cell side, in inches, of the grid on which adjacent parts are joined into a drawing."""
+MIN_DRAWING_SIDE = 0.4
+"""Minimum shorter side of a drawing, in inches."""
+MIN_CURVES = 3
+"""Minimum number of paths that are neither horizontal nor vertical in a drawing; with fewer it is a
+frame."""
+MIN_BARS = 4
+"""Minimum number of fills without text in a bar chart."""
+MAX_TEXT_SHARE = 0.2
+"""Maximum share of a drawing's area covered by text; with more it is framed text."""
+MIN_BACKGROUND_SHARE = 0.8
+"""Minimum share of the page's width and height that a page background covers."""
+MAX_RULES = 4000
+"""Maximum number of rule pieces of a page that are joined."""
 
 
 @dataclass(frozen=True)
-class DrawnPath:
-    """What is drawn on a page; boxes in pixels, origin top left."""
+class PageGraphics:
+    """Classified vector graphics of a page; boxes in pixels, origin top left."""
 
     rules: tuple[Rule, ...]
     fills: tuple[Box, ...]
     drawings: tuple[Box, ...]
 
 
-def drawn_of(vectors: Vectors, texts: Floats, size: tuple[int, int], dpi: float) -> DrawnPath:
-    """Tell rules, areas and drawings apart.
+def classify_vectors(
+    vectors: Vectors, texts: Floats, size: tuple[int, int], dpi: float
+) -> PageGraphics:
+    """Classify vector graphics into rules, fills and drawings.
 
     Args:
-        vectors: What is drawn.
-        texts: (N, 4) boxes of letters or words.
+        vectors: Vector graphics of the page.
+        texts: (N, 4) bounding boxes of characters or words.
         size: Width and height of the page in pixels.
-        dpi: Pixels an inch.
+        dpi: Resolution in pixels per inch.
     """
     boxes = np.clip(vectors.boxes, 0, [*size, *size])
     wide, high = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
     thin, thick = np.minimum(wide, high), np.maximum(wide, high)
-    ground = (wide >= BACKGROUND * size[0]) & (high >= BACKGROUND * size[1])
+    ground = (wide >= MIN_BACKGROUND_SHARE * size[0]) & (high >= MIN_BACKGROUND_SHARE * size[1])
     white = _is_white(vectors.color)
-    area = vectors.straight & ~vectors.stroked & (thin > THIN * dpi)
+    area = vectors.straight & ~vectors.stroked & (thin > MAX_RULE_WIDTH * dpi)
     fill = area & ~ground & ~white
     fills = boxes[fill]
-    bar = vectors.straight & (thin <= THIN * dpi) & (thick >= LEAST_RULE * dpi)
-    bar &= thick >= LONG * np.minimum(thin, 1.0 * dpi / 72)
+    bar = vectors.straight & (thin <= MAX_RULE_WIDTH * dpi) & (thick >= MIN_RULE_LENGTH * dpi)
+    bar &= thick >= MIN_RULE_ASPECT * np.minimum(thin, 1.0 * dpi / 72)
     if (bar & white).any() and len(fills):
         middles = np.stack((boxes[:, 0] + boxes[:, 2], boxes[:, 1] + boxes[:, 3]), axis=1) / 2
         bar &= ~white | _inside_any(middles, fills)
     else:
         bar &= ~white
-    frame = vectors.straight & vectors.stroked & (thin > THIN * dpi) & ~white
+    frame = vectors.straight & vectors.stroked & (thin > MAX_RULE_WIDTH * dpi) & ~white
     pieces = np.concatenate((boxes[bar], _sides(boxes[frame])))
-    rules = _joined(pieces[:MOST_RULES], TOUCH * dpi)
+    rules = _join_bars(pieces[:MAX_RULES], MAX_JOIN_GAP * dpi)
     curved = ~vectors.straight & ~ground & ~white & (thick > 1)
     drawings = _drawings(boxes, curved, fill, bar | frame, texts, size, dpi)
-    return DrawnPath(
+    return PageGraphics(
         tuple(rules),
         tuple(Box(*box) for box in fills.tolist()),
         tuple(Box(*box) for box in drawings),
@@ -96,7 +100,7 @@ def _inside_any(points: Floats, areas: Floats) -> Flags:
 
 
 def _sides(frames: Floats) -> Floats:
-    """Return the four sides of frames, as bars without width."""
+    """Return the four sides of rectangles as bars of zero width."""
     x0, y0, x1, y1 = frames.T
     return np.concatenate(
         [
@@ -106,8 +110,8 @@ def _sides(frames: Floats) -> Floats:
     )
 
 
-def _joined(bars: Floats, touch: float) -> list[Rule]:
-    """Return bars as rules; those that go on in each other, as the borders of cells, as one."""
+def _join_bars(bars: Floats, touch: float) -> list[Rule]:
+    """Return bars as rules; collinear bars that touch, such as cell borders, become one."""
     wide, high = bars[:, 2] - bars[:, 0], bars[:, 3] - bars[:, 1]
     level = wide >= high
     rules: list[Rule] = []
@@ -142,10 +146,10 @@ def _drawings(
     size: tuple[int, int],
     dpi: float,
 ) -> list[list[float]]:
-    """Return the places of what is drawn of many parts: charts, maps, logos."""
-    if curved.sum() < CURVES and fill.sum() < BARS:
+    """Return the bounding boxes of drawings of many parts: charts, maps, logos."""
+    if curved.sum() < MIN_CURVES and fill.sum() < MIN_BARS:
         return []
-    cell = CELL * dpi
+    cell = DRAWING_CELL * dpi
     shape = math.ceil(size[1] / cell) + 1, math.ceil(size[0] / cell) + 1
     painted = np.zeros(shape, np.uint8)
     parts = curved | fill | ruled
@@ -155,7 +159,7 @@ def _drawings(
     count, labels = cv2.connectedComponents(painted, connectivity=8)
     middle = ((cells[:, :2] + cells[:, 2:]) // 2)[parts]
     of = labels[middle[:, 1], middle[:, 0]]
-    # An open shape may have its middle in the white; then its corner tells.
+    # The centre of an open shape may lie on an empty cell; then its corner gives the label.
     of = np.where(of == 0, labels[cells[parts, 1], cells[parts, 0]], of)
     kinds = np.stack((curved[parts], fill[parts]), axis=1)
     own = boxes[parts]
@@ -163,21 +167,22 @@ def _drawings(
     for label in range(1, count):
         chosen = of == label
         curves, fills = kinds[chosen].sum(axis=0).tolist()
-        if curves < CURVES and fills < BARS:
+        if curves < MIN_CURVES and fills < MIN_BARS:
             continue
         x0, y0 = own[chosen][:, :2].min(axis=0).tolist()
         x1, y1 = own[chosen][:, 2:].max(axis=0).tolist()
-        if min(x1 - x0, y1 - y0) < LEAST_DRAWING * dpi:
+        if min(x1 - x0, y1 - y0) < MIN_DRAWING_SIDE * dpi:
             continue
-        if _text_share(texts, (x0, y0, x1, y1)) > TEXT_SHARE:
+        if _text_share(texts, (x0, y0, x1, y1)) > MAX_TEXT_SHARE:
             continue
-        if curves < CURVES and not _is_chart(own[chosen & fill[parts]], texts):
+        if curves < MIN_CURVES and not _is_chart(own[chosen & fill[parts]], texts):
             continue
         found.append([x0, y0, x1, y1])
-    return _apart(found)
+    return _merge_overlapping(found)
 
 
 def _text_share(texts: Floats, area: tuple[float, float, float, float]) -> float:
+    """Return the share of an area that is covered by text boxes."""
     x0, y0, x1, y1 = area
     wide = np.minimum(texts[:, 2], x1) - np.maximum(texts[:, 0], x0)
     high = np.minimum(texts[:, 3], y1) - np.maximum(texts[:, 1], y0)
@@ -186,22 +191,22 @@ def _text_share(texts: Floats, area: tuple[float, float, float, float]) -> float
 
 
 def _is_chart(fills: Floats, texts: Floats) -> bool:
-    """Tell the bars of a chart from the shaded cells of a table: they are of many sizes, empty."""
+    """Tell whether fills are bars of a chart (of many sizes, empty) and not cells of a table."""
     bare = [
         box
         for box in fills.tolist()
-        if _text_share(texts, (box[0], box[1], box[2], box[3])) < TEXT_SHARE / 4
+        if _text_share(texts, (box[0], box[1], box[2], box[3])) < MAX_TEXT_SHARE / 4
     ]
-    if len(bare) < BARS or len(bare) < 0.7 * len(fills):
+    if len(bare) < MIN_BARS or len(bare) < 0.7 * len(fills):
         return False
     sizes = np.array([(x1 - x0, y1 - y0) for x0, y0, x1, y1 in bare])
     return min(len(np.unique(np.round(side / 3))) for side in sizes.T) >= 1 and (
-        max(len(np.unique(np.round(side / 3))) for side in sizes.T) >= BARS - 1
+        max(len(np.unique(np.round(side / 3))) for side in sizes.T) >= MIN_BARS - 1
     )
 
 
-def _apart(areas: list[list[float]]) -> list[list[float]]:
-    """Put areas together that overlap."""
+def _merge_overlapping(areas: list[list[float]]) -> list[list[float]]:
+    """Merge overlapping areas."""
     merged: list[list[float]] = []
     for area in sorted(areas, key=lambda a: -(a[2] - a[0]) * (a[3] - a[1])):
         for other in merged:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from ocrtool.document.line_metrics import direction, height, words_of
 from ocrtool.document.tree import Line, Page, Quad
 from ocrtool.errors import InputError
-from ocrtool.pdf import POINTS, PdfLayer, PdfMaker, Run
+from ocrtool.pdf import POINTS_PER_INCH, PdfLayer, PdfMaker, TextRun
 from ocrtool.writers.page_input import PageInput, Picture
 
 LONG_SIDE = 842.0
@@ -60,7 +60,7 @@ class SearchablePdf:
                 return
             except InputError as error:  # it could be drawn all the same
                 logger.info("%s; its picture is taken", error)
-        scale = POINTS / page.dpi if page.dpi else LONG_SIDE / max(page.width, page.height)
+        scale = POINTS_PER_INCH / page.dpi if page.dpi else LONG_SIDE / max(page.width, page.height)
         size = page.width * scale, page.height * scale
         maker.add_image(picture.file, picture.pixels, size)
 
@@ -73,7 +73,7 @@ class SearchablePdf:
         (self._layer or self._maker or PdfMaker()).finish(self._write)
 
 
-def page_runs(page: Page, read: bool = False) -> Iterator[Run]:
+def page_runs(page: Page, read: bool = False) -> Iterator[TextRun]:
     """Return a page's words in reading order, with the spaces between them.
 
     Args:
@@ -86,7 +86,7 @@ def page_runs(page: Page, read: bool = False) -> Iterator[Run]:
                 yield from line_runs(line)
 
 
-def line_runs(line: Line) -> Iterator[Run]:
+def line_runs(line: Line) -> Iterator[TextRun]:
     """Return a line's words, and the spaces that fill the gaps up to the next.
 
     All stand on the foot of the line and are as high as it is, so that readers of the PDF see
@@ -99,9 +99,9 @@ def line_runs(line: Line) -> Iterator[Run]:
         places = [(px - origin_x) * x + (py - origin_y) * y for px, py in quad]
         return min(places), max(places)
 
-    def run(text: str, start: float, width: float) -> Run:
+    def run(text: str, start: float, width: float) -> TextRun:
         foot = origin_x + start * x, origin_y + start * y
-        return Run(text, foot, (x, y), width, size)
+        return TextRun(text, foot, (x, y), width, size)
 
     size = height(line.quad)
     end: float | None = None
