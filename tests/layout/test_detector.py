@@ -18,7 +18,7 @@ from ocrtool.layout import detector as module
 from ocrtool.layout.detector import (
     STEP,
     Detector,
-    merge_looks,
+    merge_passes,
     share_beside,
     standardize,
     working_scale,
@@ -196,7 +196,7 @@ def test_what_one_look_cannot_see_comes_from_the_other() -> None:
     fragment = box(100, 40, 300, 120)
     first = [found(heading), found(small)]
     second = [found(fragment), found(small)]
-    lines = merge_looks([(0.3, first), (1.8, second)])
+    lines = merge_passes([(0.3, first), (1.8, second)])
     assert [line.quad[2] for line in lines] == [(900, 200), (900, 312)]
 
 

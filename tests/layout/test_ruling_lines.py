@@ -6,7 +6,7 @@ import pytest
 
 from ocrtool.document.detected import DetectedLayout, FoundLine, Region
 from ocrtool.document.tree import Box
-from ocrtool.layout.ruling_lines import rules_in, table_rules
+from ocrtool.layout.ruling_lines import find_rules, table_rules
 
 BOX = Box(100, 100, 900, 500)
 
@@ -26,7 +26,7 @@ def drawn(dark: int = 60, paper: int = 240) -> np.ndarray:
 
 @pytest.mark.parametrize(("dark", "paper"), [(0, 255), (120, 200)])
 def test_rules_of_a_grid_are_found_among_text(dark: int, paper: int) -> None:
-    found = rules_in(drawn(dark, paper), BOX)
+    found = find_rules(drawn(dark, paper), BOX)
     level = sorted(round(rule.y0) for rule in found if rule.level)
     upright = sorted(round(rule.x0) for rule in found if not rule.level)
     assert level == pytest.approx([100, 200, 300, 400, 500], abs=2)
@@ -37,7 +37,7 @@ def test_rules_of_a_grid_are_found_among_text(dark: int, paper: int) -> None:
 def test_rules_may_lie_askew_and_in_colour() -> None:
     turn = cv2.getRotationMatrix2D((500, 350), 1.0, 1.0)
     image = cv2.warpAffine(drawn(), turn, (1000, 700), borderValue=240)
-    found = rules_in(cv2.cvtColor(image, cv2.COLOR_GRAY2RGB), Box(90, 80, 910, 520))
+    found = find_rules(cv2.cvtColor(image, cv2.COLOR_GRAY2RGB), Box(90, 80, 910, 520))
     level = [rule for rule in found if rule.level and rule.x1 - rule.x0 > 700]
     assert len(level) == 5
     assert all(10 < rule.y0 - rule.y1 < 16 for rule in level)  # the ends tell how it lies
@@ -48,7 +48,7 @@ def test_text_alone_has_no_rules() -> None:
     for y in range(50, 400, 40):
         text = "illiterate mill will fill until still"
         cv2.putText(image, text, (20, y), cv2.FONT_HERSHEY_SIMPLEX, 0.9, 0, 2)
-    assert rules_in(image, Box(0, 0, 1000, 400)) == []
+    assert find_rules(image, Box(0, 0, 1000, 400)) == []
 
 
 def test_only_where_a_table_may_be() -> None:
@@ -87,7 +87,7 @@ def test_a_hairline_in_pieces_is_one_rule_and_two_tables_are_two() -> None:
     for y0, y1 in ((100, 300), (324, 500)):
         paper[y0:y1, 60:62] = 120
     image = np.clip(paper, 0, 255).astype(np.uint8)
-    found = rules_in(image, Box(0, 0, 1000, 700))
+    found = find_rules(image, Box(0, 0, 1000, 700))
     level = [rule for rule in found if rule.level]
     assert [round(rule.y0) for rule in level] == pytest.approx(range(100, 501, 50), abs=1)
     assert all(rule.x0 < 80 and rule.x1 > 920 for rule in level)

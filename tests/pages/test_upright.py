@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from ocrtool.layout.orientation import Turn, turn_image
+from ocrtool.layout.orientation import Turn, rotate_image
 from ocrtool.pages.reader import PageReader
 from ocrtool.pages.recognise import find_lines, recognise
 from ocrtool.pages.upright import (
@@ -47,12 +47,12 @@ def test_known_words_settle_the_orientation(page_reader: PageReader) -> None:
 
 @pytest.mark.parametrize("given", [90, 180, 270])
 def test_one_line_of_known_words_turns_a_picture(page_reader: PageReader, given: Turn) -> None:
-    page = page_reader.read(np.ascontiguousarray(turn_image(sign(), given)))
+    page = page_reader.read(np.ascontiguousarray(rotate_image(sign(), given)))
     assert page.turned == 360 - given
     assert "West Coast Market" in page.text
 
 
 def test_words_that_lie_on_their_side_tell_nothing(page_reader: PageReader) -> None:
-    text = text_of(page_reader, np.ascontiguousarray(turn_image(sign(), 90)))
+    text = text_of(page_reader, np.ascontiguousarray(rotate_image(sign(), 90)))
     assert "West Coast Market" in [result.text for _, result in text.lines]
     assert text.known_word_letters == 0

@@ -8,12 +8,12 @@ from detector_pages import box, draw_page
 from ocrtool.document.detected import FoundLine
 from ocrtool.document.tree import Quad
 from ocrtool.layout.orientation import (
-    WAYS,
-    likely_ways,
+    OTHER_TURNS,
+    likely_turns,
     page_turn,
-    turn_image,
-    turn_points,
-    turn_quad,
+    rotate_image,
+    rotate_points,
+    rotate_quad,
 )
 from ocrtool.preprocess.crops import HIGHEST, cut_line
 
@@ -28,9 +28,9 @@ def likeness(a: np.ndarray, b: np.ndarray) -> float:
 @pytest.mark.parametrize("degrees", [0, 90, 180, 270])
 def test_quarter_turns_are_undone_without_resampling(degrees: int) -> None:
     turn = (360 - degrees) % 360  # the image is turned clockwise, as a camera would
-    image = turn_image(UPRIGHT.image, turn)  # type: ignore[arg-type]
+    image = rotate_image(UPRIGHT.image, turn)  # type: ignore[arg-type]
     for line in UPRIGHT.lines:
-        quad = turn_points(line.quad, turn, 400, 300)  # type: ignore[arg-type]
+        quad = rotate_points(line.quad, turn, 400, 300)  # type: ignore[arg-type]
         assert np.array_equal(cut_line(image, quad), cut_line(UPRIGHT.image, line.quad))
 
 
@@ -90,7 +90,7 @@ def found(quad: np.ndarray, confidence: float = 1.0) -> FoundLine:
 def test_the_page_is_turned_as_most_of_its_text(turn: int) -> None:
     # An image that was turned clockwise has to be turned back counter-clockwise.
     spoilt = (360 - turn) % 360
-    quads = [turn_points(line.quad, spoilt, 400, 300) for line in UPRIGHT.lines]  # type: ignore
+    quads = [rotate_points(line.quad, spoilt, 400, 300) for line in UPRIGHT.lines]  # type: ignore
     lines = [found(quad) for quad in quads]
     lines += [found(np.roll(box(0, 0, 12, 20), 2, 0), 0.6)] * 3  # a few single letters disagree
     assert page_turn(lines) == turn
@@ -102,13 +102,13 @@ def test_a_page_without_lines_stays() -> None:
 
 @pytest.mark.parametrize("turn", [0, 90, 180, 270])
 def test_quads_turn_with_their_image(turn: int) -> None:
-    image = turn_image(UPRIGHT.image, turn)  # type: ignore[arg-type]
+    image = rotate_image(UPRIGHT.image, turn)  # type: ignore[arg-type]
     assert image.shape == ((300, 400) if turn % 180 == 0 else (400, 300))
     line = found(UPRIGHT.lines[0].quad)
-    quad = np.array(turn_quad(line.quad, turn, 400, 300))  # type: ignore[arg-type]
+    quad = np.array(rotate_quad(line.quad, turn, 400, 300))  # type: ignore[arg-type]
     (x0, y0), (x1, y1) = quad.min(axis=0).astype(int), quad.max(axis=0).astype(int)
     assert (image[y0:y1, x0:x1] < 128).mean() > 0.1
-    back = turn_quad(tuple(map(tuple, quad)), (360 - turn) % 360, *image.shape[::-1])  # type: ignore
+    back = rotate_quad(tuple(map(tuple, quad)), (360 - turn) % 360, *image.shape[::-1])  # type: ignore
     assert np.allclose(back, line.quad)
 
 
@@ -119,6 +119,6 @@ def test_the_shapes_of_lines_tell_on_which_side_an_image_may_lie() -> None:
     word, stain = line(100, 20), line(12, 30)
     down = FoundLine(((20, 0), (20, 100), (0, 100), (0, 0)), 0.9)
     reversed_ = FoundLine(((100, 20), (0, 20), (0, 0), (100, 0)), 0.9)
-    assert likely_ways([word, reversed_, stain, stain]) == (180,)
-    assert likely_ways([word, stain, stain, down]) == (90, 270)
-    assert likely_ways([word, stain]) == likely_ways([]) == WAYS
+    assert likely_turns([word, reversed_, stain, stain]) == (180,)
+    assert likely_turns([word, stain, stain, down]) == (90, 270)
+    assert likely_turns([word, stain]) == likely_turns([]) == OTHER_TURNS

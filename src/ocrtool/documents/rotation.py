@@ -8,7 +8,7 @@ from dataclasses import replace
 from ocrtool.document.detected import FoundLine, Rule
 from ocrtool.document.tree import Box, Page
 from ocrtool.layout.orientation import Turn, page_turn
-from ocrtool.layout.rotate import turned_box, turned_line, turned_page
+from ocrtool.layout.rotate import rotate_box, rotate_line, rotate_page
 from ocrtool.pdf.native import NativePage
 
 _BACK: dict[Turn, Turn] = {0: 0, 90: 270, 180: 180, 270: 90}
@@ -28,7 +28,7 @@ def upright(native: NativePage, assemble: Callable[[NativePage], Page]) -> Page:
     if turn == 0:
         return assemble(native)
     page = assemble(turned_native(native, turn))
-    page = turned_page(page, _BACK[turn], page.width, page.height)
+    page = rotate_page(page, _BACK[turn], page.width, page.height)
     return replace(page, width=native.width, height=native.height, turned=turn)
 
 
@@ -37,7 +37,7 @@ def turned_native(native: NativePage, turn: Turn) -> NativePage:
     width, height = native.width, native.height
 
     def box(given: Box) -> Box:
-        return turned_box(given, turn, width, height)
+        return rotate_box(given, turn, width, height)
 
     def boxes(given: tuple[Box, ...]) -> tuple[Box, ...]:
         return tuple(map(box, given))
@@ -50,11 +50,11 @@ def turned_native(native: NativePage, turn: Turn) -> NativePage:
         native,
         width=width if turn == 180 else height,
         height=height if turn == 180 else width,
-        lines=tuple(turned_line(line, turn, width, height) for line in native.lines),
+        lines=tuple(rotate_line(line, turn, width, height) for line in native.lines),
         rules=tuple(map(rule, native.rules)),
         fills=boxes(native.fills),
         pictures=boxes(native.pictures),
         drawings=boxes(native.drawings),
         formulas=boxes(native.formulas),
-        hidden=tuple(turned_line(line, turn, width, height) for line in native.hidden),
+        hidden=tuple(rotate_line(line, turn, width, height) for line in native.hidden),
     )

@@ -1,1 +1,1 @@
-"""Where the text of a page is, what its parts are, and in which order they are read."""
+"""Text detection, page orientation, ruling lines and content type of an image."""

@@ -1,4 +1,4 @@
-"""What a picture holds: one formula, a table, or a page of text."""
+"""Classification of an image: a single formula, or a page with text and tables."""
 
 from __future__ import annotations
 
@@ -17,72 +17,84 @@ if TYPE_CHECKING:
 
 Image = NDArray[np.uint8]
 
-ROWS = 12
-"""Rows of text that no formula has."""
-TABLE = 0.3
-"""Share of the picture that is table, from which it is no formula: a matrix is taken for a small
-one, if at all."""
-LEVEL, UPRIGHT, MET = 3, 2, 2
-"""Rules of a grid, and level ones that an upright one meets: fractions are level ones, and large
-brackets meet none."""
-NEAR = 6.0
-"""Pixels between ends of rules that meet."""
-LONG = 5.0
-"""Length of a line over its height from which it can tell prose from signs."""
-LOOKS = 3
-"""Lines that are read."""
-PROSE = 0.6
-"""Share of them, by length, that words take up; formulas with a remark beside them reach 0.5."""
-SURE = 0.7
-"""Confidence of a word that counts."""
-NAMES = frozenset({
+MIN_PAGE_ROWS = 12
+"""Minimum number of text rows of an image that is a page and no formula."""
+MAX_TABLE_SHARE = 0.3
+"""Maximum share of the image's area in tables of a formula image; a matrix is detected as a small
+table, if at all."""
+MIN_GRID_HORIZONTALS = 3
+"""Minimum number of horizontal rules of a table grid; fraction bars are horizontal, too."""
+MIN_GRID_VERTICALS = 2
+"""Minimum number of vertical rules of a table grid."""
+MIN_GRID_CROSSINGS = 2
+"""Minimum number of horizontal rules that a vertical rule of a grid meets; large brackets meet
+none."""
+CROSSING_TOLERANCE = 6.0
+"""Maximum distance, in pixels, between the ends of rules that meet."""
+MIN_PROSE_ASPECT = 5.0
+"""Minimum length of a line, in line heights, to be read for the decision between prose and
+formula."""
+MAX_PROBED_LINES = 3
+"""Maximum number of lines that are read for the decision."""
+MIN_PROSE_SHARE = 0.6
+"""Minimum share of words in the read lines, by length, of a page; formulas with a remark beside
+them reach 0.5."""
+MIN_WORD_CONFIDENCE = 0.7
+"""Minimum confidence of a word that counts as prose."""
+FORMULA_WORDS = frozenset({
     "arg", "cos", "cosh", "cot", "csc", "deg", "det", "dim", "exp", "for", "gcd", "hom", "inf",
     "ker", "lim", "liminf", "limsup", "log", "max", "min", "mod", "otherwise", "sec", "sin", "sinh",
     "sup", "tan", "tanh", "where", "with",
 })  # fmt: skip
-"""Words that formulas have."""
+"""Words that occur in formulas."""
 
 
 def is_formula(
     image: Image, layout: DetectedLayout, read: Callable[[Sequence[Image]], Sequence[LineResult]]
 ) -> bool:
-    """Tell whether a picture shows a formula and nothing else.
+    """Tell whether an image shows a single formula and nothing else.
 
     Args:
         image: (H, W) grey or (H, W, 3) RGB, uint8.
-        layout: What the detector found on it.
-        read: Reads pictures of single lines.
+        layout: Detected layout of the image.
+        read: Recognises images of single lines.
     """
     height, width = image.shape[:2]
     tables = [region.box for region in layout.regions if region.kind == "table"]
     share = sum((box.x1 - box.x0) * (box.y1 - box.y0) for box in tables) / (height * width)
-    if share > TABLE or _rows(layout.lines) >= ROWS:
+    if share > MAX_TABLE_SHARE or _row_count(layout.lines) >= MIN_PAGE_ROWS:
         return False
     if _is_grid(table_rules(image, layout)):
         return False
-    longest = sorted(layout.lines, key=lambda line: line.length, reverse=True)[:LOOKS]
-    long = [line for line in longest if line.length > LONG * line.height]
+    longest = sorted(layout.lines, key=lambda line: line.length, reverse=True)[:MAX_PROBED_LINES]
+    long = [line for line in longest if line.length > MIN_PROSE_ASPECT * line.height]
     if not long:
         return True
     results = read([cut_line(image, line.quad) for line in long])
-    words = sum(line.length * _prose(said) for line, said in zip(long, results, strict=True))
-    return words < PROSE * sum(line.length for line in long)
+    words = sum(line.length * _prose_share(said) for line, said in zip(long, results, strict=True))
+    return words < MIN_PROSE_SHARE * sum(line.length for line in long)
 
 
 def _is_grid(rules: Sequence[Rule]) -> bool:
-    """Tell whether there are upright rules that several level ones meet."""
+    """Tell whether there are vertical rules that several horizontal ones meet."""
 
     def meet(upright: Rule, level: Rule) -> bool:
-        across = level.x0 - NEAR <= upright.x0 <= level.x1 + NEAR
-        return across and upright.y0 - NEAR <= level.y0 <= upright.y1 + NEAR
+        across = level.x0 - CROSSING_TOLERANCE <= upright.x0 <= level.x1 + CROSSING_TOLERANCE
+        return (
+            across
+            and upright.y0 - CROSSING_TOLERANCE <= level.y0 <= upright.y1 + CROSSING_TOLERANCE
+        )
 
     level = [rule for rule in rules if rule.level]
     met = [sum(meet(rule, other) for other in level) for rule in rules if not rule.level]
-    return len(level) >= LEVEL and sum(count >= MET for count in met) >= UPRIGHT
+    return (
+        len(level) >= MIN_GRID_HORIZONTALS
+        and sum(count >= MIN_GRID_CROSSINGS for count in met) >= MIN_GRID_VERTICALS
+    )
 
 
-def _rows(lines: Sequence[FoundLine]) -> int:
-    """Count rows: lines that have no height in common with those above."""
+def _row_count(lines: Sequence[FoundLine]) -> int:
+    """Count text rows: lines that do not overlap vertically with those above."""
     rows, end = 0, -np.inf
     for line in sorted(lines, key=lambda line: line.quad[0][1]):
         top, foot = line.quad[0][1], line.quad[3][1]
@@ -92,13 +104,16 @@ def _rows(lines: Sequence[FoundLine]) -> int:
     return rows
 
 
-def _prose(said: LineResult) -> float:
-    """Return the share of a line's letters that are in words of a language."""
+def _prose_share(said: LineResult) -> float:
+    """Return the share of a line's characters in words of natural language."""
     letters = sum(len(word.text) for word in said.words)
     words = [(word.text.strip(".,;:!?()'\"").lower(), word.confidence) for word in said.words]
     prose = sum(
         len(word)
         for word, confidence in words
-        if len(word) > 2 and word.isalpha() and word not in NAMES and confidence > SURE
+        if len(word) > 2
+        and word.isalpha()
+        and word not in FORMULA_WORDS
+        and confidence > MIN_WORD_CONFIDENCE
     )
     return prose / letters if letters else 0.0

@@ -1,4 +1,4 @@
-"""Finding the text of a page: choice of scale, tiles, the network, and what comes of its maps."""
+"""Text detection: choice of scale, tiling, inference, and merging of several passes."""
 
 from __future__ import annotations
 
@@ -33,46 +33,54 @@ if TYPE_CHECKING:
     from ocrtool.models.detector import DetectorNet
 
 
-STEP = 32
-"""Sides of what the network sees are multiples of this."""
+SIDE_MULTIPLE = 32
+"""The sides of the network's input are multiples of this number of pixels."""
 
-MAX_LOOKS = 3
-FIRST_LOOK = 960
-"""Longer side, in pixels, of the first look at an image."""
-COMFORT = (11.5, 40.0)
-"""Heights of lines, in pixels of the network, at which a first look is good enough."""
-COMFORT_BESIDE = 13.0
-"""The least height where lines stand so near to others that they might be taken for one."""
-BESIDE, BESIDE_SHARE = 1.0, 0.1
-"""Heights between such lines, and the share of all text that makes a page of columns."""
-WORKING_HEIGHT = 22.0
-"""What small type is scaled to where it is not."""
-SMALL_SHARE = 0.25
-"""The share of all text, by length, that may be smaller than the "small type" of a page."""
-SEEN = (9.0, 72.0)
-"""Heights at which the network finds lines at all; others are left to another look."""
+MAX_PASSES = 3
+"""Maximum number of scales at which an image is processed."""
+FIRST_PASS_SIDE = 960
+"""Longer side, in pixels, of the image in the first pass."""
+GOOD_HEIGHT = (11.5, 40.0)
+"""Minimum and maximum line height, in network pixels, at which no second pass is needed."""
+GOOD_HEIGHT_IN_COLUMNS = 13.0
+"""Minimum such height where lines stand so close side by side that they might be merged."""
+COLUMN_GAP = 1.0
+"""Maximum gap, in line heights, between lines that stand close side by side."""
+MAX_BESIDE_SHARE = 0.1
+"""Share of text close beside other text above which a page has columns."""
+TARGET_HEIGHT = 22.0
+"""Height, in network pixels, to which small type is scaled for the next pass."""
+SMALL_TYPE_QUANTILE = 0.25
+"""Quantile of line heights, weighted by text length, that is taken as the page's small type."""
+DETECTABLE_HEIGHT = (9.0, 72.0)
+"""Minimum and maximum line height, in network pixels, that the network detects; other lines are
+taken from another pass."""
 ENLARGED_HEIGHT = 12.0
-"""What smaller type is enlarged to in images that are large already: it gets no sharper by it."""
+"""Height, in network pixels, to which small type of large images is enlarged; enlarging further
+adds no detail."""
 MAX_ENLARGING = 3.0
+"""Maximum factor by which an image is enlarged."""
 MAX_PIXELS = 8_000_000
-"""Of the image at the working scale."""
-TILE_PIXELS = 1_000_000
-"""Of what the network sees at once: memory, not speed."""
+"""Maximum number of pixels of the scaled image."""
+MAX_TILE_PIXELS = 1_000_000
+"""Maximum number of pixels of a tile; it bounds memory, not time."""
 MARGIN = 64
-"""Pixels at the inner edges of tiles that are seen twice and used from the other tile."""
-LEAST_DEVIATION = 24.0
-"""Grey levels; the contrast of flatter images is not raised as if they were pages."""
-SAME = 0.5
-"""Share of a line that another covers where both are the same."""
+"""Overlap, in pixels, at the inner edges of tiles, where the neighbouring tile's output is used."""
+MIN_DEVIATION = 24.0
+"""Minimum standard deviation, in grey levels, used for normalisation; flatter images keep a low
+contrast."""
+MIN_OVERLAP = 0.5
+"""Minimum share of the smaller of two lines that overlaps where both are the same line."""
 
 logger = logging.getLogger(__name__)
 
 Network = Callable[[NDArray[np.float32]], tuple[NDArray[np.float32], ...]]
-"""(1, 1, H, W) to kernel probabilities, geometry and region probabilities, with a batch axis."""
+"""Maps (1, 1, H, W) to kernel probabilities, geometry and region probabilities, batch axis
+first."""
 
 
 class Detector:
-    """Finds lines of text and regions; keeps its model loaded.
+    """Detects text lines and regions; keeps its model loaded.
 
     Args:
         model: Name of a bundled model or path of a model folder.
@@ -81,9 +89,9 @@ class Detector:
         threads: CPU threads; 0 leaves the choice to the engine.
 
     Raises:
-        ModelError: There is no such model, or it is damaged.
+        ModelError: The model is missing or damaged.
         MissingDependencyError: The engine is not installed.
-        DeviceError: The device that is asked for cannot be used.
+        DeviceError: The requested device cannot be used.
     """
 
     def __init__(
@@ -102,26 +110,26 @@ class Detector:
         else:
             self._network, self.device = _open_torch(folder, device, threads)
 
-    def find(self, image: NDArray[np.uint8], looks: int = MAX_LOOKS) -> DetectedLayout:
-        """Find the text of an image, whatever its size.
+    def find(self, image: NDArray[np.uint8], max_passes: int = MAX_PASSES) -> DetectedLayout:
+        """Detect the text of an image of any size.
 
-        A first look at a reduced image tells how high the type is; unless that is a comfortable
-        size already, a second one sees it at a better scale. Lines that are far too large or too
-        small for that scale are kept from the first look.
+        A first pass on a reduced image measures the type size; unless that is in the good range
+        already, a second pass uses a better scale. Lines that are too large or too small for that
+        scale are kept from the first pass.
 
         Args:
             image: (H, W) grey or (H, W, 3) RGB, uint8.
-            looks: Scales that are tried at most; the first look alone is quick and rough.
+            max_passes: Maximum number of passes; a single pass is fast and rough.
 
         Returns:
-            Lines and regions in pixels of the image, in no particular order. Corners of lines at
-            the edge may lie a little outside.
+            Lines and regions in pixels of the image, unordered. Corners of lines at the edge may
+            lie slightly outside.
 
         Raises:
             ValueError: The array is not such an image, or has no pixels.
         """
         grey = to_grey(image)
-        scale = min(1.0, FIRST_LOOK / max(grey.shape))
+        scale = min(1.0, FIRST_PASS_SIDE / max(grey.shape))
         seen: list[tuple[float, list[FoundLine]]] = []
         while True:
             small = _scaled(grey, scale)
@@ -132,17 +140,17 @@ class Detector:
             better = working_scale(lines, scale, grey.shape)
             logger.debug("%d lines at scale %.2f, next scale %.2f", len(lines), scale, better)
             blank = len(seen) > 1 and not any(found for _, found in seen)
-            if blank or len(seen) >= looks or abs(np.log2(better / scale)) < 0.25:
+            if blank or len(seen) >= max_passes or abs(np.log2(better / scale)) < 0.25:
                 break
             scale = better
-        regions = (_within(region, grey.shape) for region in find_regions(maps, ratio))
-        return DetectedLayout(tuple(merge_looks(seen)), tuple(regions))
+        regions = (_clipped(region, grey.shape) for region in find_regions(maps, ratio))
+        return DetectedLayout(tuple(merge_passes(seen)), tuple(regions))
 
     def maps(self, grey: NDArray[np.uint8]) -> Maps:
         """Run the network over an image (H, W), in tiles where it is large.
 
         Returns:
-            Maps of the image, its sides rounded up to multiples of 32.
+            Output maps of the image, its sides rounded up to multiples of 32.
         """
         pixels = padded(standardize(grey))
         height, width = pixels.shape
@@ -166,70 +174,70 @@ class Detector:
 
 
 def standardize(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Shift and scale grey values (H, W) to mean 0 and about deviation 1, float32."""
+    """Normalise grey values (H, W) to mean 0 and a standard deviation of about 1, float32."""
     mean, deviation = cv2.meanStdDev(grey)
     pixels = grey.astype(np.float32)
     pixels -= np.float32(mean[0, 0])
-    pixels *= np.float32(1.0 / max(float(deviation[0, 0]), LEAST_DEVIATION))
+    pixels *= np.float32(1.0 / max(float(deviation[0, 0]), MIN_DEVIATION))
     return pixels
 
 
 def working_scale(lines: list[FoundLine], scale: float, shape: tuple[int, ...]) -> float:
-    """Choose the scale at which an image is best seen next.
+    """Choose the scale of the next detection pass.
 
     Args:
-        lines: What was found at ``scale``, in pixels of the image.
-        scale: Of the look that found them.
+        lines: Lines detected at ``scale``, in pixels of the image.
+        scale: Scale of the pass that detected them.
         shape: Height and width of the image.
 
     Returns:
-        A scale; ``scale`` itself where it is good enough.
+        A scale; ``scale`` itself where no better pass is needed.
     """
     most = min(MAX_ENLARGING, float(np.sqrt(MAX_PIXELS / (shape[0] * shape[1]))))
     if not lines:
-        # Type too small to be seen would be the reason; in small images there is none.
+        # The type may be too small to be detected; in small images that is not possible.
         return max(scale, min(most, 1.0, 2.5 * scale))
     heights = np.array([line.height for line in lines])
     lengths = np.array([line.length for line in lines])
     letters = lengths / heights
     order = np.argsort(heights)
     share = np.cumsum(letters[order]) / letters.sum()
-    small = float(heights[order][np.searchsorted(share, SMALL_SHARE)])
+    small = float(heights[order][np.searchsorted(share, SMALL_TYPE_QUANTILE)])
     seen = small * scale
-    if COMFORT[0] <= seen <= COMFORT[1] and (
-        seen >= COMFORT_BESIDE or share_beside(lines) <= BESIDE_SHARE
+    if GOOD_HEIGHT[0] <= seen <= GOOD_HEIGHT[1] and (
+        seen >= GOOD_HEIGHT_IN_COLUMNS or share_beside(lines) <= MAX_BESIDE_SHARE
     ):
         return scale
-    better = WORKING_HEIGHT / small
+    better = TARGET_HEIGHT / small
     if better > 1.0:
-        cheap = float(np.sqrt(TILE_PIXELS / (shape[0] * shape[1])))
+        cheap = float(np.sqrt(MAX_TILE_PIXELS / (shape[0] * shape[1])))
         better = max(1.0, min(better, cheap), ENLARGED_HEIGHT / small)
-    # What is smaller still once it was enlarged is texture.
+    # Lines that are still smaller after enlarging are texture.
     return min(most if scale <= 1.0 else scale, better)
 
 
 def share_beside(lines: Sequence[FoundLine]) -> float:
-    """Return the share of text, by length, that has other text close to its left or right."""
+    """Return the share of text, by length, with other text close to its left or right."""
     quads = np.array([line.quad for line in lines])
     (x0, y0), (x1, y1) = quads.min(axis=1).T, quads.max(axis=1).T
     height = np.array([line.height for line in lines])
     length = np.array([line.length for line in lines])
     gap = np.maximum(x0[:, None] - x1, x0 - x1[:, None]) / height
     common = np.minimum(y1[:, None], y1) - np.maximum(y0[:, None], y0)
-    level = common > SAME * np.minimum(height[:, None], height)
+    level = common > MIN_OVERLAP * np.minimum(height[:, None], height)
     np.fill_diagonal(level, False)
-    beside = (level & (np.abs(gap) < BESIDE)).any(axis=1)
+    beside = (level & (np.abs(gap) < COLUMN_GAP)).any(axis=1)
     return float(length[beside].sum() / length.sum())
 
 
-def merge_looks(looks: list[tuple[float, list[FoundLine]]]) -> list[FoundLine]:
-    """Join what was found at several scales; the last look counts where it can see a line."""
-    scale, lines = looks[-1]
-    for other, found in looks[-2::-1]:
+def merge_passes(max_passes: list[tuple[float, list[FoundLine]]]) -> list[FoundLine]:
+    """Merge the lines of several passes; the last pass has priority where it can detect a line."""
+    scale, lines = max_passes[-1]
+    for other, found in max_passes[-2::-1]:
         kept = []
         for line in found:
-            seen_here = SEEN[0] <= line.height * scale <= SEEN[1]
-            seen_there = SEEN[0] <= line.height * other <= SEEN[1]
+            seen_here = DETECTABLE_HEIGHT[0] <= line.height * scale <= DETECTABLE_HEIGHT[1]
+            seen_there = DETECTABLE_HEIGHT[0] <= line.height * other <= DETECTABLE_HEIGHT[1]
             if seen_there and not seen_here:
                 kept.append(line)
         lines = kept + [line for line in lines if not any(_covered(line, k) for k in kept)]
@@ -241,7 +249,7 @@ def _covered(line: FoundLine, by: FoundLine) -> bool:
     if (a.min(axis=0) > b.max(axis=0)).any() or (b.min(axis=0) > a.max(axis=0)).any():
         return False
     common = float(cv2.intersectConvexConvex(a, b)[0])
-    return common > SAME * min(cv2.contourArea(a), cv2.contourArea(b))
+    return common > MIN_OVERLAP * min(cv2.contourArea(a), cv2.contourArea(b))
 
 
 def _scaled(grey: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
@@ -253,21 +261,21 @@ def _scaled(grey: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
 
 
 def padded(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Repeat the last row and column of (H, W) until both sides are multiples of 32."""
+    """Replicate the last row and column of (H, W) until both sides are multiples of 32."""
     height, width = pixels.shape
-    return np.pad(pixels, ((0, -height % STEP), (0, -width % STEP)), mode="edge")
+    return np.pad(pixels, ((0, -height % SIDE_MULTIPLE), (0, -width % SIDE_MULTIPLE)), mode="edge")
 
 
 def _tiles(height: int, width: int) -> list[tuple[int, int, int, int]]:
-    """Cut an image into parts y0, y1, x0, x1 that the network sees with a margin around them.
+    """Split an image into tiles y0, y1, x0, x1 that the network sees with a margin around them.
 
-    The fewest that fit the budget; they start at multiples of 32, where the network's own grid
-    has its points, so that a tile sees what it would see in the whole image.
+    The number of tiles is the smallest that fits the pixel limit; tiles start at multiples of 32,
+    on the network's own grid, so that a tile gives the output of the whole image.
     """
-    most = max(height, width) // STEP
+    most = max(height, width) // SIDE_MULTIPLE
     rows, columns = min(
         ((r, c) for r in range(1, most + 1) for c in range(1, most + 1)
-         if _seen(height, r) * _seen(width, c) <= TILE_PIXELS),
+         if _padded_length(height, r) * _padded_length(width, c) <= MAX_TILE_PIXELS),
         key=lambda grid: (grid[0] * grid[1], max(height / grid[0], width / grid[1])),
     )  # fmt: skip
     return [
@@ -275,18 +283,20 @@ def _tiles(height: int, width: int) -> list[tuple[int, int, int, int]]:
     ]
 
 
-def _seen(length: int, count: int) -> int:
-    """Pixels that the largest of so many parts shows, margins included."""
-    return length if count == 1 else -(-length // (count * STEP)) * STEP + 2 * MARGIN
+def _padded_length(length: int, count: int) -> int:
+    """Return the input length of the largest of ``count`` parts, margins included."""
+    return (
+        length if count == 1 else -(-length // (count * SIDE_MULTIPLE)) * SIDE_MULTIPLE + 2 * MARGIN
+    )
 
 
 def _parts(length: int, count: int) -> list[tuple[int, int]]:
-    size = -(-length // (count * STEP)) * STEP
+    size = -(-length // (count * SIDE_MULTIPLE)) * SIDE_MULTIPLE
     return [(start, min(start + size, length)) for start in range(0, length, size)]
 
 
-def _within(region: Region, shape: tuple[int, ...]) -> Region:
-    """The region without what the padding added to it."""
+def _clipped(region: Region, shape: tuple[int, ...]) -> Region:
+    """Return the region clipped to the image without its padding."""
     box = region.box
     box = Box(box.x0, box.y0, min(box.x1, shape[1]), min(box.y1, shape[0]))
     return Region(region.kind, box, region.confidence)
@@ -322,7 +332,7 @@ def _open_torch(folder: Path, device: str, threads: int) -> tuple[Network, str]:
 
 
 def load_network(folder: Path) -> DetectorNet:
-    """Read the PyTorch detector of a model folder, ready for inference.
+    """Load the PyTorch detector of a model folder, in evaluation mode.
 
     Raises:
         ModelError: It is missing or damaged.
@@ -349,7 +359,7 @@ def load_network(folder: Path) -> DetectorNet:
 
 
 def torch_network(net: DetectorNet) -> Network:
-    """Wrap a PyTorch detector, on whatever device it is, as what ``Detector`` runs."""
+    """Wrap a PyTorch detector, on its current device, as a ``Network``."""
     import torch
 
     place = next(net.parameters()).device

@@ -1,8 +1,8 @@
-"""Maps of the detector to lines and regions.
+"""Conversion of the detector's output maps to text lines and regions.
 
-A connected part of the kernel map is a line. Its pixels give the middle of the line and its
-length; how high the line is and which way it is read stand in two other maps. Everything that
-touches pixels is done for all components at once: a page of a hundred lines takes milliseconds.
+A connected component of the kernel map is a line. Its pixels give the line's centre and length;
+two other maps give its height and reading direction. All components are measured at once with
+array operations: a page of a hundred lines takes milliseconds.
 
 Coordinates are continuous: pixel k covers k to k + 1.
 """
@@ -20,50 +20,54 @@ from ocrtool.document.detected import DetectedLayout, FoundLine, Region, RegionK
 from ocrtool.document.tree import Box, Quad
 
 KERNEL_STRIDE = 2
-"""Pixels of the image in one of the kernel map."""
+"""Image pixels per pixel of the kernel map."""
 STRIDE = 4
-"""Pixels of the image in one of the other maps."""
+"""Image pixels per pixel of the other maps."""
 KERNEL_HEIGHT = 0.5
-"""Height of a kernel as a share of its line's."""
+"""Height of a kernel as a share of its line's height."""
 KERNEL_INSET = 0.15
-"""What a kernel is short of at each end, as a share of its line's shorter side."""
-LEAST_KERNEL = 4.0
-"""Least height and length of a kernel in pixels of the image."""
+"""Distance from each end of a line to its kernel, as a share of the line's shorter side."""
+MIN_KERNEL = 4.0
+"""Minimum height and length of a kernel in pixels of the image."""
 HEIGHT_UNIT = 16.0
-"""Pixels; line heights are told as base-2 logarithms in this unit."""
+"""Unit, in pixels, of the base-2 logarithm in which the network gives line heights."""
 
-LEVELS = (0.4, 0.6, 0.8)
-"""Probabilities at which kernels are cut out. Where one level leaves two lines in one piece, the
-next is tried on that piece."""
-THICK = 1.6
-"""A piece with so many times the area that a line of its length would have is more than one."""
+THRESHOLDS = (0.4, 0.6, 0.8)
+"""Probability thresholds of the kernel map, tried in turn: a component with more than one line is
+split at the next one."""
+MAX_AREA_RATIO = 1.6
+"""Maximum area of a component relative to a line of its length; larger ones are several lines."""
 MIN_CONFIDENCE = 0.5
-INNER = 0.7
-"""Share of a line's box within that of a larger one from which it is but a speck of that line."""
+"""Minimum mean kernel probability of a line."""
+MIN_INNER_SHARE = 0.7
+"""Minimum share of a line's area inside a larger line at which it is discarded as a fragment."""
 MIN_LENGTH = 3.0
-"""Least length of a line in pixels."""
-LONG = 2.0
-"""Length of a kernel, in its heights, from which its own axis tells its tilt."""
-TURN_LIMIT = np.cos(np.radians(30))
-"""A kernel's axis further from the direction map than this is that of a single tall letter."""
-REGION_LEVEL = 0.5
-MIN_REGION = 24.0
-"""Least longer side of a region in pixels."""
+"""Minimum length of a line in pixels."""
+MIN_AXIS_ASPECT = 2.0
+"""Minimum length of a kernel, in kernel heights, at which its principal axis gives the line's
+tilt."""
+MIN_AXIS_AGREEMENT = np.cos(np.radians(30))
+"""Minimum cosine between a kernel's principal axis and the direction map; single tall letters have
+less."""
+REGION_THRESHOLD = 0.5
+"""Probability threshold of the region maps."""
+MIN_REGION_SIDE = 24.0
+"""Minimum longer side of a region in pixels."""
 
 REGION_KINDS: tuple[RegionKind, ...] = get_args(RegionKind)
-"""Kinds in the order of the region maps."""
+"""Region kinds in the order of the region maps."""
 
 FloatArray = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Maps:
-    """What the detector sees of an image of height H and width W.
+    """Output maps of the detector for an image of height H and width W.
 
     Attributes:
         kernel: (H/2, W/2) probability of being in the kernel of a line.
-        geometry: (3, H/4, W/4): x and y of the reading direction, base-2 logarithm of the line's
-            height in units of 16 pixels.
+        geometry: (3, H/4, W/4) x and y of the reading direction, and the base-2 logarithm of the
+            line's height in units of 16 pixels.
         regions: (4, H/4, W/4) probabilities, in the order of ``REGION_KINDS``.
     """
 
@@ -73,26 +77,26 @@ class Maps:
 
 
 def find_layout(maps: Maps, scale: tuple[float, float] = (1.0, 1.0)) -> DetectedLayout:
-    """Turn maps into lines and regions.
+    """Convert maps to lines and regions.
 
     Args:
-        maps: What the detector sees.
-        scale: Pixels of the wanted coordinates in one pixel of the detector's image, in x and y.
+        maps: Output maps of the detector.
+        scale: Output pixels per pixel of the detector's image, in x and y.
     """
     return DetectedLayout(tuple(find_lines(maps, scale)), tuple(find_regions(maps, scale)))
 
 
 def find_lines(maps: Maps, scale: tuple[float, float] = (1.0, 1.0)) -> list[FoundLine]:
-    """Turn the kernel and geometry maps into lines; see ``find_layout``."""
+    """Convert the kernel and geometry maps to lines; see ``find_layout``."""
     quads: list[FloatArray] = []
     scores: list[FloatArray] = []
     rest: NDArray[np.bool_] | None = None
-    for level in LEVELS:
+    for level in THRESHOLDS:
         binary = maps.kernel > level
         if rest is not None:
             binary &= rest
         pieces = _measure(maps, binary.view(np.uint8))
-        thick = pieces.thick if level != LEVELS[-1] else np.zeros_like(pieces.thick)
+        thick = pieces.thick if level != THRESHOLDS[-1] else np.zeros_like(pieces.thick)
         quads.append(pieces.quads[~thick])
         scores.append(pieces.scores[~thick])
         if not thick.any():
@@ -103,7 +107,7 @@ def find_lines(maps: Maps, scale: tuple[float, float] = (1.0, 1.0)) -> list[Foun
     lengths = np.linalg.norm(corners[:, 1] - corners[:, 0], axis=1)
     keep = (confidences >= MIN_CONFIDENCE) & (lengths >= MIN_LENGTH)
     corners, confidences = corners[keep], confidences[keep]
-    keep = ~_inner(corners)
+    keep = ~_lies_inside(corners)
     corners = corners[keep] * np.asarray(scale, np.float32)
     return [
         FoundLine(cast(Quad, tuple(map(tuple, quad))), min(1.0, confidence))
@@ -111,8 +115,8 @@ def find_lines(maps: Maps, scale: tuple[float, float] = (1.0, 1.0)) -> list[Foun
     ]
 
 
-def _inner(quads: FloatArray) -> NDArray[np.bool_]:
-    """Which of the quads (N, 4, 2) lie within a larger one: specks within a line."""
+def _lies_inside(quads: FloatArray) -> NDArray[np.bool_]:
+    """Return which of the quads (N, 4, 2) lie inside a larger one."""
     inner = np.zeros(len(quads), bool)
     if not len(quads):
         return inner
@@ -123,22 +127,22 @@ def _inner(quads: FloatArray) -> NDArray[np.bool_]:
     for i, j in zip(*np.nonzero(candidates), strict=True):
         if not inner[i]:
             common = cv2.intersectConvexConvex(quads[i], quads[j])[0]
-            inner[i] = common > INNER * areas[i]
+            inner[i] = common > MIN_INNER_SHARE * areas[i]
     return inner
 
 
 def find_regions(maps: Maps, scale: tuple[float, float] = (1.0, 1.0)) -> list[Region]:
-    """Turn the region maps into boxes; see ``find_layout``."""
+    """Convert the region maps to boxes; see ``find_layout``."""
     found = []
     for kind, probabilities in zip(REGION_KINDS, maps.regions, strict=True):
-        binary = (probabilities > REGION_LEVEL).view(np.uint8)
+        binary = (probabilities > REGION_THRESHOLD).view(np.uint8)
         count, labels, stats, _ = cv2.connectedComponentsWithStats(binary, ltype=cv2.CV_32S)
         if count == 1:
             continue
         sums = np.bincount(labels.ravel(), probabilities.ravel(), count)
         for label in range(1, count):
             x, y, width, height, area = (int(value) for value in stats[label])
-            if max(width, height) * STRIDE < MIN_REGION:
+            if max(width, height) * STRIDE < MIN_REGION_SIDE:
                 continue
             box = Box(
                 x * STRIDE * scale[0],
@@ -151,14 +155,14 @@ def find_regions(maps: Maps, scale: tuple[float, float] = (1.0, 1.0)) -> list[Re
 
 
 @dataclass(frozen=True)
-class _Pieces:
-    """The N connected pieces of a binary kernel map.
+class _Components:
+    """The N connected components of a binary kernel map.
 
     Attributes:
-        labels: (H/2, W/2) int32, 0 for none, else the number of the piece plus one.
+        labels: (H/2, W/2) int32, 0 for background, else the component number plus one.
         quads: (N, 4, 2) corners of the lines in reading direction, in pixels of the image.
         scores: (N,) mean probability.
-        thick: (N,) whether it seems to be more than one line.
+        thick: (N,) whether the component seems to contain several lines.
     """
 
     labels: NDArray[np.int32]
@@ -167,12 +171,12 @@ class _Pieces:
     thick: NDArray[np.bool_]
 
 
-def _measure(maps: Maps, binary: NDArray[np.uint8]) -> _Pieces:
-    """Find the pieces of a binary map and the lines that they stand for."""
+def _measure(maps: Maps, binary: NDArray[np.uint8]) -> _Components:
+    """Find the components of a binary map and the lines that they represent."""
     count, found = cv2.connectedComponents(binary, connectivity=8, ltype=cv2.CV_32S)
     labels = cast(NDArray[np.int32], found)
     if count == 1:
-        return _Pieces(
+        return _Components(
             labels, np.zeros((0, 4, 2), np.float32), np.zeros(0, np.float32), np.zeros(0, bool)
         )
     places = np.flatnonzero(labels)
@@ -189,19 +193,19 @@ def _measure(maps: Maps, binary: NDArray[np.uint8]) -> _Pieces:
     dx, dy = x - centre[owner - 1, 0], y - centre[owner - 1, 1]
     xx, xy, yy = mean(dx * dx), mean(dx * dy), mean(dy * dy)
     direction, height = _geometry(maps, labels, count)
-    direction = _axes(direction, xx, xy, yy)
-    # Lengths come from the outline, in the directions along (u) and across (v) each line.
+    direction = _refine_directions(direction, xx, xy, yy)
+    # Lengths are measured on the contour, along (u) and across (v) each line.
     low, high = _extents(binary, labels, direction, centre)
     size = (high - low + 1.0) * KERNEL_STRIDE
-    kernel_length, kernel_height = np.maximum(size, LEAST_KERNEL).T
+    kernel_length, kernel_height = np.maximum(size, MIN_KERNEL).T
     short = 1.0 - 2 * KERNEL_INSET
     length = np.where(
         kernel_length >= short * height,
         kernel_length + 2 * KERNEL_INSET * height,
         kernel_length / short,
     )
-    expected = np.maximum(KERNEL_HEIGHT * height, LEAST_KERNEL)
-    # A kernel that is no thicker than it should be but takes more room is bent: so is the line.
+    expected = np.maximum(KERNEL_HEIGHT * height, MIN_KERNEL)
+    # A kernel with a larger extent across the line than expected belongs to a curved line.
     bent = kernel_height > 1.5 * expected
     around = centre * KERNEL_STRIDE
     middle = np.where(bent, 0.5 * (low + high)[:, 1] * KERNEL_STRIDE, 0.0)
@@ -220,8 +224,8 @@ def _measure(maps: Maps, binary: NDArray[np.uint8]) -> _Pieces:
         ),
         axis=1,
     )
-    thick = bent & (area > THICK * expected * kernel_length)
-    return _Pieces(
+    thick = bent & (area > MAX_AREA_RATIO * expected * kernel_length)
+    return _Components(
         labels,
         quads.astype(np.float32),
         (total * KERNEL_STRIDE**2 / area).astype(np.float32),
@@ -232,7 +236,7 @@ def _measure(maps: Maps, binary: NDArray[np.uint8]) -> _Pieces:
 def _geometry(
     maps: Maps, labels: NDArray[np.int32], count: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean reading direction (N, 2), of unit length, and height (N,) in pixels of each piece."""
+    """Return the mean reading direction (N, 2), of unit length, and height (N,) in pixels."""
     pairs = np.maximum(labels[::2], labels[1::2])
     coarse = np.maximum(pairs[:, ::2], pairs[:, 1::2])
     places = np.flatnonzero(coarse)
@@ -241,7 +245,7 @@ def _geometry(
         np.bincount(owner, channel.ravel()[places], count)[1:].astype(np.float64)
         for channel in maps.geometry
     ]
-    # A piece may own no place where another reaches into all of its own; it is told flat.
+    # A component may own no pixel of the coarse map; it gets the default direction.
     number = np.maximum(np.bincount(owner, minlength=count)[1:], 1)
     norm = np.hypot(sums[0], sums[1])
     flat = norm < 1e-6
@@ -250,20 +254,20 @@ def _geometry(
     return direction, HEIGHT_UNIT * np.exp2(np.clip(sums[2] / number, -3.0, 8.0))
 
 
-def _axes(
+def _refine_directions(
     direction: NDArray[np.float64],
     xx: NDArray[np.float64],
     xy: NDArray[np.float64],
     yy: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Refine directions (N, 2) by the main axes of the pieces, where these are long enough."""
+    """Refine directions (N, 2) by the principal axes of long components."""
     angle = 0.5 * np.arctan2(2 * xy, xx - yy)
     axis = np.stack((np.cos(angle), np.sin(angle)), axis=1)
     agreement = (axis * direction).sum(axis=1)
     spread = np.hypot(0.5 * (xx - yy), xy)
     middle = 0.5 * (xx + yy)
-    long = middle + spread > LONG**2 * (middle - spread + 1 / 12)
-    use = long & (np.abs(agreement) > TURN_LIMIT)
+    long = middle + spread > MIN_AXIS_ASPECT**2 * (middle - spread + 1 / 12)
+    use = long & (np.abs(agreement) > MIN_AXIS_AGREEMENT)
     axis *= np.where(agreement < 0, -1.0, 1.0)[:, None]
     return np.where(use[:, None], axis, direction)
 
@@ -274,7 +278,7 @@ def _extents(
     direction: NDArray[np.float64],
     centre: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Least and greatest u and v (N, 2) of the pixel centres of each piece, from its centre."""
+    """Return minimum and maximum u and v (N, 2) of each component, relative to its centre."""
     contours, _ = cv2.findContours(binary, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
     points = np.concatenate(contours)[:, 0].astype(np.float64)
     starts = np.cumsum([0, *(len(contour) for contour in contours[:-1])])

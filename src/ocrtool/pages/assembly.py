@@ -13,8 +13,8 @@ from ocrtool.document.detected import DetectedLayout, FoundLine, Region
 from ocrtool.document.geometry import part_of
 from ocrtool.document.readings import LineResult, ReadLine, ReadWord
 from ocrtool.document.tree import Page
-from ocrtool.layout.orientation import Turn, turn_image, turn_quad
-from ocrtool.layout.rotate import turned_box, turned_page
+from ocrtool.layout.orientation import Turn, rotate_image, rotate_quad
+from ocrtool.layout.rotate import rotate_box, rotate_page
 from ocrtool.layout.ruling_lines import table_rules
 from ocrtool.pages.bleed_through import drop_bleed_through
 from ocrtool.pages.filters import is_cell_text
@@ -59,7 +59,7 @@ def turned_upright(text: OrientedText) -> UprightPage:
     height, width = text.image.shape[:2]
     layout = DetectedLayout(tuple(line for line, _ in placed), text.regions)
     layout = turned_layout(layout, text.turn, width, height)
-    image = turn_image(text.image, text.turn)
+    image = rotate_image(text.image, text.turn)
     layout = replace(layout, rules=table_rules(image, layout))
     turn = cast(Turn, (text.turned_by + text.turn) % 360)
     return UprightPage(image, layout, tuple(reading for _, reading in placed), turn)
@@ -110,7 +110,7 @@ def assembled(
     result = assemble(number, (width, height), page.layout, page.readings, options)
     if formulas is not None:
         result = with_latex(result, lambda box: cut_box(page.image, box), formulas)
-    result = turned_page(result, OPPOSITE_TURN[page.turn], width, height)
+    result = rotate_page(result, OPPOSITE_TURN[page.turn], width, height)
     given = (width, height) if page.turn in (0, 180) else (height, width)
     return replace(result, width=given[0], height=given[1], turned=page.turn)
 
@@ -157,11 +157,11 @@ def turned_layout(
     if turn == 0:
         return layout
     lines = (
-        FoundLine(turn_quad(line.quad, turn, width, height), line.confidence)
+        FoundLine(rotate_quad(line.quad, turn, width, height), line.confidence)
         for line in layout.lines
     )
     regions = (
-        Region(region.kind, turned_box(region.box, turn, width, height), region.confidence)
+        Region(region.kind, rotate_box(region.box, turn, width, height), region.confidence)
         for region in layout.regions
     )
     return DetectedLayout(tuple(lines), tuple(regions))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtool.document.detected import DetectedLayout, FoundLine
-from ocrtool.layout.orientation import Turn, turn_image
+from ocrtool.layout.orientation import Turn, rotate_image
 from ocrtool.pages.filters import LineReading, is_readable, is_text
 from ocrtool.preprocess.crops import cut_line
 from ocrtool.readers.test_time_augmentation import MIN_MEAN_CHAR_CONFIDENCE
@@ -72,7 +72,7 @@ def find_lines(
         most: Number of lines that are wanted, the longest ones, from a detection at low
             resolution; 0 for all, at full resolution.
     """
-    turned = turn_image(image, turn)
+    turned = rotate_image(image, turn)
     start = time.perf_counter()
     layout = detector.find(turned, 1) if most else detector.find(turned)
     seconds = time.perf_counter() - start

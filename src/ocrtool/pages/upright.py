@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ocrtool.decoding.lexicon import bundled_lexicon
 from ocrtool.document.detected import FoundLine, Region
-from ocrtool.layout.orientation import WAYS, Turn, likely_ways, page_turn, runs_across
+from ocrtool.layout.orientation import OTHER_TURNS, Turn, is_left_to_right, likely_turns, page_turn
 from ocrtool.pages.filters import LineReading
 from ocrtool.pages.recognise import RecognisedPage
 from ocrtool.preprocess.crops import cut_line
@@ -62,7 +62,7 @@ class OrientedText:
     turn: Turn
     mean_char_confidence: float
     found: int
-    other_ways: tuple[Turn, ...] = WAYS
+    other_ways: tuple[Turn, ...] = OTHER_TURNS
     turned_by: Turn = 0
     single_line: bool = False
 
@@ -80,7 +80,7 @@ class OrientedText:
             for line, result in self.lines
             if result.mean_char_confidence >= MAX_DOUBTFUL_CONFIDENCE
             and line.length > MIN_WORD_ASPECT * line.height
-            if runs_across(line.quad)
+            if is_left_to_right(line.quad)
             for word in LONG_WORDS.findall(result.text)
             if word in lexicon
         )
@@ -107,7 +107,7 @@ def oriented(page: RecognisedPage, accepted: Sequence[LineReading]) -> OrientedT
         page_turn(page.found.layout.lines),
         math.exp(log_confidence / letters) if letters else 0.0,
         len(page.found.layout.lines),
-        likely_ways([line for line, _ in page.lines]),
+        likely_turns([line for line, _ in page.lines]),
         page.found.turned_by,
     )
 
