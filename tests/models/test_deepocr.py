@@ -176,7 +176,7 @@ def test_it_sees_what_deepseek_ocr_sees() -> None:
 def test_every_image_of_a_batch_is_seen() -> None:
     model = lively(Deepocr(SMALL))
     views, tiles, grids = pictures()
-    together = model.see_all(views, tiles, grids)
+    together = model.encode_images(views, tiles, grids)
     for seen, *image in zip(together, views, tiles, grids, strict=True):
         torch.testing.assert_close(seen, model.see(*image), rtol=1e-4, atol=1e-5)
     # Scores of rows of a batch, filled up at their end, are those of each row alone.

@@ -165,9 +165,9 @@ def test_guidance_teaches_where_to_look(tmp_path: Path, small_options: Options) 
         tensors = to_device(batch, torch.device("cpu"))
         assert (tensors.places >= 0).sum() > 20
         with torch.no_grad():
-            output = model(tensors.pixels, tensors.tokens, tensors.sizes, looking=True)
+            output = model(tensors.pixels, tensors.tokens, tensors.sizes, return_attention=True)
             total = guidance_of(output, tensors, model.decoder.embed.weight)
-        assert output.looks.exp().sum(-1).allclose(torch.ones(()))
+        assert output.attention.exp().sum(-1).allclose(torch.ones(()))
         surprise[guidance] = float(total / (tensors.places >= 0).sum())
     assert surprise[1.0] < 0.6 * surprise[0.0]
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ocrtool.models.cache import write_behind
+from ocrtool.models.cache import append_entries
 from ocrtool.models.ocr import CrossCache, OcrModel
 
 AFTER = 3
@@ -42,8 +42,8 @@ class FixedStep(NamedTuple):
     def take(self, model: OcrModel) -> Tensor:
         """Return (B, T, V) scores; what is new is written behind each row's end."""
         logits, new_keys, new_values = model.step(*self)
-        write_behind(self.keys, new_keys, self.lengths)
-        write_behind(self.values, new_values, self.lengths)
+        append_entries(self.keys, new_keys, self.lengths)
+        append_entries(self.values, new_values, self.lengths)
         return logits
 
 

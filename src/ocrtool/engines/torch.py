@@ -23,7 +23,7 @@ from ocrtool.engines.base import (
 )
 from ocrtool.engines.cuda_graphs import FixedStep, StepGraphs
 from ocrtool.errors import DeviceError, ModelError
-from ocrtool.models.cache import write_behind
+from ocrtool.models.cache import append_entries
 from ocrtool.models.ocr import CrossCache, OcrModel
 from ocrtool.weights.bundled import WEIGHTS
 
@@ -45,7 +45,7 @@ class TorchStore:
 
     def append(self, array: torch.Tensor, new: torch.Tensor, lengths: IntArray) -> torch.Tensor:
         """See `ocrtool.engines.base.CacheStore.append`."""
-        write_behind(array, new, self.tensor(lengths))
+        append_entries(array, new, self.tensor(lengths))
         return array
 
     def tensor(self, array: FloatArray | IntArray) -> torch.Tensor:

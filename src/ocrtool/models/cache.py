@@ -1,4 +1,4 @@
-"""The decoder's key-value cache: preallocated, with a length for every row."""
+"""The decoder's key-value cache: preallocated, with a length per row."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from ocrtool.models.config import DecoderConfig
 
 
 class KVCache:
-    """Keys and values of the tokens that the decoder has read, rows of different lengths.
+    """Keys and values of the decoded tokens, for rows of different lengths.
 
     Entries of row b beyond ``lengths[b]`` are stale: the decoder masks them and ``append``
-    overwrites them. So to take a draft back is to shorten a length.
+    overwrites them. Rejecting a draft therefore only shortens a length.
 
     Attributes:
         keys: (n_layer, B, G, max_length, D).
         values: (n_layer, B, G, max_length, D).
-        lengths: (B,) int64, tokens held of each row.
-        longest: the greatest of ``lengths``, as a plain number.
+        lengths: (B,) int64, valid tokens of each row.
+        longest: maximum of ``lengths`` as a Python integer.
     """
 
     def __init__(self, keys: Tensor, values: Tensor, lengths: Tensor, longest: int) -> None:
@@ -51,15 +51,16 @@ class KVCache:
         )
 
     def append(self, new_keys: Tensor, new_values: Tensor, counts: Tensor | None = None) -> None:
-        """Write new entries behind each row's own end.
+        """Write new entries after the end of each row.
 
         Args:
             new_keys: (n_layer, B, G, T, D).
             new_values: (n_layer, B, G, T, D).
-            counts: (B,) int64, how many of the T each row keeps, from the first on; None for all.
+            counts: (B,) int64, how many of the T entries each row keeps, from the first on; None
+                for all.
 
         Raises:
-            ValueError: when a row would outgrow the cache.
+            ValueError: A row would exceed the cache.
         """
         steps = new_keys.shape[3]
         if counts is None:
@@ -70,8 +71,8 @@ class KVCache:
         if longest > self.keys.shape[3]:
             raise ValueError(f"{longest} tokens do not fit a cache of {self.keys.shape[3]}")
         if counts is None:
-            write_behind(self.keys, new_keys, self.lengths)
-            write_behind(self.values, new_values, self.lengths)
+            append_entries(self.keys, new_keys, self.lengths)
+            append_entries(self.values, new_values, self.lengths)
         else:
             step = torch.arange(steps, device=self.lengths.device)
             rows, sources = torch.nonzero(step < counts[:, None], as_tuple=True)
@@ -82,23 +83,23 @@ class KVCache:
         self.lengths, self.longest = ends, longest
 
     def truncate(self, lengths: Tensor) -> None:
-        """Forget what lies beyond ``lengths`` (B,); a row shorter than that stays as it is."""
+        """Shorten each row to at most ``lengths`` (B,) entries."""
         self.lengths = torch.minimum(self.lengths, lengths)
         self.longest = int(self.lengths.max())
 
     def reorder(self, rows: Tensor) -> None:
-        """Make row i a copy of the present row ``rows[i]``; fewer or more rows may result."""
+        """Replace row i by a copy of the present row ``rows[i]``; the number of rows may change."""
         self.keys = self.keys[:, rows]
         self.values = self.values[:, rows]
         self.lengths = self.lengths[rows]
         self.longest = int(self.lengths.max())
 
 
-def write_behind(entries: Tensor, new: Tensor, lengths: Tensor) -> None:
-    """Write new entries behind the ends of rows, in place and without waiting for a GPU.
+def append_entries(entries: Tensor, new: Tensor, lengths: Tensor) -> None:
+    """Write new entries after the ends of rows, in place and without synchronising with a GPU.
 
     Args:
-        entries: (n_layer, B, G, P, D), with room for them.
+        entries: (n_layer, B, G, P, D), with room for the new entries.
         new: (n_layer, B, G, T, D).
         lengths: (B,) int64, the ends.
     """

@@ -1,9 +1,9 @@
-"""The stack of a causal language model: embeddings, blocks of attention and an MLP, a last norm.
+"""Decoder-only transformer layers: embeddings, causal attention and MLP blocks, and a final norm.
 
-Llama's blocks (RMSNorm, rotary positions, SwiGLU; Touvron et al., 2023), as Qwen2 and DeepSeek's
-models have them, named as in their published checkpoints. The key-value cache is an argument and a
-result. All rows of a batch are equally long; shorter ones are filled up at their end, where what is
-causal does not see it.
+The blocks are Llama's (RMSNorm, rotary positions, SwiGLU; Touvron et al., 2023), as used by Qwen2
+and DeepSeek's models, with the parameter names of the published checkpoints. The key-value cache
+is an argument and a result. All rows of a batch have one length; shorter ones are padded at their
+end, which causal attention ignores.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from ocrtool.models.layers import RMSNorm, additive_mask, attend, rotary_angles,
 
 
 class KeyValues(NamedTuple):
-    """What has been read before: keys and values (n_layer, B, G, P, D)."""
+    """Keys and values (n_layer, B, G, P, D) of the preceding positions."""
 
     keys: Tensor
     values: Tensor
 
 
 class GatedMlp(nn.Module):
-    """SwiGLU as three maps."""
+    """SwiGLU with three separate linear maps."""
 
     def __init__(self, width: int, hidden: int) -> None:
         """Widen to ``hidden`` and back."""
@@ -78,7 +78,7 @@ class CausalBlock(nn.Module):
     """Causal self-attention and an MLP of any kind, each on its own RMSNorm and residual."""
 
     def __init__(self, width: int, attention: _Attention, mlp: nn.Module, norm_eps: float) -> None:
-        """Put the two behind one another."""
+        """Combine attention and MLP."""
         super().__init__()
         self.input_layernorm = RMSNorm(width, norm_eps)
         self.self_attn = attention
@@ -99,11 +99,12 @@ class CausalBlock(nn.Module):
 
 
 class CausalLayers(nn.Module):
-    """The blocks, from embeddings to what a head scores.
+    """Transformer blocks from token embeddings to final hidden states.
 
     Attributes:
-        recompute: Whether the backward pass computes each block anew instead of keeping what is
-            within (Chen et al., 2016): a third more work, a fraction of the memory.
+        recompute: Whether the backward pass recomputes the activations of each block instead of
+            storing them (gradient checkpointing; Chen et al., 2016): a third more computation, a
+            fraction of the memory.
     """
 
     recompute = False
@@ -119,16 +120,16 @@ class CausalLayers(nn.Module):
         bias: bool = False,
         norm_eps: float = 1e-6,
     ) -> None:
-        """Build a block for each MLP.
+        """Build one block per MLP.
 
         Args:
-            vocab_size: Token ids.
-            width: Of the residual stream.
-            heads: Of queries, and of keys and values.
-            mlps: Of the blocks, in their order.
+            vocab_size: Number of token ids.
+            width: Width of the residual stream.
+            heads: Numbers of query heads and of key-value heads.
+            mlps: MLPs of the blocks, in order.
             rope_theta: Base of the rotary frequencies.
             bias: Whether queries, keys and values have biases.
-            norm_eps: What keeps the norm of a zero vector finite.
+            norm_eps: Epsilon of the normalisation.
         """
         super().__init__()
         self.d_head = width // heads[0]
@@ -144,10 +145,10 @@ class CausalLayers(nn.Module):
         return rotary_angles(places[None], self.d_head, self.rope_theta)
 
     def read(self, x: Tensor, past: KeyValues | None = None) -> tuple[Tensor, KeyValues]:
-        """Read embeddings (B, T, width) behind a past.
+        """Process embeddings (B, T, width) that follow cached positions.
 
         Returns:
-            (B, T, width), normalised; and the past with what is new, of P + T positions.
+            (B, T, width), normalised; and the cache extended to P + T positions.
         """
         start = 0 if past is None else past.keys.shape[3]
         angles = self._angles(x, start)
@@ -168,7 +169,7 @@ class CausalLayers(nn.Module):
         return self.norm(x), new
 
     def forward(self, x: Tensor) -> Tensor:
-        """Read whole texts, embeddings (B, T, width), and keep no cache.
+        """Process whole sequences of embeddings (B, T, width) without a cache.
 
         Returns:
             (B, T, width), normalised.
@@ -176,13 +177,13 @@ class CausalLayers(nn.Module):
         angles = self._angles(x, 0)
         for block in self.layers:
             if self.recompute and torch.is_grad_enabled():
-                x = checkpoint(_alone, block, x, angles, use_reentrant=False)
+                x = checkpoint(_without_cache, block, x, angles, use_reentrant=False)
             else:
-                x = _alone(block, x, angles)
+                x = _without_cache(block, x, angles)
         out: Tensor = self.norm(x)
         return out
 
 
-def _alone(block: nn.Module, x: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:
+def _without_cache(block: nn.Module, x: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:
     out: Tensor = block(x, angles)[0]
     return out

@@ -1,4 +1,4 @@
-"""The geometry of a model as frozen dataclasses, saved as JSON beside the weights. Torch-free."""
+"""Model hyperparameters as frozen dataclasses, saved as JSON beside the weights; PyTorch-free."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ Norm = Literal["rms", "layer"]
 Fusion = Literal["cross", "prefix"]
 
 FRAME = 4
-"""Pixels of a line in one frame of the CTC head."""
+"""Width in pixels of a CTC frame of the ``line`` encoder."""
 LINE_COLUMNS = (4, 8)
-"""Pixels that one column of the ``line`` encoder may hold."""
+"""Allowed widths in pixels of one token of the ``line`` encoder."""
 LINE_HEIGHT_STRIDE = 8
-"""Factor by which the ``line`` stem shrinks the height."""
+"""Factor by which the ``line`` stem reduces the height."""
 FORMULA_CELL = (16, 8)
 """Height and width in pixels of one token of the ``formula`` encoder."""
 
@@ -31,12 +31,12 @@ class VisionConfig:
     """The vision encoder.
 
     Attributes:
-        kind: ``vit`` cuts a fixed-size image into square patches; ``line`` reads a text line of
-            any width as columns of 4 or 8 pixels; ``formula`` reads a picture of any size as
+        kind: ``vit`` splits a fixed-size image into square patches; ``line`` encodes a text line
+            of any width as columns of 4 or 8 pixels; ``formula`` encodes an image of any size as
             cells of 16 x 8 pixels.
         channels: image channels (3 for ``vit`` presets, 1 grey for the others).
-        height: image height in pixels; the greatest for ``formula``.
-        width: image width in pixels; 0 means any (``line`` only); the greatest for ``formula``.
+        height: image height in pixels; the maximum for ``formula``.
+        width: image width in pixels; 0 means any (``line`` only); the maximum for ``formula``.
         patch: side of a patch, or width of a column or cell, in pixels.
         d_model: width of the residual stream.
         n_layer: transformer blocks.
@@ -45,11 +45,11 @@ class VisionConfig:
         dropout: probability on every residual branch.
         stem: channels of the strided convolutions of the stem: three for ``line``, four for
             ``formula``, none for ``vit``.
-        norm: ``rms`` or ``layer`` normalisation; ``vit`` alone has the choice.
-        norm_eps: what keeps the norm of a zero vector finite.
-        bias: whether attention and MLP add biases (``vit`` only).
-        class_token: whether a learned token joins the patches in attention (``vit`` only). It is
-            not handed on.
+        norm: ``rms`` or ``layer`` normalisation; ``layer`` is for ``vit`` only.
+        norm_eps: epsilon of the normalisation.
+        bias: whether attention and MLP have biases (``vit`` only).
+        class_token: whether a learned class token joins the patches (``vit`` only). It is not
+            part of the output.
     """
 
     kind: VisionKind
@@ -69,10 +69,10 @@ class VisionConfig:
     class_token: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse contradictions.
+        """Validate the values.
 
         Raises:
-            UsageError: naming the field and what would fit.
+            UsageError: A value is invalid; the message names the field and the allowed values.
         """
         if self.kind not in get_args(VisionKind):
             raise UsageError(f"vision.kind is {self.kind!r}", "use one of: vit, line, formula")
@@ -141,7 +141,7 @@ class VisionConfig:
 
     @property
     def frames(self) -> int:
-        """CTC frames in one token: wide columns hold more than one letter."""
+        """CTC frames per token; a wide column can contain more than one letter."""
         return self.patch // FRAME
 
 
@@ -159,10 +159,10 @@ class DecoderConfig:
         swiglu: SwiGLU when true, a GELU MLP when false.
         rope_theta: base of the rotary frequencies.
         max_length: longest token sequence, BOS included; image and prompt are not counted.
-        fusion: how the image joins: every block looks at it by ``cross`` attention, or it stands
-            before the text as a ``prefix`` of the same sequence.
-        tied: whether the head that scores tokens is the embedding itself.
-        norm_eps: what keeps the norm of a zero vector finite.
+        fusion: how the image is attended to: by ``cross`` attention in every block, or as a
+            ``prefix`` of the text in the same sequence.
+        tied: whether the output head shares the weights of the embedding.
+        norm_eps: epsilon of the normalisation.
     """
 
     d_model: int
@@ -179,10 +179,10 @@ class DecoderConfig:
     norm_eps: float = 1e-6
 
     def __post_init__(self) -> None:
-        """Refuse contradictions.
+        """Validate the values.
 
         Raises:
-            UsageError: naming the field and what would fit.
+            UsageError: A value is invalid; the message names the field and the allowed values.
         """
         _positive(self, "decoder", "d_model", "n_layer", "n_head", "n_kv_head", "d_ff")
         _positive(self, "decoder", "rope_theta", "max_length", "norm_eps")
@@ -195,23 +195,23 @@ class DecoderConfig:
 
     @property
     def d_head(self) -> int:
-        """Width of one attention head."""
+        """Width of an attention head."""
         return self.d_model // self.n_head
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """A whole model: what a checkpoint needs to rebuild its network.
+    """Hyperparameters of a whole model, from which a checkpoint rebuilds its network.
 
     Attributes:
-        preset: name of the preset that it grew from.
+        preset: name of the preset that it was derived from.
         vision: the vision encoder.
         decoder: the text decoder.
-        vocab_size: token ids, the four special ones included; 0 until filled from the data.
+        vocab_size: number of token ids, with the four special ones; 0 until set from the data.
         ctc: whether there is a CTC head (id 0 is the blank).
         flash: fused attention kernels when true, plain matrix products when false.
-        prompt: what stands between image and text (``prefix`` fusion only).
-        prompt_ids: its token ids; empty until filled with the vocabulary.
+        prompt: text between image and transcription (``prefix`` fusion only).
+        prompt_ids: token ids of the prompt; empty until set with the vocabulary.
     """
 
     preset: str
@@ -224,10 +224,10 @@ class ModelConfig:
     prompt_ids: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse contradictions.
+        """Validate the values.
 
         Raises:
-            UsageError: naming the field and what would fit.
+            UsageError: A value is invalid; the message names the field and the allowed values.
         """
         if self.vocab_size < 0:
             raise UsageError(f"vocab_size is {self.vocab_size}", "leave it 0 to take it from data")
@@ -241,7 +241,7 @@ class ModelConfig:
             )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values; ``from_dict`` reads them back."""
+        """Return the values as JSON types; ``from_dict`` is the inverse."""
         values = dataclasses.asdict(self)
         values["vision"]["stem"] = list(self.vision.stem)
         values["prompt_ids"] = list(self.prompt_ids)
@@ -249,14 +249,13 @@ class ModelConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ModelConfig:
-        """Read what ``to_dict`` wrote.
+        """Build a configuration from the output of ``to_dict``.
 
         Args:
-            values: a mapping with the fields of this class; those that have a default may be
-                absent.
+            values: mapping with the fields of this class; those with a default may be absent.
 
         Raises:
-            UsageError: for a key that is unknown (the nearest is named) or missing.
+            UsageError: A key is unknown (the closest known one is suggested) or missing.
         """
         known = _checked_keys(cls, values, "")
         return cls(
@@ -270,7 +269,7 @@ class ModelConfig:
 
 
 def _section(cls: type[_C], values: Any, name: str) -> _C:
-    """Build one part of a config from a mapping."""
+    """Build one section of a configuration from a mapping."""
     if not isinstance(values, Mapping):
         raise UsageError(f"{name} is not a JSON object", "give its fields as an object")
     known = _checked_keys(cls, values, f"{name}.")
@@ -280,7 +279,7 @@ def _section(cls: type[_C], values: Any, name: str) -> _C:
 
 
 def _checked_keys(cls: type, values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    """Return ``values`` as a dict once its keys are known to fit the dataclass ``cls``."""
+    """Return ``values`` as a dict after checking its keys against the dataclass ``cls``."""
     fields = {field.name: field for field in dataclasses.fields(cls)}
     for key in values:
         if key not in fields:
@@ -315,7 +314,7 @@ def _check_dropout(section: str, dropout: float) -> None:
 
 
 def _even_head(section: str, d_head: int) -> None:
-    # Rotary embedding turns pairs of coordinates.
+    # Rotary embedding rotates pairs of coordinates.
     if d_head % 2:
         raise UsageError(
             f"{section} heads are {d_head} wide", f"choose {section}.n_head so that they are even"

@@ -1,8 +1,8 @@
-"""The text decoder: a causal transformer that writes the text of an image.
+"""The text decoder: a causal transformer that transcribes an encoded image.
 
-The image joins in one of two ways. By ``cross`` attention, every block looks at the image tokens.
-As a ``prefix``, image tokens and prompt stand before the text in one causal sequence. Either way
-the blocks' keys and values of the image are computed once, and text is read behind them.
+It attends to the image in one of two ways. With ``cross`` attention, every block attends to the
+image tokens. As a ``prefix``, image tokens and prompt precede the text in one causal sequence. In
+both cases the keys and values of the image are computed once per image.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from ocrtool.models.layers import (
 
 
 class CrossCache(NamedTuple):
-    """Keys and values of the image for every block, computed once an image.
+    """Keys and values of the image in every block, computed once per image.
 
-    They are those of cross-attention, or those of the prefix: N is then image tokens and prompt,
-    the keys are rotated to their positions, and the text's own follow them.
+    They belong to the cross-attention or to the prefix. For a prefix, N counts image tokens and
+    prompt, the keys are rotated to their positions, and the text follows them.
 
     Attributes:
         keys: (n_layer, B, G, N, D).
         values: (n_layer, B, G, N, D).
-        lengths: (B,) int64, valid tokens of each row; the first ones.
+        lengths: (B,) int64, number of valid tokens at the start of each row.
     """
 
     keys: Tensor
@@ -44,12 +44,12 @@ class CrossCache(NamedTuple):
 
 
 class Past(NamedTuple):
-    """What the decoder has read before.
+    """Keys and values of the tokens decoded so far.
 
     Attributes:
         keys: (n_layer, B, G, P, D), rotated to their positions.
         values: (n_layer, B, G, P, D).
-        lengths: (B,) int64; entry j of row b counts if ``j < lengths[b]``, the rest is stale.
+        lengths: (B,) int64; entry j of row b is valid if ``j < lengths[b]``.
     """
 
     keys: Tensor
@@ -58,26 +58,26 @@ class Past(NamedTuple):
 
 
 class DecoderOutput(NamedTuple):
-    """What the decoder makes of new tokens.
+    """Output of the decoder for new tokens.
 
     Attributes:
-        logits: (B, T, V), scores of what follows each token.
-        keys: (n_layer, B, G, T, D), new ones, rotated to their positions.
-        values: (n_layer, B, G, T, D), new ones.
-        looks: (n_layer, B, T, N), log-probabilities by which the first heads of the cross-attention
-            attend to image tokens; None where not asked for, or where there is only a prefix.
+        logits: (B, T, V), scores of the token after each input token.
+        keys: (n_layer, B, G, T, D), new keys, rotated to their positions.
+        values: (n_layer, B, G, T, D), new values.
+        attention: (n_layer, B, T, N), log attention weights of the first cross-attention heads
+            over the image tokens; None where not requested or where the image is a prefix.
     """
 
     logits: Tensor
     keys: Tensor
     values: Tensor
-    looks: Tensor | None
+    attention: Tensor | None
 
 
 class DecoderBlock(nn.Module):
-    """Causal self-attention, cross-attention, MLP, each on its own RMSNorm and residual.
+    """Causal self-attention, cross-attention and MLP, each with its own RMSNorm and residual.
 
-    A decoder that reads images as a prefix has no cross-attention.
+    With prefix fusion there is no cross-attention.
     """
 
     def __init__(self, config: DecoderConfig, *, flash: bool) -> None:
@@ -101,24 +101,25 @@ class DecoderBlock(nn.Module):
         past: tuple[Tensor, Tensor] | None,
         image: tuple[Tensor, Tensor] | None = None,
         image_mask: Tensor | None = None,
-        looking: bool = False,
+        return_attention: bool = False,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-        """Map (B, T, d_model) to the same shape; return the new keys and values too.
+        """Map (B, T, d_model) to the same shape; also return the new keys and values.
 
-        Last comes, if ``looking``, where the first head of the cross-attention looks.
+        If ``return_attention``, the last result is the log attention of the first
+        cross-attention head.
         """
         mixed, keys, values = self.self_attention(
             self.self_norm(x), angles, mask=mask, causal=mask is None, past=past
         )
         x = x + self.dropout(mixed)
-        looks = None
+        attention = None
         if image is not None:
-            asking = self.cross_norm(x)
-            x = x + self.dropout(self.cross_attention(asking, *image, image_mask))
-            if looking:
-                looks = self.cross_attention.looks(asking, image[0], image_mask)
+            queries = self.cross_norm(x)
+            x = x + self.dropout(self.cross_attention(queries, *image, image_mask))
+            if return_attention:
+                attention = self.cross_attention.log_attention(queries, image[0], image_mask)
         x = x + self.dropout(self.mlp(self.mlp_norm(x)))
-        return x, keys, values, looks
+        return x, keys, values, attention
 
 
 class TextDecoder(nn.Module):
@@ -153,10 +154,10 @@ class TextDecoder(nn.Module):
         )
 
     def cross(self, memory: Tensor, lengths: Tensor) -> CrossCache:
-        """Compute what text attends to of the image tokens (B, N, d_model) in every block.
+        """Compute the keys and values of the image tokens (B, N, d_model) in every block.
 
-        By cross-attention these are projections of the tokens. A prefix is read by the blocks
-        themselves: the image tokens of each row, then the prompt, causally.
+        For cross-attention these are projections of the tokens. A prefix passes through the blocks:
+        the image tokens of each row, then the prompt, with causal attention.
         """
         if self.prefixed:
             return self._read_prefix(memory, lengths)
@@ -167,15 +168,15 @@ class TextDecoder(nn.Module):
 
     def _read_prefix(self, memory: Tensor, lengths: Tensor) -> CrossCache:
         x = torch.cat((memory, self.embed(self.prompt).expand(memory.shape[0], -1, -1)), dim=1)
-        # The prompt follows each row's own last image token; what is beyond the prompt is stale,
-        # and nothing before it can see it.
+        # The prompt follows each row's own last image token. Entries after the prompt are stale
+        # and invisible to those before them.
         slot = torch.arange(x.shape[1], device=x.device)
         beyond = slot - lengths[:, None]
         sources = torch.where(beyond < 0, slot, memory.shape[1] + beyond)
         sources = torch.where(beyond < len(self.prompt), sources, 0)
         x = x.gather(1, sources[..., None].expand_as(x))
         angles = rotary_angles(slot[None], self.d_head, self.rope_theta)
-        _, keys, values, _ = self._through(self.dropout(x), angles, None, None, None, None)
+        _, keys, values, _ = self._run_blocks(self.dropout(x), angles, None, None, None, None)
         return CrossCache(keys, values, lengths + len(self.prompt))
 
     def forward(
@@ -183,20 +184,20 @@ class TextDecoder(nn.Module):
         tokens: Tensor,
         cross: CrossCache,
         past: Past | None = None,
-        looking: bool = False,
+        return_attention: bool = False,
     ) -> DecoderOutput:
-        """Read ``tokens`` behind ``past`` and score what follows each of them.
+        """Process ``tokens`` after ``past`` and score the next token at each position.
 
-        Token t of row b stands at position ``past.lengths[b] + t``, behind a prefix so much
-        further, and sees the row's prefix, its valid past and its new tokens up to t. One code
-        path serves training and prefill (no past), single steps, and the verification of drafts in
+        Token t of row b has position ``past.lengths[b] + t``, plus the length of the prefix, if
+        any, and attends to the row's prefix, its valid past and its new tokens up to t. The same
+        code serves training and prefill (no past), single steps, and the verification of drafts in
         rows of different lengths.
 
         Args:
             tokens: (B, T) int64.
-            cross: the image, from ``cross``.
-            past: earlier keys and values; None is the same as P = 0, with a faster kernel.
-            looking: tell where each token looks.
+            cross: keys and values of the image, from ``cross``.
+            past: earlier keys and values; None is equivalent to P = 0, with a faster kernel.
+            return_attention: return the attention over the image tokens.
         """
         step = torch.arange(tokens.shape[1], device=tokens.device)
         positions = step[None]
@@ -216,22 +217,22 @@ class TextDecoder(nn.Module):
                     torch.cat((cross.keys, past.keys.to(dtype)), dim=3),
                     torch.cat((cross.values, past.values.to(dtype)), dim=3),
                 )
-            mask = _behind(torch.cat(seen, dim=-1), step, dtype)
-            x, keys, values, looks = self._through(x, angles, mask, earlier, None, None)
+            mask = _causal_mask(torch.cat(seen, dim=-1), step, dtype)
+            x, keys, values, attention = self._run_blocks(x, angles, mask, earlier, None, None)
         else:
             mask = None
             if past is not None:
-                mask = _behind(_valid(past.keys, past.lengths), step, past.keys.dtype)
+                mask = _causal_mask(_valid(past.keys, past.lengths), step, past.keys.dtype)
             image_mask = additive_mask(_valid(cross.keys, cross.lengths)[:, None, None], dtype)
             image = cross.keys, cross.values
-            x, keys, values, looks = self._through(
-                x, angles, mask, past, image, image_mask, looking
+            x, keys, values, attention = self._run_blocks(
+                x, angles, mask, past, image, image_mask, return_attention
             )
         x = self.norm(x)
         logits = F.linear(x, self.embed.weight) if self.head is None else self.head(x)
-        return DecoderOutput(logits, keys, values, looks)
+        return DecoderOutput(logits, keys, values, attention)
 
-    def _through(
+    def _run_blocks(
         self,
         x: Tensor,
         angles: tuple[Tensor, Tensor],
@@ -239,29 +240,31 @@ class TextDecoder(nn.Module):
         past: tuple[Tensor, Tensor] | Past | None,
         image: tuple[Tensor, Tensor] | None,
         image_mask: Tensor | None,
-        looking: bool = False,
+        return_attention: bool = False,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-        """Take (B, T, d_model) through all blocks; return it, new keys and values, and looks."""
-        new_keys, new_values, all_looks = [], [], []
+        """Run (B, T, d_model) through all blocks; return it, new keys, values and attention."""
+        new_keys, new_values, all_attention = [], [], []
         for i, block in enumerate(self.blocks):
             earlier = None if past is None else (past[0][i], past[1][i])
-            looked = None if image is None else (image[0][i], image[1][i])
-            x, keys, values, looks = block(x, angles, mask, earlier, looked, image_mask, looking)
+            image_key_values = None if image is None else (image[0][i], image[1][i])
+            x, keys, values, attention = block(
+                x, angles, mask, earlier, image_key_values, image_mask, return_attention
+            )
             new_keys.append(keys)
             new_values.append(values)
-            if looks is not None:
-                all_looks.append(looks)
-        stacked = torch.stack(all_looks) if all_looks else None
+            if attention is not None:
+                all_attention.append(attention)
+        stacked = torch.stack(all_attention) if all_attention else None
         return x, torch.stack(new_keys), torch.stack(new_values), stacked
 
 
 def _valid(entries: Tensor, lengths: Tensor) -> Tensor:
-    """Return which of the entries (n_layer, B, G, P, D) count, (B, P): the first ``lengths``."""
+    """Return a mask (B, P) of the valid entries (n_layer, B, G, P, D): the first ``lengths``."""
     return torch.arange(entries.shape[3], device=lengths.device) < lengths[:, None]
 
 
-def _behind(valid: Tensor, step: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return the additive mask (B, 1, T, P + T): the valid past (B, P), then new tokens up to t."""
+def _causal_mask(valid: Tensor, step: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return the additive mask (B, 1, T, P + T): the valid past (B, P), then causal new tokens."""
     rows, steps = valid.shape[0], step.shape[0]
     seen = valid[:, None].expand(-1, steps, -1)
     causal = (step <= step[:, None])[None].expand(rows, -1, -1)

@@ -1,10 +1,10 @@
-"""DeepEncoder: a window-and-global ViT, a 16x convolution compressor, and a global ViT behind it.
+"""DeepEncoder: a ViT with windowed and global attention, a 16x compressor, and a global ViT.
 
-The vision encoder of DeepSeek-OCR (Wei et al., 2025, arXiv:2510.18234) and of its kin: SAM's image
-encoder (Kirillov et al., 2023) sees a page in patches of 16 pixels, two strided convolutions make
-one token of 4 x 4 of them, and CLIP's ViT-L (Radford et al., 2021) reads those tokens in the place
-of patches of its own. Both towers' maps are handed on, side by side. Parameters are named as in
-the published checkpoints, so that these load strictly.
+The vision encoder of DeepSeek-OCR (Wei et al., 2025, arXiv:2510.18234) and related models. SAM's
+image encoder (Kirillov et al., 2023) processes a page in patches of 16 pixels, two strided
+convolutions merge 4 x 4 patches into one token, and CLIP's ViT-L (Radford et al., 2021) processes
+these tokens in place of its own patches. The outputs of both towers are concatenated. Parameters
+have the names of the published checkpoints, so that these load strictly.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-STRIDE = 64
-"""Pixels of a side that become one token: patches of 16, halved twice."""
+PIXELS_PER_TOKEN = 64
+"""Side in pixels of the image area of one token: a patch of 16, halved twice."""
 
 
 @dataclass(frozen=True)
 class SamConfig:
-    """The first tower; the published figures where nothing else is said.
+    """Hyperparameters of the first tower; the defaults are the published values.
 
     Attributes:
-        width: Of the residual stream.
+        width: Width of the residual stream.
         n_layer: Blocks.
         n_head: Heads.
         d_ff: Hidden width of the MLP.
         patch: Side of a patch in pixels.
-        grid: Patches a side that the learned positions are for.
-        window: Patches a side of a window.
-        global_blocks: Blocks that attend over the whole grid; the others do within windows.
-        neck: Channels behind the blocks.
+        grid: Side, in patches, of the grid of learned positions.
+        window: Side, in patches, of an attention window.
+        global_blocks: Blocks with global attention; the others attend within windows.
+        neck: Channels after the blocks.
         compressor: Channels of the two strided convolutions.
     """
 
@@ -51,15 +51,15 @@ class SamConfig:
 
 @dataclass(frozen=True)
 class ClipConfig:
-    """The second tower; it must be as wide as the compressor's output.
+    """Hyperparameters of the second tower; its width must equal the compressor's output.
 
     Attributes:
-        width: Of the residual stream.
+        width: Width of the residual stream.
         n_layer: Blocks.
         n_head: Heads.
         d_ff: Hidden width of the MLP.
-        grid: Tokens a side that the learned positions are for.
-        patch: Side in pixels of the patches of its own embedding, which is loaded and never used.
+        grid: Side, in tokens, of the grid of learned positions.
+        patch: Side in pixels of the patches of its own embedding, which is loaded but not used.
     """
 
     width: int = 1024
@@ -77,7 +77,7 @@ class SamAttention(nn.Module):
     """Attention over a grid with decomposed relative positions (Li et al., 2022, MViTv2)."""
 
     def __init__(self, config: SamConfig, side: int) -> None:
-        """Attend over grids whose relative positions are learned for ``side`` patches a side."""
+        """Build attention with learned relative positions for grids of ``side`` x ``side``."""
         super().__init__()
         self.n_head = config.n_head
         d_head = config.width // config.n_head
@@ -87,14 +87,14 @@ class SamAttention(nn.Module):
         self.rel_pos_w = nn.Parameter(torch.zeros(2 * side - 1, d_head))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Mix (B, H, W, width); the shape stays."""
+        """Attend within (B, H, W, width); the shape is kept."""
         rows, height, width, _ = x.shape
         heads = self.qkv(x).view(rows, height * width, 3, self.n_head, -1)
         queries, keys, values = heads.permute(2, 0, 3, 1, 4)
-        # The bias is made of the unscaled queries, and added to the scaled scores.
+        # The bias is computed from the unscaled queries and added to the scaled scores.
         grid = queries.unflatten(2, (height, width))
-        down = torch.einsum("bnhwd,hkd->bnhwk", grid, _relative(self.rel_pos_h, height))
-        across = torch.einsum("bnhwd,wkd->bnhwk", grid, _relative(self.rel_pos_w, width))
+        down = torch.einsum("bnhwd,hkd->bnhwk", grid, _relative_positions(self.rel_pos_h, height))
+        across = torch.einsum("bnhwd,wkd->bnhwk", grid, _relative_positions(self.rel_pos_w, width))
         bias = (down[..., :, None] + across[..., None, :]).flatten(4).flatten(2, 3)
         mixed = F.scaled_dot_product_attention(queries, keys, values, attn_mask=bias)
         mixed = mixed.transpose(1, 2).reshape(rows, height, width, -1)
@@ -102,8 +102,8 @@ class SamAttention(nn.Module):
         return out
 
 
-def _relative(table: Tensor, side: int) -> Tensor:
-    """Return the embedding (side, side, D) of the distance of each place from each other."""
+def _relative_positions(table: Tensor, side: int) -> Tensor:
+    """Return the embedding (side, side, D) of the relative position of each pair of positions."""
     wanted = 2 * side - 1
     if table.shape[0] != wanted:
         line = table.float().T[None]
@@ -124,7 +124,7 @@ class _SamMlp(nn.Module):
 
 
 class SamBlock(nn.Module):
-    """A pre-norm block, within windows or over the whole grid."""
+    """A pre-norm block with windowed or global attention."""
 
     def __init__(self, config: SamConfig, *, windowed: bool) -> None:
         """Build a block that ``config`` describes."""
@@ -143,7 +143,7 @@ class SamBlock(nn.Module):
         return out
 
     def _in_windows(self, x: Tensor) -> Tensor:
-        """Attend within windows; the grid is filled up with zeros to whole ones, and cut again."""
+        """Attend within windows; the grid is zero-padded to whole windows and cropped again."""
         side = self.window
         rows, height, width, channels = x.shape
         tall, wide = -(-height // side), -(-width // side)
@@ -168,7 +168,7 @@ class _PatchEmbed(nn.Module):
 
 
 class SamTower(nn.Module):
-    """The window-and-global ViT, its neck, and the compressor."""
+    """The ViT with windowed and global attention, its neck, and the compressor."""
 
     def __init__(self, config: SamConfig) -> None:
         """Build the tower that ``config`` describes."""
@@ -191,7 +191,7 @@ class SamTower(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Map images (B, 3, H, W) to (B, C, H / 64, W / 64)."""
         x = self.patch_embed.proj(images).permute(0, 2, 3, 1)
-        x = x + resized_grid(self.pos_embed, x.shape[1], x.shape[2])
+        x = x + resize_positions(self.pos_embed, x.shape[1], x.shape[2])
         for block in self.blocks:
             x = block(x)
         x = self.neck(x.permute(0, 3, 1, 2))
@@ -199,10 +199,10 @@ class SamTower(nn.Module):
         return out
 
 
-def resized_grid(grid: Tensor, height: int, width: int) -> Tensor:
-    """Return learned positions (1, H, W, C) for a grid of another size.
+def resize_positions(grid: Tensor, height: int, width: int) -> Tensor:
+    """Return learned positions (1, H, W, C) resized to another grid, bicubic.
 
-    The antialiased kernel exists on the CPU alone for some devices, and is to compute in float32.
+    Some devices have the antialiased kernel only on the CPU; it is computed in float32.
     """
     if tuple(grid.shape[1:3]) == (height, width):
         return grid
@@ -271,7 +271,7 @@ class _ClipLayers(nn.Module):
 
 
 class ClipTower(nn.Module):
-    """A ViT that reads the compressed map of the first tower as its patches."""
+    """A ViT whose input patches are the compressed feature map of the first tower."""
 
     def __init__(self, config: ClipConfig) -> None:
         """Build the tower that ``config`` describes."""
@@ -288,7 +288,9 @@ class ClipTower(nn.Module):
         first = self.embeddings.class_embedding.expand(x.shape[0], 1, -1)
         table = self.embeddings.position_embedding.weight
         grid = table[1:].view(1, self.grid, self.grid, -1)
-        places = torch.cat((table[None, :1], resized_grid(grid, height, width).flatten(1, 2)), 1)
+        places = torch.cat(
+            (table[None, :1], resize_positions(grid, height, width).flatten(1, 2)), 1
+        )
         x = self.pre_layrnorm(torch.cat((first, x), 1) + places)
         for layer in self.transformer.layers:
             x = layer(x)
@@ -296,8 +298,8 @@ class ClipTower(nn.Module):
         return out
 
 
-def fused(sam: SamTower, clip: ClipTower, images: Tensor) -> Tensor:
-    """Return what both towers see in views (B, 3, S, S): (B, (S / 64) ** 2, both widths).
+def encode_views(sam: SamTower, clip: ClipTower, images: Tensor) -> Tensor:
+    """Encode views (B, 3, S, S) with both towers: (B, (S / 64) ** 2, sum of both widths).
 
     The second tower's channels come first.
     """
@@ -305,39 +307,39 @@ def fused(sam: SamTower, clip: ClipTower, images: Tensor) -> Tensor:
     return torch.cat((clip(features), features.flatten(2).transpose(1, 2)), dim=-1)
 
 
-# --------------------------------------------------------------------------- in the text
+# --------------------------------------------------------------------------- token sequence
 
 
 def image_positions(side: int, tiles: tuple[int, int] = (0, 0), tile_side: int = 640) -> int:
-    """Return how many positions of the text an image takes.
+    """Return the number of token positions of an image.
 
     Args:
-        side: Pixels a side of the view of the whole.
-        tiles: Columns and rows of tiles; none where there are none.
-        tile_side: Pixels a side of a tile.
+        side: Side in pixels of the view of the whole page.
+        tiles: Numbers of tile columns and rows; 0 without tiles.
+        tile_side: Side of a tile in pixels.
     """
     columns, rows = tiles
-    whole, tile = side // STRIDE, tile_side // STRIDE
+    whole, tile = side // PIXELS_PER_TOKEN, tile_side // PIXELS_PER_TOKEN
     count = whole * (whole + 1) + 1
     if columns * rows:
         count += rows * tile * (columns * tile + 1)
     return count
 
 
-def arranged(
+def arrange_tokens(
     view: Tensor, tiles: Tensor | None, grid: tuple[int, int], newline: Tensor, separator: Tensor
 ) -> Tensor:
-    """Return the tokens of an image in their order, (P, width), P as of `image_positions`.
+    """Return the tokens of an image in sequence order, (P, width), P from ``image_positions``.
 
-    Tiles come first, joined to one large grid, then the view of the whole, then a separator; each
-    row of tokens is ended by a newline.
+    Tiles come first, joined to one large grid, then the view of the whole page, then a separator; a
+    newline token ends each row of tokens.
 
     Args:
-        view: (g * g, width), of the whole.
-        tiles: (columns * rows, q * q, width), row by row; None where there are none.
+        view: (g * g, width), tokens of the whole page.
+        tiles: (columns * rows, q * q, width), row by row; None without tiles.
         grid: Columns and rows of the tiles.
-        newline: (width,).
-        separator: (width,).
+        newline: (width,) newline token.
+        separator: (width,) separator token.
     """
     parts = []
     if tiles is not None:
@@ -351,21 +353,21 @@ def arranged(
 
 
 def _with_newlines(grid: Tensor, newline: Tensor) -> Tensor:
-    """Return a grid (H, W, width) row by row, each ended: (H * (W + 1), width)."""
+    """Append a newline to each row of a grid (H, W, width): (H * (W + 1), width)."""
     ends = newline.expand(grid.shape[0], 1, -1)
     return torch.cat((grid, ends), 1).flatten(0, 1)
 
 
-def placed(x: Tensor, places: Tensor, image: Tensor) -> Tensor:
-    """Put the tokens (P, width) of images into embeddings (B, T, width) of texts.
+def insert_image_tokens(x: Tensor, places: Tensor, image: Tensor) -> Tensor:
+    """Insert the image tokens (P, width) into text embeddings (B, T, width).
 
     Args:
         x: The embeddings.
-        places: (B, T) bool, where the P tokens go, row by row.
-        image: The tokens of all images, one behind the other.
+        places: (B, T) bool, positions of the P tokens, row by row.
+        image: Tokens of all images, concatenated.
 
     Raises:
-        ValueError: There are not as many places as tokens.
+        ValueError: The number of positions differs from the number of tokens.
     """
     if int(places.sum()) != image.shape[0]:
         raise ValueError(f"{int(places.sum())} places for {image.shape[0]} tokens of an image")

@@ -1,8 +1,8 @@
 """DeepOCR: DeepEncoder, a linear projector, and Qwen2 as the decoder.
 
-The open reproduction of DeepSeek-OCR (github.com/pkulium/DeepOCR). An image's tokens stand in the
-text in DeepSeek-OCR's order; newline and separator belong to the projector. Parameters are named as
-in the published checkpoint, whose folders are the three parts.
+The open reproduction of DeepSeek-OCR (github.com/pkulium/DeepOCR). Image tokens have the order of
+DeepSeek-OCR; newline and separator belong to the projector. Parameters have the names of the
+published checkpoint, which has one folder for each of the three parts.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from ocrtool.models.deepencoder import (
     ClipTower,
     SamConfig,
     SamTower,
-    arranged,
-    fused,
-    placed,
+    arrange_tokens,
+    encode_views,
+    insert_image_tokens,
 )
 from ocrtool.models.qwen import Qwen, QwenConfig
 
 IMAGE = -1
-"""Stands among token ids where a token of the image goes."""
+"""Placeholder token id at positions of image tokens."""
 
 
 @dataclass(frozen=True)
 class DeepocrConfig:
-    """Geometry of the network; the published one where nothing else is said.
+    """Hyperparameters of the network; the defaults are the published values.
 
     Attributes:
-        sam: The first tower.
-        clip: The second tower.
+        sam: The first vision tower.
+        clip: The second vision tower.
         decoder: The language model.
-        base: Pixels a side of the view of the whole.
-        tile: Pixels a side of a tile.
+        base: Side in pixels of the view of the whole page.
+        tile: Side of a tile in pixels.
     """
 
     sam: SamConfig = field(default_factory=SamConfig)
@@ -49,7 +49,7 @@ class DeepocrConfig:
     tile: int = 640
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain values."""
+        """Return the values as JSON types."""
         return asdict(self)
 
 
@@ -61,12 +61,12 @@ DEEPOCR_SMALL = DeepocrConfig(
     base=128,
     tile=128,
 )
-"""The same structure at a size for trials on a CPU."""
+"""A small network of the same structure for experiments on a CPU."""
 GEOMETRIES = {"deepocr": DEEPOCR, "deepocr-small": DEEPOCR_SMALL}
 
 
 class Towers(nn.Module):
-    """What sees."""
+    """The two vision towers."""
 
     def __init__(self, config: DeepocrConfig) -> None:
         """Build the two towers."""
@@ -76,10 +76,10 @@ class Towers(nn.Module):
 
 
 class Projector(nn.Module):
-    """What makes tokens of a text of what is seen."""
+    """Linear projection of visual features to the decoder's width, with newline and separator."""
 
     def __init__(self, config: DeepocrConfig) -> None:
-        """Build the linear map, newline and separator."""
+        """Build the linear map and the two special tokens."""
         super().__init__()
         seen, width = config.clip.width + config.sam.compressor[1], config.decoder.width
         self.layers = nn.Linear(seen, width)
@@ -88,14 +88,14 @@ class Projector(nn.Module):
 
 
 class Deepocr(nn.Module):
-    """The whole network; it is used as `ocrtool.models.deepseek.DeepseekOcr` is.
+    """The whole network; it has the interface of ``ocrtool.models.deepseek.DeepseekOcr``.
 
-    ``see`` makes tokens of images, ``embed`` puts them into prompts, ``read`` goes on from there;
-    ``forward`` scores whole texts for training.
+    ``see`` encodes images to tokens, ``embed`` inserts them into prompts, ``read`` continues the
+    sequence; ``forward`` scores whole texts for training.
     """
 
     def __init__(self, config: DeepocrConfig) -> None:
-        """Build the network that ``config`` describes; see `fresh` for its first weights."""
+        """Build the network that ``config`` describes; ``fresh`` initialises its weights."""
         super().__init__()
         self.config = config
         self.llm = Qwen(config.decoder)
@@ -105,22 +105,22 @@ class Deepocr(nn.Module):
     def see(
         self, view: Tensor, tiles: Tensor | None = None, grid: tuple[int, int] = (0, 0)
     ) -> Tensor:
-        """Return the tokens (P, width) of an image, P as of `image_positions`.
+        """Return the tokens (P, width) of an image, P from ``image_positions``.
 
         Args:
             view: (3, S, S), the whole page.
-            tiles: (columns * rows, 3, s, s), row by row; None where there are none.
+            tiles: (columns * rows, 3, s, s), row by row; None without tiles.
             grid: Columns and rows of the tiles.
         """
-        return self.see_all(view[None], [tiles], [grid])[0]
+        return self.encode_images(view[None], [tiles], [grid])[0]
 
-    def see_all(
+    def encode_images(
         self,
         views: Tensor,
         tiles: Sequence[Tensor | None],
         grids: Sequence[tuple[int, int]],
     ) -> list[Tensor]:
-        """Return the tokens of several images; each argument as of `see`, for each image."""
+        """Return the tokens of several images; the arguments are those of ``see`` per image."""
         whole = self._projected(views)
         cut = [part for part in tiles if part is not None]
         parts: Iterator[Tensor] = iter(())
@@ -128,28 +128,30 @@ class Deepocr(nn.Module):
             parts = iter(torch.split(self._projected(torch.cat(cut)), [len(part) for part in cut]))
         ends = self.mm_projector.image_newline, self.mm_projector.view_seperator
         return [
-            arranged(view, None if part is None else next(parts), grid, *ends)
+            arrange_tokens(view, None if part is None else next(parts), grid, *ends)
             for view, part, grid in zip(whole, tiles, grids, strict=True)
         ]
 
     def _projected(self, views: Tensor) -> Tensor:
         towers = self.vision_tower
-        out: Tensor = self.mm_projector.layers(fused(towers.sam_model, towers.vision_model, views))
+        out: Tensor = self.mm_projector.layers(
+            encode_views(towers.sam_model, towers.vision_model, views)
+        )
         return out
 
     def embed(
         self, tokens: Tensor, image: Tensor | None = None, image_token: int = IMAGE
     ) -> Tensor:
-        """Return embeddings (B, T, width) of tokens (B, T), images' in the places of their own.
+        """Return embeddings (B, T, width) of tokens (B, T), with image tokens at placeholders.
 
         Raises:
-            ValueError: There are not as many places as tokens of the images.
+            ValueError: The number of placeholders differs from the number of image tokens.
         """
         x: Tensor = self.llm.model.embed_tokens(tokens.clamp(min=0))
-        return x if image is None else placed(x, tokens == image_token, image)
+        return x if image is None else insert_image_tokens(x, tokens == image_token, image)
 
     def read(self, x: Tensor, past: KeyValues | None = None) -> tuple[Tensor, KeyValues]:
-        """Read embeddings behind a past; see `ocrtool.models.qwen.Qwen.read`."""
+        """Process embeddings after a past; see ``ocrtool.models.qwen.Qwen.read``."""
         return self.llm.read(x, past)
 
     def forward(
@@ -160,29 +162,29 @@ class Deepocr(nn.Module):
         tiles: Sequence[Tensor | None],
         grids: Sequence[tuple[int, int]],
     ) -> Tensor:
-        """Score what follows some positions of texts that images stand in.
+        """Score the next token at selected positions of texts with images.
 
         Args:
-            tokens: (B, T), with ``IMAGE`` where tokens of the row's image go.
-            where: (B, T) bool, the positions.
-            views: (B, 3, S, S), the images; see `see` for the other two.
-            tiles: Of each image.
-            grids: Of each image.
+            tokens: (B, T), with ``IMAGE`` at the positions of the row's image tokens.
+            where: (B, T) bool, the positions to score.
+            views: (B, 3, S, S), the whole pages.
+            tiles: Tiles of each image; see ``see``.
+            grids: Columns and rows of the tiles of each image.
 
         Returns:
-            (N, V), row by row.
+            Scores (N, V), row by row.
         """
-        seen = torch.cat(self.see_all(views, tiles, grids))
+        seen = torch.cat(self.encode_images(views, tiles, grids))
         scores: Tensor = self.llm(self.embed(tokens, seen), where)
         return scores
 
     def num_parameters(self) -> int:
-        """Return the count of its numbers."""
+        """Return the number of parameters."""
         return sum(parameter.numel() for parameter in self.parameters())
 
 
 def fresh(name: str, config: DeepocrConfig) -> nn.Module:
-    """Return a part of the network with first weights: ``llm``, ``vision_tower``, ..."""
+    """Return a part of the network (``llm``, ``vision_tower`` or ``mm_projector``), initialised."""
     if name == "llm":
         part: nn.Module = Qwen(config.decoder)
     else:
@@ -193,11 +195,11 @@ def fresh(name: str, config: DeepocrConfig) -> nn.Module:
 
 @torch.no_grad()
 def initialize(part: nn.Module) -> None:
-    """Draw first weights of a part of the network from PyTorch's global generator.
+    """Initialise a part of the network with PyTorch's global random generator.
 
-    All streams have variance one from the start: maps are normal, of the variance that keeps that
-    of what goes through; embeddings, positions, newline and separator are standard normal. Biases
-    and relative positions are zero and norms one, as they are made.
+    All activations start with variance one: linear and convolution weights are normal with a
+    variance that preserves that of their input; embeddings, positions, newline and separator are
+    standard normal. Biases and relative positions are zero and norms one.
     """
     for module in part.modules():
         if isinstance(module, nn.Linear | nn.Conv2d):

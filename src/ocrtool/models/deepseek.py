@@ -1,8 +1,8 @@
-"""DeepSeek-OCR: DeepEncoder, a linear projector, and a decoder with a mixture of experts.
+"""DeepSeek-OCR: DeepEncoder, a linear projector, and a mixture-of-experts decoder.
 
-A page is shown as one view, or as a grid of tiles and one view of the whole. Each row of tokens is
-ended by a learned newline, and the image by a learned separator; tiles come first, joined to one
-large grid. The image's tokens stand in the text where the prompt has its image tokens.
+A page is given as one view, or as a grid of tiles and one view of the whole page. A learned
+newline ends each row of tokens and a learned separator the image; tiles come first, joined to one
+large grid. The image tokens replace the placeholders of the prompt.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from ocrtool.models.deepencoder import (
     ClipTower,
     SamConfig,
     SamTower,
-    arranged,
-    fused,
-    placed,
+    arrange_tokens,
+    encode_views,
+    insert_image_tokens,
 )
 from ocrtool.models.moe import MoeConfig, MoeLayers
 
 
 @dataclass(frozen=True)
 class DeepseekConfig:
-    """Geometry of the network; the published one where nothing else is said."""
+    """Hyperparameters of the network; the defaults are the published values."""
 
     sam: SamConfig = field(default_factory=SamConfig)
     clip: ClipConfig = field(default_factory=ClipConfig)
     decoder: MoeConfig = field(default_factory=MoeConfig)
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain values."""
+        """Return the values as JSON types."""
         return asdict(self)
 
 
@@ -47,7 +47,7 @@ class _Projector(nn.Module):
 
 
 class _Model(MoeLayers):
-    """Everything but the head; its parts bear the names of the checkpoints."""
+    """Everything but the output head, with the parameter names of the checkpoints."""
 
     def __init__(self, config: DeepseekConfig) -> None:
         super().__init__(config.decoder)
@@ -61,12 +61,12 @@ class _Model(MoeLayers):
 class DeepseekOcr(nn.Module):
     """The whole network.
 
-    ``see`` makes tokens of an image, ``embed`` puts them into a prompt, ``read`` goes on from
-    there; all state is handed in and out.
+    ``see`` encodes an image to tokens, ``embed`` inserts them into a prompt, ``read`` continues the
+    sequence; all state is passed in and returned.
     """
 
     def __init__(self, config: DeepseekConfig) -> None:
-        """Build the network that ``config`` describes; its weights are to be loaded."""
+        """Build the network that ``config`` describes; its weights are loaded afterwards."""
         super().__init__()
         self.config = config
         self.model = _Model(config)
@@ -75,15 +75,15 @@ class DeepseekOcr(nn.Module):
     def see(
         self, view: Tensor, tiles: Tensor | None = None, grid: tuple[int, int] = (0, 0)
     ) -> Tensor:
-        """Return the tokens (P, width) of an image, P as of `image_positions`.
+        """Return the tokens (P, width) of an image, P from ``image_positions``.
 
         Args:
             view: (3, S, S), the whole page.
-            tiles: (columns * rows, 3, s, s), row by row; None where there are none.
+            tiles: (columns * rows, 3, s, s), row by row; None without tiles.
             grid: Columns and rows of the tiles.
         """
         model = self.model
-        return arranged(
+        return arrange_tokens(
             self._projected(view[None])[0],
             None if tiles is None else self._projected(tiles),
             grid,
@@ -92,30 +92,30 @@ class DeepseekOcr(nn.Module):
         )
 
     def _projected(self, views: Tensor) -> Tensor:
-        seen = fused(self.model.sam_model, self.model.vision_model, views)
+        seen = encode_views(self.model.sam_model, self.model.vision_model, views)
         out: Tensor = self.model.projector.layers(seen)
         return out
 
     def embed(self, tokens: Tensor, image: Tensor | None = None, image_token: int = -1) -> Tensor:
-        """Return embeddings (1, T, width) of tokens (1, T), an image's in the places of its own.
+        """Return embeddings (1, T, width) of tokens (1, T), with image tokens at placeholders.
 
         Raises:
-            ValueError: There are not as many places as tokens of the image.
+            ValueError: The number of placeholders differs from the number of image tokens.
         """
         x: Tensor = self.model.embed_tokens(tokens)
         if image is None:
             return x
-        return placed(x, tokens == image_token, image)
+        return insert_image_tokens(x, tokens == image_token, image)
 
     def read(self, x: Tensor, past: KeyValues | None = None) -> tuple[Tensor, KeyValues]:
-        """Read embeddings (1, T, width) behind a past.
+        """Process embeddings (1, T, width) after a past.
 
         Returns:
-            Scores (1, V) of what follows the last of them, and the past with what is new.
+            Scores (1, V) of the next token, and the extended past.
         """
         hidden, past = self.model.read(x, past)
         return self.lm_head(hidden[:, -1]), past
 
     def num_parameters(self) -> int:
-        """Return the count of its numbers."""
+        """Return the number of parameters."""
         return sum(parameter.numel() for parameter in self.parameters())

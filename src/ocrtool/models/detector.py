@@ -1,11 +1,10 @@
-"""The text detector: a small residual network with a feature pyramid, and four kinds of maps.
+"""The text detector: a small residual network with a feature pyramid and several output maps.
 
-A line of text is found by its kernel: the middle band of the line, word gaps included, that does
-not touch the kernels of its neighbours even where the lines themselves do (as in PSENet, Wang et
-al., 2019, and DB, Liao et al., 2020). What the kernel leaves out is told by two more maps instead
-of being guessed from the shape: the height of the line (as in ParseNet, Kodym and Hradiš, 2021) and
-the direction that it is read in. So small type keeps exact boxes, and lines may stand on their
-heads.
+A text line is detected by its kernel: the central band of the line, word gaps included, which
+does not touch the kernels of adjacent lines even where the lines touch (as in PSENet, Wang et
+al., 2019, and DB, Liao et al., 2020). Two more maps give the height of the line (as in ParseNet,
+Kodym and Hradiš, 2021) and its reading direction, instead of deriving them from the shape of the
+kernel. So small type keeps exact boxes, and lines may be upside down.
 """
 
 from __future__ import annotations
@@ -22,27 +21,28 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ocrtool.errors import UsageError
 
-STRIDE = 32
-"""Heights and widths of images are multiples of this."""
+SIDE_MULTIPLE = 32
+"""Heights and widths of input images are multiples of this number of pixels."""
 REGIONS = 4
-"""Region maps: table, formula, figure, rule (``layout.postprocess.REGION_KINDS``)."""
+"""Number of region maps: table, formula, figure, rule (``layout.postprocess.REGION_KINDS``)."""
 TEXT_PRIOR = -2.0
-"""First bias of the kernel's logit: about one pixel in eight is text."""
+"""Initial bias of the kernel logit: about one pixel in eight is text."""
 GEOMETRY_PRIOR = (1.0, 0.0, 0.5)
-"""Text is first taken to run to the right and to be 23 pixels high."""
+"""Initial bias of the geometry maps: text runs to the right and is 23 pixels high."""
 REGION_PRIOR = -4.0
+"""Initial bias of the region logits: about one pixel in fifty is in a region."""
 
 
 @dataclass(frozen=True)
 class DetectorConfig:
-    """Geometry of the detector.
+    """Hyperparameters of the detector.
 
     Attributes:
         stem: Channels at stride 2.
         widths: Channels at strides 4, 8, 16 and 32.
-        blocks: Residual blocks at each of them.
+        blocks: Residual blocks at each of these strides.
         neck: Channels of the feature pyramid.
-        areas: Channels of the regions' own pyramid, even; 0 leaves them to that of the text.
+        areas: Channels (even) of a separate pyramid for regions; 0 uses that of the text.
     """
 
     stem: int = 16
@@ -52,10 +52,10 @@ class DetectorConfig:
     areas: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse what makes no network.
+        """Validate the values.
 
         Raises:
-            UsageError: A number is missing or not above zero.
+            UsageError: A number is missing or not positive.
         """
         if len(self.widths) != 4 or len(self.blocks) != 4:
             raise UsageError("a detector has four stages", "give four widths and four blocks")
@@ -63,7 +63,7 @@ class DetectorConfig:
             raise UsageError("channels of a detector are above zero")
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values; ``from_dict`` reads them back."""
+        """Return the values as JSON types; ``from_dict`` is the inverse."""
         return {
             **dataclasses.asdict(self),
             "widths": list(self.widths),
@@ -72,10 +72,10 @@ class DetectorConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> DetectorConfig:
-        """Read what ``to_dict`` wrote.
+        """Build a configuration from the output of ``to_dict``.
 
         Raises:
-            UsageError: A key is unknown or a value makes no sense.
+            UsageError: A key is unknown or a value is invalid.
         """
         try:
             lists = {name: tuple(values[name]) for name in ("widths", "blocks") if name in values}
@@ -85,13 +85,13 @@ class DetectorConfig:
 
 
 class DetectorMaps(NamedTuple):
-    """What the network sees, before any sigmoid.
+    """Output maps of the network, before any sigmoid.
 
     Attributes:
-        kernel: (B, 1, H/2, W/2) logits: the middle bands of lines.
-        geometry: (B, 3, H/4, W/4): x and y of the reading direction (y down, of about unit
-            length) and the base-2 logarithm of the line's height in units of 16 pixels. They
-            mean something where there is text.
+        kernel: (B, 1, H/2, W/2) logits of the central bands of lines.
+        geometry: (B, 3, H/4, W/4): x and y of the reading direction (y down, of about unit length)
+            and the base-2 logarithm of the line's height in units of 16 pixels. They are valid only
+            where there is text.
         regions: (B, 4, H/4, W/4) logits: table, formula, figure, rule; they may overlap.
     """
 
@@ -101,7 +101,7 @@ class DetectorMaps(NamedTuple):
 
 
 class ConvNorm(nn.Module):
-    """A 3x3 convolution and batch normalisation, which folds into it when training is over."""
+    """A 3x3 convolution and batch normalisation, which is folded into it for inference."""
 
     def __init__(self, channels: int, out: int, stride: int = 1) -> None:
         super().__init__()
@@ -113,14 +113,14 @@ class ConvNorm(nn.Module):
         return cast(Tensor, self.norm(self.conv(x)))
 
     def fold(self) -> None:
-        """Write the normalisation into the convolution."""
+        """Fold the normalisation into the convolution."""
         if isinstance(self.norm, nn.BatchNorm2d):
             self.conv = fuse_conv_bn_eval(self.conv, self.norm)
             self.norm = nn.Identity()
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions beside a shortcut (He et al., 2016)."""
+    """Two convolutions with a shortcut (He et al., 2016)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -149,11 +149,11 @@ class ConvStage(nn.Module):
 
 
 class AreaPyramid(nn.Module):
-    """Regions, from the levels of a detector at strides 8, 16 and 32.
+    """Region maps from the features of the detector at strides 8, 16 and 32.
 
-    Nothing is shared with the maps of the text but those levels, so that regions can be learned
-    without a change of any line. What text need not tell apart, such as upright and slanted
-    letters, is seen by stages of its own that start at stride 8.
+    Only these features are shared with the text maps, so that regions can be trained without any
+    change to detected lines. Features that text detection does not need, such as the difference
+    between upright and slanted letters, are computed by separate stages that start at stride 8.
     """
 
     def __init__(self, widths: Sequence[int], channels: int) -> None:
@@ -175,16 +175,16 @@ class AreaPyramid(nn.Module):
         middle, coarse, coarsest = levels
         own = self.coarse(middle) + self.lateral_coarse(coarse)
         x = self.coarsest(own) + self.lateral_coarsest(coarsest)
-        x = F.relu(self.smooth(own + _double(x)))
-        x = F.relu(self.merge(self.lateral_middle(middle) + _double(self.narrow(x))))
+        x = F.relu(self.smooth(own + _upsample_2x(x)))
+        x = F.relu(self.merge(self.lateral_middle(middle) + _upsample_2x(self.narrow(x))))
         return F.pixel_shuffle(self.head(x), 2)
 
 
 class DetectorNet(nn.Module):
-    """Grey images to maps of text and regions."""
+    """Maps grey images to text and region maps."""
 
     def __init__(self, config: DetectorConfig) -> None:
-        """Build the network that ``config`` describes, with fresh weights."""
+        """Build the network that ``config`` describes, with initial weights."""
         super().__init__()
         self.config = config
         neck = config.neck
@@ -212,14 +212,14 @@ class DetectorNet(nn.Module):
         ):
             nn.init.normal_(head.weight, std=0.01)
             cast(Tensor, head.bias).data = torch.tensor(prior)
-        if self.areas is not None:  # it adds to the regions of the text's pyramid
+        if self.areas is not None:  # its output is added to the region logits of the text pyramid
             nn.init.zeros_(self.areas.head.weight)
 
     def forward(self, images: Tensor) -> DetectorMaps:
-        """Look at images.
+        """Compute the maps of images.
 
         Args:
-            images: (B, 1, H, W), standardised as ``layout.detector.standardize`` does it; H and W
+            images: (B, 1, H, W), normalised by ``layout.detector.standardize``; H and W are
                 multiples of 32.
         """
         x = F.relu(self.stem(images))
@@ -230,10 +230,10 @@ class DetectorNet(nn.Module):
         fine, middle, coarse, coarsest = (
             lateral(level) for lateral, level in zip(self.laterals, levels, strict=True)
         )
-        x = coarse + _double(coarsest)
-        x = F.relu(self.smooth(middle + _double(x)))
-        x = F.relu(self.merge(fine + _double(x)))
-        # Four channels become the four pixels of each place: the kernels of small type need them.
+        x = coarse + _upsample_2x(coarsest)
+        x = F.relu(self.smooth(middle + _upsample_2x(x)))
+        x = F.relu(self.merge(fine + _upsample_2x(x)))
+        # Sub-pixel upsampling: the kernels of small type need twice the resolution.
         kernel = F.pixel_shuffle(self.text(x), 2)
         regions = self.regions(x)
         if self.areas is not None:
@@ -249,9 +249,9 @@ class DetectorNet(nn.Module):
         return self
 
     def num_parameters(self) -> int:
-        """Return the count of trainable numbers."""
+        """Return the number of trainable parameters."""
         return sum(parameter.numel() for parameter in self.parameters())
 
 
-def _double(x: Tensor) -> Tensor:
+def _upsample_2x(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2.0, mode="nearest")

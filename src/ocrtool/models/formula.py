@@ -1,8 +1,8 @@
 """The vision encoder of formulas: a convolution stem, then transformer blocks over a grid.
 
-A formula is read in two dimensions, so its tokens are cells of 16 x 8 pixels and attention knows
-rows and columns. Pictures of a batch may differ in both sides: the cells of each are packed to
-the front of its row of tokens, so that a count says which tokens are image, as it does for lines.
+Formulas are two-dimensional, so their tokens are cells of 16 x 8 pixels and attention has row and
+column positions. Images of a batch may differ in both sides: the cells of each image are packed
+to the front of its row of tokens, so that one count gives the valid tokens, as for text lines.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from ocrtool.models.layers import Dropout, RMSNorm, additive_mask, rotary_angles
 from ocrtool.models.vision import VisionBlock, convolve
 
 GRID_THETA = 100.0
-"""Base of the rotary frequencies: a grid has some ten rows and a hundred columns."""
-PLACE_THETA = 1000.0
-"""Base of the frequencies that tell where a cell lies in the picture."""
+"""Base of the rotary frequencies of a grid of about ten rows and a hundred columns."""
+POSITION_THETA = 1000.0
+"""Base of the frequencies of the absolute cell positions."""
 
 
 class _Stage(nn.Module):
-    """A strided convolution and convolutions that refine it, on maps (B, H, W, C)."""
+    """A strided convolution followed by residual convolutions, on maps (B, H, W, C)."""
 
     def __init__(self, channels: int, wider: int, stride: tuple[int, int], refined: int) -> None:
-        """Go from ``channels`` to ``wider``, with ``refined`` residual convolutions behind."""
+        """Map ``channels`` to ``wider`` channels, with ``refined`` residual convolutions."""
         super().__init__()
         self.conv = nn.Conv2d(channels, wider, 3, stride, 1, bias=False)
         self.norm = nn.LayerNorm(wider)
@@ -33,7 +33,7 @@ class _Stage(nn.Module):
         self.stride = stride
 
     def forward(self, x: Tensor, sizes: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Return the smaller map and the sizes (B, 2) of the pictures on it."""
+        """Return the smaller map and the sizes (B, 2) of the images on it."""
         if sizes is not None:
             stride = torch.tensor(self.stride, device=x.device)
             sizes = (sizes + stride - 1) // stride
@@ -46,10 +46,10 @@ class _Stage(nn.Module):
 class FormulaStem(nn.Module):
     """Convolutions from pixels to cells of 16 x 8; every map is kept as (B, H, W, C).
 
-    As in the stem of lines, normalisation is over the channels of one position and maps are zeroed
-    beyond each picture's own edges after every convolution. So a picture gives the same cells
-    alone, in any batch, and under any padding. The large maps have few channels, and most of the
-    convolutions are on the small ones, where they cost less than transformer blocks do.
+    As in the stem of lines, normalisation is over the channels of one position, and maps are zeroed
+    outside each image after every convolution. So an image gives the same cells alone, in any
+    batch, and with any padding. The large maps have few channels, and most convolutions are on the
+    small maps, where they cost less than transformer blocks.
     """
 
     def __init__(self, config: VisionConfig) -> None:
@@ -79,7 +79,7 @@ class FormulaStem(nn.Module):
 
 
 def _zero_outside(x: Tensor, sizes: Tensor | None) -> Tensor:
-    """Zero (B, H, W, C) from each picture's height and width (B, 2) on, as if it ended there."""
+    """Zero (B, H, W, C) outside each image's height and width (B, 2)."""
     if sizes is None:
         return x
     down = torch.arange(x.shape[1], device=x.device) < sizes[:, :1]
@@ -91,8 +91,8 @@ def _zero_outside(x: Tensor, sizes: Tensor | None) -> Tensor:
 class FormulaEncoder(nn.Module):
     """A convolution stem, then transformer blocks with rotary positions over rows and columns.
 
-    Rotary positions tell cells how they lie to each other. The decoder looks at cells without
-    positions of its own, so where a cell lies in the picture is added to it as well.
+    Rotary positions encode the relative position of cells. The decoder attends to cells without
+    positions of its own, so absolute positions are added to the cells as well.
     """
 
     def __init__(self, config: VisionConfig, *, flash: bool) -> None:
@@ -101,22 +101,22 @@ class FormulaEncoder(nn.Module):
         self.d_model = config.d_model
         self.d_head = config.d_model // config.n_head
         self.stem = FormulaStem(config)
-        # Small at first, or places would drown what the fresh stem sees.
+        # Small initially, so that positions do not dominate the output of the untrained stem.
         self.place_gain = nn.Parameter(torch.full((config.d_model,), 0.1))
         self.dropout = Dropout(config.dropout)
         self.blocks = nn.ModuleList(VisionBlock(config, flash=flash) for _ in range(config.n_layer))
         self.norm = RMSNorm(config.d_model)
 
     def forward(self, images: Tensor, sizes: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Encode pictures of any size.
+        """Encode images of any size.
 
         Args:
-            images: (B, C, H, W), as ``preprocess.formula_pixels`` makes them.
-            sizes: (B, 2) int64, height and width in pixels of what is image in each row; what
-                lies below and right of it has no influence. None when every row fills H x W.
+            images: (B, C, H, W), as made by ``preprocess.formula_pixels``.
+            sizes: (B, 2) int64, height and width in pixels of the image in each row; pixels below
+                and right of it have no influence. None when every image fills H x W.
 
         Returns:
-            Tokens (B, N, d_model) with N = ceil(H / 16) * ceil(W / 8), each picture's own cells
+            Tokens (B, N, d_model) with N = ceil(H / 16) * ceil(W / 8), the cells of each image
             first, row by row from the top left; and their counts (B,) int64.
         """
         grid = self.stem(images, sizes)
@@ -132,8 +132,8 @@ class FormulaEncoder(nn.Module):
         start = torch.arange(rows, device=images.device)[:, None] * (down * across)
         sources = start + torch.where(valid, row * across + column, 0)
         x = grid.reshape(-1, width)[sources.flatten()].view(rows, -1, width)
-        places = torch.cat((_waves(row, width // 2), _waves(column, width // 2)), -1)
-        x = x + (self.place_gain * places).to(x.dtype)
+        positions = torch.cat((_sinusoidal(row, width // 2), _sinusoidal(column, width // 2)), -1)
+        x = x + (self.place_gain * positions).to(x.dtype)
         angles = _grid_angles(row, column, self.d_head)
         mask = additive_mask(valid[:, None, None], x.dtype)
         x = self.dropout(x)
@@ -142,14 +142,14 @@ class FormulaEncoder(nn.Module):
         return self.norm(x), lengths
 
 
-def _waves(places: Tensor, width: int) -> Tensor:
-    """Sines and cosines (B, N, width) of places (B, N) at frequencies from 1 down."""
-    cos, sin = rotary_angles(places, width, PLACE_THETA)
+def _sinusoidal(positions: Tensor, width: int) -> Tensor:
+    """Return sinusoidal encodings (B, N, width) of positions (B, N)."""
+    cos, sin = rotary_angles(positions, width, POSITION_THETA)
     return torch.cat((sin, cos), -1).flatten(2)
 
 
 def _grid_angles(row: Tensor, column: Tensor, d_head: int) -> tuple[Tensor, Tensor]:
-    """Rotary angles of which one half turns by the row and the other by the column."""
+    """Return rotary angles, one half for rows and the other for columns."""
     by_row = rotary_angles(row, d_head // 2, GRID_THETA)
     by_column = rotary_angles(column, d_head // 2, GRID_THETA)
     cos, sin = (torch.cat(parts, -1) for parts in zip(by_row, by_column, strict=True))

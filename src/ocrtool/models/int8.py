@@ -1,4 +1,4 @@
-"""Linear maps whose weights are kept in eight bits: half the memory of bfloat16."""
+"""Linear layers with 8-bit weights: half the memory of bfloat16."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from torch import Tensor, nn
 
 
 class Int8Linear(nn.Module):
-    """A linear map; each row of its weights has a scale of its own, its bias is as it was."""
+    """A linear layer whose int8 weights have one scale per row; its bias is not quantised."""
 
     weight: Tensor
     scale: Tensor
 
     def __init__(self, weight: Tensor, dtype: torch.dtype) -> None:
-        """Round weights (out, in) to eight bits; products are in ``dtype``."""
+        """Quantise weights (out, in) to int8; products are computed in ``dtype``."""
         super().__init__()
         wide = weight.float()
         scale = wide.abs().amax(1, keepdim=True).clamp(min=1e-12) / 127

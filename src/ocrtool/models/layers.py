@@ -1,7 +1,6 @@
 """Building blocks: RMSNorm, dropout, rotary embedding, attention and the two MLPs.
 
-Shapes are written with B rows, T or N positions, H query heads, G key and value heads, D the
-width of a head.
+Shape symbols: B rows, T or N positions, H query heads, G key and value heads, D width of a head.
 """
 
 from __future__ import annotations
@@ -15,13 +14,13 @@ class RMSNorm(nn.Module):
     """Root-mean-square normalisation over the last axis (Zhang and Sennrich, 2019)."""
 
     def __init__(self, width: int, eps: float = 1e-6) -> None:
-        """Normalise vectors of ``width``; ``eps`` keeps a zero vector finite."""
+        """Normalise vectors of ``width`` with epsilon ``eps``."""
         super().__init__()
         self.eps = eps
         self.weight = nn.Parameter(torch.ones(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``x`` normalised, in its own dtype; half types are normalised in float32."""
+        """Return ``x`` normalised, in its own dtype; computed in float32."""
         wide = x.float()
         scale = torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)
         return (wide * scale * self.weight).to(x.dtype)
@@ -33,10 +32,10 @@ def norm_layer(kind: str, width: int, eps: float) -> nn.Module:
 
 
 class Dropout(nn.Dropout):
-    """Dropout whose random numbers are cheap on the CPU.
+    """Dropout with cheap random numbers on the CPU.
 
-    PyTorch draws one number an element there, which costs more than the layer that is dropped.
-    Here one 64-bit number serves four elements, so the probability is rounded to 1 / 65536.
+    PyTorch draws one number per element there, which costs more than the layer before it. Here one
+    64-bit number serves four elements, so the probability is rounded to a multiple of 1 / 65536.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -53,12 +52,12 @@ class Dropout(nn.Dropout):
 
 
 def rotary_angles(positions: Tensor, d_head: int, theta: float) -> tuple[Tensor, Tensor]:
-    """Return the cosines and sines that ``rotate`` needs.
+    """Return the cosines and sines for ``rotate``.
 
     Args:
-        positions: (B, T) integers; B may be 1 to serve every row.
+        positions: (B, T) integers; B may be 1 for all rows.
         d_head: width D of a head, even.
-        theta: base of the frequencies; pair i turns by ``theta ** (-2 i / D)`` a position.
+        theta: base of the frequencies; pair i turns by ``theta ** (-2 i / D)`` per position.
 
     Returns:
         Two float32 tensors (B, T, 1, D / 2), to be broadcast over heads.
@@ -69,15 +68,15 @@ def rotary_angles(positions: Tensor, d_head: int, theta: float) -> tuple[Tensor,
 
 
 def rotate(x: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:
-    """Turn each pair (i, i + D/2) of ``x`` by its angle (RoPE; Su et al., 2021).
+    """Rotate each pair (i, i + D/2) of ``x`` by its angle (RoPE; Su et al., 2021).
 
     Args:
         x: (B, T, heads, D).
         angles: from ``rotary_angles``.
 
     Returns:
-        (B, T, heads, D) in the dtype of ``x``. Products of two rotated vectors depend on the
-        difference of their positions only.
+        (B, T, heads, D) in the dtype of ``x``. Dot products of two rotated vectors depend only on
+        the difference of their positions.
     """
     cos, sin = (part.to(x.dtype) for part in angles)
     first, second = x.chunk(2, dim=-1)
@@ -85,10 +84,10 @@ def rotate(x: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:
 
 
 def additive_mask(allowed: Tensor, dtype: torch.dtype) -> Tensor:
-    """Turn a boolean mask into one to be added to attention scores.
+    """Convert a boolean mask to one that is added to attention scores.
 
-    The lowest finite number stands for "no": it vanishes in the softmax just as minus infinity
-    does, but a row without any allowed key stays finite.
+    Disallowed positions get the lowest finite number: it vanishes in the softmax like minus
+    infinity, but a row without any allowed key stays finite.
     """
     mask = torch.zeros_like(allowed, dtype=dtype)
     return mask.masked_fill(~allowed, torch.finfo(dtype).min)
@@ -107,13 +106,13 @@ def attend(
 
     Args:
         queries: (B, H, T, D).
-        keys: (B, G, S, D), G dividing H; query head h reads key head ``h // (H / G)``.
+        keys: (B, G, S, D), G dividing H; query head h uses key head ``h // (H / G)``.
         values: (B, G, S, D).
-        flash: use the fused kernels; otherwise plain matrix products (the two agree). The fused
-            kernels keep no scores in memory, but on the CPU their backward pass is three times as
-            slow, so there they serve inference only.
+        flash: use the fused kernels; otherwise plain matrix products (results agree). The fused
+            kernels store no scores, but on the CPU their backward pass is three times as slow, so
+            there they are used for inference only.
         mask: additive, broadcastable to (B, H, T, S).
-        causal: position t sees keys up to t; needs T == S and no ``mask``.
+        causal: position t attends to keys up to t; needs T == S and no ``mask``.
 
     Returns:
         (B, T, H * D).
@@ -129,14 +128,14 @@ def attend(
             queries, keys, values, attn_mask=mask, is_causal=causal
         )
     else:
-        mixed = _attend_plainly(queries, keys, values, mask, causal)
+        mixed = _attend_reference(queries, keys, values, mask, causal)
     return mixed.transpose(1, 2).flatten(2)
 
 
-def _attend_plainly(
+def _attend_reference(
     queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, causal: bool
 ) -> Tensor:
-    """Attention as its definition reads; the slow twin of the fused kernels."""
+    """Attention by its definition, the reference for the fused kernels."""
     scores = (queries * queries.shape[-1] ** -0.5) @ keys.transpose(-1, -2)
     if mask is not None:
         scores = scores + mask
@@ -148,7 +147,7 @@ def _attend_plainly(
 
 
 class SelfAttention(nn.Module):
-    """Self-attention with rotary or no positions and a key-value cache as argument and result."""
+    """Self-attention with optional rotary positions; the cache is an argument and a result."""
 
     def __init__(
         self, d_model: int, n_head: int, n_kv_head: int, *, flash: bool, bias: bool = False
@@ -178,10 +177,10 @@ class SelfAttention(nn.Module):
             angles: from ``rotary_angles`` for the positions of ``x``; None for no rotation.
             mask: additive, broadcastable to (B, H, T, P + T).
             causal: see ``attend``; only without ``past``.
-            past: keys, already rotated, and values of earlier positions, each (B, G, P, D).
+            past: keys (already rotated) and values of earlier positions, each (B, G, P, D).
 
         Returns:
-            The mixed values (B, T, d_model), and the new keys and values (B, G, T, D) of ``x``.
+            The attention output (B, T, d_model), and the new keys and values (B, G, T, D) of ``x``.
         """
         qkv = self.qkv(x).unflatten(-1, (-1, self.d_head))
         heads, values = qkv.split((self.n_head + self.n_kv_head, self.n_kv_head), dim=2)
@@ -217,14 +216,14 @@ class CrossAttention(nn.Module):
         keys, values = heads.split((self.n_kv_head, self.n_kv_head), dim=1)
         return keys, values
 
-    def looks(self, x: Tensor, keys: Tensor, mask: Tensor | None) -> Tensor:
-        """Return where the first head looks: log-probabilities (B, T, N) of the image tokens."""
+    def log_attention(self, x: Tensor, keys: Tensor, mask: Tensor | None) -> Tensor:
+        """Return the log attention weights (B, T, N) of the first head over the image tokens."""
         queries = F.linear(x, self.q.weight[: self.d_head])
         scores = queries @ keys[:, 0].mT * self.d_head**-0.5
         if mask is not None:
             scores = scores + mask[:, 0]
-        looks: Tensor = scores.float().log_softmax(-1)
-        return looks
+        log_attention: Tensor = scores.float().log_softmax(-1)
+        return log_attention
 
     def forward(self, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
         """Attend from ``x`` (B, T, d_model) to the image; ``mask`` as in ``attend``."""
@@ -234,10 +233,10 @@ class CrossAttention(nn.Module):
 
 
 class GeluMLP(nn.Module):
-    """Two linear maps with GELU between."""
+    """Two linear layers with GELU between them."""
 
     def __init__(self, d_model: int, d_ff: int, *, bias: bool = False) -> None:
-        """Widen to ``d_ff`` and back."""
+        """Expand to ``d_ff`` and project back."""
         super().__init__()
         self.up = nn.Linear(d_model, d_ff, bias=bias)
         self.out = nn.Linear(d_ff, d_model, bias=bias)
@@ -252,7 +251,7 @@ class SwiGLU(nn.Module):
     """A gated MLP, ``out(silu(gate x) * up x)`` (Shazeer, 2020)."""
 
     def __init__(self, d_model: int, d_ff: int) -> None:
-        """Widen to a gate and a value of ``d_ff`` each, and back."""
+        """Expand to a gate and a value of ``d_ff`` each, and project back."""
         super().__init__()
         self.gate_up = nn.Linear(d_model, 2 * d_ff, bias=False)
         self.out = nn.Linear(d_ff, d_model, bias=False)

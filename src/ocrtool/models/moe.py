@@ -1,8 +1,8 @@
-"""A decoder with a mixture of experts: the language model of DeepSeek-OCR.
+"""A mixture-of-experts decoder: the language model of DeepSeek-OCR.
 
-Llama's blocks (RMSNorm, rotary positions, SwiGLU), of which all but the first have many small MLPs
-instead of one: a router picks a few for each token, and some are shared by all (Dai et al., 2024,
-DeepSeekMoE). Parameters are named as in the published checkpoints.
+Llama's blocks (RMSNorm, rotary positions, SwiGLU), where all but the first have many small expert
+MLPs: a router selects a few for each token, and some are shared by all tokens (Dai et al., 2024,
+DeepSeekMoE). Parameters have the names of the published checkpoints.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from ocrtool.models.causal import CausalLayers, GatedMlp
 
 @dataclass(frozen=True)
 class MoeConfig:
-    """The decoder; the published figures where nothing else is said.
+    """Hyperparameters of the decoder; the defaults are the published values.
 
     Attributes:
-        vocab_size: Token ids.
-        width: Of the residual stream.
-        n_layer: Blocks.
-        n_head: Heads, of queries, keys and values alike.
+        vocab_size: Number of token ids.
+        width: Width of the residual stream.
+        n_layer: Number of blocks.
+        n_head: Attention heads, of queries, keys and values alike.
         d_ff: Hidden width of the MLP of a block without experts.
-        dense_layers: Blocks without experts; the first ones.
-        n_expert: Experts that are chosen from.
-        n_shared: Experts that every token goes through, as one MLP.
+        dense_layers: Number of blocks without experts, at the start.
+        n_expert: Number of routed experts.
+        n_shared: Number of shared experts, which form one MLP.
         d_expert: Hidden width of an expert.
-        top_k: Experts that a token is sent to.
+        top_k: Number of routed experts per token.
         rope_theta: Base of the rotary frequencies.
-        max_length: Positions, those of the image and the prompt included.
+        max_length: Maximum number of positions, with those of image and prompt.
     """
 
     vocab_size: int = 129_280
@@ -50,7 +50,7 @@ class MoeConfig:
 
 
 class MoeMlp(nn.Module):
-    """The experts of a block, their router, and the shared ones."""
+    """The routed experts of a block, their router, and the shared experts."""
 
     def __init__(self, config: MoeConfig) -> None:
         """Build the experts that ``config`` describes."""
@@ -70,17 +70,16 @@ class MoeMlp(nn.Module):
         return out
 
     def route(self, flat: Tensor) -> tuple[Tensor, Tensor]:
-        """Return weights and numbers (N, top_k) of the experts of tokens (N, width).
+        """Return weights and indices (N, top_k) of the experts of tokens (N, width).
 
-        The weights are those of a softmax over all experts, in float32, and are not made to add
-        up to one again.
+        The weights are those of a softmax over all experts, in float32, and are not renormalised.
         """
         scores = F.linear(flat.float(), self.gate.weight.float()).softmax(-1)
         weights, chosen = scores.topk(self.top_k, dim=-1)
         return weights, chosen
 
     def _grouped(self, flat: Tensor, weights: Tensor, chosen: Tensor) -> Tensor:
-        """Send each expert its tokens in one go: the pairs are sorted by expert, and cut."""
+        """Run each expert once on all its tokens: the pairs are sorted and split by expert."""
         order = chosen.flatten().argsort(stable=True)
         tokens = order // self.top_k
         counts = chosen.flatten().bincount(minlength=len(self.experts)).tolist()
@@ -96,7 +95,7 @@ class MoeMlp(nn.Module):
 
 
 class MoeLayers(CausalLayers):
-    """The blocks, from embeddings to what the head scores; the first ones have no experts."""
+    """Transformer blocks from token embeddings to hidden states; the first ones are dense."""
 
     def __init__(self, config: MoeConfig) -> None:
         """Build the blocks that ``config`` describes."""

@@ -15,8 +15,8 @@ from ocrtool.models.vision import LineEncoder, VisionTransformer
 
 __all__ = ["CrossCache", "Encoding", "OcrModel", "Output", "initialize"]
 
-FIRST_CHARACTER = 4
-"""Ids below are PAD (also the CTC blank), BOS, EOS and UNK."""
+FIRST_CHARACTER_ID = 4
+"""First character id; the ids below are PAD (also the CTC blank), BOS, EOS and UNK."""
 
 
 class Encoding(NamedTuple):
@@ -41,39 +41,39 @@ class Encoding(NamedTuple):
 
 
 class Output(NamedTuple):
-    """What teacher forcing returns.
+    """Output of teacher forcing.
 
     Attributes:
         logits: (B, T, V), scores of the token after each input token.
         ctc_logits: (B, N * frames, V), or None without a CTC head.
         frames: (B,) int64, valid CTC frames of each row.
         memory: (B, N, d_model of the decoder), the projected image tokens.
-        looks: (n_layer, B, T, N), log-probabilities by which the first heads of the decoder attend
-            to image tokens; None where not asked for.
+        attention: (n_layer, B, T, N), log attention weights of the decoder's first cross-attention
+            heads over the image tokens; None where not requested.
     """
 
     logits: Tensor
     ctc_logits: Tensor | None
     frames: Tensor
     memory: Tensor
-    looks: Tensor | None = None
+    attention: Tensor | None = None
 
 
 class OcrModel(nn.Module):
-    """Reads an image into token scores.
+    """Maps an image to token scores.
 
-    ``encode``, ``cross`` and ``step`` take and return all state; the three can be exported with
-    any batch, width, token and past sizes.
+    ``encode``, ``cross`` and ``step`` take and return all state; the three can be exported with any
+    batch size, width, token count and cache length.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         """Build and initialise the network that ``config`` describes.
 
         Raises:
-            UsageError: when the vocabulary has not been filled in.
+            UsageError: The vocabulary size is not set.
         """
         super().__init__()
-        if config.vocab_size <= FIRST_CHARACTER:
+        if config.vocab_size <= FIRST_CHARACTER_ID:
             raise UsageError(
                 f"vocab_size is {config.vocab_size}", "fill it from the data set's alphabet"
             )
@@ -89,21 +89,21 @@ class OcrModel(nn.Module):
         initialize(self)
 
     def encode(self, images: Tensor, sizes: Tensor | None = None) -> Encoding:
-        """Encode images; see the encoders for what they expect.
+        """Encode images; the encoders define the expected input.
 
         Args:
             images: (B, C, H, W).
-            sizes: int64, the pixels of each row that are image: widths (B,) of lines, heights and
+            sizes: int64, size in pixels of the image in each row: widths (B,) of lines, heights and
                 widths (B, 2) of formulas; None when all rows are full.
         """
         tokens, lengths = self.vision(images, sizes)
         ctc_logits = None
-        if self.ctc is not None:  # the frames of a column lie one behind the other
+        if self.ctc is not None:  # the frames of a column are consecutive
             ctc_logits = self.ctc(tokens).reshape(tokens.shape[0], -1, self.config.vocab_size)
         return Encoding(self.projector(tokens), lengths, ctc_logits)
 
     def cross(self, encoding: Encoding) -> CrossCache:
-        """Compute the keys and values of the image (and prompt) that text sees, once an image."""
+        """Compute the keys and values of the image (and prompt), once per image."""
         return self.decoder.cross(encoding.memory, encoding.lengths)
 
     def step(
@@ -114,14 +114,14 @@ class OcrModel(nn.Module):
         past_values: Tensor,
         past_lengths: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Read tokens behind a past; see ``TextDecoder.forward``.
+        """Process tokens after a past; see ``TextDecoder.forward``.
 
         Args:
             tokens: (B, T) int64.
             cross: from ``cross``.
             past_keys: (n_layer, B, G, P, D); P may be 0.
             past_values: (n_layer, B, G, P, D).
-            past_lengths: (B,) int64; entry j of row b counts if ``j < past_lengths[b]``.
+            past_lengths: (B,) int64; entry j of row b is valid if ``j < past_lengths[b]``.
 
         Returns:
             Logits (B, T, V), and the new keys and values (n_layer, B, G, T, D).
@@ -131,31 +131,35 @@ class OcrModel(nn.Module):
         return output.logits, output.keys, output.values
 
     def forward(
-        self, images: Tensor, tokens: Tensor, sizes: Tensor | None = None, looking: bool = False
+        self,
+        images: Tensor,
+        tokens: Tensor,
+        sizes: Tensor | None = None,
+        return_attention: bool = False,
     ) -> Output:
         """Teacher forcing: score the token after each of ``tokens`` (B, T), given the images."""
         encoding = self.encode(images, sizes)
-        read = self.decoder(tokens, self.cross(encoding), None, looking)
+        read = self.decoder(tokens, self.cross(encoding), None, return_attention)
         return Output(
-            read.logits, encoding.ctc_logits, encoding.frames, encoding.memory, read.looks
+            read.logits, encoding.ctc_logits, encoding.frames, encoding.memory, read.attention
         )
 
     def num_parameters(self) -> int:
-        """Return the count of trainable numbers."""
+        """Return the number of trainable parameters."""
         return sum(parameter.numel() for parameter in self.parameters())
 
 
 def initialize(model: OcrModel) -> None:
-    """Draw the first weights from PyTorch's global generator.
+    """Initialise the weights with PyTorch's global random generator.
 
-    Linear maps and embeddings: normal, deviation 0.02. The maps that write to a residual stream:
-    divided by sqrt(2 n_layer) (with cross-attention three writers a block), so that the stream's
-    variance does not grow with depth (Radford et al., 2019). Convolutions, before a norm: He
-    normal. Biases and learned positions: zero, norms: one (their own defaults).
+    Linear layers and embeddings: normal, standard deviation 0.02. Layers that write to a residual
+    stream: divided by sqrt(2 n_layer) (3 with cross-attention), so that the stream's variance does
+    not grow with depth (Radford et al., 2019). Convolutions before a norm: He normal. Biases and
+    learned positions: zero; norms: one (their defaults).
 
-    A decoder without a CTC head beside it learns late where to look, for it must find the place in
-    two dimensions. It learns several times sooner where what it looks at, and with, has variance
-    one from the start: the maps from the stem to the keys, values and queries of the
+    A decoder without a CTC head learns attention late, because it must locate the text in two
+    dimensions. It learns several times faster where the inputs of cross-attention have unit
+    variance from the start: the layers from the stem to the keys, values and queries of the
     cross-attention.
     """
     for module in model.modules():
@@ -175,11 +179,11 @@ def initialize(model: OcrModel) -> None:
             if isinstance(module, SelfAttention | CrossAttention | GeluMLP | SwiGLU):
                 nn.init.normal_(module.out.weight, std=std)
     if model.ctc is None:
-        looking = [model.projector]
+        scaled = [model.projector]
         if isinstance(model.vision, FormulaEncoder):
-            looking.append(model.vision.stem.project)
+            scaled.append(model.vision.stem.project)
         for module in model.decoder.modules():
             if isinstance(module, CrossAttention):
-                looking += [module.q, module.kv]
-        for module in looking:
+                scaled += [module.q, module.kv]
+        for module in scaled:
             nn.init.normal_(module.weight, std=module.in_features**-0.5)

@@ -1,9 +1,9 @@
-"""Published networks in our names: which of their tensors make each of ours, and their geometry.
+"""Conversion of published checkpoints: tensor names and hyperparameters.
 
-Known are the vision transformer (``ViTModel`` of the library transformers, as
-``google/vit-base-patch16-224``) and the Llama family (``LlamaForCausalLM``, as
-``HuggingFaceTB/SmolLM-135M``). Names are those of the files. Tensors come in as a mapping and go
-out as one; this module reads no files, and imports PyTorch only where it computes.
+Supported are the vision transformer (``ViTModel`` of the library transformers, such as
+``google/vit-base-patch16-224``) and the Llama family (``LlamaForCausalLM``, such as
+``HuggingFaceTB/SmolLM-135M``). Input and output are mappings from names to tensors; this module
+reads no files and imports PyTorch only where it computes.
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 VIT_UNUSED = ("pooler.", "classifier.")
-"""Beginnings of the names of heads that classify, which reading has no use for."""
+"""Name prefixes of classification heads, which are not used."""
 LLAMA_UNUSED = ("rotary_emb.",)
+"""Name prefixes of tensors of published Llama models that are not used."""
 
 Names = dict[str, tuple[str, ...]]
 
 
 def vit_names(n_layer: int) -> Names:
-    """Return for each of our tensors those of a published ViT that it is made of.
+    """Return, for each tensor of our encoder, the tensors of a published ViT that form it.
 
-    Several are stacked along their rows: queries, keys and values are one map here.
+    Several tensors are concatenated along their rows: queries, keys and values are one layer here.
     """
     names: Names = {
         "class_token": ("embeddings.cls_token",),
@@ -56,10 +57,10 @@ def vit_names(n_layer: int) -> Names:
 
 
 def llama_names(n_layer: int, *, tied: bool) -> Names:
-    """Return for each of our tensors those of a published Llama that it is made of.
+    """Return, for each tensor of our decoder, the tensors of a published Llama that form it.
 
-    Several are stacked along their rows. The rotary embedding turns the halves of a head against
-    each other in both, so rows keep their order.
+    Several tensors are concatenated along their rows. Both networks apply the rotary embedding to
+    the two halves of a head, so rows keep their order.
     """
     names: Names = {"embed.weight": ("embed_tokens.weight",), "norm.weight": ("norm.weight",)}
     if not tied:
@@ -83,21 +84,21 @@ def llama_names(n_layer: int, *, tied: bool) -> Names:
 def vit_weights(published: Mapping[str, Tensor], config: VisionConfig) -> dict[str, Tensor]:
     """Return the state dict of our vision encoder from that of a published ViT.
 
-    Its positions are interpolated where its images have another size.
+    Positions are interpolate_positions where the image size differs.
 
     Args:
-        published: The tensors of ``ViTModel`` or ``ViTForImageClassification``, by name.
-        config: The encoder, as ``vit_config`` makes it.
+        published: Tensors of ``ViTModel`` or ``ViTForImageClassification``, by name.
+        config: The encoder's configuration, from ``vit_config``.
 
     Raises:
-        ModelError: A tensor is missing, left over or of another shape.
+        ModelError: A tensor is missing, unexpected or of another shape.
     """
-    found = _unprefixed(published, "vit.")
-    tensors = _combined(found, vit_names(config.n_layer), VIT_UNUSED)
+    found = _without_prefix(published, "vit.")
+    tensors = _combine(found, vit_names(config.n_layer), VIT_UNUSED)
     tensors["class_token"] = tensors["class_token"].reshape(-1)
     positions = tensors["positions"].reshape(-1, config.d_model)
     grid = config.height // config.patch, config.width // config.patch
-    tensors["positions"] = interpolated(positions, *grid)
+    tensors["positions"] = interpolate_positions(positions, *grid)
     return tensors
 
 
@@ -113,15 +114,15 @@ def llama_weights(published: Mapping[str, Tensor], config: DecoderConfig) -> dic
         ModelError: A tensor is missing or left over.
     """
     unused = (*LLAMA_UNUSED, "lm_head.") if config.tied else LLAMA_UNUSED
-    found = _unprefixed(published, "model.")
-    return _combined(found, llama_names(config.n_layer, tied=config.tied), unused)
+    found = _without_prefix(published, "model.")
+    return _combine(found, llama_names(config.n_layer, tied=config.tied), unused)
 
 
-def interpolated(positions: Tensor, rows: int, columns: int) -> Tensor:
-    """Bring learned positions (1 + n * n, width), the class token's first, to another grid.
+def interpolate_positions(positions: Tensor, rows: int, columns: int) -> Tensor:
+    """Resize learned positions (1 + n * n, width), the class token's first, to another grid.
 
     Returns:
-        (1 + rows * columns, width), bicubic where the grid differs, as transformers does it.
+        (1 + rows * columns, width), bicubic where the grid differs, as in transformers.
     """
     import torch
     import torch.nn.functional as F
@@ -137,25 +138,25 @@ def interpolated(positions: Tensor, rows: int, columns: int) -> Tensor:
 
 
 def vit_config(published: Mapping[str, Any], base: VisionConfig) -> VisionConfig:
-    """Return ``base`` with the geometry of a published ViT; the size of images stays.
+    """Return ``base`` with the hyperparameters of a published ViT; the image size is kept.
 
     Args:
-        published: The content of its ``config.json``.
-        base: What else there is to know.
+        published: Content of its ``config.json``.
+        base: Configuration of everything else.
 
     Raises:
-        ModelError: It is no ViT, or one that our encoder cannot be.
+        ModelError: It is no ViT, or our encoder does not support it.
     """
     _expect(published, {"model_type": "vit", "hidden_act": "gelu", "qkv_bias": True})
     return replace(
         base,
         kind="vit",
-        channels=_figure(published, "num_channels"),
-        patch=_figure(published, "patch_size"),
-        d_model=_figure(published, "hidden_size"),
-        n_layer=_figure(published, "num_hidden_layers"),
-        n_head=_figure(published, "num_attention_heads"),
-        d_ff=_figure(published, "intermediate_size"),
+        channels=_integer(published, "num_channels"),
+        patch=_integer(published, "patch_size"),
+        d_model=_integer(published, "hidden_size"),
+        n_layer=_integer(published, "num_hidden_layers"),
+        n_head=_integer(published, "num_attention_heads"),
+        d_ff=_integer(published, "intermediate_size"),
         norm="layer",
         norm_eps=float(published.get("layer_norm_eps", 1e-12)),
         bias=True,
@@ -164,14 +165,14 @@ def vit_config(published: Mapping[str, Any], base: VisionConfig) -> VisionConfig
 
 
 def llama_config(published: Mapping[str, Any], base: DecoderConfig) -> DecoderConfig:
-    """Return ``base`` with the geometry of a published Llama, its image a prefix.
+    """Return ``base`` with the hyperparameters of a published Llama, with the image as a prefix.
 
     Args:
-        published: The content of its ``config.json``.
-        base: What else there is to know.
+        published: Content of its ``config.json``.
+        base: Configuration of everything else.
 
     Raises:
-        ModelError: It is no Llama, or one that our decoder cannot be.
+        ModelError: It is no Llama, or our decoder does not support it.
     """
     expected = {"model_type": "llama", "hidden_act": "silu"}
     _expect(published, {**expected, "attention_bias": False, "mlp_bias": False})
@@ -180,16 +181,16 @@ def llama_config(published: Mapping[str, Any], base: DecoderConfig) -> DecoderCo
     kind = (rope or scaling).get("rope_type", scaling.get("type", "default"))
     if kind != "default":
         raise ModelError(f"its positions are scaled ({kind}), which this decoder does not do")
-    width, heads = _figure(published, "hidden_size"), _figure(published, "num_attention_heads")
+    width, heads = _integer(published, "hidden_size"), _integer(published, "num_attention_heads")
     if (published.get("head_dim") or width // heads) * heads != width:
         raise ModelError("its heads together are not as wide as the decoder")
     return replace(
         base,
         d_model=width,
-        n_layer=_figure(published, "num_hidden_layers"),
+        n_layer=_integer(published, "num_hidden_layers"),
         n_head=heads,
         n_kv_head=published.get("num_key_value_heads") or heads,
-        d_ff=_figure(published, "intermediate_size"),
+        d_ff=_integer(published, "intermediate_size"),
         swiglu=True,
         rope_theta=float(rope.get("rope_theta", published.get("rope_theta", 10_000.0))),
         fusion="prefix",
@@ -199,7 +200,7 @@ def llama_config(published: Mapping[str, Any], base: DecoderConfig) -> DecoderCo
 
 
 def _expect(published: Mapping[str, Any], values: Mapping[str, Any]) -> None:
-    """Refuse what says something else than these values; what it does not say is so."""
+    """Raise ModelError where a given value differs from the expected one; absent values match."""
     for key, wanted in values.items():
         if key == "model_type" and published.get(key) != wanted:
             raise ModelError(f"model_type is {published.get(key)!r}, not {wanted!r}")
@@ -207,22 +208,22 @@ def _expect(published: Mapping[str, Any], values: Mapping[str, Any]) -> None:
             raise ModelError(f"{key} is {published[key]!r}, this network knows {wanted!r}")
 
 
-def _figure(published: Mapping[str, Any], key: str) -> int:
+def _integer(published: Mapping[str, Any], key: str) -> int:
     value = published.get(key)
     if not isinstance(value, int):
         raise ModelError(f"{key} is {value!r}, not a whole number")
     return value
 
 
-def _unprefixed(published: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Return the tensors under the names that they have without a head around them."""
+def _without_prefix(published: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the tensors with the prefix removed from their names."""
     return {name.removeprefix(prefix): tensor for name, tensor in published.items()}
 
 
-def _combined(
+def _combine(
     found: Mapping[str, Tensor], names: Names, unused: tuple[str, ...]
 ) -> dict[str, Tensor]:
-    """Stack what each of our tensors is made of; nothing may be missing or left over."""
+    """Concatenate the parts of each of our tensors; none may be missing or left over."""
     import torch
 
     wanted = {name for parts in names.values() for name in parts}

@@ -11,18 +11,18 @@ from ocrtool.models.causal import CausalLayers, GatedMlp, KeyValues
 
 @dataclass(frozen=True)
 class QwenConfig:
-    """The decoder; the figures of Qwen2-7B where nothing else is said.
+    """Hyperparameters of the decoder; the defaults are those of Qwen2-7B.
 
     Attributes:
-        vocab_size: Token ids.
-        width: Of the residual stream.
-        n_layer: Blocks.
-        n_head: Heads of queries.
-        n_kv_head: Heads of keys and values.
+        vocab_size: Number of token ids.
+        width: Width of the residual stream.
+        n_layer: Number of blocks.
+        n_head: Query heads.
+        n_kv_head: Key and value heads.
         d_ff: Hidden width of the MLP.
         rope_theta: Base of the rotary frequencies.
-        norm_eps: What keeps the norm of a zero vector finite.
-        max_length: Positions, those of the image and the prompt included.
+        norm_eps: Epsilon of the normalisation.
+        max_length: Maximum number of positions, with those of image and prompt.
     """
 
     vocab_size: int = 152_064
@@ -37,7 +37,7 @@ class QwenConfig:
 
 
 class Qwen(nn.Module):
-    """The blocks and a head of its own; parameters are named as in the published checkpoints."""
+    """Transformer blocks and an output head, with the parameter names of published checkpoints."""
 
     def __init__(self, config: QwenConfig) -> None:
         """Build the network that ``config`` describes."""
@@ -54,23 +54,23 @@ class Qwen(nn.Module):
         self.lm_head = nn.Linear(config.width, config.vocab_size, bias=False)
 
     def read(self, x: Tensor, past: KeyValues | None = None) -> tuple[Tensor, KeyValues]:
-        """Read embeddings (B, T, width) behind a past.
+        """Process embeddings (B, T, width) after a past.
 
         Returns:
-            Scores (B, V) of what follows the last of them, and the past with what is new.
+            Scores (B, V) of the next token, and the extended past.
         """
         hidden, past = self.model.read(x, past)
         return self.lm_head(hidden[:, -1]), past
 
     def forward(self, x: Tensor, where: Tensor) -> Tensor:
-        """Read whole texts, embeddings (B, T, width).
+        """Process whole sequences of embeddings (B, T, width).
 
         Args:
-            x: The embeddings; rows that are shorter are filled up at their end.
-            where: (B, T) bool, after which positions something is to be scored.
+            x: The embeddings; shorter rows are padded at their end.
+            where: (B, T) bool, positions whose next token is scored.
 
         Returns:
-            Scores (N, V) of what follows each of the N places, row by row.
+            Scores (N, V) of the N positions, row by row.
         """
         scores: Tensor = self.lm_head(self.model(x)[where])
         return scores

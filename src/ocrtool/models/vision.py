@@ -1,6 +1,6 @@
-"""The vision encoders: a patch transformer for square images, a column transformer for lines.
+"""The vision encoders: a patch transformer for fixed-size images, a column transformer for lines.
 
-Both map images (B, C, H, W) to tokens (B, N, d_model) and the count of valid tokens of each row.
+Both map images (B, C, H, W) to tokens (B, N, d_model) and the number of valid tokens of each row.
 """
 
 from __future__ import annotations
@@ -91,10 +91,11 @@ class VisionTransformer(nn.Module):
 
 
 def grid_positions(rows: int, columns: int, width: int) -> Tensor:
-    """Return what learned positions of a grid begin with: sines of row and column.
+    """Return the initial values of learned grid positions: sinusoids of row and column.
 
-    From nothing they are learned late, drowned by what the patches show, and until then a decoder
-    cannot tell where to look (He et al., "Masked autoencoders", 2021, begin so, too).
+    Positions initialised at zero are learned late, because they are small relative to the patch
+    features, and until then a decoder cannot attend by position (He et al., "Masked autoencoders",
+    2021, use this initialisation, too).
 
     Returns:
         (rows * columns, width), row by row: half of each vector for the row, half for the column.
@@ -113,9 +114,9 @@ def grid_positions(rows: int, columns: int, width: int) -> Tensor:
 class LineStem(nn.Module):
     """Convolutions from pixels to columns of 4 or 8 pixels; every map is kept as (B, H, W, C).
 
-    Normalisation is over the channels of one position, never over a batch or a width, and maps
-    are zeroed beyond each row's own end after every convolution. So a row gives the same columns
-    alone, in any batch, and under any padding.
+    Normalisation is over the channels of one position, never over a batch or a width, and maps are
+    zeroed beyond each row's own end after every convolution. So a row gives the same columns alone,
+    in any batch, and with any padding.
     """
 
     def __init__(self, config: VisionConfig) -> None:
@@ -155,11 +156,11 @@ def convolve(conv: nn.Module, x: Tensor) -> Tensor:
 
 
 def _zero_beyond(x: Tensor, widths: Tensor | None) -> Tensor:
-    """Zero the columns of (B, H, W, C) from each row's width on, as if the image ended there."""
+    """Zero the columns of (B, H, W, C) from each row's width on."""
     if widths is None:
         return x
     inside = torch.arange(x.shape[2], device=x.device) < widths[:, None]
-    # One long axis of columns and channels: a product over few channels is slow.
+    # Columns and channels are merged into one axis: a product over few channels is slow.
     inside = inside.to(x.dtype).repeat_interleave(x.shape[3], dim=1)
     return (x.flatten(2) * inside[:, None]).view_as(x)
 
@@ -181,13 +182,13 @@ class LineEncoder(nn.Module):
         """Encode lines of any width.
 
         Args:
-            images: (B, C, H, W), standardised; H as configured.
-            widths: (B,) int64, the pixels of each row that are image; what lies right of them has
-                no influence. None when every row fills W.
+            images: (B, C, H, W), normalised; H as configured.
+            widths: (B,) int64, width in pixels of the image in each row; pixels to the right of it
+                have no influence. None when every row fills W.
 
         Returns:
-            Tokens (B, ceil(W / patch), d_model), left to right, and lengths (B,) int64, the tokens
-            of each row that are image.
+            Tokens (B, ceil(W / patch), d_model), left to right, and the number (B,) int64 of valid
+            tokens of each row.
         """
         x = self.stem(images, widths)
         positions = torch.arange(x.shape[1], device=x.device)

@@ -89,16 +89,16 @@ def guidance_of(output: Output, batch: Tensors, embedding: Tensor) -> Tensor:
     there. A network that is told so learns to read several times sooner.
 
     Args:
-        output: With ``looks``.
+        output: With ``attention``.
         batch: With ``signs`` and ``places``.
         embedding: (V, d_model) of the decoder.
 
     Returns:
         A scalar: cross-entropies of the two, added.
     """
-    if output.looks is None:
-        raise ValueError("the output does not tell where the decoder looks")
-    later = output.looks[-max(1, len(output.looks) - 1) :].mean(0)
+    if output.attention is None:
+        raise ValueError("the output has no attention weights")
+    later = output.attention[-max(1, len(output.attention) - 1) :].mean(0)
     looked = later.gather(-1, batch.places.clamp(min=0)[..., None])[..., 0]
     row, column = torch.nonzero(batch.signs >= 0, as_tuple=True)
     seen = output.memory[row, batch.signs[row, column]]
