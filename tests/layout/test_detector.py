@@ -16,7 +16,7 @@ from ocrtool.export import export_model
 from ocrtool.export.check import TOLERANCE, ParityError, compare_detectors
 from ocrtool.layout import detector as module
 from ocrtool.layout.detector import (
-    STEP,
+    SIDE_MULTIPLE,
     Detector,
     merge_passes,
     share_beside,
@@ -63,7 +63,7 @@ def perfect(monkeypatch: pytest.MonkeyPatch, detector: Detector, lines: list, si
     scales = []
 
     def maps(grey: np.ndarray) -> object:
-        rows, columns = (-(-side // STEP) * STEP for side in grey.shape)
+        rows, columns = (-(-side // SIDE_MULTIPLE) * SIDE_MULTIPLE for side in grey.shape)
         scale = np.array([grey.shape[1] / size[1], grey.shape[0] / size[0]], np.float32)
         scales.append(float(scale[0]))
         seen = [type(line)(line.quad * scale, line.text) for line in lines]

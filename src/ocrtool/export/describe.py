@@ -97,9 +97,9 @@ def _of_readers(config: ModelConfig) -> dict[str, Any]:
 def _of_pages() -> dict[str, Any]:
     return {
         "colour": "grey",
-        "side_multiples": [detector.STEP, detector.STEP],
+        "side_multiples": [detector.SIDE_MULTIPLE, detector.SIDE_MULTIPLE],
         "sides_filled_by": "the last row and column",
         "mean": "of the image",
         "deviation": "of the image",
-        "least_deviation": detector.LEAST_DEVIATION,
+        "least_deviation": detector.MIN_DEVIATION,
     }

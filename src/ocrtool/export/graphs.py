@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ocrtool.errors import ModelError
-from ocrtool.layout.detector import STEP
+from ocrtool.layout.detector import SIDE_MULTIPLE
 from ocrtool.models.detector import ConvNorm, DetectorNet
 from ocrtool.models.ocr import CrossCache, OcrModel
 from ocrtool.weights.bundled import DECODER, DETECTOR, ENCODER
@@ -158,8 +158,13 @@ def detector_graphs(net: DetectorNet, opset: int, fold: bool = True) -> dict[str
     Raises:
         ModelError: PyTorch cannot export it.
     """
-    images = torch.zeros(1, 1, 3 * STEP, 5 * STEP)
-    shapes = ({2: STEP * torch.export.Dim("rows", min=1), 3: STEP * torch.export.Dim("columns")},)
+    images = torch.zeros(1, 1, 3 * SIDE_MULTIPLE, 5 * SIDE_MULTIPLE)
+    shapes = (
+        {
+            2: SIDE_MULTIPLE * torch.export.Dim("rows", min=1),
+            3: SIDE_MULTIPLE * torch.export.Dim("columns"),
+        },
+    )
     outputs = ["kernel", "geometry", "regions"]
     module = _Detector(net.fold() if fold else _scaled(net))
     # The exporter's own optimiser would fold them, too.

@@ -13,7 +13,7 @@ import numpy as np
 import pymupdf
 from numpy.typing import NDArray
 
-from ocrtool.pdf.fonts import ACCENTS, ITALIC, plain, style_of
+from ocrtool.pdf.fonts import ACCENTS, ITALIC, normalize_character, style_of
 
 # Flags of MuPDF's text extraction; not every version of PyMuPDF has names for them.
 _INHIBIT_SPACES, _CLIP, _VECTORS = 8, 64, 1024
@@ -178,7 +178,7 @@ def _to_letters(blocks: Iterable[dict[str, Any]], scale: float) -> Letters:
     over = _slant_overlap(u, width, size, columns[:, 6], text)
     width = np.maximum(width - over, 0.0)
     style = np.where(over > 0, columns[:, 4].astype(np.int64) | ITALIC, columns[:, 4])
-    meant = {char: plain(char) for char in set(text)}
+    meant = {char: normalize_character(char) for char in set(text)}
     text = [meant[char] for char in text]
     white = np.array([char == " " for char in text], bool)
     void = np.array([not char for char in text], bool)

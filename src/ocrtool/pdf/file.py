@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ocrtool.document.tree import Bookmark, Box
 from ocrtool.errors import EncryptedError, InputError
-from ocrtool.pdf.glyph_names import Glyphs
+from ocrtool.pdf.glyph_names import GlyphNames
 
 POINTS_PER_INCH = 72
 """PDF points per inch."""
@@ -73,7 +73,7 @@ class PdfFile:
         if not self.document.is_pdf or len(self) == 0:
             self.document.close()
             raise InputError(f"{self.name}: no PDF, or without pages")
-        self.glyphs = Glyphs(self.document)
+        self.glyphs = GlyphNames(self.document)
 
     def __len__(self) -> int:
         """Return the number of pages."""

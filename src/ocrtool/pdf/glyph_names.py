@@ -21,7 +21,7 @@ from pymupdf import mupdf
 
 from ocrtool.document.tree import Line, Span
 from ocrtool.pdf.content import Letters
-from ocrtool.pdf.fonts import UNKNOWN, plain
+from ocrtool.pdf.fonts import UNKNOWN, normalize_character
 
 FIRST_PRIVATE_CODE = 0xF0000
 """First private-use code point that is assigned to a glyph."""
@@ -162,7 +162,7 @@ def _character(name: str) -> str | None:
         text = "".join(map(chr, numbers))
     else:
         text = chr(mupdf.fz_unicode_from_glyph_name_strict(name) or 0xFFFD)
-    text = "".join(map(plain, text))
+    text = "".join(map(normalize_character, text))
     return text if text.strip() and not UNKNOWN.search(text) else None
 
 
@@ -176,7 +176,9 @@ def _trace_unmapped(page: pymupdf.Page, scale: float) -> dict[tuple[int, int], t
     found: dict[tuple[int, int], tuple[str, int]] = {}
     for span in page.get_texttrace():
         for code, glyph, origin, _ in span["chars"]:
-            if glyph >= 0 and UNKNOWN.search(plain(chr(code)) if code >= 0 else "\ufffd"):
+            if glyph >= 0 and UNKNOWN.search(
+                normalize_character(chr(code)) if code >= 0 else "\ufffd"
+            ):
                 x, y = pymupdf.Point(origin) * turn
                 found[round(x / ORIGIN_TOLERANCE), round(y / ORIGIN_TOLERANCE)] = (
                     span["font"],

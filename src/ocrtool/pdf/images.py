@@ -11,7 +11,7 @@ from typing import Any
 import pymupdf
 
 from ocrtool.document.tree import Box
-from ocrtool.pdf.file import POINTS, PdfFile
+from ocrtool.pdf.file import POINTS_PER_INCH, PdfFile
 
 _CLIP, _IMAGES = 64, 4  # flags of MuPDF's text extraction
 JPEG_SIGNATURE = b"\xff\xd8\xff"
@@ -48,7 +48,7 @@ def placed_images(file: PdfFile, index: int, dpi: float, content: bool = True) -
     Raises:
         InputError: The page is damaged.
     """
-    scale = dpi / POINTS
+    scale = dpi / POINTS_PER_INCH
     page = file.page(index)
     try:
         shown = pymupdf.TextPage(file.shown(index).get_textpage(_IMAGES | _CLIP))
@@ -66,10 +66,12 @@ def _placed(
     box = Box(x0 * scale, y0 * scale, x1 * scale, y1 * scale)
     a, b, c, d, e, f = image["transform"]
     across, down = (a * a + b * b) ** 0.5, (c * c + d * d) ** 0.5
-    dpi = POINTS * max(image["width"] / max(across, 1e-3), image["height"] / max(down, 1e-3))
+    dpi = POINTS_PER_INCH * max(
+        image["width"] / max(across, 1e-3), image["height"] / max(down, 1e-3)
+    )
     whole = (
         max(abs(x0 - e), abs(y0 - f), abs(x1 - e - a), abs(y1 - f - d))
-        < PLACEMENT_TOLERANCE * POINTS
+        < PLACEMENT_TOLERANCE * POINTS_PER_INCH
     )
     if not (whole and a > 0 and d > 0 and abs(b) + abs(c) < 1e-3) or image.get("has-mask"):
         return PlacedImage(box, dpi)

@@ -34,7 +34,7 @@ from ocrtool.document.detected import RegionKind
 from ocrtool.engines.base import find_model
 from ocrtool.errors import ExitCode, ModelError, OcrToolError, UsageError
 from ocrtool.layout.detector import load_network
-from ocrtool.layout.postprocess import REGION_KINDS, REGION_LEVEL, Maps, find_lines
+from ocrtool.layout.postprocess import REGION_KINDS, REGION_THRESHOLD, Maps, find_lines
 from ocrtool.models.detector import REGIONS, DetectorConfig, DetectorMaps, DetectorNet
 from ocrtool.synth.fonts import find_fonts
 from ocrtool.synth.pages import MATHEMATICS
@@ -435,7 +435,7 @@ class DetectorTrainer:
                 part.cpu().numpy()
                 for part in (seen.kernel.sigmoid(), seen.geometry, seen.regions.sigmoid())
             )
-            there, told = batch.regions.cpu() > 0, torch.from_numpy(regions) > REGION_LEVEL
+            there, told = batch.regions.cpu() > 0, torch.from_numpy(regions) > REGION_THRESHOLD
             common += (there & told).sum((0, 2, 3))
             either += (there | told).sum((0, 2, 3))
             for i, crop in enumerate(crops):

@@ -14,7 +14,7 @@ from ocrtool.layout.postprocess import (
     KERNEL_HEIGHT,
     KERNEL_INSET,
     KERNEL_STRIDE,
-    LEAST_KERNEL,
+    MIN_KERNEL,
     REGION_KINDS,
     STRIDE,
     Maps,
@@ -172,14 +172,14 @@ def _strip(top: Array, bottom: Array, upper: float, lower: float) -> list[Array]
 def _shrink(top: Array, bottom: Array) -> tuple[Array, Array]:
     """The kernel of a ribbon, as a ribbon."""
     high = _height(top, bottom)
-    share = max(KERNEL_HEIGHT, LEAST_KERNEL / high)
+    share = max(KERNEL_HEIGHT, MIN_KERNEL / high)
     middle = 0.5 * (top + bottom)
     top, bottom = middle + share * (top - middle), middle + share * (bottom - middle)
     steps = np.linalg.norm(np.diff(middle, axis=0), axis=1)
     places = np.concatenate(([0.0], np.cumsum(steps)))
     length = float(places[-1])
     inset = KERNEL_INSET * min(high, length)
-    inset = min(inset, (length - LEAST_KERNEL) / 2)  # below 0, it reaches beyond the ends
+    inset = min(inset, (length - MIN_KERNEL) / 2)  # below 0, it reaches beyond the ends
     if length < 1e-3:
         return top, bottom
     kept = places[(places > inset) & (places < length - inset)]
