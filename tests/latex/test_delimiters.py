@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from ocrtool.latex import detokenize, normal
-from ocrtool.latex.delimiters import stretched
+from ocrtool.latex.delimiters import with_automatic_delimiters
 
 GROWN = {
     r"(\frac{a}{b})^{2}": r"\left(\frac{a}{b}\right)^{2}",
@@ -24,13 +24,13 @@ GROWN = {
 
 @pytest.mark.parametrize("latex", GROWN)
 def test_brackets_grow_round_what_is_tall(latex: str) -> None:
-    assert detokenize(stretched(latex_tokens(latex))) == GROWN[latex]
+    assert detokenize(with_automatic_delimiters(latex_tokens(latex))) == GROWN[latex]
 
 
 @pytest.mark.parametrize("latex", GROWN)
 def test_the_normal_form_stays_the_same(latex: str) -> None:
     tokens = latex_tokens(latex)
-    assert normal(detokenize(stretched(tokens))) == normal(latex)
+    assert normal(detokenize(with_automatic_delimiters(tokens))) == normal(latex)
 
 
 def latex_tokens(latex: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""LaTeX of formulas: its tokens, its one normal form, and what to do with what does not parse."""
+"""LaTeX formulas: tokenisation, normal form, validation and repair."""
 
 from ocrtool.latex.normal import is_valid, normal, repair
 from ocrtool.latex.tokens import LatexError, detokenize, tokenize

@@ -1,7 +1,7 @@
-r"""Brackets that grow: the normal form says only that they are there, people want `\left( \right)`.
+r"""Delimiters with automatic size: ``\left`` and ``\right`` around tall expressions.
 
-The normal form has no sizes, since they follow from what stands between the brackets. Written out
-without them, the brackets round a fraction would stay small.
+The normal form has no delimiter sizes, because they follow from the content. Written without
+them, the brackets around a fraction would stay small.
 """
 
 from __future__ import annotations
@@ -16,26 +16,27 @@ _CLOSING = frozenset({")", "]", r"\}", *names(r"\rangle \rfloor \rceil")})
 _TALL = LARGE | names(r"\frac \binom \atop \substack \overset \underset \overbrace \underbrace")
 
 
-def stretched(tokens: Sequence[str], everywhere: bool = False) -> list[str]:
-    r"""Put `\left` and `\right` before brackets round what is taller than a line.
+def with_automatic_delimiters(tokens: Sequence[str], everywhere: bool = False) -> list[str]:
+    r"""Insert ``\left`` and ``\right`` at brackets around expressions taller than a line.
 
-    Brackets are matched within a group, a cell or an argument. The sign `|` opens as well as
-    closes and is left alone.
+    Brackets are matched within a group, a cell or an argument. The delimiter ``|`` is left alone,
+    since it both opens and closes.
 
     Args:
-        tokens: A normal form, as of `ocrtool.latex.normal`.
-        everywhere: Whether brackets round all else get them, too.
+        tokens: A normal form, from ``ocrtool.latex.normal``.
+        everywhere: Whether to insert them at all other matched brackets, too.
 
     Returns:
-        LaTeX tokens whose normal form are the given ones; if everywhere, tokens that look the same.
+        LaTeX tokens with the same normal form; with ``everywhere`` they render identically where
+        the content is not tall.
     """
     levels = [_Level()]
-    grown: dict[int, str] = {}
+    inserted: dict[int, str] = {}
     before = ""
     for i, token in enumerate(tokens):
         level = levels[-1]
         if before in (r"\left", r"\right"):
-            pass  # grows already
+            pass  # has an automatic size already
         elif token == "{":
             levels.append(_Level(script=before in ("_", "^")))
         elif token == "[" and before == r"\sqrt":
@@ -56,22 +57,22 @@ def stretched(tokens: Sequence[str], everywhere: bool = False) -> list[str]:
             level.tall = False
         elif token in _CLOSING and level.open:
             start, tall = level.open.pop()
-            if everywhere or (level.tall and not _lone_grid(tokens[start + 1 : i])):
-                grown[start], grown[i] = r"\left", r"\right"
+            if everywhere or (level.tall and not _is_single_matrix(tokens[start + 1 : i])):
+                inserted[start], inserted[i] = r"\left", r"\right"
             level.tall |= tall
         before = token
     written: list[str] = []
     for i, token in enumerate(tokens):
-        written += [grown[i], token] if i in grown else [token]
+        written += [inserted[i], token] if i in inserted else [token]
     return written
 
 
 class _Level:
-    """What has been seen of a group, so far.
+    """State of one group, cell or argument.
 
     Attributes:
-        open: Where brackets opened that have not closed yet, and whether what was before is tall.
-        tall: Whether anything since the last bracket that opened is.
+        open: Indices of unmatched opening brackets, and whether the content before each is tall.
+        tall: Whether the content since the last unmatched opening bracket is tall.
     """
 
     def __init__(self, script: bool = False, option: bool = False, grid: bool = False) -> None:
@@ -80,11 +81,11 @@ class _Level:
         self.tall = False
 
     def closes(self, token: str) -> bool:
-        """Tell whether a token ends the option of a root."""
+        """Tell whether a token ends the optional argument of a root."""
         return self.option and token == "]" and not self.open
 
 
-def _lone_grid(tokens: Sequence[str]) -> bool:
-    r"""Tell whether there is only a matrix: small brackets are meant, else it were a `pmatrix`."""
+def _is_single_matrix(tokens: Sequence[str]) -> bool:
+    """Tell whether the content is only a matrix: with tall brackets it would be a ``pmatrix``."""
     first, last = tokens[0], tokens[-1]
     return first.startswith(r"\begin") and last.startswith(r"\end")

@@ -1,8 +1,8 @@
-"""Formulas as MathML, by the package latex2mathml.
+"""Conversion of formulas to MathML with the package latex2mathml.
 
-The package gets the normal form, in which what it does not know or gets wrong is put differently
-beforehand; afterwards its tree is given what MathML Core, which browsers show, wants: letters of
-the alphabets of Unicode instead of `mathvariant`, limits below and above, rules as styles of cells.
+The package gets the normal form, in which commands that it does not support are replaced first.
+Afterwards its output is adapted to MathML Core, which browsers render: Unicode mathematical
+alphabets instead of ``mathvariant``, limits above and below, and rules as cell styles.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from ocrtool.latex.tree import Words
 from ocrtool.latex.unicode import CHARACTER, words_of
 
 NAMESPACE = "http://www.w3.org/1998/Math/MathML"
-_HELD = 0xE000
-"""The first character of the private area: these stand for texts that the package never sees."""
-_OTHERWISE = {
+_FIRST_PLACEHOLDER = 0xE000
+"""First private-use code point of placeholders for texts that bypass the package."""
+_REPLACEMENTS = {
     r"\begin{aligned}": r"\begin{split}", r"\end{aligned}": r"\end{split}",
     r"\begin{gathered}": r"\begin{matrix}", r"\end{gathered}": r"\end{matrix}",
     r"\arg": r"\operatorname{arg}", r"\shortparallel": "∥", r"\P": "¶", r"\copyright": "©",
     r"\overrightharpoon": r"\overset{⇀}", r"\overleftharpoon": r"\overset{↼}",
     r"\overgroup": r"\overset{⏠}", r"\undergroup": r"\underset{⏡}",
 }  # fmt: skip
-"""What the package does not know, or ends a row of."""
+"""Replacements of commands that the package does not know or treats as a row end."""
 _LARGE = frozenset("∑∏∐⋃⋂⨁⨂⨀⋁⋀⨆⨄")
-_LIMITED = frozenset(("lim", "max", "min", "sup", "inf", "det", "gcd", "Pr"))
-"""Names of functions whose scripts stand below."""
+_LIMIT_FUNCTIONS = frozenset(("lim", "max", "min", "sup", "inf", "det", "gcd", "Pr"))
+"""Function names whose subscripts are limits below them."""
 _STACKED = {"msub": "munder", "msup": "mover", "msubsup": "munderover"}
 _VARIANTS = {"bold": "BOLD", "bold-italic": "BOLD ITALIC", "script": "SCRIPT",
              "double-struck": "DOUBLE-STRUCK", "sans-serif": "SANS-SERIF",
@@ -41,27 +41,27 @@ _VARIANTS = {"bold": "BOLD", "bold-italic": "BOLD ITALIC", "script": "SCRIPT",
 
 
 class MathmlError(LatexError):
-    """A formula that cannot be written in MathML."""
+    """The formula cannot be written in MathML."""
 
 
 @dataclass
-class _Said:
-    """What is kept from the package: texts, and for each of its tables the rules."""
+class _Kept:
+    """Data kept outside the package: texts, and the rules of each table."""
 
     texts: list[tuple[str, str]] = field(default_factory=list)  # element, characters
     rules: list[tuple[str, list[int]]] = field(default_factory=list)  # columns, rows with rules
 
 
 def to_mathml(latex: str, display: bool = True) -> str:
-    r"""Write a formula as a `<math>` element.
+    r"""Convert a formula to a ``<math>`` element.
 
     Args:
-        latex: A formula, with or without `$` or `\[` around it.
-        display: Whether it stands on a line of its own.
+        latex: A formula, with or without ``$`` or ``\[`` around it.
+        display: Whether it is a displayed formula.
 
     Raises:
-        LatexError: It does not parse, uses a command that is not known, or cannot be written.
-        MissingDependencyError: The extra `formulas` is not installed.
+        LatexError: It does not parse, uses an unknown command, or cannot be written.
+        MissingDependencyError: The extra ``formulas`` is not installed.
     """
     try:
         from latex2mathml.converter import convert
@@ -69,8 +69,8 @@ def to_mathml(latex: str, display: bool = True) -> str:
         raise MissingDependencyError(
             "MathML is written by latex2mathml", "pip install 'ocrtool[formulas]'"
         ) from None
-    said = _Said()
-    prepared = _prepared(normal(latex), said) or "{}"
+    kept = _Kept()
+    prepared = _prepared(normal(latex), kept) or "{}"
     try:
         text = convert(prepared, display="block" if display else "inline")
         root = ElementTree.fromstring(text.replace(f' xmlns="{NAMESPACE}"', ""))
@@ -79,16 +79,16 @@ def to_mathml(latex: str, display: bool = True) -> str:
     unknown = [text for text in root.itertext() if text.startswith("\\")]
     if unknown:
         raise MathmlError(f"cannot be written in MathML: {unknown[0]}")
-    _finish(root, said)
+    _finish(root, kept)
     root.set("xmlns", NAMESPACE)
     return ElementTree.tostring(root, encoding="unicode", short_empty_elements=False)
 
 
-# ------------------------------------------------------------------------ before the package
+# ------------------------------------------------------------------------ preparation
 
 
-def _prepared(tokens: Sequence[str], said: _Said) -> str:
-    """Return LaTeX that the package understands."""
+def _prepared(tokens: Sequence[str], kept: _Kept) -> str:
+    """Return LaTeX that the package supports."""
     out: list[str] = []
     at = 0
     while at < len(tokens):
@@ -97,26 +97,26 @@ def _prepared(tokens: Sequence[str], said: _Said) -> str:
             end = _end(tokens, at + 1)
             words = words_of(Words(r"\text", list(tokens[at + 2 : end])))
             name = "mi" if token == r"\mathrm" and len(words) == 1 else "mtext"
-            said.texts.append((name, words.replace(" ", "\u00a0")))
+            kept.texts.append((name, words.replace(" ", "\u00a0")))
             command = r"\text" if token == r"\mathrm" else token
-            out.append(rf"{command}{{{chr(_HELD + len(said.texts) - 1)}}}")
+            out.append(rf"{command}{{{chr(_FIRST_PLACEHOLDER + len(kept.texts) - 1)}}}")
             at = end
         elif token == r"\begin{rcases}":
-            said.rules.append(("ll", []))
+            kept.rules.append(("ll", []))
             out += [r"\left.", r"\begin{array}", "{ll}"]
         elif token == r"\end{rcases}":
             out += [r"\end{array}", r"\right\}"]
         elif token.startswith(r"\begin{") or token == r"\substack":
-            out.append(_OTHERWISE.get(token, token))
+            out.append(_REPLACEMENTS.get(token, token))
             columns = ""
             if token == r"\begin{array}":
                 end = _end(tokens, at + 1)
                 columns = "".join(tokens[at + 2 : end])
                 out.append("{" + columns.replace("|", "") + "}")
                 at = end
-            said.rules.append((columns, _rows_with_rules(tokens, at + 1)))
+            kept.rules.append((columns, _rows_with_rules(tokens, at + 1)))
         elif token != r"\hline":
-            out.append(_OTHERWISE.get(token, token))
+            out.append(_REPLACEMENTS.get(token, token))
         at += 1
     if out and out[-1] == r"\not":
         raise MathmlError(r"\not strikes nothing")
@@ -124,7 +124,7 @@ def _prepared(tokens: Sequence[str], said: _Said) -> str:
 
 
 def _end(tokens: Sequence[str], start: int) -> int:
-    """Where the group that begins at `start` ends."""
+    """Return the index at which the group that starts at ``start`` ends."""
     depth = 0
     for at in range(start, len(tokens)):
         depth += (tokens[at] == "{") - (tokens[at] == "}")
@@ -134,7 +134,7 @@ def _end(tokens: Sequence[str], start: int) -> int:
 
 
 def _rows_with_rules(tokens: Sequence[str], start: int) -> list[int]:
-    """The rows of a table that a rule stands before; the number of rows for one at the end."""
+    """Return the rows of a table that follow a rule; the row count stands for a rule at the end."""
     rows: list[int] = []
     depth = row = 0
     for token in tokens[start:]:
@@ -150,28 +150,32 @@ def _rows_with_rules(tokens: Sequence[str], start: int) -> list[int]:
     return rows
 
 
-# ------------------------------------------------------------------------ after the package
+# ------------------------------------------------------------------------ post-processing
 
 
-def _finish(root: Any, said: _Said) -> None:
-    tables = iter(said.rules)
+def _finish(root: Any, kept: _Kept) -> None:
+    tables = iter(kept.rules)
     for element in list(root.iter()):
-        if element.text and len(element.text) == 1 and 0 <= ord(element.text) - _HELD < 0x1900:
-            element.tag, element.text = said.texts[ord(element.text) - _HELD]
+        if (
+            element.text
+            and len(element.text) == 1
+            and 0 <= ord(element.text) - _FIRST_PLACEHOLDER < 0x1900
+        ):
+            element.tag, element.text = kept.texts[ord(element.text) - _FIRST_PLACEHOLDER]
             if element.tag == "mi":
                 element.set("mathvariant", "normal")
         elif element.tag in ("mi", "mn", "mo"):
-            _finish_sign(element)
+            _finish_symbol(element)
         elif element.tag in _STACKED:
             _finish_scripts(element)
         elif element.tag == "mtable":
             columns, rows = next(tables, ("", []))
             if rows or "|" in columns:
-                _rule(element, columns, rows)
+                _add_borders(element, columns, rows)
 
 
-def _finish_sign(element: Any) -> None:
-    """Write a letter of a font as Unicode has it; a tilde as a relation."""
+def _finish_symbol(element: Any) -> None:
+    """Replace a letter of a math font by its Unicode character, and ``~`` by a relation."""
     text = element.text or ""
     if text == "~":
         element.tag, element.text = "mo", CHARACTER[r"\sim"]
@@ -185,7 +189,7 @@ def _finish_sign(element: Any) -> None:
 
 @cache
 def _alphabets() -> dict[tuple[str, str], str]:
-    """Letters of mathematical alphabets, by style and plain letter."""
+    """Return the letters of the Unicode mathematical alphabets, by style and base letter."""
     found: dict[tuple[str, str], str] = {}
     for code in [*range(0x1D400, 0x1D800), *range(0x2100, 0x2150)]:
         letter = chr(code)
@@ -196,25 +200,25 @@ def _alphabets() -> dict[tuple[str, str], str]:
         for word in (" CAPITAL", " SMALL", " DIGIT", " NABLA", " PARTIAL"):
             if word in name:
                 found.setdefault((name.split(word)[0], plain), letter)
-    # Only letters are slanted: a bold slanted digit is a bold one.
+    # Unicode has no italic digits: a bold italic digit is a bold one.
     found |= {("BOLD ITALIC", digit): found["BOLD", digit] for digit in "0123456789"}
     return found
 
 
 def _finish_scripts(element: Any) -> None:
-    """Put limits below and above, as the size of the formula wants it."""
+    """Convert scripts of large operators and limit functions to limits above and below."""
     base = element[0]
     if base.tag != "mo":
         return
     name = "".join(base.itertext())
-    limited = name in _LARGE or name in _LIMITED or base.get("movablelimits") == "true"
+    limited = name in _LARGE or name in _LIMIT_FUNCTIONS or base.get("movablelimits") == "true"
     if limited or any(part in name for part in ("lim\u2006", "\u2006lim")):
         element.tag = _STACKED[element.tag]
         base.set("movablelimits", "true")
 
 
-def _rule(table: Any, columns: str, rows: Sequence[int]) -> None:
-    """Draw rules as borders of cells, which browsers show."""
+def _add_borders(table: Any, columns: str, rows: Sequence[int]) -> None:
+    """Draw rules as cell borders, which browsers render."""
     lines = table.findall("mtr")
     before = _columns_with_rules(columns)
     width = len(columns.replace("|", ""))
@@ -232,7 +236,7 @@ def _rule(table: Any, columns: str, rows: Sequence[int]) -> None:
 
 
 def _columns_with_rules(columns: str) -> set[int]:
-    """The columns that a rule stands before; the number of columns for one at the end."""
+    """Return the columns that follow a rule; the column count stands for one at the end."""
     passed, found = 0, set()
     for sign in columns:
         if sign == "|":

@@ -1,7 +1,7 @@
-r"""The one normal form of a formula: the same picture, the same tokens.
+"""The normal form of formulas: formulas that render identically have identical tokens.
 
-See `docs/formulas.md` for the rules. The form is chosen so that it is short, valid for LaTeX and
-KaTeX, and says only what can be seen: no spacing, no sizes, no labels.
+``docs/formulas.md`` states the rules. The form is short, valid in LaTeX and KaTeX, and contains
+only visible content: no spacing, no sizes, no labels.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ def normal(latex: str) -> list[str]:
     r"""Return the tokens of a formula's normal form.
 
     Args:
-        latex: A formula, with or without `$` or `\[` around it.
+        latex: A formula, with or without ``$`` or ``\[`` around it.
 
     Returns:
-        Tokens without spaces in them; `detokenize` makes LaTeX of them, and the normal form of
-        that is these tokens again.
+        Tokens without spaces in them; ``detokenize`` converts them to LaTeX, whose normal form is
+        these tokens again.
 
     Raises:
-        LatexError: It does not parse, or uses a command that is not known.
+        LatexError: It does not parse, or uses an unknown command.
     """
     latex = latex.strip()
     for opening, closing in _WRAPPERS:
@@ -47,20 +47,20 @@ def is_valid(tokens: Sequence[str]) -> bool:
 
 
 def repair(tokens: Sequence[str]) -> list[str]:
-    """Make any tokens a valid formula in its normal form.
+    """Convert any tokens to a valid formula in its normal form.
 
-    What is open is closed, and what cannot be where it stands is dropped; valid tokens stay.
+    Open groups are closed and invalid tokens dropped; valid formulas keep their tokens.
 
     Args:
-        tokens: Of a formula that may be cut off or wrong anywhere.
+        tokens: Tokens of a formula that may be truncated or invalid.
 
     Returns:
-        Tokens that are valid; perhaps none.
+        Valid tokens; possibly none.
     """
     while True:
         try:
             written = _written(parse(tokens, lenient=True))
-            # The text of the repaired formula must mean the same tokens again.
+            # The normal form of the repaired formula's LaTeX must be stable.
             again = normal(detokenize(written))
         except LatexError:  # nested too deeply
             tokens = tokens[: len(tokens) // 2]
@@ -88,14 +88,14 @@ def _write(row: Row, out: list[str]) -> None:
 
 
 def _font(node: Node) -> str:
-    """The font of a letter, with or without scripts."""
+    """Return the font of a letter, with or without scripts."""
     if isinstance(node, Scripts) and node.base is not None:
         node = node.base
     return node.font if isinstance(node, Leaf) else ""
 
 
 def _write_run(row: Row, start: int, font: str, out: list[str]) -> int:
-    """Append neighbouring letters of one font as one command; return where the run ends."""
+    """Append consecutive letters of one font as one command; return the index after them."""
     letters: list[str] = []
     scripts: Scripts | None = None
     at = start
@@ -106,7 +106,7 @@ def _write_run(row: Row, start: int, font: str, out: list[str]) -> int:
         if isinstance(node, Leaf):
             letters.append(node.token)
         at += 1
-    if font == "rm":  # digits are upright anyway
+    if font == "rm":  # digits are upright in any font
         first = 0
         while first < len(letters) and letters[first].isdigit():
             first += 1
@@ -128,7 +128,7 @@ def _write_run(row: Row, start: int, font: str, out: list[str]) -> int:
 
 
 def _closing(row: Row, start: int, at: int) -> int | None:
-    """Where the parenthesis that stands just before `start` closes, seen from `at`."""
+    """Return where the parenthesis just before ``start`` closes, searching from ``at``."""
     before = row[start - 1] if start else None
     if not (isinstance(before, Leaf) and before.token == "("):
         return None
@@ -176,7 +176,7 @@ def _write_node(node: Node, out: list[str]) -> None:
 
 def _write_group(row: Row, out: list[str]) -> None:
     out.append("{")
-    if len(row) == 1 and isinstance(row[0], Atop):  # the braces are there already
+    if len(row) == 1 and isinstance(row[0], Atop):  # these braces serve as its own
         _write(row[0].over, out)
         out.append(r"\atop")
         _write(row[0].under, out)
@@ -186,7 +186,7 @@ def _write_group(row: Row, out: list[str]) -> None:
 
 
 def _write_base(base: Node | None, out: list[str]) -> None:
-    """Append what scripts hang on; nothing, or something with scripts of its own, in braces."""
+    """Append the base of scripts; in braces where it is empty or has scripts itself."""
     if base is None:
         out += ["{", "}"]
     elif isinstance(base, Scripts):

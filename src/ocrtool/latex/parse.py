@@ -1,4 +1,4 @@
-r"""The parser of formulas: tokens to a row of nodes (`tree`), strictly or with repairs."""
+"""Parser of formulas: tokens to a row of nodes (``tree``), strict or with repairs."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from ocrtool.latex.symbols import (
     ENVIRONMENTS,
     FONT_COMMANDS,
     FONT_SWITCHES,
+    HIDDEN,
+    IGNORED,
     LARGE,
+    LAST_ARGUMENT,
+    LENGTH_SPACES,
     LONG_ARROWS,
-    MEASURED,
+    MULTIPLE_SYMBOLS,
     NAMED,
     OPERATORS,
-    PLAIN,
     RELATIONS,
-    SAME,
-    SEVERAL,
-    SIZES,
-    SKIPPED,
+    SIZE_COMMANDS,
     SYMBOLS,
+    SYNONYMS,
     TEXT_ACCENTS,
     TEXT_SYMBOLS,
     UNICODE,
-    UNSEEN,
 )
 from ocrtool.latex.tokens import TEXT_COMMANDS, LatexError
 from ocrtool.latex.tree import (
@@ -50,14 +50,14 @@ from ocrtool.latex.tree import (
     grid,
     infix_node,
     nested,
-    primes,
+    only_primes,
     pruned,
     stacked,
     symbol_font,
 )
 
-DEEPEST = 40
-"""Most groups within groups."""
+MAX_GROUP_DEPTH = 40
+"""Maximum nesting depth of groups."""
 
 _SCRIPT_SIGNS = {"_": "_", "^": "^", "'": "'", r"\sb": "_", r"\sp": "^",
                  r"\degree": "°", r"\textdegree": "°", "°": "°"}  # fmt: skip
@@ -66,7 +66,7 @@ _CLOSERS = frozenset(("}", "&", r"\\", r"\cr", r"\right", r"\egroup"))
 _RULES = frozenset((r"\hline", r"\hdashline"))
 _PLAIN_GRIDS = {r"\substack": "substack", r"\matrix": "matrix", r"\pmatrix": "pmatrix",
                 r"\cases": "cases"}  # fmt: skip
-"""Grids whose rows stand in braces; all but the first are plain TeX's."""
+"""Commands with rows of cells in braces; all but the first are plain TeX."""
 _LENGTH = re.compile(r"[-+]?[\d.,]*(?:pt|em|ex|mm|cm|in|mu|pc|bp|sp|dd|cc)?\*?")
 _UNITS = frozenset(("pt", "em", "ex", "mm", "cm", "in", "mu", "pc", "bp", "sp", "dd", "cc"))
 _TEXT_FONTS = {r"\textbf": "bf", r"\textit": "it", r"\emph": "it", r"\textsl": "it",
@@ -75,33 +75,34 @@ _TEXT_SWITCHES = {r"\rm": "rm", r"\bf": "bf", r"\it": "it", r"\em": "it", r"\sl"
                   r"\sf": "sf", r"\tt": "tt", r"\normalfont": "rm", r"\bfseries": "bf",
                   r"\itshape": "it", r"\rmfamily": "rm", r"\ttfamily": "tt",
                   r"\sffamily": "sf"}  # fmt: skip
-_DOTS_BEFORE = (
+_CENTRED_DOTS_BEFORE = (
     BINARY
     | RELATIONS
     | LARGE
-    | {name for name, other in SAME.items() if other in BINARY | RELATIONS}
+    | {name for name, other in SYNONYMS.items() if other in BINARY | RELATIONS}
     | frozenset(("+", "=", "<", ">", "-", "*", ":", r"\not", r"\mid", r"\parallel", r"\iff"))
     | frozenset((r"\implies", r"\coloneqq", r"\ast"))
 )
-"""Three dots before one of these stand at half height."""
+"""Tokens before which three dots are vertically centred."""
 
 
 def parse(tokens: Sequence[str], lenient: bool = False) -> Row:
-    """Read tokens as a formula.
+    """Parse tokens as a formula.
 
     Args:
-        tokens: As `tokenize` returns them.
-        lenient: Close what is open and drop what cannot be instead of failing.
+        tokens: Tokens from ``tokenize``.
+        lenient: Close open groups and drop invalid tokens instead of failing.
 
     Returns:
         The formula's row.
 
     Raises:
-        LatexError: It does not parse, or uses an unknown command; never when lenient.
+        LatexError: It does not parse, or uses an unknown command. In lenient mode only groups
+            nested too deeply raise it.
     """
     parser = _Parser(tokens, lenient)
     items = parser.row("")
-    while parser.token:  # a closing token that nothing opened
+    while parser.token:  # an unmatched closing token
         if parser.token not in (r"\\", r"\cr"):
             parser.fail(f"unexpected {parser.token}")
         parser.advance()
@@ -110,7 +111,7 @@ def parse(tokens: Sequence[str], lenient: bool = False) -> Row:
 
 
 class _Parser:
-    """Recursive descent; `token` is the next token, empty at the end."""
+    """Recursive descent parser; ``token`` is the next token, empty at the end."""
 
     def __init__(self, tokens: Sequence[str], lenient: bool) -> None:
         self.tokens = tokens
@@ -118,7 +119,7 @@ class _Parser:
         self.token = tokens[0] if tokens else ""
         self.lenient = lenient
         self.depth = 0
-        self.empty = False  # the last thing read was a group that shows nothing
+        self.empty = False  # whether the last item was a group without visible content
 
     def fail(self, reason: str) -> None:
         if not self.lenient:
@@ -132,20 +133,20 @@ class _Parser:
         return token
 
     def skip_spaces(self) -> None:
-        while self.token in SKIPPED:
+        while self.token in IGNORED:
             self.advance()
 
     # --- rows ---------------------------------------------------------------------------------
 
     def row(self, font: str, closer: str = "", in_grid: bool = False) -> Row:
-        """Read up to a token that closes something, or `closer`; leave that token unread."""
+        """Parse up to a closing token or ``closer``, which is not consumed."""
         self.depth += 1
-        if self.depth > DEEPEST:
+        if self.depth > MAX_GROUP_DEPTH:
             raise LatexError("groups are nested too deeply")
         items: Row = []
         over: Row | None = None
         infix = ""
-        script: Scripts | None = None  # whose scripts are being read
+        script: Scripts | None = None  # the node whose scripts are being parsed
         while token := self.token:
             if token in LETTERS or token in DIGITS:
                 items.append(Leaf(token, font) if font else Leaf(token))
@@ -168,7 +169,7 @@ class _Parser:
                     self.advance()
                     continue
                 break
-            if token in SKIPPED:
+            if token in IGNORED:
                 self.advance()
                 continue
             script = None
@@ -191,7 +192,7 @@ class _Parser:
         return pruned(items)
 
     def scripts(self, node: Scripts, font: str) -> None:
-        """Read one script, or a run of primes, into a node."""
+        """Parse one script, or a run of only_primes, into a node."""
         kind = _SCRIPT_SIGNS[self.advance()]
         if kind == "°":
             node.sup = [*(node.sup or []), Leaf(r"\circ")]
@@ -212,7 +213,7 @@ class _Parser:
         row = self.argument(font)
         if kind == "^" and len(row) == 1 and isinstance(row[0], Scripts):
             inner = row[0]
-            if inner.base is None and inner.sub is None and inner.sup and primes(inner.sup):
+            if inner.base is None and inner.sub is None and inner.sup and only_primes(inner.sup):
                 row = inner.sup  # f^{'} is f'
         present = node.sub if kind == "_" else node.sup
         if present is not None:
@@ -224,7 +225,7 @@ class _Parser:
             node.sup = row
 
     def argument(self, font: str) -> Row:
-        """Read what follows a command: a group, or a single sign."""
+        """Parse the argument of a command: a group or a single symbol."""
         self.skip_spaces()
         token = self.token
         if not token or token in _CLOSERS or token.startswith(r"\end{") or token in _SCRIPT_SIGNS:
@@ -241,13 +242,13 @@ class _Parser:
         return pruned(row)
 
     def group(self, font: str) -> Row:
-        """Read `{...}`; the brace is next."""
+        """Parse ``{...}``; the brace is the next token."""
         self.advance()
         row = self.row(font)
         while self.token and self.token not in ("}", r"\egroup"):
             self.fail(f"unexpected {self.token} in a group")
             if not self.lenient or self.token.startswith((r"\end{", r"\right")):
-                break  # closed by what closes something outside
+                break  # closed by the end of an outer environment
             self.advance()
             row += self.row(font)
         if self.token in ("}", r"\egroup"):
@@ -257,7 +258,7 @@ class _Parser:
         return row
 
     def option(self, font: str) -> Row | None:
-        """Read `[...]` if it is there."""
+        """Parse ``[...]`` if present."""
         if self.token != "[":
             return None
         self.advance()
@@ -269,7 +270,7 @@ class _Parser:
         return row
 
     def raw(self) -> str:
-        """Read a group or a token as it is written, without meaning."""
+        """Return a group or a token verbatim."""
         if self.token != "{":
             return self.advance() if self.token and self.token not in _CLOSERS else ""
         self.advance()
@@ -284,10 +285,10 @@ class _Parser:
         self.fail("a group is not closed")
         return "".join(parts)
 
-    # --- what stands in a row -----------------------------------------------------------------
+    # --- items of a row -----------------------------------------------------------------------
 
     def nucleus(self, font: str) -> Row:
-        """Read one thing without its scripts: a sign, a group, or a command and its arguments."""
+        """Parse one item without its scripts: a symbol, a group, or a command with arguments."""
         token = self.token
         if token in ("{", r"\bgroup"):
             row = self.group(font)
@@ -296,7 +297,7 @@ class _Parser:
         if token in CHARACTERS:
             self.advance()
             return [Leaf(token, font if token in LETTERS or token in DIGITS else "")]
-        token = SAME.get(token, token)
+        token = SYNONYMS.get(token, token)
         if token in CHARACTERS:
             self.advance()
             return [Leaf(token)]
@@ -305,7 +306,7 @@ class _Parser:
         self.advance()
         if token == r"\dots":
             self.skip_spaces()
-            return [Leaf(r"\cdots" if self.token in _DOTS_BEFORE else r"\ldots")]
+            return [Leaf(r"\cdots" if self.token in _CENTRED_DOTS_BEFORE else r"\ldots")]
         if token in FONT_COMMANDS:
             return self.argument(nested(font, FONT_COMMANDS[token]))
         if token in (r"\frac", r"\dfrac", r"\tfrac", r"\cfrac"):
@@ -316,7 +317,7 @@ class _Parser:
             return [Call(r"\binom", [self.argument(font), self.argument(font)])]
         if token == r"\left":
             return self.fence(font)
-        if token in SIZES or token == r"\middle":
+        if token in SIZE_COMMANDS or token == r"\middle":
             delimiter = self.delimiter()
             return [] if delimiter == "." else [Leaf(delimiter)]
         if token in TEXT_COMMANDS and token != r"\fbox":
@@ -339,15 +340,15 @@ class _Parser:
         if token in (r"\overset", r"\underset", r"\stackrel"):
             script, base = self.argument(font), self.argument(font)
             return [stacked(token, script, base)]
-        if token in SEVERAL:
-            return [Leaf(sign, letters or "") for sign, letters in SEVERAL[token]]
+        if token in MULTIPLE_SYMBOLS:
+            return [Leaf(sign, letters or "") for sign, letters in MULTIPLE_SYMBOLS[token]]
         if token in BRACKETS:
             left, right = BRACKETS[token]
             return [Leaf(left), *self.argument(font), Leaf(right)]
-        return self.seldom(token, font)
+        return self.rare_command(token, font)
 
-    def seldom(self, token: str, font: str) -> Row:
-        """Read the rest of a command that comes rarely; its name is read already."""
+    def rare_command(self, token: str, font: str) -> Row:
+        """Parse the rest of a rare command; its name is consumed already."""
         if token in LONG_ARROWS:
             self.skip_spaces()
             option = self.option(font)
@@ -356,24 +357,24 @@ class _Parser:
             return self.cells(_PLAIN_GRIDS[token], "", font)
         if token == r"\pmod":
             return [Call(r"\pmod", [self.argument(font)])]
-        if token in PLAIN:
-            for _ in range(PLAIN[token]):
+        if token in LAST_ARGUMENT:
+            for _ in range(LAST_ARGUMENT[token]):
                 self.raw()
             if token == r"\smash":
                 self.option(font)
             if token == r"\raisebox":
                 return self.text(token)
             return self.argument(font)
-        if token in UNSEEN:
+        if token in HIDDEN:
             if self.token == "*":
                 self.advance()
             if token == r"\rule":
                 self.option(font)
-            for _ in range(UNSEEN[token]):
+            for _ in range(HIDDEN[token]):
                 self.raw()
             self.empty = token.endswith("phantom")
             return []
-        if token in MEASURED:
+        if token in LENGTH_SPACES:
             self.length()
             return []
         if token == r"\genfrac":
@@ -392,18 +393,18 @@ class _Parser:
         return []
 
     def symbol(self, token: str, font: str) -> Row:
-        """Read a command that is one sign."""
+        """Parse a command that is a single symbol."""
         self.advance()
         if token == r"\not":
             self.skip_spaces()
-            follows = SAME.get(self.token, self.token)
+            follows = SYNONYMS.get(self.token, self.token)
             if follows in ("=", r"\in"):
                 self.advance()
                 return [Leaf(r"\neq" if follows == "=" else r"\notin")]
         return [Leaf(token, symbol_font(token, font) if font else "")]
 
     def delimiter(self) -> str:
-        r"""Read the delimiter after `\left`, `\right` or a size."""
+        r"""Parse the delimiter after ``\left``, ``\right`` or a size command."""
         self.skip_spaces()
         name = DELIMITERS.get(self.token)
         if name is None:
@@ -413,7 +414,7 @@ class _Parser:
         return name
 
     def fence(self, font: str) -> Row:
-        r"""Read the rest of `\left`."""
+        r"""Parse the rest of ``\left``."""
         left = self.delimiter()
         row = self.row(font)
         while self.token and self.token != r"\right":
@@ -432,7 +433,7 @@ class _Parser:
         return fenced(left, row, right)
 
     def operator(self, star: str) -> Row:
-        r"""Read the rest of `\operatorname`."""
+        r"""Parse the rest of ``\operatorname``."""
         if self.token == "*":
             star = self.advance()
         row = self.argument("")
@@ -444,10 +445,10 @@ class _Parser:
         return [Call(r"\operatorname" + star, [[Leaf(letter) for letter in letters]])]
 
     def mathop(self, font: str) -> Row:
-        r"""Read the rest of `\mathop`: scripts go above and below, unless `\nolimits`."""
+        r"""Parse the rest of ``\mathop``; scripts become limits, unless ``\nolimits`` follows."""
         base = self.argument(font)
         limits = True
-        while self.token in SKIPPED:
+        while self.token in IGNORED:
             word = self.advance()
             if word in (r"\limits", r"\nolimits"):
                 limits = word == r"\limits"
@@ -478,7 +479,7 @@ class _Parser:
         return fenced(left, [Call(r"\frac", [over, under])], right)
 
     def root(self, font: str) -> Row:
-        r"""Read the rest of `\root 3 \of x`."""
+        r"""Parse the rest of ``\root 3 \of x``."""
         index: Row = []
         while self.token and self.token != r"\of":
             if self.token in _CLOSERS:
@@ -489,7 +490,7 @@ class _Parser:
         return [Call(r"\sqrt", [self.argument(font)], index or None)]
 
     def length(self) -> None:
-        """Skip a length such as `-3.5 mu plus 1 fill`."""
+        """Skip a length such as ``-3.5 mu plus 1 fill``."""
         while self.token and (self.token in "+-.," or self.token in DIGITS):
             self.advance()
         if self.token and self.at + 1 < len(self.tokens):
@@ -501,7 +502,7 @@ class _Parser:
     # --- grids --------------------------------------------------------------------------------
 
     def environment(self, name: str, font: str) -> Row:
-        """Read the rest of an environment; its beginning is read already."""
+        """Parse the rest of an environment; its beginning is consumed already."""
         kind = ENVIRONMENTS.get(name)
         if kind is None:
             self.fail(f"unknown environment {name}")
@@ -524,12 +525,12 @@ class _Parser:
         return row
 
     def raw_option(self) -> None:
-        """Skip `[...]` without meaning."""
+        """Skip ``[...]``."""
         while self.token and self.advance() != "]":
             pass
 
     def cells(self, kind: str, columns: str, font: str) -> Row:
-        """Read rows of cells up to the end of an environment, or of rows in braces."""
+        """Parse rows of cells up to the end of an environment, or of rows in braces."""
         braces = self.token == "{" and self.tokens[self.at - 1] in _PLAIN_GRIDS
         if braces:
             self.advance()
@@ -569,7 +570,7 @@ class _Parser:
         return grid(kind, columns, rows, rules)
 
     def row_gap(self) -> None:
-        r"""Skip the star and the length that may follow `\\`."""
+        r"""Skip the star and the length that may follow ``\\``."""
         if self.token == "*":
             self.advance()
         if self.token == "[":
@@ -582,7 +583,7 @@ class _Parser:
     # --- text ---------------------------------------------------------------------------------
 
     def text(self, command: str) -> Row:
-        """Read the rest of a text command: words, and formulas between dollars."""
+        """Parse the rest of a text command: text, and formulas between dollar signs."""
         if self.token != "{":
             return self.argument(_TEXT_FONTS.get(command, "rm").replace("it", ""))
         self.advance()
@@ -620,11 +621,11 @@ class _Parser:
                     words += [token, "{", letter, "}"]
                 else:
                     self.fail("an accent in text without its letter")
-            elif token in SKIPPED:
+            elif token in IGNORED:
                 if token in ("~", r"\quad", r"\qquad", r"\;", r"\:", r"\,"):
                     words.append("~")
-            elif token in UNSEEN:
-                for _ in range(UNSEEN[token]):
+            elif token in HIDDEN:
+                for _ in range(HIDDEN[token]):
                     self.raw()
             elif token in (r"\ensuremath",):
                 flush_words(row, words, font)
@@ -632,7 +633,7 @@ class _Parser:
             elif len(token) == 1 and (token in CHARACTERS or token in "'"):
                 words.append(token)
             elif not token.isascii():
-                words += self.foreign(token)
+                words += self.accented_letter(token)
             else:
                 self.fail(f"{token} in text")
         flush_words(row, words, font)
@@ -641,8 +642,8 @@ class _Parser:
         else:
             self.fail("text is not closed")
 
-    def foreign(self, letter: str) -> list[str]:
-        """A letter beyond ASCII in text, as accent and letter."""
+    def accented_letter(self, letter: str) -> list[str]:
+        """Return a non-ASCII letter in text as accent command and letter."""
         if letter in "–—":
             return ["–"]
         if letter in "’‘":

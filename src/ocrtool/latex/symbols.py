@@ -1,7 +1,7 @@
-r"""The commands that the normal form knows, by what they are.
+"""The commands of the normal form, by category.
 
-Two names of one picture have one entry in `SAME`. What is not listed anywhere is an unknown
-command: the formula that uses it has no normal form.
+Commands that render identically have one entry in ``SYNONYMS``. A command that is not listed is
+unknown: a formula that uses it has no normal form.
 """
 
 from __future__ import annotations
@@ -78,10 +78,10 @@ SYMBOLS = (
     | DELIMITER_NAMES
     | {r"\not"}
 )
-"""Commands that stand for one sign and take no argument."""
+"""Commands that are one symbol and take no argument."""
 
 CHARACTERS = frozenset(string.ascii_letters + string.digits + '+-*/=<>()[]|.,:;!?@`"')
-"""Characters that stand for themselves in a formula."""
+"""Characters that represent themselves in a formula."""
 
 _PAIRS = r"""
 \le \leq  \ge \geq  \ne \neq  \lt <  \gt >  \to \rightarrow  \gets \leftarrow  \land \wedge
@@ -102,8 +102,8 @@ _PAIRS = r"""
 \mod \bmod  \textbar |  \textless <  \textgreater >  \textasteriskcentered *
 """
 _words = _PAIRS.split()
-SAME = dict(zip(_words[::2], _words[1::2], strict=True))
-"""Other names of the same picture, or of one that only differs in its spacing."""
+SYNONYMS = dict(zip(_words[::2], _words[1::2], strict=True))
+"""Maps a command to the one that renders identically, or differs only in spacing."""
 
 OPERATORS = {
     r"\argmin": (r"\operatorname*", "argmin"),
@@ -119,9 +119,9 @@ OPERATORS = {
     r"\th": (r"\operatorname", "th"),
     r"\arctg": (r"\operatorname", "arctg"),
 }
-"""Operators that not every LaTeX knows, and how they are written for all."""
+"""Operators that are not defined in every LaTeX, and their portable form."""
 
-SEVERAL: dict[str, tuple[tuple[str, str], ...]] = {
+MULTIPLE_SYMBOLS: dict[str, tuple[tuple[str, str], ...]] = {
     r"\coloneqq": ((":", ""), ("=", "")),
     r"\coloneq": ((":", ""), ("-", "")),
     r"\colonequals": ((":", ""), ("=", "")),
@@ -138,7 +138,7 @@ SEVERAL: dict[str, tuple[tuple[str, str], ...]] = {
     r"\cnums": (("C", "bb"),),
     r"\Complex": (("C", "bb"),),
 }
-"""Commands that stand for several signs: pairs of token and font."""
+"""Commands that expand to several symbols: pairs of token and font."""
 
 FONTS = {
     "bf": r"\mathbf",
@@ -151,7 +151,7 @@ FONTS = {
     "sf": r"\mathsf",
     "tt": r"\mathtt",
 }
-"""Fonts of letters and the commands of the normal form that choose them."""
+"""Maps a font of letters to its command in the normal form."""
 
 FONT_COMMANDS = {command: font for font, command in FONTS.items()} | {
     r"\bm": "bm",
@@ -187,13 +187,13 @@ ACCENTS = names(
 \ddddot \acute \grave \breve \mathring \underline \overbrace \underbrace \boxed \cancel
 \bcancel \xcancel \sout \overrightharpoon \overleftharpoon \overgroup \undergroup"""
 )
-"""Commands that put something over, under or round their one argument."""
+"""Commands that draw an accent or line over, under or around their argument."""
 ACCENT_NAMES = {
     r"\underbar": r"\underline", r"\fbox": r"\boxed", r"\'": r"\acute", r"\`": r"\grave",
     r"\^": r"\hat", r'\"': r"\ddot", r"\r": r"\mathring", r"\v": r"\check",
 }  # fmt: skip
 WIDE = {r"\hat": r"\widehat", r"\tilde": r"\widetilde", r"\check": r"\widecheck"}
-"""Accents that have a narrow form for one letter and a wide one for more."""
+"""Maps the accent for one letter to its wide form for several."""
 NARROW = {wide: narrow for narrow, wide in WIDE.items()}
 
 LONG_ARROWS = names(
@@ -216,7 +216,10 @@ BRACKETS = {
 }
 """Commands that put their argument between delimiters."""
 
-DELIMITERS = {name: SAME.get(name, name) for name in SAME if SAME[name] in DELIMITER_NAMES | {"|"}}
+DELIMITERS = {
+    name: SYNONYMS.get(name, name) for name in SYNONYMS if SYNONYMS[name] in DELIMITER_NAMES | {"|"}
+}
+r"""Maps a delimiter after ``\left`` or ``\big`` to its form without them."""
 DELIMITERS |= {name: name for name in DELIMITER_NAMES} | {c: c for c in "()[]|/."}
 DELIMITERS |= {"<": r"\langle", ">": r"\rangle", r"\lt": r"\langle", r"\gt": r"\rangle"}
 DELIMITERS |= {r"\backslash": r"\setminus", r"\lbrack": "[", r"\rbrack": "]"}
@@ -224,12 +227,12 @@ DELIMITERS |= {arrow: arrow for arrow in names(
     r"\uparrow \downarrow \updownarrow \Uparrow \Downarrow \Updownarrow")}  # fmt: skip
 """What may follow `\\left` or `\\big`, and how it is written without them."""
 
-SIZES = frozenset(
+SIZE_COMMANDS = frozenset(
     rf"\{size}{side}" for size in ("big", "Big", "bigg", "Bigg") for side in ("", "l", "r", "m")
 )
-"""Sizes of the delimiter that follows."""
+"""Size commands of the delimiter that follows."""
 
-SKIPPED = names(
+IGNORED = names(
     r"""~ \, \: \; \! \> \/ \- \quad \qquad \enspace \enskip \thinspace \medspace \thickspace
 \negthinspace \negmedspace \negthickspace \nobreakspace \space \hfill \hfil \vfill
 \strut \mathstrut \null \relax \allowbreak \nobreak \break \protect \noindent \nonumber
@@ -238,20 +241,21 @@ SKIPPED = names(
 \scriptsize \footnotesize \small \normalsize \large \Large \LARGE \huge \Huge
 \normalfont \boldmath \unboldmath \centering \hss \begingroup \endgroup"""
 )
-"""Spaces, sizes and styles: a formula that differs in these only is the same formula."""
-MEASURED = frozenset([r"\kern", r"\mkern", r"\hskip", r"\mskip"])
-"""Spaces followed by a length without braces."""
-UNSEEN = {r"\hspace": 1, r"\vspace": 1, r"\label": 1, r"\tag": 1, r"\phantom": 1, r"\hphantom": 1,
+"""Spacing, size and style commands, which the normal form omits."""
+LENGTH_SPACES = frozenset([r"\kern", r"\mkern", r"\hskip", r"\mskip"])
+"""Spacing commands followed by a length without braces."""
+HIDDEN = {r"\hspace": 1, r"\vspace": 1, r"\label": 1, r"\tag": 1, r"\phantom": 1, r"\hphantom": 1,
           r"\vphantom": 1, r"\rule": 2, r"\color": 1, r"\mspace": 1}  # fmt: skip
-"""Commands that show nothing (but rules, colours and numbers), and their numbers of arguments."""
-PLAIN = {
+"""Maps omitted commands (invisible content, rules, colours, labels) to their number of
+arguments."""
+LAST_ARGUMENT = {
     name: 0
     for name in names(
         r"""\mathord \mathbin \mathrel \mathopen \mathclose \mathpunct \mathinner \ensuremath
 \smash \mathclap \mathllap \mathrlap \rlap \llap \clap \vcenter \mathstrut"""
     )
 } | {r"\textcolor": 1, r"\colorbox": 1, r"\raisebox": 1}
-"""Commands of which only the last argument counts, and how many come before it."""
+"""Commands reduced to their last argument, and the number of arguments before it."""
 
 MATRICES = {"(": "pmatrix", "[": "bmatrix", r"\{": "Bmatrix", "|": "vmatrix", r"\|": "Vmatrix"}
 CLOSING = {"(": ")", "[": "]", r"\{": r"\}", "|": "|", r"\|": r"\|"}
@@ -266,7 +270,7 @@ ENVIRONMENTS = (
        "darray": "array", "eqnarray": "eqnarray", "eqnarray*": "eqnarray"}
     | {name: "" for name in ("equation", "equation*", "displaymath", "math")}
 )  # fmt: skip
-"""Environments and those of the normal form; the empty ones say nothing."""
+"""Maps an environment to that of the normal form; empty where it is omitted."""
 
 UNICODE = {
     "−": "-", "–": "-", "∗": "*", "×": r"\times", "÷": r"\div", "±": r"\pm", "∓": r"\mp",
@@ -288,7 +292,7 @@ UNICODE = {
     "Λ": r"\Lambda", "Ξ": r"\Xi", "Π": r"\Pi", "Σ": r"\Sigma", "Φ": r"\Phi", "Ψ": r"\Psi",
     "Ω": r"\Omega",
 }  # fmt: skip
-"""Characters beyond ASCII that have a command."""
+"""Commands of non-ASCII characters."""
 
 TEXT_SYMBOLS = {
     r"\%": r"\%", r"\#": r"\#", r"\&": r"\&", r"\_": r"\_", r"\$": r"\$", r"\{": r"\{",
@@ -297,6 +301,6 @@ TEXT_SYMBOLS = {
     r"\ss": r"\ss", r"\i": r"\i", r"\j": r"\j", r"\S": r"\S", r"\P": r"\P",
     r"\copyright": r"\copyright", r"\pounds": r"\pounds", r"\textendash": "–",
 }  # fmt: skip
-"""Commands that are signs within text."""
+"""Commands that are symbols within text."""
 TEXT_ACCENTS = frozenset([r"\'", r"\`", r"\^", r"\~", r"\=", r'\"', r"\.", r"\u", r"\v", r"\H",
                           r"\c", r"\r"])  # fmt: skip

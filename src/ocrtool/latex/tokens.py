@@ -1,9 +1,9 @@
-r"""LaTeX as a list of tokens, and back.
+r"""Tokenisation of LaTeX, and its inverse.
 
-A token is a command (`\alpha`), an escaped character (`\{`), the start or end of an environment
-(`\begin{matrix}`), or a single character. Space says nothing in a formula and is dropped; within
-text (`\text{for all}`) it is the token `~`. No token contains a space, so a list of tokens can be
-stored as one line of text.
+A token is a command (``\alpha``), an escaped character (``\{``), the start or end of an
+environment (``\begin{matrix}``), or a single character. Spaces have no meaning in a formula and
+are dropped; within text (``\text{for all}``) a space is the token ``~``. No token contains a
+space, so a list of tokens can be stored as one line of text.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 
 def names(text: str) -> frozenset[str]:
-    """Return the words of a text, which is how lists of commands are written here."""
+    """Split a text into a set of words; used to write lists of commands."""
     return frozenset(text.split())
 
 
@@ -21,7 +21,7 @@ TEXT_COMMANDS = names(
     r"""\text \textrm \textup \textnormal \textmd \mbox \hbox \textbf \textit \emph \textsl
 \textsf \texttt \fbox"""
 )
-"""Commands whose argument is text, not a formula."""
+"""Commands whose argument is text and not a formula."""
 
 _TOKEN = re.compile(
     r"\\(?:begin|end)\{[A-Za-z]+\*?\}|\\operatorname\*|\\[A-Za-z]+|\\[^A-Za-z]|[^\s\\]", re.DOTALL
@@ -33,17 +33,17 @@ _COMMENT = re.compile(r"(?<!\\)%[^\n]*(?:\n\s*)?")
 
 
 class LatexError(ValueError):
-    """A formula that does not parse, or that uses a command that nobody here knows."""
+    """The formula does not parse, or uses an unknown command."""
 
 
 def tokenize(latex: str) -> list[str]:
     r"""Split LaTeX into tokens.
 
     Args:
-        latex: A formula, without the `$` or `\[` around it.
+        latex: A formula, without ``$`` or ``\[`` around it.
 
     Returns:
-        Its tokens; spaces and comments are gone, but a space within text is `~`.
+        Its tokens without spaces and comments; a space within text is ``~``.
 
     Raises:
         LatexError: The formula ends in a backslash.
@@ -64,7 +64,7 @@ def tokenize(latex: str) -> list[str]:
 
 
 def _with_text(latex: str) -> list[str]:
-    """Tokens of a formula that may contain text, in which spaces count."""
+    """Return the tokens of a formula that may contain text, in which spaces are significant."""
     tokens: list[str] = []
     depth = 0
     texts: list[int] = []  # depths of braces that hold text
@@ -92,10 +92,10 @@ def _with_text(latex: str) -> list[str]:
 
 
 def detokenize(tokens: Sequence[str]) -> str:
-    r"""Write tokens as compact LaTeX: a space only where a command would swallow a letter.
+    """Convert tokens to compact LaTeX, with spaces only where a command name would absorb a letter.
 
     Args:
-        tokens: As `tokenize` or `normal` return them.
+        tokens: Tokens from ``tokenize`` or ``normal``.
 
     Returns:
         LaTeX that compiles if the tokens are valid.
@@ -118,7 +118,7 @@ def detokenize(tokens: Sequence[str]) -> str:
         if token == "~" and not texts:
             continue
         if token == "~":
-            # A command in text swallows the space after it.
+            # LaTeX drops the space after a command in text.
             parts.append("{} " if before[:1] == "\\" and before[-1:].isalpha() else " ")
         elif before[:1] == "\\" and before[-1].isalpha() and (token[0].isalpha() or token == "@"):
             parts.append("{}" if texts else " ")

@@ -1,7 +1,7 @@
-r"""What a formula is made of: nodes in rows, and the one form that each thing has.
+"""The syntax tree of formulas: nodes in rows, and their normalisation.
 
-Fonts are pushed down to the letters, groups that change nothing are dissolved, and what looks the
-same becomes the same; what is left is what can be seen.
+Fonts are moved to the letters, redundant groups are dissolved, and constructs that render
+identically are unified, so that only visible differences remain.
 """
 
 from __future__ import annotations
@@ -24,14 +24,16 @@ from ocrtool.latex.tokens import names
 
 LETTERS = frozenset(string.ascii_letters)
 DIGITS = frozenset(string.digits)
-_PLAIN_FENCES = names(r"\llbracket \rrbracket \ulcorner \urcorner \llcorner \lrcorner \setminus")
-"""Delimiters that KaTeX does not grow."""
+_FIXED_DELIMITERS = names(
+    r"\llbracket \rrbracket \ulcorner \urcorner \llcorner \lrcorner \setminus"
+)
+"""Delimiters that KaTeX does not stretch."""
 _WORDS = {"rm": r"\text", "bf": r"\textbf", "it": r"\textit", "sf": r"\textsf", "tt": r"\texttt"}
 _SIGNS_IN_TEXT = frozenset("+/=()[].,:;!?")  # the same in text and in formulas
 
 
 class Node:
-    """What stands in a row."""
+    """Base class of the items of a row."""
 
     __slots__ = ()
 
@@ -40,7 +42,7 @@ Row = list[Node]
 
 
 class Leaf(Node):
-    """One sign, perhaps in a font of its own (a key of `FONTS`, or nothing)."""
+    """One symbol, optionally in a font of its own (a key of ``FONTS``)."""
 
     __slots__ = ("font", "token")
 
@@ -61,7 +63,7 @@ class Call(Node):
 
 
 class Scripts(Node):
-    """Sub- and superscript of a node, or of nothing."""
+    """Subscript and superscript of a node, or of nothing."""
 
     __slots__ = ("base", "sub", "sup")
 
@@ -72,7 +74,7 @@ class Scripts(Node):
 
 
 class Fence(Node):
-    """A row that grows one delimiter, the other being invisible (`.`)."""
+    """A row with one stretched delimiter; the other one is invisible (``.``)."""
 
     __slots__ = ("left", "right", "row")
 
@@ -83,7 +85,7 @@ class Fence(Node):
 
 
 class MatrixNode(Node):
-    """Rows of cells; `rules` counts the lines before each row, and after the last."""
+    """Rows of cells; ``rules`` counts the horizontal rules before each row and after the last."""
 
     __slots__ = ("columns", "name", "rows", "rules")
 
@@ -95,7 +97,7 @@ class MatrixNode(Node):
 
 
 class Words(Node):
-    """Text, in tokens that have no meaning as a formula; a space is `~`."""
+    """Text as tokens; a space is ``~``."""
 
     __slots__ = ("command", "tokens")
 
@@ -105,7 +107,7 @@ class Words(Node):
 
 
 class Atop(Node):
-    """Two rows above each other without a bar."""
+    """Two rows above each other without a fraction bar."""
 
     __slots__ = ("over", "under")
 
@@ -115,7 +117,7 @@ class Atop(Node):
 
 
 def pruned(items: Row) -> Row:
-    """Drop scripts that show nothing."""
+    """Remove empty scripts."""
     if not any(isinstance(node, Scripts) and not (node.sub and node.sup) for node in items):
         return items
     kept: Row = []
@@ -131,20 +133,20 @@ def pruned(items: Row) -> Row:
     return kept
 
 
-def primes(row: Row) -> bool:
-    """Tell whether a row is nothing but primes."""
+def only_primes(row: Row) -> bool:
+    """Tell whether a row consists of only_primes only."""
     return all(isinstance(node, Leaf) and node.token == r"\prime" for node in row)
 
 
 def nested(outer: str, inner: str) -> str:
-    """The font of an inner command within an outer one."""
+    """Return the font of an inner font command within an outer one."""
     if outer == "bm" and inner in ("rm", "bf", "bm"):
         return "bf" if inner != "bm" else "bm"
     return inner
 
 
 def symbol_font(token: str, font: str) -> str:
-    """The font in which a command's sign is really set."""
+    """Return the font in which the symbol of a command is actually set."""
     if font == "bm":
         plain = token in LARGE or token in NAMED or token in DELIMITERS or token == r"\not"
         return "" if plain else "bm"
@@ -152,7 +154,7 @@ def symbol_font(token: str, font: str) -> str:
 
 
 def infix_node(infix: str, over: Row, under: Row) -> Row:
-    r"""What `\over` and its like make of what stands before and after them."""
+    r"""Return the node of ``\over`` or a similar infix command."""
     over = pruned(over)
     if infix == r"\over":
         return [Call(r"\frac", [over, under])]
@@ -166,7 +168,7 @@ def infix_node(infix: str, over: Row, under: Row) -> Row:
 
 
 def accent(name: str, row: Row) -> Node:
-    """An accent, wide if it stands over more than one sign."""
+    """Return an accent node, wide over more than one symbol."""
     narrow = len(row) == 1 and (
         isinstance(row[0], Leaf) or (isinstance(row[0], Call) and row[0].name in ACCENTS)
     )
@@ -175,7 +177,7 @@ def accent(name: str, row: Row) -> Node:
 
 
 def stacked(name: str, script: Row, base: Row) -> Node:
-    """Something above or below a base; large operators carry it as a script."""
+    """Return a node with content above or below a base; large operators get it as a script."""
     below = name == r"\underset"
     if len(base) == 1:
         node = base[0]
@@ -196,7 +198,7 @@ def stacked(name: str, script: Row, base: Row) -> Node:
 
 
 def fenced(left: str, row: Row, right: str) -> Row:
-    """A row between delimiters: plain ones, a matrix with them, or a `Fence`."""
+    """Return a row between delimiters: plain ones, a matrix with them, or a ``Fence``."""
     if left == right == ".":
         return row
     inner = row[0] if len(row) == 1 else None
@@ -209,14 +211,14 @@ def fenced(left: str, row: Row, right: str) -> Row:
                 return [MatrixNode("cases", "", inner.rows, inner.rules)]
             if (left, right) == (".", r"\}"):
                 return [MatrixNode("rcases", "", inner.rows, inner.rules)]
-    if "." in (left, right) and left not in _PLAIN_FENCES and right not in _PLAIN_FENCES:
+    if "." in (left, right) and left not in _FIXED_DELIMITERS and right not in _FIXED_DELIMITERS:
         return [Fence(left, row, right)]
     sides = [[Leaf(side)] if side != "." else [] for side in (left, right)]
     return [*sides[0], *row, *sides[1]]
 
 
 def column_letters(written: str) -> str:
-    """Columns of an array as letters `l`, `c`, `r` and rules `|`."""
+    """Return the column specification of an array with only ``l``, ``c``, ``r`` and ``|``."""
     written = re.sub(r"[@!><]\{[^{}]*\}", "", written.replace("~", ""))
     while match := re.search(r"\*\{?(\d+)\}?\{([^{}]*)\}", written):
         written = written.replace(match.group(), match.group(2) * min(60, int(match.group(1))))
@@ -225,7 +227,7 @@ def column_letters(written: str) -> str:
 
 
 def grid(kind: str, columns: str, rows: list[list[Row]], rules: list[int]) -> Row:
-    """A grid in the one of several forms that says what is seen; a single cell is no grid."""
+    """Return the unique form of a grid; a grid of a single cell is dissolved."""
     if not rows:
         return []
     width = max(len(cells) for cells in rows)
@@ -256,7 +258,7 @@ def grid(kind: str, columns: str, rows: list[list[Row]], rules: list[int]) -> Ro
 
 
 def _first_columns(columns: str, width: int) -> str:
-    """The specification of the first `width` columns, with a rule at the end if there was one."""
+    """Return the specification of the first ``width`` columns, keeping a rule at the end."""
     kept = ""
     for sign in columns:
         if sign != "|" and len(kept.replace("|", "")) == width:
@@ -268,7 +270,7 @@ def _first_columns(columns: str, width: int) -> str:
 
 
 def flush_words(row: Row, words: list[str], font: str) -> None:
-    """Put the words read so far into a row: letters as letters, the rest as text."""
+    """Append the collected text to a row: plain letters as symbols, everything else as text."""
     while words and words[0] == "~":
         words.pop(0)
     while words and words[-1] == "~":

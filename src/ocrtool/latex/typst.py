@@ -1,11 +1,11 @@
-r"""Formulas in the math of Typst.
+"""Conversion of formulas to Typst math.
 
-Written from this package's own tree of nodes. The converters that Python has (tylax, tex2typst)
-are young: the first, tried on 300 formulas, wrote one in forty so that Typst refused it, and lost
-the rules of arrays and what stands under arrows without a word.
+It works on this package's own syntax tree. The existing Python converters (tylax, tex2typst) are
+young: of 300 formulas, the first converted one in forty to invalid Typst, and silently lost the
+rules of arrays and the text below arrows.
 
-Signs have the name or the shorthand that Typst knows them by where that is old and short, else
-they are written as the character itself, which Typst takes as well.
+Symbols are written by the name or shorthand that Typst has had for long, or as the Unicode
+character itself.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from ocrtool.latex.tree import (
     Row,
     Scripts,
     Words,
-    primes,
+    only_primes,
 )
 from ocrtool.latex.unicode import CHARACTER, words_of
 
@@ -48,13 +48,13 @@ _NAMES = r"""
 \liminf liminf
 """
 _pairs = _NAMES.split()
-_SIGNS = dict(zip(_pairs[::2], _pairs[1::2], strict=True))
+_SYMBOLS = dict(zip(_pairs[::2], _pairs[1::2], strict=True))
 _FUNCTIONS = r"""
 \sin \cos \tan \cot \sec \csc \sinh \cosh \tanh \coth \arcsin \arccos \arctan \log \ln \lg
 \exp \arg \deg \dim \hom \ker \lim \max \min \sup \inf \det \gcd \Pr
 """
-_SIGNS |= {name: name[1:] for name in _FUNCTIONS.split()}
-_SIGNS |= {
+_SYMBOLS |= {name: name[1:] for name in _FUNCTIONS.split()}
+_SYMBOLS |= {
     r"\varlimsup": 'op(overline("lim"), limits: #true)',
     r"\varliminf": 'op(underline("lim"), limits: #true)',
     r"\varinjlim": 'op(limits("lim")_(->), limits: #true)',
@@ -64,14 +64,14 @@ _SIGNS |= {
 }
 """What commands are called in Typst."""
 _ESCAPED = frozenset("/_^&#$\"'\\~@`")
-"""Characters that mean something else in Typst."""
+"""Characters that have a special meaning in Typst."""
 _OPENING = frozenset("([{⟨⌊⌈⟮⟦⌜⌞⎰")
 _CLOSING = frozenset(")]}⟩⌋⌉⟯⟧⌝⌟⎱")
-"""Typst makes pairs of them; one that stands alone is escaped."""
+"""Closing brackets; Typst matches brackets, so an unpaired one is escaped."""
 _BARS = frozenset("|‖")
-"""With space on both sides they become relations."""
-_BEHIND = _CLOSING | frozenset(",;")
-"""Signs that no space stands before."""
+"""Bars, which are relations in Typst if there is space on both sides."""
+_NO_SPACE_BEFORE = _CLOSING | frozenset(",;")
+"""Symbols without a space before them."""
 _ACCENTS = {
     r"\hat": "hat", r"\widehat": "hat", r"\tilde": "tilde", r"\widetilde": "tilde",
     r"\check": "caron", r"\widecheck": "caron", r"\bar": "macron", r"\overline": "overline",
@@ -103,16 +103,16 @@ _ARROWS = {
 
 
 def to_typst(latex: str) -> str:
-    r"""Write a formula in Typst's math.
+    r"""Convert a formula to Typst math.
 
     Args:
-        latex: A formula, with or without `$` or `\[` around it.
+        latex: A formula, with or without ``$`` or ``\[`` around it.
 
     Returns:
-        Typst without the `$` around it; for Typst 0.14 or later.
+        Typst without ``$`` around it; for Typst 0.14 or later.
 
     Raises:
-        LatexError: It does not parse, or uses a command that is not known.
+        LatexError: It does not parse, or uses an unknown command.
     """
     row = parse(normal(latex))
     if len(row) == 1 and isinstance(row[0], MatrixNode) and row[0].name in ("aligned", "gathered"):
@@ -121,7 +121,7 @@ def to_typst(latex: str) -> str:
 
 
 def _row(row: Row, inside: bool = False) -> str:
-    """Write a row; `inside` an argument, commas and the like are escaped."""
+    """Convert a row; ``inside`` an argument, commas and semicolons are escaped."""
     parts: list[str] = []
     alone = _unpaired(row)
     depth = 0
@@ -152,7 +152,7 @@ def _row(row: Row, inside: bool = False) -> str:
 
 
 def _joined(parts: Sequence[str]) -> str:
-    """Put spaces between parts, but none beside upright letters, where it would show."""
+    """Join parts with spaces, except beside upright letters, where spaces are visible."""
     return "".join(
         part if _glued(before, part) else " " + part
         for before, part in pairwise(["", *parts])
@@ -165,12 +165,12 @@ def _glued(before: str, part: str) -> bool:
         return True
     if before in _OPENING or before in _BARS:
         return part[0].isalnum()  # not before other signs: [| and the like are signs of their own
-    behind = part in _BARS or part.lstrip("\\")[:1] in _BEHIND
+    behind = part in _BARS or part.lstrip("\\")[:1] in _NO_SPACE_BEFORE
     return behind and (before[-1:].isalnum() or before[-1:] in ")'")
 
 
 def _bracket(node: Node | None) -> str:
-    """The bracket that a node is, or nothing."""
+    """Return the bracket that a node is, or ""."""
     if not isinstance(node, Leaf):
         return ""
     sign = CHARACTER.get(node.token, node.token)
@@ -178,7 +178,7 @@ def _bracket(node: Node | None) -> str:
 
 
 def _unpaired(row: Row) -> set[int]:
-    """Places of brackets that stand alone."""
+    """Return the indices of unpaired brackets."""
     opened: list[int] = []
     alone: set[int] = set()
     for at, node in enumerate(row):
@@ -196,7 +196,7 @@ def _unpaired(row: Row) -> set[int]:
 
 
 def _run(row: Row, start: int) -> tuple[int, str]:
-    """Write neighbouring digits, or letters of one font, the last perhaps with scripts."""
+    """Convert consecutive digits, or letters of one font, the last of which may have scripts."""
     first = row[start]
     leaf = first.base if isinstance(first, Scripts) else first
     assert isinstance(leaf, Leaf)
@@ -217,7 +217,7 @@ def _run(row: Row, start: int) -> tuple[int, str]:
 
 
 def _point(row: Row, at: int, start: int) -> bool:
-    """Tell whether a point stands between digits."""
+    """Tell whether a decimal point stands between digits."""
     node = row[at]
     after = row[at + 1] if at + 1 < len(row) else None
     after = after.base if isinstance(after, Scripts) else after
@@ -244,9 +244,9 @@ def _in_font(letters: Sequence[str], font: str) -> str:
 
 
 def _sign(token: str, inside: bool) -> str:
-    """One sign that is not paired."""
-    if token in _SIGNS:
-        return _SIGNS[token]
+    """Convert one symbol that is no paired bracket."""
+    if token in _SYMBOLS:
+        return _SYMBOLS[token]
     sign = CHARACTER.get(token, token)
     if sign in _ESCAPED or sign in _OPENING or sign in _CLOSING or (inside and sign in ",;:."):
         return "\\" + sign
@@ -256,7 +256,7 @@ def _sign(token: str, inside: bool) -> str:
 
 
 def _node(node: Node, inside: bool) -> str:
-    """Write one node; `inside` an argument, commas and the like are escaped."""
+    """Convert one node; ``inside`` an argument, commas and semicolons are escaped."""
     if isinstance(node, Leaf):
         sign = _sign(node.token, inside)
         return _in_font([sign], node.font) if node.font else sign
@@ -288,23 +288,23 @@ def _node(node: Node, inside: bool) -> str:
 
 
 def _fence(token: str) -> str:
-    """A delimiter that grows alone."""
+    """Return a stretched delimiter without its counterpart."""
     sign = CHARACTER.get(token, token)
     return "\\" + sign if sign in _OPENING or sign in _CLOSING or sign in _ESCAPED else sign
 
 
 def _argument(row: Row) -> str:
-    """What stands in a call's parentheses between commas; never nothing."""
+    """Return the argument of a call between commas; never empty."""
     return _row(row, True) or '""'
 
 
 def _scripted(base: str, node: Node) -> str:
-    """Hang a node's scripts, if it has any, on what is written of its base."""
+    """Attach the scripts of a node, if any, to its converted base."""
     if not isinstance(node, Scripts):
         return base
     sup = node.sup or []
     dashes = 0
-    while dashes < len(sup) and isinstance(sup[dashes], Leaf) and primes(sup[: dashes + 1]):
+    while dashes < len(sup) and isinstance(sup[dashes], Leaf) and only_primes(sup[: dashes + 1]):
         dashes += 1
     text = base + "'" * dashes
     if node.sub:
@@ -328,7 +328,7 @@ def _script(row: Row) -> str:
 
 
 def _call(node: Call) -> str:
-    """Write a command with arguments."""
+    """Convert a command with arguments."""
     name = node.name
     given = [_argument(row) for row in node.arguments]
     if name == r"\frac":
@@ -362,7 +362,7 @@ def _call(node: Call) -> str:
 
 
 def _grid(grid: MatrixNode) -> str:
-    """Write rows of cells."""
+    """Convert rows of cells."""
     if grid.name in ("cases", "rcases"):
         side = "reverse: #true, " if grid.name == "rcases" else ""
         return f"cases({side}{', '.join(' & quad '.join(map(_argument, c)) for c in grid.rows)})"
@@ -387,7 +387,7 @@ def _cell(cell: Row, side: str) -> str:
 
 
 def _rules(grid: MatrixNode) -> str:
-    """The rules between rows and columns, as offsets."""
+    """Return the rules between rows and columns as offsets."""
     across = [at for at, count in enumerate(grid.rules[: len(grid.rows) + 1]) if count]
     down: list[int] = []
     passed = 0

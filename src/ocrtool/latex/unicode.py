@@ -1,4 +1,4 @@
-r"""The characters that commands of the normal form show, for languages that write them as such."""
+"""Unicode characters of the symbol commands of the normal form."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ _PAIRS = r"""
 """
 _words = _PAIRS.split()
 CHARACTER = dict(zip(_words[::2], _words[1::2], strict=True))
-"""The character of each sign that is a command; names of functions are none."""
+"""Maps a symbol command to its Unicode character; function names have none."""
 
 _LETTERS = {r"\AA": "Å", r"\aa": "å", r"\ae": "æ", r"\AE": "Æ", r"\o": "ø", r"\O": "Ø",
             r"\oe": "œ", r"\OE": "Œ", r"\ss": "ß", r"\i": "ı", r"\j": "ȷ", "~": " ",
@@ -74,7 +74,7 @@ _MARKS = {r"\'": "\u0301", r"\`": "\u0300", r"\^": "\u0302", r"\~": "\u0303", r"
 
 
 def words_of(words: Words) -> str:
-    """Return what text says, in characters."""
+    """Return the Unicode string of a text node."""
     said: list[str] = []
     mark = ""
     for token in words.tokens:

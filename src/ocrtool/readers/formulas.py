@@ -32,7 +32,7 @@ from ocrtool.engines.oom import split_on_oom
 from ocrtool.errors import InputError, ModelError
 from ocrtool.inputs.images import pixels_of
 from ocrtool.latex import detokenize, is_valid, normal, repair
-from ocrtool.latex.delimiters import stretched
+from ocrtool.latex.delimiters import with_automatic_delimiters
 from ocrtool.options import ReadOptions
 from ocrtool.preprocess.formulas import PAPER_VALUE, collate_formulas, formula_pixels, rescaled
 from ocrtool.preprocess.lines import square_pixels
@@ -255,7 +255,7 @@ class FormulaReader:
 
 
 def _shown(tokens: Sequence[str]) -> str:
-    return detokenize(stretched(tokens))
+    return detokenize(with_automatic_delimiters(tokens))
 
 
 def batches(sizes: Sequence[tuple[int, ...]], max_area: int) -> Iterator[list[int]]:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtool.errors import MissingDependencyError
-from ocrtool.latex.delimiters import stretched
+from ocrtool.latex.delimiters import with_automatic_delimiters
 from ocrtool.latex.mathml import to_mathml
 from ocrtool.latex.normal import normal
 from ocrtool.latex.symbols import LARGE, NAMED
@@ -132,7 +132,10 @@ def _looks(tokens: Sequence[str]) -> list[tuple[str, bool]]:
     """LaTeX of each look, and whether it is set as within a paragraph."""
     if not tokens:
         return []
-    plain, grown = detokenize(tokens), detokenize(stretched(tokens, everywhere=True))
+    plain, grown = (
+        detokenize(tokens),
+        detokenize(with_automatic_delimiters(tokens, everywhere=True)),
+    )
     texts = [plain] if plain == grown else [plain, grown]
     inline = (False, True) if _TALL & set(tokens) else (False,)
     return [(text, small) for small in inline for text in texts]
