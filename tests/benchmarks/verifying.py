@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from ocrtool.latex import LatexError, detokenize, normal
-from ocrtool.rendering.compare import MARGIN, Match, best_match, inks_of_picture
+from ocrtool.rendering.compare import MARGIN, Match, best_match, formula_inks
 from ocrtool.rendering.render import TexRenderer, ZiamathRenderer
 from ocrtool.synth.formulas import FormulaSource
 
@@ -95,7 +95,7 @@ def main() -> None:
     sizes: list[int] = []
     begun, compared = time.process_time(), 0
     for number, (line, group) in enumerate(zip(lines, groups, strict=True)):
-        shown = inks_of_picture(line.image)
+        shown = formula_inks(line.image)
         for kind, tokens in group:
             looks = next(drawn)
             compared += bool(looks)

@@ -1,1 +1,1 @@
-"""Formulas drawn as images, and images compared."""
+"""Rendering of formulas, and comparison of renderings with images."""

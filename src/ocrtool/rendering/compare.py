@@ -1,14 +1,14 @@
-"""Is this formula what the picture shows? Found out by drawing it and laying one over the other.
+"""Verification of recognised formulas: render them and compare the result with the image.
 
-The picture has another font, size, spacing and quality than the drawing, so pixels cannot be
-compared. Both are cut into columns, each described by where its strokes lie and how they run
-(histograms of oriented gradients; Dalal and Triggs, 2005), and the columns are aligned like the
-letters of two words (Needleman and Wunsch, 1970): alike ones meet, ink that only one side has is
-skipped at a price, white space costs next to nothing. What the cheapest alignment costs, on the
-whole and where it is worst, tells how close the two are.
+Font, size, spacing and quality of image and rendering differ, so pixels cannot be compared. Both
+are split into columns, described by the position and direction of their strokes (histograms of
+oriented gradients; Dalal and Triggs, 2005), and the columns are aligned by dynamic programming
+(Needleman and Wunsch, 1970): similar columns match, ink without a counterpart has a gap cost, and
+white space costs almost nothing. The total cost and the cost at the worst place measure the
+similarity.
 
-How much it costs depends on font and damage more than on one wrong letter. So whether a formula is
-to be believed is told by something else: a place that is much worse than the others.
+The total cost depends more on font and image quality than on one wrong letter. A formula is
+therefore accepted by another criterion: no place may be much worse than the median.
 """
 
 from __future__ import annotations
@@ -28,55 +28,56 @@ from ocrtool.rendering.render import EM, Renderer
 Grey = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
-ODD = 2.2
-"""How many times worse than the usual place the worst may be in a formula of 20 tokens."""
-ODDER = 0.15
-"""How much more may be odd, as a share, in a formula e times as long: it has more places."""
-USUAL_AT_LEAST = 0.1
-"""Added to what the usual place costs: in a perfect picture trifles are not odd."""
-FARTHEST = 0.25
-"""Closeness below which nothing is believed."""
+MAX_ODDNESS = 2.2
+"""Maximum ratio of worst to median local cost of an accepted formula of 20 tokens."""
+ODDNESS_PER_LOG_LENGTH = 0.15
+"""Relative increase of this limit for a formula e times as long, which has more places."""
+MEDIAN_COST_OFFSET = 0.1
+"""Offset added to the median cost, so that small differences in clean images do not count."""
+MIN_CLOSENESS = 0.25
+"""Minimum closeness of an accepted formula."""
 MARGIN = 0.01
-"""By so much must another candidate be closer than the first, the reader's own choice."""
+"""Minimum lead in closeness of another candidate over the recogniser's first choice."""
 
-LETTER = 15.0
-"""Height in pixels of small letters where columns are described."""
+LETTER_HEIGHT = 15.0
+"""Height in pixels of small letters in the images that are described."""
 _DRAWN_LETTER = 0.43 * EM
-STRIDE = 2
-"""Pixels from column to column."""
-CELL = 3
-"""Pixels from one place of a column to the next."""
+COLUMN_STRIDE = 2
+"""Distance in pixels between columns."""
+CELL_STRIDE = 3
+"""Distance in pixels between the cells of a column."""
 DIRECTIONS = 4
+"""Number of gradient directions of a descriptor."""
 INK_WEIGHT = 0.6
-"""Of ink itself beside its edges."""
-SKIP = 0.7
-"""Price of ink that only one side has, as a share of its energy; meeting nothing alike is 1."""
-WHITE = 0.01
-"""Price of a skipped column of paper."""
-SHIFT_PRICE = 0.03
-"""Share of its energy that a column costs which lies a cell higher or lower."""
+"""Weight of the ink itself in a descriptor, relative to its gradients."""
+GAP_COST = 0.7
+"""Cost of unmatched ink, as a share of its energy; matching dissimilar ink costs 1."""
+WHITE_GAP_COST = 0.01
+"""Cost of an unmatched column of white space."""
+SHIFT_COST = 0.03
+"""Cost, as a share of a column's energy, of a vertical shift by one cell."""
 WORST_WEIGHT = 0.3
-"""Of the worst place beside the whole."""
-STEEPEST = 0.035
-"""Slope of lines that is straightened; twice what pages are usually turned by."""
-SPECK = 0.02
-"""Share of the third largest piece of ink below which a piece is dirt."""
-SLIVER = 1.2
-"""Height in letters up to which a row of ink at the edge may belong to the neighbouring line."""
-SLIVER_PRICE = 0.03
-"""Closeness that leaving such a row out costs: it may be a limit or an exponent after all."""
-GRAIN = 0.06
-"""Blur, as a share of the height of letters, that takes noise away and leaves strokes."""
+"""Weight of the worst local cost relative to the total cost."""
+MAX_SLOPE = 0.035
+"""Maximum slope that is corrected; twice the usual skew of pages."""
+MIN_COMPONENT_SHARE = 0.02
+"""Minimum area of a component, relative to the third largest; smaller ones are noise."""
+MAX_SLIVER_HEIGHT = 1.2
+"""Maximum height, in letters, of ink at the edge that may belong to an adjacent line."""
+SLIVER_COST = 0.03
+"""Closeness subtracted when such ink is removed, since it may be a limit or exponent."""
+DENOISE_SIGMA = 0.06
+"""Sigma of the denoising blur, in letter heights."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Which candidate a picture shows.
+    """The candidate that an image shows.
 
     Attributes:
-        index: Of the candidate that matches best.
-        closeness: How well it does, 0 to 1.
-        agrees: Whether that is well enough to believe it.
+        index: Index of the best matching candidate.
+        closeness: Similarity of its rendering to the image, 0 to 1.
+        agrees: Whether the match is good enough to be accepted.
     """
 
     index: int
@@ -85,15 +86,15 @@ class Verdict:
 
 
 def verify(picture: NDArray[np.uint8], candidates: Sequence[str], renderer: Renderer) -> Verdict:
-    """Choose the candidate whose drawing is most like a picture.
+    """Choose the candidate whose rendering is most similar to an image.
 
     Args:
         picture: (H, W) grey or (H, W, 3) RGB, uint8.
         candidates: LaTeX, most likely first; at least one.
-        renderer: Draws them, all in one run.
+        renderer: Renders all candidates in one run.
 
     Returns:
-        The best one; the first, with closeness 0, where none can be drawn.
+        The best one; the first, with closeness 0, where none can be rendered.
 
     Raises:
         ValueError: The array is not such an image, or there are no candidates.
@@ -106,17 +107,17 @@ def verify_all(
     candidates: Sequence[Sequence[str]],
     renderer: Renderer,
 ) -> list[Verdict]:
-    """Do what `verify` does for many pictures, with one run of the renderer for all of them.
+    """Apply ``verify`` to many images with a single run of the renderer.
 
     Raises:
-        ValueError: An array is no image, or a picture has no candidates.
+        ValueError: An array is no image, or an image has no candidates.
     """
     if not all(candidates):
         raise ValueError("nothing to verify")
     drawn = iter(renderer.looks([latex for group in candidates for latex in group]))
     verdicts: list[Verdict] = []
     for picture, group in zip(pictures, candidates, strict=True):
-        shown = inks_of_picture(picture)
+        shown = formula_inks(picture)
         matches = [best_match(shown, next(drawn)) for _ in group]
         best = max(range(len(group)), key=lambda i: matches[i].closeness)
         if matches[best].closeness <= matches[0].closeness + MARGIN:
@@ -128,29 +129,29 @@ def verify_all(
 
 
 def closeness(picture: NDArray[np.uint8], rendered: NDArray[np.uint8]) -> float:
-    """Tell how well a picture and a drawing of a formula agree.
+    """Return the similarity of an image and a rendering of a formula.
 
     Args:
-        picture: (H, W) grey or (H, W, 3) RGB, uint8, as bad as it may be.
-        rendered: (H, W) grey, uint8, black on white and clean, as a `Renderer` makes it.
+        picture: (H, W) grey or (H, W, 3) RGB, uint8, of any quality.
+        rendered: (H, W) grey, uint8, clean black on white, as made by a ``Renderer``.
 
     Returns:
-        0 to 1; 1 where they are the same, 0 where either is blank.
+        0 to 1; 1 where they are equal, 0 where either is blank.
 
     Raises:
         ValueError: An array is no image.
     """
-    return best_match(inks_of_picture(picture), [rendered]).closeness
+    return best_match(formula_inks(picture), [rendered]).closeness
 
 
 @dataclass(frozen=True)
 class Match:
-    """What aligning a picture and a drawing cost, each as a share of the ink: 0 is nothing.
+    """Alignment costs of an image and a rendering, as shares of the ink; 0 is a perfect match.
 
     Attributes:
-        whole: Of the whole.
-        worst: At the worst place, a letter wide.
-        usual: At the middling place.
+        whole: Total cost.
+        worst: Maximum local cost in a window one letter wide.
+        usual: Median local cost.
     """
 
     whole: float = 1.0
@@ -159,33 +160,36 @@ class Match:
 
     @property
     def closeness(self) -> float:
-        """From 0 to 1."""
+        """Similarity from 0 to 1."""
         lost = (self.whole + WORST_WEIGHT * self.worst) / (1 + WORST_WEIGHT)
         return min(1.0, max(0.0, 1 - lost))
 
     @property
     def oddness(self) -> float:
-        """How many times worse than usual the worst place is."""
-        return self.worst / (self.usual + USUAL_AT_LEAST)
+        """Ratio of the worst to the median local cost."""
+        return self.worst / (self.usual + MEDIAN_COST_OFFSET)
 
     def agrees(self, tokens: int) -> bool:
-        """Tell whether picture and drawing may be one formula of so many tokens."""
+        """Tell whether image and rendering may show the same formula of so many tokens."""
         longer = float(np.clip(math.log(max(tokens, 1) / 20), -1, 2))
-        return self.oddness <= ODD * (1 + ODDER * longer) and self.closeness >= FARTHEST
+        return (
+            self.oddness <= MAX_ODDNESS * (1 + ODDNESS_PER_LOG_LENGTH * longer)
+            and self.closeness >= MIN_CLOSENESS
+        )
 
 
 def best_match(shown: Sequence[Grey], looks: Sequence[Grey]) -> Match:
-    """Match every cut of a picture with every look of a formula; return the closest."""
+    """Match every variant of an image with every rendering of a formula; return the best match."""
     best = Match()
     for look in looks:
         drawn = _ink_of_drawing(look)
         if drawn is None:
             continue
-        height = float(np.clip(drawn.shape[0] * LETTER / _DRAWN_LETTER, 8, 700))
+        height = float(np.clip(drawn.shape[0] * LETTER_HEIGHT / _DRAWN_LETTER, 8, 700))
         columns = _columns(drawn, height)
         for number, ink in enumerate(shown):
-            match = _match(_columns(ink, height), columns)
-            if match.closeness - (SLIVER_PRICE if number else 0) > best.closeness:
+            match = _align_and_score(_columns(ink, height), columns)
+            if match.closeness - (SLIVER_COST if number else 0) > best.closeness:
                 best = match
     return best
 
@@ -194,28 +198,28 @@ def best_match(shown: Sequence[Grey], looks: Sequence[Grey]) -> Match:
 
 
 def _ink_of_drawing(rendered: Grey) -> Grey | None:
-    cuts = _cuts(np.asarray(255 - rendered, np.uint8), slivers=False)
+    cuts = _crops(np.asarray(255 - rendered, np.uint8), slivers=False)
     return cuts[0] if cuts else None
 
 
-def inks_of_picture(picture: NDArray[np.uint8]) -> list[Grey]:
-    """The ink of a formula, straight, cut close; without what may be neighbours' ink, too."""
+def formula_inks(picture: NDArray[np.uint8]) -> list[Grey]:
+    """Return the deskewed, cropped ink of a formula, also without ink of adjacent lines."""
     ink = even_ink(picture)
-    return [] if ink is None else _cuts(_straight(ink), slivers=True)
+    return [] if ink is None else _crops(_deskew(ink), slivers=True)
 
 
-def _split(soft: NDArray[np.uint8]) -> tuple[float, Grey]:
-    """Otsu's threshold, and where there is more than that, as 0 and 1."""
+def _otsu(soft: NDArray[np.uint8]) -> tuple[float, Grey]:
+    """Return Otsu's threshold and the thresholded mask (0 or 1)."""
     threshold, mask = cv2.threshold(soft, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     return float(threshold), np.asarray(mask, np.uint8)
 
 
-def _straight(ink: Grey) -> Grey:
-    """Shear a formula so that its lines are level: the sums of its rows then differ most."""
+def _deskew(ink: Grey) -> Grey:
+    """Deskew a formula by the shear that maximises the differences of row sums."""
     height, width = ink.shape
     if width < height:
         return ink
-    pad = int(STEEPEST * width / 2) + 1
+    pad = int(MAX_SLOPE * width / 2) + 1
     framed = cv2.copyMakeBorder(ink, pad, pad, 0, 0, cv2.BORDER_CONSTANT, value=0)
     step = min(1.0, 800 / width)
     small = cv2.resize(framed, None, fx=step, fy=step, interpolation=cv2.INTER_AREA)
@@ -230,16 +234,16 @@ def _straight(ink: Grey) -> Grey:
         return float((np.diff(rows) ** 2).sum())
 
     best, most = 0.0, 1.05 * contrast(0.0)
-    for slope in np.linspace(-STEEPEST, STEEPEST, 15).tolist():
+    for slope in np.linspace(-MAX_SLOPE, MAX_SLOPE, 15).tolist():
         if (found := contrast(slope)) > most:
             best, most = slope, found
     return sheared(np.asarray(framed, np.uint8), best) if best else ink
 
 
-def _cuts(ink: Grey, slivers: bool) -> list[Grey]:
-    """Cut to the pieces of ink, dirt left out; if asked, also without rows at the edges."""
+def _crops(ink: Grey, slivers: bool) -> list[Grey]:
+    """Crop to the components without noise; if asked, also without slivers at the edges."""
     grain = float(np.clip(min(ink.shape) / 64, 0.5, 1.5))
-    _, mask = _split(np.asarray(cv2.GaussianBlur(ink, (0, 0), grain), np.uint8))
+    _, mask = _otsu(np.asarray(cv2.GaussianBlur(ink, (0, 0), grain), np.uint8))
     count, labels, found, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     if count < 2:
         return []
@@ -247,10 +251,13 @@ def _cuts(ink: Grey, slivers: bool) -> list[Grey]:
     stats = np.asarray(found[1:], np.int32)
     areas = stats[:, cv2.CC_STAT_AREA]
     third = np.sort(areas)[-min(3, len(areas))]
-    kept = (areas >= SPECK * third) & (areas >= 0.008 * letter**2)
+    kept = (areas >= MIN_COMPONENT_SHARE * third) & (areas >= 0.008 * letter**2)
     if not kept.any():
         kept[:] = True
-    choices = [kept, *(_without_slivers(stats, kept, SLIVER * letter) if slivers else [])]
+    choices = [
+        kept,
+        *(_without_slivers(stats, kept, MAX_SLIVER_HEIGHT * letter) if slivers else []),
+    ]
     cuts: list[Grey] = []
     for chosen in choices:
         left, top = stats[chosen][:, :2].min(0).tolist()
@@ -263,7 +270,7 @@ def _cuts(ink: Grey, slivers: bool) -> list[Grey]:
 def _without_slivers(
     stats: NDArray[np.int32], kept: NDArray[np.bool_], most: float
 ) -> list[NDArray[np.bool_]]:
-    """Choices of pieces without low rows at the top, at the bottom, at both."""
+    """Return component selections without low rows at the top, at the bottom, and at both."""
     top = stats[:, cv2.CC_STAT_TOP]
     bottom = top + stats[:, cv2.CC_STAT_HEIGHT]
     filled = np.zeros(int(bottom.max()), bool)
@@ -286,14 +293,14 @@ def _without_slivers(
 
 
 def _columns(ink: Grey, height: float) -> Floats:
-    """Describe columns of ink that is brought to a height: (columns, places, strengths)."""
+    """Describe the columns of ink scaled to a height: (columns, cells, features)."""
     scale = height / ink.shape[0]
     size = (max(2, round(ink.shape[1] * scale)), max(2, round(height)))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     drawn = cv2.resize(ink, size, interpolation=method)
     drawn = cv2.copyMakeBorder(drawn, 4, 4, 4, 4, cv2.BORDER_CONSTANT, value=0)
-    soft = np.asarray(cv2.GaussianBlur(drawn, (0, 0), GRAIN * LETTER), np.uint8)
-    threshold, _ = _split(soft)
+    soft = np.asarray(cv2.GaussianBlur(drawn, (0, 0), DENOISE_SIGMA * LETTER_HEIGHT), np.uint8)
+    threshold, _ = _otsu(soft)
     ramp = (soft - np.float32(threshold)) / (0.6 * max(threshold, 40)) + 0.5
     drawn = cv2.GaussianBlur(np.clip(ramp, 0, 1).astype(np.float32), (0, 0), 0.7)
     across = cv2.Sobel(drawn, cv2.CV_32F, 1, 0) / 4
@@ -304,30 +311,32 @@ def _columns(ink: Grey, height: float) -> Floats:
         along = across * np.float32(np.cos(angle)) + down * np.float32(np.sin(angle))
         strengths.append(along**2 / steepness)
     spread = [cv2.GaussianBlur(one, (0, 0), sigmaX=1.2, sigmaY=1.6) for one in strengths]
-    return np.ascontiguousarray(np.stack(spread, -1)[::CELL, ::STRIDE].transpose(1, 0, 2))
+    return np.ascontiguousarray(
+        np.stack(spread, -1)[::CELL_STRIDE, ::COLUMN_STRIDE].transpose(1, 0, 2)
+    )
 
 
-def _match(shown: Floats, drawn: Floats) -> Match:
-    """Align two formulas' columns and sum up what it costs."""
+def _align_and_score(shown: Floats, drawn: Floats) -> Match:
+    """Align the columns of two formulas and sum up the costs."""
     longer, shorter = max(len(shown), len(drawn)), min(len(shown), len(drawn))
     if longer > 3 * shorter + 30:
         return Match()
-    costs, energies = _aligned(shown, drawn)
+    costs, energies = _align(shown, drawn)
     whole = float(costs.sum() / energies.sum())
-    window = np.ones(max(3, round(LETTER / STRIDE)), np.float32)
+    window = np.ones(max(3, round(LETTER_HEIGHT / COLUMN_STRIDE)), np.float32)
     if len(costs) <= len(window):
         return Match(whole, whole, whole)
     spent, there = np.convolve(costs, window, "same"), np.convolve(energies, window, "same")
-    # Where there is little ink, little can be wrong.
+    # Differences in places with little ink are weighted less.
     local = 1.5 * spent / (there + 0.5 * np.median(there))
     return Match(whole, float(local.max()), float(np.median(local)))
 
 
-def _aligned(shown: Floats, drawn: Floats) -> tuple[Floats, Floats]:
-    """Align columns; return the cost of each step, and the energy that it accounts for."""
-    price, here, there = _prices(shown, drawn)
-    skip_here, skip_there = SKIP * here + WHITE, SKIP * there + WHITE
-    total = _totals(price, skip_here, skip_there)
+def _align(shown: Floats, drawn: Floats) -> tuple[Floats, Floats]:
+    """Align columns; return the cost of each step and the energy of its columns."""
+    price, here, there = _match_costs(shown, drawn)
+    skip_here, skip_there = GAP_COST * here + WHITE_GAP_COST, GAP_COST * there + WHITE_GAP_COST
+    total = _alignment_costs(price, skip_here, skip_there)
     i, j = len(shown), len(drawn)
     steps: list[tuple[float, float]] = []
     while i or j:
@@ -345,8 +354,8 @@ def _aligned(shown: Floats, drawn: Floats) -> tuple[Floats, Floats]:
     return found[:, 0], found[:, 1]
 
 
-def _prices(shown: Floats, drawn: Floats) -> tuple[Floats, Floats, Floats]:
-    """What it costs that two columns meet, and the energies of the columns of both sides."""
+def _match_costs(shown: Floats, drawn: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return the cost of matching each pair of columns, and the energies of both sides."""
     flat = shown.reshape(len(shown), -1)
     here = (flat**2).sum(axis=1)
     there = (drawn**2).sum(axis=(1, 2))
@@ -359,17 +368,17 @@ def _prices(shown: Floats, drawn: Floats) -> tuple[Floats, Floats, Floats]:
         ]
         other = moved.reshape(len(drawn), -1)
         both = here[:, None] + (other**2).sum(axis=1)[None]
-        price = np.maximum(both - 2 * flat @ other.T, 0) + SHIFT_PRICE * abs(shift) * both
+        price = np.maximum(both - 2 * flat @ other.T, 0) + SHIFT_COST * abs(shift) * both
         best = price if best is None else np.minimum(best, price)
     assert best is not None
     return np.ascontiguousarray(best, np.float32), here, there
 
 
-def _totals(price: Floats, skip_here: Floats, skip_there: Floats) -> Floats:
-    """The cheapest way from the start to each pair of columns, (n + 1, m + 1).
+def _alignment_costs(price: Floats, skip_here: Floats, skip_there: Floats) -> Floats:
+    """Return the minimum alignment cost of each pair of prefixes, (n + 1, m + 1).
 
-    A diagonal at a time, as its cells depend on those before it only; in the flat array they lie
-    a row less one apart.
+    One diagonal is computed at a time, since its cells depend only on earlier ones; in the flat
+    array they are a row length minus one apart.
     """
     n, m = price.shape
     total = np.full((n + 1, m + 1), np.inf, np.float32)

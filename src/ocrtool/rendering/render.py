@@ -1,11 +1,11 @@
-r"""Pictures of formulas, to be compared with those that were read.
+"""Renderers of formulas, for comparison with the image that they were read from.
 
-TeX draws them where it is installed; else the package ziamath does, in Python alone. Only the
-normal form of a formula is ever drawn, whose commands are all known: nothing in it can read a
-file, define something or run forever.
+TeX is used where it is installed, otherwise the Python package ziamath. Only the normal form of a
+formula is ever rendered, all of whose commands are known: it cannot read files, define macros or
+run forever.
 
-The normal form does not say all that is seen: whether a formula stood within a paragraph, and
-whether its brackets grow with what is in them. So a formula has several looks.
+The normal form omits two visible properties: whether a formula is inline or displayed, and
+whether its brackets are stretched. A formula therefore has several renderings.
 """
 
 from __future__ import annotations
@@ -29,43 +29,43 @@ from ocrtool.latex.tokens import LatexError, detokenize
 Grey = NDArray[np.uint8]
 
 EM = 30.0
-"""Type size of the pictures in pixels: small letters are 13 high."""
-_TALL = LARGE | NAMED | {r"\frac", r"\binom", r"\operatorname*"}
-"""What is set otherwise within a paragraph."""
+"""Type size of the renderings in pixels; small letters are 13 pixels high."""
+_STYLE_DEPENDENT = LARGE | NAMED | {r"\frac", r"\binom", r"\operatorname*"}
+"""Commands that are set differently in inline formulas."""
 logger = logging.getLogger(__name__)
 
 
 class Renderer(Protocol):
-    """Draws formulas."""
+    """Renders formulas."""
 
     name: str
-    """The program or package that draws."""
+    """Program or package that renders."""
 
     def render(self, formulas: Sequence[str]) -> list[Grey | None]:
-        """Draw formulas as displays.
+        """Render displayed formulas.
 
         Args:
-            formulas: LaTeX; best many at a time, as every call starts a run of TeX.
+            formulas: LaTeX; preferably many at a time, since every call starts TeX.
 
         Returns:
-            For each a picture (H, W), uint8, black on white, cut close to its ink; None where it
-            does not parse, shows nothing, or cannot be drawn.
+            For each an image (H, W), uint8, black on white, cropped to its ink; None where it does
+            not parse, is blank, or cannot be rendered.
         """
         ...
 
     def looks(self, formulas: Sequence[str]) -> list[list[Grey]]:
-        """Draw formulas in every way that their normal form may look, each picture once.
+        """Render every variant of each formula that its normal form allows, without duplicates.
 
         Returns:
-            For each its pictures as `render` makes them, the first as a display with brackets of
-            one size; none where `render` has none.
+            For each its images as made by ``render``, first the display style with fixed
+            delimiters; none where ``render`` returns None.
         """
         ...
 
 
 def open_renderer() -> Renderer | None:
-    """Return the best renderer that this machine has: TeX, ziamath, or None."""
-    from ocrtool.rendering.tex import have_tex  # not needed where nothing is drawn
+    """Return the best available renderer: TeX, ziamath, or None."""
+    from ocrtool.rendering.tex import have_tex  # loaded only when formulas are rendered
 
     if have_tex():
         return TexRenderer()
@@ -73,63 +73,63 @@ def open_renderer() -> Renderer | None:
 
 
 class TexRenderer:
-    """Draws by TeX, all formulas of a call in one run, in Computer Modern."""
+    """Renders with TeX in Computer Modern, all formulas of a call in one run."""
 
     name = "TeX"
 
     def render(self, formulas: Sequence[str]) -> list[Grey | None]:
-        """Draw formulas; see `Renderer`.
+        """Render formulas; see ``Renderer``.
 
         Raises:
-            MissingDependencyError: There is no TeX.
+            MissingDependencyError: TeX is not installed.
         """
         tokens = [_normal(formula) for formula in formulas]
         texts = [[(detokenize(one), False)] if one else [] for one in tokens]
         return [drawn[0] if drawn else None for drawn in _by_tex(texts)]
 
     def looks(self, formulas: Sequence[str]) -> list[list[Grey]]:
-        """Draw formulas in every way; see `Renderer`.
+        """Render every variant; see ``Renderer``.
 
         Raises:
-            MissingDependencyError: There is no TeX.
+            MissingDependencyError: TeX is not installed.
         """
-        return _by_tex([_looks(_normal(formula)) for formula in formulas])
+        return _by_tex([_variants(_normal(formula)) for formula in formulas])
 
 
 class ZiamathRenderer:
-    """Draws by the package ziamath, from MathML, in STIX Two; it has one look for a formula."""
+    """Renders MathML with the package ziamath in STIX Two; one variant per formula."""
 
     name = "ziamath"
 
     def render(self, formulas: Sequence[str]) -> list[Grey | None]:
-        """Draw formulas; see `Renderer`.
+        """Render formulas; see ``Renderer``.
 
         Raises:
-            MissingDependencyError: The extra `formulas` is not installed.
+            MissingDependencyError: The extra ``formulas`` is not installed.
         """
         texts = [detokenize(_normal(formula)) for formula in formulas]
         drawn = {text: _by_ziamath(text) for text in dict.fromkeys(texts)}
         return [drawn[text] for text in texts]
 
     def looks(self, formulas: Sequence[str]) -> list[list[Grey]]:
-        """Draw formulas; see `Renderer`.
+        """Render formulas; see ``Renderer``.
 
         Raises:
-            MissingDependencyError: The extra `formulas` is not installed.
+            MissingDependencyError: The extra ``formulas`` is not installed.
         """
         return [[] if drawn is None else [drawn] for drawn in self.render(formulas)]
 
 
 def _normal(formula: str) -> list[str]:
-    """Tokens of the normal form; none where there is none."""
+    """Return the tokens of the normal form, or none where there is no normal form."""
     try:
         return normal(formula)
     except LatexError:
         return []
 
 
-def _looks(tokens: Sequence[str]) -> list[tuple[str, bool]]:
-    """LaTeX of each look, and whether it is set as within a paragraph."""
+def _variants(tokens: Sequence[str]) -> list[tuple[str, bool]]:
+    """Return the LaTeX of each variant, and whether it is set inline."""
     if not tokens:
         return []
     plain, grown = (
@@ -137,16 +137,16 @@ def _looks(tokens: Sequence[str]) -> list[tuple[str, bool]]:
         detokenize(with_automatic_delimiters(tokens, everywhere=True)),
     )
     texts = [plain] if plain == grown else [plain, grown]
-    inline = (False, True) if _TALL & set(tokens) else (False,)
+    inline = (False, True) if _STYLE_DEPENDENT & set(tokens) else (False,)
     return [(text, small) for small in inline for text in texts]
 
 
 def _by_tex(texts: Sequence[Sequence[tuple[str, bool]]]) -> list[list[Grey]]:
-    """Draw all in one run; equal pictures of one formula come once."""
-    from ocrtool.rendering.tex import INCH, TexStyle, draw_formulas
+    """Render all in one run; identical images of a formula are returned once."""
+    from ocrtool.rendering.tex import TEX_POINTS_PER_INCH, TexStyle, draw_formulas
 
     asked = sorted({text for group in texts for text in group})
-    style = TexStyle(points=10, dpi=EM * INCH / 10)
+    style = TexStyle(points=10, dpi=EM * TEX_POINTS_PER_INCH / 10)
     pictures = draw_formulas([text for text, _ in asked], style, [small for _, small in asked])
     drawn = dict(zip(asked, pictures, strict=True))
     found: list[list[Grey]] = []
@@ -161,11 +161,11 @@ def _by_tex(texts: Sequence[Sequence[tuple[str, bool]]]) -> list[list[Grey]]:
 
 
 def _by_ziamath(latex: str) -> Grey | None:
-    """Draw one formula; what ziamath does not know it tells by whatever goes wrong first."""
+    """Render one formula; ziamath reports unknown input by arbitrary exceptions."""
     from ocrtool.pdf import draw_svg
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it finds its fonts in a way that Python gives up
+        warnings.simplefilter("ignore")  # it locates its fonts by a deprecated API
         try:
             from ziafont.config import config
             from ziamath.zmath import Math
@@ -175,7 +175,7 @@ def _by_ziamath(latex: str) -> Grey | None:
             ) from None
         if not latex:
             return None
-        config.svg2 = False  # MuPDF draws no symbols that are defined once and used often
+        config.svg2 = False  # MuPDF does not support SVG <use> references
         try:
             return draw_svg(Math(to_mathml(latex), size=EM).svg())
         except MissingDependencyError:

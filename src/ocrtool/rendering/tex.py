@@ -1,10 +1,10 @@
-r"""Formulas drawn by TeX: many in one run, a page each, every page known to be the right one.
+"""Rendering of many formulas with one run of TeX, one per page, with verified page numbers.
 
-TeX runs without stopping, so a formula that it does not like must not shift the others. Each
-formula is set in a box of its own; the log says where it begins and ends, how large it became and
-how deep in groups TeX was afterwards. A formula between whose marks an error or a missing letter
-is logged is dropped, and the size of each page of the PDF must be the one that the log tells. A
-run that dies is divided, until the formula that killed it stands alone.
+TeX runs in batch mode, so a rejected formula must not shift the others. Each formula is set in a
+box of its own; the log states where it begins and ends, its size, and the group nesting level
+afterwards. A formula with an error or a missing character between its markers is dropped, and the
+size of each PDF page must equal the logged one. A run that fails is split until the formula that
+caused the failure is alone.
 """
 
 from __future__ import annotations
@@ -28,25 +28,31 @@ from numpy.typing import NDArray
 
 from ocrtool.errors import MissingDependencyError
 
-_mu: Any = pymupdf  # whose functions have no types
+_mu: Any = pymupdf  # its functions are untyped
 Taken = TypeVar("Taken")
-POINTS = 72
-INCH = 72.27
-"""TeX's points to an inch; a PDF has 72."""
+PDF_POINTS_PER_INCH = 72
+"""PDF points per inch."""
+TEX_POINTS_PER_INCH = 72.27
+"""TeX points per inch."""
 MARGIN = 4.0
-"""Points of white round a formula on its page: some letters reach out of their boxes."""
-WIDEST, TALLEST = 1000.0, 500.0
-"""Points; larger formulas are dropped."""
-_SECONDS, _PER_FORMULA = 4.0, 0.01
-"""Of processor time that a run and each of its formulas may take; usual is a quarter of it."""
-_LONGEST = 600
-"""Seconds on the clock."""
-_UNWRITTEN = 60
-"""Formulas whose marks TeX may have had in its buffer when it was stopped."""
+"""White margin in points around a formula on its page; some glyphs exceed their boxes."""
+MAX_WIDTH = 1000.0
+"""Maximum width of a formula in points; wider ones are dropped."""
+MAX_HEIGHT = 500.0
+"""Maximum height and depth of a formula in points; taller ones are dropped."""
+_RUN_SECONDS = 4.0
+"""Processor time in seconds that a run may take, in addition to the time of its formulas."""
+_FORMULA_SECONDS = 0.01
+"""Processor time in seconds that each formula may take; usual is a quarter of it."""
+_MAX_SECONDS = 600
+"""Maximum wall-clock time of a run in seconds."""
+_MAX_BUFFERED = 60
+"""Maximum number of formulas whose log entries may be lost in TeX's buffer when it is stopped."""
 
-COMMON = r"\usepackage{amsmath,amssymb,mathrsfs,dsfont}"
-OWN_SIGNS = r"\usepackage{amsmath}"
-"""For fonts that bring the letters and signs of amssymb themselves."""
+SYMBOL_PACKAGES = r"\usepackage{amsmath,amssymb,mathrsfs,dsfont}"
+"""Packages of the usual math symbols."""
+AMSMATH_ONLY = r"\usepackage{amsmath}"
+"""Packages for fonts that define the symbols of amssymb themselves."""
 _LATE = r"""
 \makeatletter
 \providecommand\bm{\boldsymbol}
@@ -81,15 +87,15 @@ _LATE = r"""
 
 @dataclass(frozen=True)
 class TexFont:
-    """A set of text and math fonts: the lines of the preamble that choose it, and its weight."""
+    """A set of text and math fonts: its preamble lines and its weight in random choices."""
 
     weight: float
     preamble: str = ""
-    own_signs: bool = False
+    defines_symbols: bool = False
 
     def lines(self) -> str:
-        """What stands in the preamble."""
-        return (OWN_SIGNS if self.own_signs else COMMON) + self.preamble
+        """Return the preamble lines."""
+        return (AMSMATH_ONLY if self.defines_symbols else SYMBOL_PACKAGES) + self.preamble
 
 
 FONTS: dict[str, TexFont] = {
@@ -98,31 +104,31 @@ FONTS: dict[str, TexFont] = {
     "bold": TexFont(0.4, r"\AtBeginDocument{\boldmath\bfseries}"),
     "times": TexFont(1.5, r"\usepackage{mathptmx}"),
     "newtx": TexFont(2.0, r"\usepackage{newtxtext,newtxmath}"),
-    "txfonts": TexFont(1.2, r"\usepackage{txfonts}", own_signs=True),
+    "txfonts": TexFont(1.2, r"\usepackage{txfonts}", defines_symbols=True),
     "palatino": TexFont(1.5, r"\usepackage{mathpazo}"),
     "newpx": TexFont(1.0, r"\usepackage{newpxtext,newpxmath}"),
-    "pxfonts": TexFont(0.5, r"\usepackage{pxfonts}", own_signs=True),
-    "stix": TexFont(0.8, r"\usepackage{stix}", own_signs=True),
-    "stix2": TexFont(1.2, r"\usepackage[T1]{fontenc}\usepackage{stix2}", own_signs=True),
+    "pxfonts": TexFont(0.5, r"\usepackage{pxfonts}", defines_symbols=True),
+    "stix": TexFont(0.8, r"\usepackage{stix}", defines_symbols=True),
+    "stix2": TexFont(1.2, r"\usepackage[T1]{fontenc}\usepackage{stix2}", defines_symbols=True),
     "fourier": TexFont(1.0, r"\usepackage{fourier}"),
     "schoolbook": TexFont(0.5, r"\usepackage{fouriernc}"),
     "euler": TexFont(0.8, r"\usepackage{palatino,eulervm}"),
     "charter": TexFont(0.8, r"\usepackage[bitstream-charter]{mathdesign}"),
     "utopia": TexFont(0.4, r"\usepackage[adobe-utopia]{mathdesign}"),
     "libertinus": TexFont(1.0, r"\usepackage[T1]{fontenc}\usepackage{libertinust1math}"),
-    "kp": TexFont(0.8, r"\usepackage{kpfonts}", own_signs=True),
+    "kp": TexFont(0.8, r"\usepackage{kpfonts}", defines_symbols=True),
     "bright": TexFont(0.7, r"\usepackage{cmbright}"),
     "arev": TexFont(0.4, r"\usepackage{arev}"),
     "iwona": TexFont(0.3, r"\usepackage[math]{iwona}"),
     "antykwa": TexFont(0.3, r"\usepackage[math]{anttor}"),
     "erewhon": TexFont(0.5, r"\usepackage{erewhon}\usepackage[utopia]{newtxmath}"),
 }
-"""Not every TeX has all of them; see `usable`."""
+"""Fonts by name; not every TeX installation has all of them, see ``has_font``."""
 
 
 @dataclass(frozen=True)
 class TexStyle:
-    """How a run is set: font (a key of `FONTS`), type size in points, dots an inch."""
+    """Font (a key of ``FONTS``), type size in points, and resolution in pixels per inch."""
 
     font: str = "computer-modern"
     points: int = 10
@@ -130,12 +136,12 @@ class TexStyle:
 
     @property
     def em(self) -> float:
-        """The type size in pixels."""
-        return self.points * self.dpi / INCH
+        """Type size in pixels."""
+        return self.points * self.dpi / TEX_POINTS_PER_INCH
 
 
 class Glyph(NamedTuple):
-    """A sign that TeX set: what it is, where known, and its middle in pixels from the top left."""
+    """A typeset glyph: its character, where known, and its centre in pixels from the top left."""
 
     character: str
     x: float
@@ -144,12 +150,12 @@ class Glyph(NamedTuple):
 
 @dataclass(frozen=True)
 class Typeset:
-    """A formula that TeX set.
+    """A formula rendered by TeX.
 
     Attributes:
-        image: (H, W), uint8, black on white, cut to its ink.
-        glyphs: Its signs in TeX's order; of rules there are none. What a font does not name has
-            the replacement character.
+        image: (H, W), uint8, black on white, cropped to its ink.
+        glyphs: Its glyphs in TeX's order, without rules. A glyph that the font does not map to
+            Unicode has the replacement character.
     """
 
     image: NDArray[np.uint8]
@@ -157,16 +163,16 @@ class Typeset:
 
 
 def have_tex() -> bool:
-    """Tell whether formulas can be drawn on this machine."""
+    """Tell whether pdflatex is installed."""
     return shutil.which("pdflatex") is not None
 
 
 @lru_cache(maxsize=128)
-def usable(font: str) -> bool:
-    """Tell whether this machine's TeX can set a font, by trying.
+def has_font(font: str) -> bool:
+    """Tell by a trial whether the installed TeX can set a font.
 
     Raises:
-        MissingDependencyError: There is no TeX.
+        MissingDependencyError: TeX is not installed.
     """
     return draw_formulas(["x"], TexStyle(font))[0] is not None
 
@@ -174,61 +180,63 @@ def usable(font: str) -> bool:
 def draw_formulas(
     formulas: Sequence[str], style: TexStyle, inline: Sequence[bool] = ()
 ) -> list[Typeset | None]:
-    """Draw formulas in one style.
+    """Render formulas in one style.
 
     Args:
-        formulas: LaTeX without `$`, braces balanced.
+        formulas: LaTeX without ``$``, braces balanced.
         style: Font, type size and resolution of all of them.
-        inline: Which are set as within a paragraph; none where not given.
+        inline: Which are set inline; none by default.
 
     Returns:
-        For each its picture and signs; or None where TeX complains about it, a letter is missing,
-        or it is too large.
+        For each its image and glyphs; None where TeX reports an error, a character is missing, or
+        the formula is too large.
 
     Raises:
-        MissingDependencyError: There is no TeX.
+        MissingDependencyError: TeX is not installed.
     """
-    return _set(formulas, style, inline, partial(_typeset, scale=style.dpi / POINTS))
+    return _typeset_pages(
+        formulas, style, inline, partial(_to_typeset, scale=style.dpi / PDF_POINTS_PER_INCH)
+    )
 
 
 def formula_pages(formulas: Sequence[str], style: TexStyle) -> bytes:
-    """Set displayed formulas in one style, to be put on drawn pages.
+    """Typeset displayed formulas in one style as PDF pages, to be placed on synthetic pages.
 
     Args:
-        formulas: LaTeX without `$`, braces balanced.
+        formulas: LaTeX without ``$``, braces balanced.
         style: Font and type size of all of them.
 
     Returns:
-        A PDF with a page for each that TeX has nothing to complain about, `MARGIN` points of white
-        round it; empty where there is none.
+        A PDF with one page per formula that TeX accepts, with ``MARGIN`` points of white around it;
+        empty where there is none.
 
     Raises:
-        MissingDependencyError: There is no TeX.
+        MissingDependencyError: TeX is not installed.
     """
     with _mu.open() as pages:
 
         def take(page: Any) -> None:
             pages.insert_pdf(page.parent, from_page=page.number, to_page=page.number)
 
-        _set(formulas, style, (), take)
+        _typeset_pages(formulas, style, (), take)
         return bytes(pages.tobytes(garbage=4, deflate=True)) if len(pages) else b""
 
 
-def _set(
+def _typeset_pages(
     formulas: Sequence[str],
     style: TexStyle,
     inline: Sequence[bool],
     take: Callable[[Any], Taken],
 ) -> list[Taken | None]:
-    """Set formulas; return what is taken of the page of each good one."""
+    """Typeset formulas; return the result of ``take`` for the page of each accepted one."""
     if not have_tex():
         raise MissingDependencyError("formulas are drawn by TeX", "install pdflatex (TeX Live)")
     inline = inline or [False] * len(formulas)
     with tempfile.TemporaryDirectory(prefix="formulas-") as folder:
-        return _taken(formulas, style, inline, Path(folder), take)
+        return _take_pages(formulas, style, inline, Path(folder), take)
 
 
-def _taken(
+def _take_pages(
     formulas: Sequence[str],
     style: TexStyle,
     inline: Sequence[bool],
@@ -243,8 +251,8 @@ def _taken(
         if len(formulas) == 1:
             return [None]
         found = []
-        for part in _parts(len(formulas), folder):
-            found += _taken(formulas[part], style, inline[part], folder, take)
+        for part in _split_run(len(formulas), folder):
+            found += _take_pages(formulas[part], style, inline[part], folder, take)
         return found
     found = [None] * len(formulas)
     if pages:
@@ -254,7 +262,7 @@ def _taken(
     return found
 
 
-def _typeset(page: Any, scale: float) -> Typeset | None:
+def _to_typeset(page: Any, scale: float) -> Typeset | None:
     drawn = page.get_pixmap(matrix=_mu.Matrix(scale, scale), colorspace=_mu.csGRAY, alpha=False)
     grey = np.frombuffer(drawn.samples, np.uint8).reshape(drawn.height, drawn.stride)
     grey = grey[:, : drawn.width]
@@ -274,19 +282,19 @@ def _typeset(page: Any, scale: float) -> Typeset | None:
     return Typeset(np.ascontiguousarray(grey[top:bottom, left:right]), tuple(glyphs))
 
 
-def _parts(count: int, folder: Path) -> list[slice]:
-    """How a run that died is divided: what its log had passed, what may be guilty, the rest."""
+def _split_run(count: int, folder: Path) -> list[slice]:
+    """Return how to split a failed run: the part logged as done, the suspects, the rest."""
     log = folder / "run.log"
     marks = _BEGUN.findall(log.read_text("latin-1")) if log.exists() else []
     passed = int(marks[-1]) if marks else 0
-    if count > 2 * _UNWRITTEN and passed < count:
-        first, last = passed, min(count, passed + _UNWRITTEN)
+    if count > 2 * _MAX_BUFFERED and passed < count:
+        first, last = passed, min(count, passed + _MAX_BUFFERED)
         return [slice(0, first), slice(first, last), slice(last, count)]
     return [slice(0, count // 2), slice(count // 2, count)]
 
 
 def _document(formulas: Sequence[str], style: TexStyle, inline: Sequence[bool]) -> str:
-    late = _LATE.replace("WIDE", f"{WIDEST:g}").replace("TALL", f"{TALLEST:g}")
+    late = _LATE.replace("WIDE", f"{MAX_WIDTH:g}").replace("TALL", f"{MAX_HEIGHT:g}")
     late = late.replace("SIDE", f"{2 * MARGIN:g}").replace("EDGE", f"{MARGIN:g}")
     head = rf"\documentclass[{style.points}pt]{{article}}" + FONTS[style.font].lines()
     parts = [head, late]
@@ -298,20 +306,20 @@ def _document(formulas: Sequence[str], style: TexStyle, inline: Sequence[bool]) 
 
 
 def _run(document: str, count: int, folder: Path) -> dict[int, int] | None:
-    """Typeset; return the page of each good formula, or None where the run as a whole failed."""
+    """Typeset; return the page of each accepted formula, or None where the whole run failed."""
     (folder / "run.tex").write_text(document, "utf-8")
     for name in ("run.pdf", "run.log"):
         (folder / name).unlink(missing_ok=True)
     command = ["pdflatex", "-interaction=batchmode", "-no-shell-escape", "run.tex"]
-    seconds = math.ceil(_SECONDS + _PER_FORMULA * count)
+    seconds = math.ceil(_RUN_SECONDS + _FORMULA_SECONDS * count)
     environment = {
         **os.environ, "max_print_line": "1000", "openout_any": "p", "openin_any": "p",
-        "MKTEXPK": "0", "MKTEXTFM": "0",  # a font that is not there is not to be made, for minutes
+        "MKTEXPK": "0", "MKTEXTFM": "0",  # no generation of missing fonts, which takes minutes
     }  # fmt: skip
     try:
         subprocess.run(
             command, cwd=folder, env=environment, stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=_LONGEST, check=False,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=_MAX_SECONDS, check=False,
             preexec_fn=partial(_limit, seconds) if os.name == "posix" else None,
         )  # fmt: skip
     except (subprocess.TimeoutExpired, OSError):
@@ -322,7 +330,7 @@ def _run(document: str, count: int, folder: Path) -> dict[int, int] | None:
     text = log.read_text("latin-1")
     if "Fatal error occurred" in text or "Emergency stop" in text:
         return None
-    if f"<<{count - 1} " not in text:  # a formula ended the document
+    if f"<<{count - 1} " not in text:  # a formula ended the document early
         return None
     pages, sizes = _read_log(text)
     if not sizes:
@@ -333,8 +341,8 @@ def _run(document: str, count: int, folder: Path) -> dict[int, int] | None:
 
 
 def _limit(seconds: int) -> None:
-    """Bound the processor time of the process that is about to become TeX."""
-    import resource  # not on every system
+    """Limit the processor time of the child process before it becomes TeX."""
+    import resource  # exists on POSIX only
 
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
 
@@ -346,7 +354,7 @@ _MARK = re.compile(
 
 
 def _read_log(text: str) -> tuple[dict[int, int], list[tuple[float, float]]]:
-    """Good formulas and their pages, and the sizes of all pages in points."""
+    """Return the accepted formulas with their pages, and the sizes of all pages in points."""
     pages: dict[int, int] = {}
     sizes: list[tuple[float, float]] = []
     current, clean, ended = -1, False, False
@@ -368,9 +376,9 @@ def _read_log(text: str) -> tuple[dict[int, int], list[tuple[float, float]]]:
 
 
 def _sizes_agree(pdf: Path, sizes: Sequence[tuple[float, float]]) -> bool:
-    """Tell whether a PDF has just these pages, sizes in TeX's points.
+    """Tell whether a PDF has exactly these pages, sizes in TeX points.
 
-    What a formula left behind outside its box may make one more page, at the end.
+    Content left outside the boxes may add one page at the end.
     """
     try:
         with _mu.open(pdf) as file:
@@ -378,7 +386,7 @@ def _sizes_agree(pdf: Path, sizes: Sequence[tuple[float, float]]) -> bool:
     except RuntimeError:  # a damaged file
         return False
     return len(seen) - len(sizes) in (0, 1) and all(
-        abs(a - b * POINTS / INCH) < 0.05
+        abs(a - b * PDF_POINTS_PER_INCH / TEX_POINTS_PER_INCH) < 0.05
         for page, told in zip(seen, sizes, strict=False)
         for a, b in zip(page, told, strict=True)
     )

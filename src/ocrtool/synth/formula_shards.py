@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from ocrtool.console import atomic_write
 from ocrtool.errors import InputError
-from ocrtool.rendering.tex import FONTS, TexStyle, draw_formulas, usable
+from ocrtool.rendering.tex import FONTS, TexStyle, draw_formulas, has_font
 from ocrtool.synth.formula_alignment import places_of
 from ocrtool.synth.formula_texts import Formula
 
@@ -232,7 +232,7 @@ def choose_style(rng: Random) -> TexStyle:
     dpi = float(rng.uniform(180, 250))
     while True:
         name = names[int(rng.choice(len(names), p=weights / weights.sum()))]
-        if usable(name):
+        if has_font(name):
             return TexStyle(name, points, dpi)
         weights[names.index(name)] = 0.0
 
