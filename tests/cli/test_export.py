@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from cli.conftest import Done
-from ocrtool.export.check import TOLERANCE
+from ocrtool.export.check import MAX_DIFFERENCE
 
 Run = Callable[..., Done]
 
@@ -19,7 +19,7 @@ def test_a_model_is_exported_and_reads(run_cli: Run, checkpoint: Path, tmp_path:
     done = run_cli("export", checkpoint, "-o", out, "--json", "--optimize")
     assert done.code == 0
     told = json.loads(done.out)
-    assert told["parity"]["difference"] < TOLERANCE and told["folder"] == str(out)
+    assert told["parity"]["difference"] < MAX_DIFFERENCE and told["folder"] == str(out)
     assert "greatest difference from PyTorch" in done.err
     picture = tmp_path / "line.png"
     Image.new("L", (200, 32), 255).save(picture)

@@ -254,7 +254,7 @@ def test_the_bundled_reader_reads_the_same(tmp_path: Path) -> None:
     report = export_model("line", tmp_path / "line", ExportOptions(share=True))
     parity = report.parity
     assert parity is not None and parity.texts == parity.equal > 100
-    assert parity.difference < check.TOLERANCE
+    assert parity.difference < check.MAX_DIFFERENCE
     ours = operators(BUNDLED / "line" / ENCODER)
     assert sorted(ours) == sorted(operators(report.folder / ENCODER))
 

@@ -13,7 +13,7 @@ from detector_pages import box, draw_page, overlap
 from ocrtool.document.detected import FoundLine
 from ocrtool.errors import ModelError
 from ocrtool.export import export_model
-from ocrtool.export.check import TOLERANCE, ParityError, compare_detectors
+from ocrtool.export.check import MAX_DIFFERENCE, ParityError, compare_detectors
 from ocrtool.layout import detector as module
 from ocrtool.layout.detector import (
     SIDE_MULTIPLE,
@@ -93,7 +93,7 @@ def test_another_detector_is_told(exported: Path, tmp_path: Path) -> None:
     shutil.copy(exported / "model.json", tmp_path)
     other = Detector(tmp_path, EngineName.TORCH, "cpu")
     parity = compare_detectors(other, Detector(exported, EngineName.ONNX, "cpu"), [])
-    assert parity.difference > TOLERANCE
+    assert parity.difference > MAX_DIFFERENCE
     with pytest.raises(ParityError, match="differ from PyTorch"):
         parity.require(Precision.FP32)
 

@@ -1,4 +1,4 @@
-"""PyTorch checkpoints to ONNX. Needs the extra ``[torch]``."""
+"""Export of PyTorch checkpoints to ONNX. Needs the extra ``[torch]``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether an exported network is the one that was trained: numbers and texts, side by side."""
+"""Parity checks between an exported network and its checkpoint: scores and recognised texts."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ from ocrtool.training.data import Batch, Preparation, Ready
 from ocrtool.training.metrics import rates
 from ocrtool.weights.vocabulary import BOS, SPECIALS
 
-TOLERANCE = 1e-3
-"""Greatest difference in float32, in natural logarithms of probabilities, or of a detector in
-probability and geometry."""
-LIKELY = -14.0
-"""Natural logarithm of the probability from which scores are compared: one in a million."""
-MORE_ERRORS = 0.001
-"""Most that the error rate may rise in less than float32: 0.1 points."""
-OTHER_PIXELS = 0.005
-"""Most pixels that a detector may take for text, or not, otherwise than in float32."""
-TEXT = 0.5
-"""Probability from which a pixel is text."""
+MAX_DIFFERENCE = 1e-3
+"""Maximum float32 difference of log-probabilities (natural logarithm), or of a detector's
+probability and geometry maps."""
+MIN_LOG_PROBABILITY = -14.0
+"""Minimum natural log-probability at which scores are compared: one in a million."""
+MAX_ERROR_INCREASE = 0.001
+"""Maximum increase of the error rate in less than float32: 0.1 percentage points."""
+MAX_CHANGED_PIXELS = 0.005
+"""Maximum share of pixels whose text classification may change in less than float32."""
+TEXT_THRESHOLD = 0.5
+"""Minimum kernel probability of a text pixel."""
 
 
 class ParityError(OcrToolError):
-    """An exported network does not do what the trained one does."""
+    """An exported network deviates from its checkpoint."""
 
 
 @dataclass(frozen=True)
 class Parity:
-    """How far two engines are from each other.
+    """Deviation between two engines.
 
     Attributes:
-        difference: Greatest difference of scores.
-        texts: Pictures that both have read.
-        equal: Those that read the same.
-        errors: Error rate of each on them, by the engine's name; empty where no truth is known.
-        other_pixels: Share of pixels that a detector sees otherwise.
+        difference: Maximum difference of scores.
+        texts: Number of images that both have read.
+        equal: Number of images with equal results.
+        errors: Error rates of reference and candidate; None where no ground truth is known.
+        other_pixels: Share of pixels that a detector classifies differently.
     """
 
     difference: float
@@ -54,17 +54,17 @@ class Parity:
     other_pixels: float = 0.0
 
     def require(self, precision: Precision) -> None:
-        """Refuse what is out of bounds.
+        """Check the deviation against the limits of a precision.
 
         Raises:
-            ParityError: Says what, and what the bound is.
+            ParityError: A limit is exceeded; the message names the value and the limit.
         """
         remedy = "export with another version of PyTorch, or see with --no-check what it reads"
         if precision is Precision.FP32:
-            if not self.difference <= TOLERANCE:
+            if not self.difference <= MAX_DIFFERENCE:
                 raise ParityError(
                     f"the exported graphs differ from PyTorch by {self.difference:.2g}, more than"
-                    f" {TOLERANCE:g}",
+                    f" {MAX_DIFFERENCE:g}",
                     remedy,
                 )
             if self.equal < self.texts:
@@ -75,17 +75,17 @@ class Parity:
         remedy = f"{precision} does not suit this model: export another precision"
         if not np.isfinite(self.difference):
             raise ParityError(f"the network overflows in {precision}", remedy)
-        if self.other_pixels > OTHER_PIXELS:
+        if self.other_pixels > MAX_CHANGED_PIXELS:
             raise ParityError(
                 f"{100 * self.other_pixels:.2f} % of the pixels are seen otherwise, more than"
-                f" {100 * OTHER_PIXELS:g} %",
+                f" {100 * MAX_CHANGED_PIXELS:g} %",
                 remedy,
             )
-        if self.errors is not None and self.errors[1] > self.errors[0] + MORE_ERRORS:
+        if self.errors is not None and self.errors[1] > self.errors[0] + MAX_ERROR_INCREASE:
             before, after = (100 * rate for rate in self.errors)
             raise ParityError(
                 f"the error rate rises from {before:.2f} % to {after:.2f} %, by more than"
-                f" {100 * MORE_ERRORS:g} points",
+                f" {100 * MAX_ERROR_INCREASE:g} points",
                 remedy,
             )
 
@@ -96,13 +96,13 @@ def compare(
     preparation: Preparation,
     batches: Sequence[Sequence[Ready]] = (),
 ) -> Parity:
-    """Compare two engines, on noise of several sizes and on pictures.
+    """Compare two engines on noise of several sizes and on labelled images.
 
     Args:
-        reference: What was trained.
-        candidate: What was exported.
-        preparation: Of both.
-        batches: Pictures and what they say.
+        reference: Engine of the checkpoint.
+        candidate: Engine of the exported model.
+        preparation: Preprocessing of both.
+        batches: Labelled images.
     """
     worst = _on_noise(reference, candidate)
     readings: list[list[str]] = [[], []]
@@ -110,7 +110,11 @@ def compare(
     for members in batches:
         batch = preparation.collate(members)
         encoded = [engine.encode(batch.pixels, batch.sizes) for engine in (reference, candidate)]
-        worst = max(worst, _ctc_difference(encoded), _told(reference, candidate, batch, encoded))
+        worst = max(
+            worst,
+            _ctc_difference(encoded),
+            _teacher_forcing_difference(reference, candidate, batch, encoded),
+        )
         for texts, engine, images in zip(readings, (reference, candidate), encoded, strict=True):
             found = decode(engine, images.select(np.arange(len(members))), DecodeOptions())
             texts += [preparation.vocabulary.decode(reading.ids) for reading in found]
@@ -126,7 +130,7 @@ def compare(
 def compare_detectors(
     reference: Detector, candidate: Detector, pages: Sequence[NDArray[np.uint8]]
 ) -> Parity:
-    """Compare two detectors, on noise of two shapes and on pages."""
+    """Compare two detectors on noise of two shapes and on pages."""
     rng = np.random.default_rng(0)
     noise = [rng.integers(0, 256, shape, dtype=np.uint8) for shape in ((96, 160), (224, 64))]
     worst, other, count = 0.0, 0, 0
@@ -134,15 +138,15 @@ def compare_detectors(
         seen = [detector.maps(image) for detector in (reference, candidate)]
         for name in ("kernel", "geometry", "regions"):
             a, b = (getattr(maps, name) for maps in seen)
-            worst = max(worst, _worst(np.abs(a - b)))
+            worst = max(worst, _maximum(np.abs(a - b)))
     for image in pages:
-        a, b = (detector.maps(image).kernel > TEXT for detector in (reference, candidate))
+        a, b = (detector.maps(image).kernel > TEXT_THRESHOLD for detector in (reference, candidate))
         other, count = other + int((a != b).sum()), count + a.size
     return Parity(worst, other_pixels=other / max(count, 1))
 
 
 def _on_noise(reference: Engine, candidate: Engine) -> float:
-    """Greatest difference on one and on three images of noise, behind pasts of several lengths."""
+    """Return the maximum difference on noise images, with various cache lengths."""
     config = reference.metadata.config
     rng = np.random.default_rng(0)
     worst = 0.0
@@ -160,14 +164,14 @@ def _on_noise(reference: Engine, candidate: Engine) -> float:
             cache.truncate(kept)
             second = engine.step(tokens[:, past:], images, cache)
             scores.append(np.concatenate((first, second), axis=1))
-        worst = max(worst, _apart(*map(_log_softmax, scores)))
+        worst = max(worst, _likely_difference(*map(_log_softmax, scores)))
     return worst
 
 
 def _noise(
     config: ModelConfig, batch: int, rng: np.random.Generator
 ) -> tuple[FloatArray, IntArray]:
-    """Return one or three images of noise, of different sizes where they may differ."""
+    """Return one or three noise images, of different sizes where the network allows it."""
     vision = config.vision
     width = vision.width if vision.kind == "vit" else 64 if batch == 1 else 212
     height = vision.height if vision.kind != "formula" else 32 if batch == 1 else 80
@@ -180,16 +184,18 @@ def _noise(
 
 
 def _ctc_difference(encoded: Sequence[Encoded]) -> float:
-    """Greatest difference between what two CTC heads say of the frames that exist."""
+    """Return the maximum difference of two CTC heads on the valid frames."""
     first, second = (images.ctc_log_probs for images in encoded)
     if first is None or second is None:
         return 0.0
     valid = np.arange(first.shape[1]) < encoded[0].frames[:, None]
-    return _apart(first[valid], second[valid])
+    return _likely_difference(first[valid], second[valid])
 
 
-def _told(reference: Engine, candidate: Engine, batch: Batch, encoded: Sequence[Encoded]) -> float:
-    """Greatest difference between two decoders that are told the truth as they go."""
+def _teacher_forcing_difference(
+    reference: Engine, candidate: Engine, batch: Batch, encoded: Sequence[Encoded]
+) -> float:
+    """Return the maximum difference of two decoders with teacher forcing."""
     tokens, config = batch.tokens, reference.metadata.config.decoder
     steps = min(tokens.shape[1], config.max_length)
     scores = [
@@ -200,7 +206,7 @@ def _told(reference: Engine, candidate: Engine, batch: Batch, encoded: Sequence[
     ]
     valid = np.arange(steps) <= batch.lengths[:, None]
     first, second = (_log_softmax(rows[valid]) for rows in scores)
-    return _apart(first, second)
+    return _likely_difference(first, second)
 
 
 def _log_softmax(scores: FloatArray) -> FloatArray:
@@ -208,13 +214,13 @@ def _log_softmax(scores: FloatArray) -> FloatArray:
     return np.asarray(shifted - np.log(np.exp(shifted).sum(-1, keepdims=True)), np.float32)
 
 
-def _apart(first: FloatArray, second: FloatArray) -> float:
-    """Greatest difference of log-probabilities that one or the other takes for likely."""
-    differences = np.abs(first - second)[~(np.maximum(first, second) < LIKELY)]
-    return _worst(differences)
+def _likely_difference(first: FloatArray, second: FloatArray) -> float:
+    """Return the maximum difference of log-probabilities that are likely in either array."""
+    differences = np.abs(first - second)[~(np.maximum(first, second) < MIN_LOG_PROBABILITY)]
+    return _maximum(differences)
 
 
-def _worst(differences: FloatArray) -> float:
-    """The greatest; what is no number is infinitely far."""
+def _maximum(differences: FloatArray) -> float:
+    """Return the maximum; NaN counts as infinity."""
     greatest = float(differences.max(initial=0.0))
     return greatest if np.isfinite(greatest) else float("inf")

@@ -1,4 +1,4 @@
-"""What ``model.json`` of an exported model tells those who run it without ocrtool."""
+"""Description of an exported model in ``model.json``, for use without ocrtool."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from ocrtool.preprocess import formulas, lines
 from ocrtool.weights.vocabulary import BOS, EOS, PAD, SPECIALS, UNK
 
 _TYPES = {1: "float32", 6: "int32", 7: "int64", 10: "float16"}
-"""Of ``onnx.TensorProto.DataType``."""
+"""Names of the element types of ``onnx.TensorProto.DataType``."""
 
 
-def described(
-    raw: Mapping[str, Any], graphs: Mapping[str, Any], contents: Mapping[str, bytes], how: str
+def describe_graphs(
+    raw: Mapping[str, Any], graphs: Mapping[str, Any], contents: Mapping[str, bytes], precision: str
 ) -> dict[str, Any]:
-    """Return what ``model.json`` holds under ``onnx``.
+    """Return the ``onnx`` section of ``model.json``.
 
     Args:
-        raw: What it holds besides.
-        graphs: An ``onnx.ModelProto`` by file name.
-        contents: The files.
-        how: Precision of the weights.
+        raw: Content of ``model.json`` without this section.
+        graphs: ``onnx.ModelProto`` objects by file name.
+        contents: File contents by file name.
+        precision: Precision of the weights.
     """
     some = next(iter(graphs.values()))
     domains = {node.domain for graph in graphs.values() for node in graph.graph.node}
     description: dict[str, Any] = {
         "opset": max(entry.version for entry in some.opset_import if not entry.domain),
         "operators": sorted({"ai.onnx"} | (domains - {""})),
-        "precision": how,
+        "precision": precision,
         "graphs": {
             name: {
                 "sha256": hashlib.sha256(contents[name]).hexdigest(),
@@ -43,22 +43,26 @@ def described(
         },
     }
     if raw.get("kind") == "detector":
-        return {**description, "preprocessing": _of_pages()}
+        return {**description, "preprocessing": _detector_preprocessing()}
     config = ModelConfig.from_dict(raw["config"])
     special = {"pad": PAD, "bos": BOS, "eos": EOS, "unk": UNK, "first": SPECIALS}
     if config.ctc:
         special["ctc_blank"] = PAD
-    return {**description, "preprocessing": _of_readers(config), "special_tokens": special}
+    return {
+        **description,
+        "preprocessing": _reader_preprocessing(config),
+        "special_tokens": special,
+    }
 
 
 def _tensor(value: Any) -> dict[str, Any]:
-    """Name, type and shape of an input or output; free axes have names."""
+    """Return name, type and shape of an input or output; free axes are given by name."""
     kind = value.type.tensor_type
     shape = [axis.dim_param or axis.dim_value for axis in kind.shape.dim]
     return {"name": value.name, "type": _TYPES.get(kind.elem_type, "other"), "shape": shape}
 
 
-def _of_readers(config: ModelConfig) -> dict[str, Any]:
+def _reader_preprocessing(config: ModelConfig) -> dict[str, Any]:
     vision = config.vision
     if vision.kind == "vit":
         return {
@@ -94,7 +98,7 @@ def _of_readers(config: ModelConfig) -> dict[str, Any]:
     }
 
 
-def _of_pages() -> dict[str, Any]:
+def _detector_preprocessing() -> dict[str, Any]:
     return {
         "colour": "grey",
         "side_multiples": [detector.SIDE_MULTIPLE, detector.SIDE_MULTIPLE],

@@ -1,9 +1,9 @@
-"""The network in the operators that ONNX Runtime runs fastest.
+"""Modules that export to ONNX Runtime's fused operators.
 
-The exporter would write normalisation, rotary embedding and attention as dozens of small
-operators, each of which walks through memory once. ONNX Runtime has one operator for each
-(domain ``com.microsoft``, on CPU and CUDA). ``fuse`` puts modules that stand for these operators
-in the place of the network's own; they hold the same parameters, and can be exported, not run.
+PyTorch's exporter would write normalisation, rotary embedding and attention as dozens of small
+operators, each with one pass through memory. ONNX Runtime has one fused operator for each (domain
+``com.microsoft``, on CPU and CUDA). ``fuse`` replaces modules of the network by modules that
+represent these operators; they have the same parameters, and can be exported but not run.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Angles = tuple[Tensor, Tensor]
 
 
 def fuse(model: OcrModel) -> OcrModel:
-    """Return a copy of the network for export; the parameters are shared."""
+    """Return a copy of the network for export, with shared parameters."""
     memo = {id(parameter): parameter for parameter in model.parameters()}
     fused = copy.deepcopy(model, memo)
     _replace(fused)
@@ -42,10 +42,10 @@ def _replace(module: nn.Module) -> None:
 
 
 class FusedRMSNorm(nn.Module):
-    """``SimplifiedLayerNormalization`` in the place of ``RMSNorm``."""
+    """Exports ``RMSNorm`` as ``SimplifiedLayerNormalization``."""
 
     def __init__(self, norm: RMSNorm) -> None:
-        """Take over the weight."""
+        """Share the weight of ``norm``."""
         super().__init__()
         self.weight = norm.weight
         self.eps = norm.eps
@@ -53,15 +53,15 @@ class FusedRMSNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Normalise over the last axis."""
         attributes = {"axis": -1, "epsilon": self.eps, "stash_type": 1}
-        # ONNX Runtime keeps this operator in the standard domain.
+        # ONNX Runtime defines this operator in the standard domain.
         return _operator("SimplifiedLayerNormalization", (x, self.weight), attributes, x)
 
 
 class FusedSelfAttention(nn.Module):
-    """``RotaryEmbedding`` and ``MultiHeadAttention`` in the place of ``SelfAttention``."""
+    """Exports ``SelfAttention`` as ``RotaryEmbedding`` and ``MultiHeadAttention``."""
 
     def __init__(self, attention: SelfAttention) -> None:
-        """Take over the projections."""
+        """Share the projections of ``attention``."""
         super().__init__()
         self.n_head = attention.n_head
         self.n_kv_head = attention.n_kv_head
@@ -78,7 +78,7 @@ class FusedSelfAttention(nn.Module):
         causal: bool = False,
         past: tuple[Tensor, Tensor] | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """As ``SelfAttention.forward``; without ``past``, ``mask`` may only hide padding."""
+        """See ``SelfAttention.forward``; without ``past``, ``mask`` may only hide padding."""
         narrow = self.n_kv_head * self.d_head
         queries, keys, values = self.qkv(x).split((x.shape[2], narrow, narrow), dim=2)
         if angles is not None:
@@ -107,9 +107,9 @@ class FusedSelfAttention(nn.Module):
 
     @staticmethod
     def _rotate(x: Tensor, angles: Angles, heads: int) -> Tensor:
-        """Turn (B, T, heads * D); position p of the operator is row p of its two tables."""
+        """Rotate (B, T, heads * D); position p is row p of the operator's two tables."""
         cos, sin = (part.flatten(0, 2) for part in angles)
-        if angles[0].shape[0] == 1:  # the same for every row: a start offset of zero
+        if angles[0].shape[0] == 1:  # equal for all rows: a start offset of zero
             positions = torch.zeros(1, dtype=torch.int64)
         else:
             positions = torch.arange(cos.shape[0]).view(x.shape[0], x.shape[1])
@@ -118,10 +118,10 @@ class FusedSelfAttention(nn.Module):
 
 
 class FusedCrossAttention(nn.Module):
-    """``MultiHeadAttention`` in the place of ``CrossAttention``."""
+    """Exports ``CrossAttention`` as ``MultiHeadAttention``."""
 
     def __init__(self, attention: CrossAttention) -> None:
-        """Take over the projections."""
+        """Share the projections of ``attention``."""
         super().__init__()
         self.n_head = attention.n_head
         self.n_kv_head = attention.n_kv_head
@@ -130,7 +130,7 @@ class FusedCrossAttention(nn.Module):
         self.keys_values = attention.keys_values
 
     def forward(self, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
-        """As ``CrossAttention.forward``; ``mask`` may only hide padding."""
+        """See ``CrossAttention.forward``; ``mask`` may only hide padding."""
         groups = self.n_head // self.n_kv_head
         if groups > 1:
             keys = keys.repeat_interleave(groups, dim=1)
@@ -152,10 +152,10 @@ def _attention(
 
     Args:
         queries: (B, T, H * D).
-        keys: Keys.
-        values: Values.
-        heads: Query heads H.
-        padding: Additive mask (B, 1, 1, S): which keys exist.
+        keys: (B, S, H * D) or (B, H, S, D).
+        values: Shape of ``keys``.
+        heads: Number of query heads H.
+        padding: Additive mask (B, 1, 1, S) of valid keys.
         bias: Additive mask (B, 1, T, S).
     """
     exists = None if padding is None else (padding[:, 0, 0] == 0).to(torch.int32)
@@ -170,7 +170,7 @@ def _operator(
     attributes: Mapping[str, int | float],
     like: Tensor,
 ) -> Tensor:
-    """Stand for an ONNX operator whose output has the shape and type of ``like``."""
+    """Represent an ONNX operator whose output has the shape and type of ``like``."""
     version = 1 if "::" in name else None
     return symbolic(
         name, inputs, dict(attributes), dtype=like.dtype, shape=like.shape, version=version

@@ -1,16 +1,17 @@
-"""Networks to ONNX graphs, by PyTorch's exporter.
+"""Export of networks to ONNX graphs with PyTorch's exporter.
 
-A reader becomes two. ``encoder.onnx``, once an image: images (B, C, H, W) float32, widths (B,)
-int64 (of formulas sizes (B, 2): heights and widths) -> cross_keys and cross_values (L, B, G, N, D),
-lengths (B,), ctc_log_probs (B, N * frames, V) where there is a CTC head. ``decoder.onnx``, once a
-step: tokens (B, T) int64, cross_keys, cross_values, lengths, past_keys and past_values
-(L, B, G, P, D), past_lengths (B,) -> logits (B, T, V), new_keys and new_values (L, B, G, T, D).
-All of B, W (lines), H and W (formulas), N, T and P are free. The decoder's rows may have pasts of
-different lengths, so that one graph serves prefill, single steps and the verification of drafts.
+A reader becomes two graphs. ``encoder.onnx``, run once per image: images (B, C, H, W) float32,
+widths (B,) int64 (for formulas sizes (B, 2): heights and widths) -> cross_keys and cross_values
+(L, B, G, N, D), lengths (B,), and with a CTC head ctc_log_probs (B, N * frames, V).
+``decoder.onnx``, run once per step: tokens (B, T) int64, cross_keys, cross_values, lengths,
+past_keys and past_values (L, B, G, P, D), past_lengths (B,) -> logits (B, T, V), new_keys and
+new_values (L, B, G, T, D). B, W (lines), H and W (formulas), N, T and P are dynamic. The
+decoder's rows may have different cache lengths, so that one graph serves prefill, single steps
+and the verification of drafts.
 
-A detector becomes one. ``detector.onnx``: images (1, 1, H, W) float32, standardised, H and W free
-multiples of 32 -> kernel (1, 1, H/2, W/2) probabilities, geometry (1, 3, H/4, W/4), regions
-(1, 4, H/4, W/4) probabilities. Normalisations are folded into the convolutions.
+A detector becomes one graph. ``detector.onnx``: images (1, 1, H, W) float32, normalised, H and W
+dynamic multiples of 32 -> kernel (1, 1, H/2, W/2) probabilities, geometry (1, 3, H/4, W/4),
+regions (1, 4, H/4, W/4) probabilities. Normalisations are folded into the convolutions.
 """
 
 from __future__ import annotations
@@ -34,11 +35,12 @@ from ocrtool.models.ocr import CrossCache, OcrModel
 from ocrtool.weights.bundled import DECODER, DETECTOR, ENCODER
 from ocrtool.weights.vocabulary import BOS
 
-LOOPS = frozenset({"If", "Loop", "Scan"})
+CONTROL_FLOW = frozenset({"If", "Loop", "Scan"})
+"""Control flow operators."""
 
 
 class _Encoder(nn.Module):
-    """From pixels to everything that decoding needs."""
+    """Image encoding: from pixels to all inputs of the decoder."""
 
     def __init__(self, model: OcrModel) -> None:
         super().__init__()
@@ -53,7 +55,7 @@ class _Encoder(nn.Module):
 
 
 class _Decoder(nn.Module):
-    """One step over any number of tokens."""
+    """One decoding step for any number of tokens."""
 
     def __init__(self, model: OcrModel) -> None:
         super().__init__()
@@ -74,7 +76,7 @@ class _Decoder(nn.Module):
 
 
 class _Detector(nn.Module):
-    """The network with its sigmoids."""
+    """The detector with sigmoids on its probability maps."""
 
     def __init__(self, net: DetectorNet) -> None:
         super().__init__()
@@ -86,14 +88,14 @@ class _Detector(nn.Module):
 
 
 def reader_graphs(model: OcrModel, opset: int) -> dict[str, Any]:
-    """Return the graphs of a reader, an ``onnx.ModelProto`` by file name, weights inside.
+    """Return the graphs of a reader, ``onnx.ModelProto`` objects by file name, with weights.
 
     Args:
-        model: The network, or what ``fuse`` made of it.
+        model: The network, or the result of ``fuse``.
         opset: Version of the standard operators.
 
     Raises:
-        ModelError: PyTorch cannot export it.
+        ModelError: PyTorch cannot export the network.
     """
     return {
         ENCODER: encoder_graph(model, opset),
@@ -102,7 +104,7 @@ def reader_graphs(model: OcrModel, opset: int) -> dict[str, Any]:
 
 
 def encoder_graph(model: OcrModel, opset: int) -> Any:
-    """Return the first of the graphs of a reader; see ``reader_graphs``."""
+    """Return the encoder graph of a reader; see ``reader_graphs``."""
     vision = model.config.vision
     rows = 2
     width = vision.width if vision.kind == "vit" else 64
@@ -110,7 +112,7 @@ def encoder_graph(model: OcrModel, opset: int) -> Any:
     free = {0: "batch"} if vision.kind == "vit" else {0: "batch", 3: "width"}
     name, sizes = "widths", torch.full((rows,), width)
     if vision.kind == "formula":
-        # Sides that are no multiples of a cell, or the exporter would take them for such.
+        # No multiples of the cell size, or the exporter would assume divisible sides.
         height, width, free = 75, 333, {0: "batch", 2: "height", 3: "width"}
         name, sizes = "sizes", torch.tensor([[height, width]]).repeat(rows, 1)
     images = torch.zeros(rows, vision.channels, height, width)
@@ -127,8 +129,8 @@ def encoder_graph(model: OcrModel, opset: int) -> Any:
 def _decoder_graph(model: OcrModel, opset: int) -> Any:
     decoder = model.config.decoder
 
-    # Sizes that are all different, and every tensor one of its own: the exporter would take
-    # equal ones for the same.
+    # All sizes are different and no tensor is shared: the exporter would identify equal sizes
+    # and shared tensors.
     def heads(length: int) -> Tensor:
         return torch.zeros(decoder.n_layer, 2, decoder.n_kv_head, length, decoder.d_head)
 
@@ -147,16 +149,16 @@ def _decoder_graph(model: OcrModel, opset: int) -> Any:
 
 
 def detector_graphs(net: DetectorNet, opset: int, fold: bool = True) -> dict[str, Any]:
-    """Return the graph of a detector, an ``onnx.ModelProto`` by file name, weights inside.
+    """Return the graph of a detector, an ``onnx.ModelProto`` by file name, with weights.
 
     Args:
         net: The network.
         opset: Version of the standard operators.
-        fold: Fold the normalisations away. Else the runtime does it when it loads the graph, whose
-            weights are then those of the checkpoint.
+        fold: Fold the normalisations into the convolutions. Otherwise the runtime does so when it
+            loads the graph, whose weights are then those of the checkpoint.
 
     Raises:
-        ModelError: PyTorch cannot export it.
+        ModelError: PyTorch cannot export the network.
     """
     images = torch.zeros(1, 1, 3 * SIDE_MULTIPLE, 5 * SIDE_MULTIPLE)
     shapes = (
@@ -167,12 +169,12 @@ def detector_graphs(net: DetectorNet, opset: int, fold: bool = True) -> dict[str
     )
     outputs = ["kernel", "geometry", "regions"]
     module = _Detector(net.fold() if fold else _scaled(net))
-    # The exporter's own optimiser would fold them, too.
+    # The exporter's own optimiser would also fold them.
     return {DETECTOR: _run(module, (images,), shapes, ["images"], outputs, opset, optimize=fold)}
 
 
 class _ScaledConv(nn.Module):
-    """A convolution and its normalisation in evaluation, as a product of weights and factors."""
+    """A convolution with its normalisation as a product of weights and factors."""
 
     factors: Tensor
 
@@ -204,7 +206,7 @@ def _export(
     outputs: Sequence[str],
     opset: int,
 ) -> Any:
-    """Export one graph, its free axes by name; axes of one name are of one size."""
+    """Export one graph with named dynamic axes; axes of one name have one size."""
     names = {name for _, free in inputs.values() for name in free.values()}
     sizes = {name: torch.export.Dim(name) for name in sorted(names)}
     shapes = tuple(
@@ -243,7 +245,7 @@ def _run(
     written = max(entry.version for entry in graph.opset_import if not entry.domain)
     if written != opset:
         raise ModelError(f"this PyTorch writes opset {written}, not {opset}", "try another --opset")
-    branching = sorted({node.op_type for node in graph.graph.node} & LOOPS)
+    branching = sorted({node.op_type for node in graph.graph.node} & CONTROL_FLOW)
     if branching:
         raise ModelError(
             f"the graph holds {', '.join(branching)}", "export with another version of PyTorch"
@@ -252,7 +254,7 @@ def _run(
 
 
 def _strip(graph: Any) -> None:
-    """Drop what the exporter notes for debugging: traces of source files and the like."""
+    """Remove the exporter's debugging metadata, such as source file traces."""
     del graph.metadata_props[:], graph.graph.metadata_props[:], graph.functions[:]
     graph.doc_string = graph.graph.doc_string = ""
     for node in graph.graph.node:
@@ -268,7 +270,7 @@ def _strip(graph: Any) -> None:
 
 @contextlib.contextmanager
 def _quietly() -> Iterator[None]:
-    """Silence the exporter, which prints its progress and warns of its own internals."""
+    """Silence the exporter's progress messages and internal warnings."""
     level = logging.getLogger("torch.onnx").level
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     try:

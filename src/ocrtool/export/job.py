@@ -1,4 +1,4 @@
-"""One export: read a checkpoint, write graphs, prove that they are the same network."""
+"""Export jobs: load a checkpoint, write ONNX graphs and verify them against it."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from ocrtool.engines.torch import TorchEngine
 from ocrtool.errors import ModelError, UsageError
 from ocrtool.export import check, samples
 from ocrtool.export.check import Parity
-from ocrtool.export.describe import described
+from ocrtool.export.describe import describe_graphs
 from ocrtool.export.fused import fuse
 from ocrtool.export.graphs import detector_graphs, reader_graphs
-from ocrtool.export.precision import Feed, lowered
+from ocrtool.export.precision import Feed, convert_precision
 from ocrtool.export.sharing import share
 from ocrtool.layout.detector import Detector, load_network, padded, standardize
 from ocrtool.options import EngineName, Precision
@@ -31,32 +31,36 @@ from ocrtool.training.data import Preparation, Ready
 from ocrtool.weights.bundled import CARD, DETECTOR, ENCODER, METADATA, TOKENIZER, WEIGHTS
 
 OPSETS = (18, 21)
-"""First and last version of the standard operators that can be written."""
+"""Minimum and maximum supported version of the standard operators."""
 REPORT = "export-report.json"
-CHECKED, CALIBRATED = 200, 32
-"""Pictures that both networks read, and those by which int8 chooses its ranges."""
+"""File name of the export report."""
+CHECKED_IMAGES = 200
+"""Number of images that both networks read in the parity check."""
+CALIBRATION_IMAGES = 32
+"""Number of images from which int8 quantisation derives its ranges."""
 CHECKED_PAGES = 6
-TOGETHER = 8
-"""Pictures in a batch."""
+"""Number of pages for the parity check, and for the calibration, of a detector."""
+BATCH_SIZE = 8
+"""Number of images per batch."""
 
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """How a model is exported.
+    """Options of an export.
 
     Args:
-        precision: What the network computes in; inputs and outputs stay float32.
+        precision: Precision of the computation; inputs and outputs stay float32.
         opset: Version of the standard operators.
-        portable: Standard operators only. The graphs then run in other runtimes, too, and more
+        portable: Use standard operators only. The graphs then run in other runtimes, too, and more
             slowly in ONNX Runtime.
-        optimize: Let ONNX Runtime transform the graphs ahead of time, so that it starts sooner.
-            They then run in its version and in later ones.
+        optimize: Let ONNX Runtime optimise the graphs ahead of time, for a faster start. They then
+            need its version or a later one.
         share: Leave the weights in ``model.safetensors``, which is copied beside the graphs.
         checked: Compare with PyTorch before anything is written.
-        table: CSV of pictures (``image,text``) to compare on, in the place of drawn ones.
+        table: CSV of images (``image,text``) for the comparison, instead of synthetic ones.
 
     Raises:
-        UsageError: They contradict each other.
+        UsageError: The options contradict each other.
     """
 
     precision: Precision = Precision.FP32
@@ -68,7 +72,7 @@ class ExportOptions:
     table: Path | None = None
 
     def __post_init__(self) -> None:
-        """Check what was asked for."""
+        """Validate the options."""
         first, last = OPSETS
         if not first <= self.opset <= last:
             raise UsageError(f"--opset is {self.opset}", f"ocrtool writes {first} to {last}")
@@ -88,13 +92,13 @@ class ExportOptions:
 
 @dataclass(frozen=True)
 class ExportReport:
-    """What was written.
+    """Result of an export.
 
     Attributes:
-        folder: The exported model.
-        nodes: Operators of each graph, by file name.
-        bytes: Size of each graph, by file name.
-        parity: How far it is from PyTorch; None where that was not looked at.
+        folder: Folder of the exported model.
+        nodes: Number of operators of each graph, by file name.
+        bytes: Size of each graph in bytes, by file name.
+        parity: Deviation from PyTorch; None where it was not checked.
     """
 
     folder: Path
@@ -103,7 +107,7 @@ class ExportReport:
     parity: Parity | None
 
     def lines(self) -> Iterator[str]:
-        """What the check found, for people."""
+        """Yield the results of the check as text lines."""
         if self.parity is None:
             yield "not compared with PyTorch"
             return
@@ -117,28 +121,28 @@ class ExportReport:
             yield f"{100 * self.parity.other_pixels:.3f} % of the pixels are seen otherwise"
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain values for JSON."""
+        """Return the values as JSON types."""
         return {**asdict(self), "folder": str(self.folder)}
 
     @property
     def difference(self) -> float:
-        """Greatest difference from PyTorch that was met; 0 where there was no check."""
+        """Maximum difference from PyTorch; 0 without a check."""
         return 0.0 if self.parity is None else self.parity.difference
 
 
 def export_model(
     model: str | Path, output: Path, options: ExportOptions | None = None
 ) -> ExportReport:
-    """Write a model's ONNX graphs, ``model.json`` and ``export-report.json``, and check them.
+    """Write and verify a model's ONNX graphs, ``model.json`` and ``export-report.json``.
 
     Args:
         model: Bundled name, or folder with ``model.json`` and ``model.safetensors``.
-        output: Folder to make or replace: wholly, or not at all.
-        options: How.
+        output: Folder to create or replace atomically.
+        options: Export options.
 
     Raises:
         ModelError: The checkpoint is unusable, or cannot be exported.
-        ParityError: The graphs do not do what the checkpoint does; nothing is written.
+        ParityError: The graphs deviate from the checkpoint; nothing is written.
         OutputError: The folder cannot be written.
     """
     options = options or ExportOptions()
@@ -151,12 +155,12 @@ def export_model(
 
 
 class _Job(ABC):
-    """What exports have in common.
+    """Base class of export jobs.
 
     Args:
-        folder: The checkpoint.
-        raw: Its ``model.json``.
-        options: How it is exported.
+        folder: Folder of the checkpoint.
+        raw: Content of its ``model.json``.
+        options: Export options.
     """
 
     def __init__(self, folder: Path, raw: dict[str, Any], options: ExportOptions) -> None:
@@ -168,7 +172,7 @@ class _Job(ABC):
 
     @abstractmethod
     def feeds(self) -> Mapping[str, Sequence[Feed]]:
-        """Return inputs of the graphs that hold convolutions."""
+        """Return calibration inputs of the graphs with convolutions."""
 
     @abstractmethod
     def compare(self, folder: Path) -> Parity:
@@ -181,7 +185,7 @@ class _Job(ABC):
         if options.precision is not Precision.FP32:
             feeds = self.feeds() if options.precision is Precision.INT8 else {}
             graphs = {
-                name: lowered(graph, options.precision, feeds.get(name, ()))
+                name: convert_precision(graph, options.precision, feeds.get(name, ()))
                 for name, graph in graphs.items()
             }
         if options.optimize:
@@ -189,7 +193,10 @@ class _Job(ABC):
         if options.share:
             graphs = {name: share(g, self.folder / WEIGHTS) for name, g in graphs.items()}
         contents = {name: graph.SerializeToString() for name, graph in graphs.items()}
-        metadata = {**self.raw, "onnx": described(self.raw, graphs, contents, options.precision)}
+        metadata = {
+            **self.raw,
+            "onnx": describe_graphs(self.raw, graphs, contents, options.precision),
+        }
         written = {**contents, METADATA: _json(metadata)}
         for name in (TOKENIZER, CARD, *[WEIGHTS] * options.share):
             if (self.folder / name).is_file():
@@ -201,7 +208,7 @@ class _Job(ABC):
             {name: len(content) for name, content in contents.items()},
             parity,
         )
-        written[REPORT] = _json(self._told(report))
+        written[REPORT] = _json(self._report_dict(report))
         write_folder(output, written)
         return report
 
@@ -213,7 +220,7 @@ class _Job(ABC):
         parity.require(self.options.precision)
         return parity
 
-    def _told(self, report: ExportReport) -> dict[str, Any]:
+    def _report_dict(self, report: ExportReport) -> dict[str, Any]:
         options = asdict(self.options)
         options["table"] = None if options["table"] is None else options["table"].name
         return {
@@ -223,9 +230,9 @@ class _Job(ABC):
             "bytes": report.bytes,
             "parity": None if report.parity is None else asdict(report.parity),
             "bounds": {
-                "difference": check.TOLERANCE,
-                "rise_of_error_rate": check.MORE_ERRORS,
-                "other_pixels": check.OTHER_PIXELS,
+                "difference": check.MAX_DIFFERENCE,
+                "rise_of_error_rate": check.MAX_ERROR_INCREASE,
+                "other_pixels": check.MAX_CHANGED_PIXELS,
             },
             "versions": {name: _version(name) for name in ("ocrtool", "torch", "onnx")}
             | {"onnxruntime": import_runtime().__version__, "python": platform.python_version()},
@@ -233,7 +240,7 @@ class _Job(ABC):
 
 
 class _Reader(_Job):
-    """A network that writes text."""
+    """Export of a network that recognises text."""
 
     def __init__(self, folder: Path, raw: dict[str, Any], options: ExportOptions) -> None:
         super().__init__(folder, raw, options)
@@ -244,16 +251,16 @@ class _Reader(_Job):
     def graphs(self) -> dict[str, Any]:
         """Return encoder and decoder."""
         options = self.options
-        # Half and whole-number types are for the standard operators.
+        # float16 and int8 need the standard operators.
         plain = options.portable or options.precision is not Precision.FP32
         model = self.reference.model if plain else fuse(self.reference.model)
         return reader_graphs(model, options.opset)
 
     def feeds(self) -> Mapping[str, Sequence[Feed]]:
-        """Return batches of pictures for the encoder."""
+        """Return batches of images for the encoder."""
         name = "sizes" if self.metadata.config.vision.kind == "formula" else "widths"
         feeds: list[Feed] = []
-        for members in self._batches(CALIBRATED, samples.CALIBRATION_SEED):
+        for members in self._batches(CALIBRATION_IMAGES, samples.CALIBRATION_SEED):
             batch = self.preparation.collate(members)
             feeds.append({"images": batch.pixels, name: batch.sizes})
         if self.metadata.config.vision.kind == "vit":
@@ -262,18 +269,18 @@ class _Reader(_Job):
 
     def compare(self, folder: Path) -> Parity:
         """Compare scores and texts."""
-        batches = self._batches(CHECKED, samples.CHECK_SEED)
+        batches = self._batches(CHECKED_IMAGES, samples.CHECK_SEED)
         return check.compare(self.reference, OnnxEngine(folder, "cpu"), self.preparation, batches)
 
     def _batches(self, count: int, seed: int) -> list[list[Ready]]:
-        return samples.batches(self.preparation, count, seed, self.options.table, TOGETHER)
+        return samples.batches(self.preparation, count, seed, self.options.table, BATCH_SIZE)
 
 
 class _Detector(_Job):
-    """A network that finds text."""
+    """Export of a text detector."""
 
     def graphs(self) -> dict[str, Any]:
-        """Return the one graph."""
+        """Return the single graph."""
         return detector_graphs(
             load_network(self.folder), self.options.opset, fold=not self.options.share
         )
@@ -285,7 +292,7 @@ class _Detector(_Job):
         return {DETECTOR: feeds}
 
     def compare(self, folder: Path) -> Parity:
-        """Compare what is seen."""
+        """Compare output maps."""
         reference = Detector(self.folder, EngineName.TORCH, "cpu")
         candidate = Detector(folder, EngineName.ONNX, "cpu")
         drawn = samples.pages(CHECKED_PAGES, samples.CHECK_SEED)
@@ -293,7 +300,7 @@ class _Detector(_Job):
 
 
 def _optimized(graph: Any) -> Any:
-    """Let ONNX Runtime transform a graph as it would on loading it, for any processor."""
+    """Let ONNX Runtime optimise a graph as on loading, for any processor."""
     import onnx
 
     runtime = import_runtime()

@@ -1,4 +1,4 @@
-"""ONNX graphs that append to and select from the KV cache (`ocrtool.engines.ort_kv_cache`).
+"""ONNX graphs that append to and select from the KV cache (``ocrtool.engines.ort_kv_cache``).
 
 Run: python -m ocrtool.export.key_values FOLDER
 
@@ -6,7 +6,7 @@ take
     entries (L, B, G, P, D), rows (R,) int64, end (1,) int64 -> taken (L, R, G, min(P, end), D)
 append
     entries (L, B, G, P, D), new (L, B, G, T, D), lengths (B,) int64 -> grown (L, B, G, max + T, D),
-    where ``max`` is the greatest length: each row's new entries stand behind its own end.
+    where ``max`` is the maximum length: new entries follow each row's own end.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ AXES = ["layers", "batch", "heads", "past", "width"]
 
 
 def key_value_graphs() -> dict[str, Any]:
-    """Return both, an ``onnx.ModelProto`` by file name.
+    """Return both graphs, ``onnx.ModelProto`` objects by file name.
 
     Raises:
         ModuleNotFoundError: The package ``onnx`` is not installed.
@@ -60,13 +60,13 @@ def _append() -> Any:
         node("Add", ["longest", "steps"], ["end"]),
         node("Squeeze", ["end"], ["stop"]),
         node("Range", ["first", "stop", "stride"], ["slots"]),
-        # Slot t of a row is its old entry t, or behind its end the new one that many further.
+        # Slot t of a row is its old entry t, or after its end a new entry.
         node("Unsqueeze", ["lengths", "one"], ["ends"]),
         node("Sub", ["slots", "ends"], ["beyond"]),
         node("Less", ["beyond", "zero"], ["old"]),
         node("Add", ["past", "beyond"], ["fresh"]),
         node("Where", ["old", "slots", "fresh"], ["wanted"]),
-        # What is behind the new entries of a short row counts for nothing.
+        # Slots after the new entries of a short row are stale.
         node("Add", ["past", "steps"], ["total"]),
         node("Sub", ["total", "one"], ["last"]),
         node("Min", ["wanted", "last"], ["sources"]),
@@ -108,7 +108,7 @@ def _model(
 
 
 def main() -> None:
-    """Write both to the folder that the command line names."""
+    """Write both graphs to the folder given on the command line."""
     folder = Path(sys.argv[1])
     for name, model in key_value_graphs().items():
         (folder / name).write_bytes(model.SerializeToString())

@@ -1,8 +1,8 @@
-"""ONNX graphs in less than float32: half the size as float16, a quarter as int8.
+"""Conversion of ONNX graphs to float16 (half the size) or int8 (a quarter).
 
-float16 is for GPUs: a CPU computes most operators in float32 all the same. int8 is for CPUs. Matrix
-products are quantised as they come (weights a column at a time, what they meet when it is there);
-convolutions by ranges that calibration images have shown (Jacob et al., 2018).
+float16 is for GPUs: a CPU computes most operators in float32 anyway. int8 is for CPUs. Matrix
+products are quantised dynamically (weights per column, activations at run time); convolutions
+statically, with ranges from calibration images (Jacob et al., 2018).
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from numpy.typing import NDArray
 from ocrtool.options import Precision
 
 Feed = Mapping[str, NDArray[Any]]
-"""One run's inputs by name."""
+"""Inputs of one run by name."""
 
 PRODUCTS = ("MatMul", "Gemm")
 
 
-def lowered(graph: Any, precision: Precision, feeds: Sequence[Feed]) -> Any:
+def convert_precision(graph: Any, precision: Precision, feeds: Sequence[Feed]) -> Any:
     """Return a graph in another precision; inputs and outputs stay float32.
 
     Args:
         graph: An ``onnx.ModelProto``.
-        precision: What its weights become.
-        feeds: Inputs as they come in use, to calibrate convolutions by.
+        precision: Precision of the weights.
+        feeds: Typical inputs, for the calibration of convolutions.
     """
     if precision is Precision.FP16:
         return _halved(graph)
@@ -72,7 +72,7 @@ def _quantized(graph: Any, feeds: Sequence[Feed]) -> Any:
 
 
 class _Feeds:
-    """What the quantiser asks for inputs."""
+    """Calibration data reader of the quantiser."""
 
     def __init__(self, feeds: Sequence[Feed]) -> None:
         self._left = iter(feeds)
@@ -82,12 +82,12 @@ class _Feeds:
         return None if feed is None else {k: np.asarray(v) for k, v in feed.items()}
 
     def set_range(self, start_index: int, end_index: int) -> None:
-        """Ranges of inputs are not asked for: there are few."""
+        """Ignored: the inputs are few and need no ranges."""
 
 
 @contextlib.contextmanager
 def _quietly() -> Iterator[None]:
-    """Silence tools that advise on standard error."""
+    """Silence tools that log to standard error."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -1,8 +1,8 @@
-"""Pictures that an export is tried on: what the network sees in use, drawn or the user's own.
+"""Images for parity checks and calibration, synthetic or the user's own.
 
-Lines are drawn by the data engine in the fonts of the package, from seeds that no training takes;
-formulas are typeset ones that come with it. A network with an alphabet in which the engine's texts
-cannot be written is compared on noise alone, unless the user gives pictures.
+Text lines are synthesised in the fonts of the package, from seeds that no training uses; formulas
+are typeset ones that come with it. A network whose alphabet cannot express the synthetic texts is
+compared on noise only, unless the user provides images.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from ocrtool.training.data import Preparation, Ready, Sample, read_rows
 from ocrtool.weights.vocabulary import Vocabulary
 
 CHECK_SEED = 715_517
-"""Of the pictures on which precisions are compared."""
+"""Seed of the images on which precisions are compared."""
 CALIBRATION_SEED = 611_953
-"""Of those by which int8 chooses its ranges."""
-LONGEST = 40
-"""Characters that a drawn line may have."""
-KINDS = ("clean", "scan", "photo")
-"""Of drawn lines."""
-NEEDED = frozenset("aeinorst")
-"""Characters that an alphabet must have for the data engine's texts to be drawn in it."""
+"""Seed of the images from which int8 quantisation derives its ranges."""
+MAX_CHARACTERS = 40
+"""Maximum number of characters of a synthetic line."""
+LINE_STYLES = ("clean", "scan", "photo")
+"""Styles of synthetic lines."""
+REQUIRED_CHARACTERS = frozenset("aeinorst")
+"""Characters that an alphabet needs so that synthetic texts can be drawn."""
 
 
 def batches(
     preparation: Preparation, count: int, seed: int, table: Path | None, size: int
 ) -> list[list[Ready]]:
-    """Return labelled pictures that a reader can read, those of like sizes together.
+    """Return labelled images suited to a reader, grouped by similar size.
 
     Args:
-        preparation: What the network takes and writes.
-        count: How many at most.
-        seed: Of those that are drawn.
-        table: CSV of the user's own pictures, in the place of drawn ones.
-        size: Mean number of pictures that come together.
+        preparation: Preprocessing and vocabulary of the network.
+        count: Maximum number of images.
+        seed: Seed of synthetic images.
+        table: CSV of the user's own images, instead of synthetic ones.
+        size: Mean number of images per batch.
 
     Raises:
         InputError: The table cannot be read.
@@ -64,7 +64,7 @@ def batches(
 
 
 def pages(count: int, seed: int) -> list[NDArray[np.uint8]]:
-    """Draw parts of pages, grey (640, 640), for a detector."""
+    """Synthesise parts of pages, grey (640, 640), for a detector."""
     from ocrtool.synth.pages import PageSource
 
     source = PageSource([], [], seed=seed)
@@ -74,11 +74,14 @@ def pages(count: int, seed: int) -> list[NDArray[np.uint8]]:
 def _lines(vocabulary: Vocabulary, count: int, seed: int) -> list[Sample]:
     from ocrtool.synth.lines import STYLES, LineSource
 
-    if not NEEDED.issubset(vocabulary.entries):
+    if not REQUIRED_CHARACTERS.issubset(vocabulary.entries):
         return []
-    styles = {kind: STYLES[kind] for kind in KINDS}
+    styles = {kind: STYLES[kind] for kind in LINE_STYLES}
     source = LineSource(
-        alphabet="".join(vocabulary.entries), seed=seed, styles=styles, max_characters=LONGEST
+        alphabet="".join(vocabulary.entries),
+        seed=seed,
+        styles=styles,
+        max_characters=MAX_CHARACTERS,
     )
     return [Sample(line.image, line.text) for line in map(source.draw, range(count))]
 

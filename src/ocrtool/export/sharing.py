@@ -1,10 +1,10 @@
-"""ONNX graphs that take their numbers from the checkpoint beside them.
+"""ONNX graphs whose weights are stored in the checkpoint beside them.
 
-A model folder with both would hold every number twice, once in float32. ONNX lets a graph name a
-place in another file, and a safetensors file is nothing but numbers behind a header. So a graph's
-weights are looked for in the checkpoint, by their bytes, as they are or transposed; what is found
-there is left out of the graph, and read, transposed and widened when the graph is loaded. ONNX
-Runtime does that once, while it loads.
+A model folder with both would store all weights twice, once in float32. ONNX allows a tensor to
+refer to a range of another file, and a safetensors file is raw numbers after a header. So the
+weights of a graph are looked up in the checkpoint by their bytes, as they are or transposed; those
+found are removed from the graph, and read, transposed and converted to float32 when ONNX Runtime
+loads it.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 
 from ocrtool.weights.bundled import WEIGHTS
 
-LEAST = 256
-"""Numbers from which a tensor is worth a place in another file."""
+MIN_SHARED_ELEMENTS = 256
+"""Minimum number of elements of a tensor that is stored outside the graph."""
 _TYPES = {"F16": np.float16, "F32": np.float32}
 
 
-class _Place(NamedTuple):
-    """Where a tensor lies in the checkpoint."""
+class _Location(NamedTuple):
+    """Location of a tensor in the checkpoint."""
 
     offset: int
     array: NDArray[Any]
@@ -33,19 +33,22 @@ class _Place(NamedTuple):
 
 
 def share(graph: Any, checkpoint: Path) -> Any:
-    """Return a graph whose weights lie in a safetensors file of its own folder.
+    """Return a graph whose weights are stored in a safetensors file of its own folder.
 
     Args:
-        graph: An ``onnx.ModelProto`` in float32; it is changed.
-        checkpoint: The file that will lie beside it, as ``model.safetensors``.
+        graph: An ``onnx.ModelProto`` in float32; it is modified.
+        checkpoint: The file that will be beside it as ``model.safetensors``.
     """
     import onnx
 
-    places = _places(checkpoint)
+    places = _locations(checkpoint)
     kept, found, steps = [], [], []
     for tensor in graph.graph.initializer:
         place = None
-        if tensor.data_type == onnx.TensorProto.FLOAT and np.prod(tensor.dims) >= LEAST:
+        if (
+            tensor.data_type == onnx.TensorProto.FLOAT
+            and np.prod(tensor.dims) >= MIN_SHARED_ELEMENTS
+        ):
             place = places.get(_digest(onnx.numpy_helper.to_array(tensor)))
         if place is None:
             kept.append(tensor)
@@ -62,8 +65,8 @@ def share(graph: Any, checkpoint: Path) -> Any:
     return graph
 
 
-def _places(checkpoint: Path) -> dict[str, _Place]:
-    """Return where each tensor of a checkpoint lies, by a digest of it in float32."""
+def _locations(checkpoint: Path) -> dict[str, _Location]:
+    """Return the location of each tensor of a checkpoint, by a digest of its float32 values."""
     content = checkpoint.read_bytes()
     start = 8 + int.from_bytes(content[:8], "little")
     header = json.loads(content[8:start])
@@ -77,8 +80,8 @@ def _places(checkpoint: Path) -> dict[str, _Place]:
         array = np.frombuffer(content[start + first : start + last], kind)
         array = array.reshape(entry["shape"])
         if array.ndim == 2:
-            places[_digest(array.T)] = _Place(start + first, array, transposed=True)
-        places[_digest(array)] = _Place(start + first, array, transposed=False)
+            places[_digest(array.T)] = _Location(start + first, array, transposed=True)
+        places[_digest(array)] = _Location(start + first, array, transposed=False)
     return places
 
 
@@ -86,7 +89,7 @@ def _digest(array: NDArray[Any]) -> str:
     return hashlib.sha256(np.ascontiguousarray(array, np.float32).tobytes()).hexdigest()
 
 
-def _outside(name: str, shape: tuple[int, ...], place: _Place) -> Any:
+def _outside(name: str, shape: tuple[int, ...], place: _Location) -> Any:
     import onnx
 
     half = place.array.dtype == np.float16
@@ -99,8 +102,8 @@ def _outside(name: str, shape: tuple[int, ...], place: _Place) -> Any:
     return tensor
 
 
-def _steps(name: str, place: _Place) -> list[Any]:
-    """Return what makes the tensor that the graph knows of the one that is stored."""
+def _steps(name: str, place: _Location) -> list[Any]:
+    """Return the operators that convert a stored tensor to the one of the graph."""
     import onnx
 
     helper: Any = onnx.helper
@@ -108,7 +111,7 @@ def _steps(name: str, place: _Place) -> list[Any]:
     chain: list[tuple[str, dict[str, Any]]] = []
     if place.transposed:
         chain.append(("Transpose", {"perm": [1, 0]}))
-    chain.append(("Cast", {"to": onnx.TensorProto.FLOAT}))  # of float32, nothing happens
+    chain.append(("Cast", {"to": onnx.TensorProto.FLOAT}))  # no change for float32
     for i, (kind, settings) in enumerate(chain):
         output = name if i == len(chain) - 1 else f"{name}.{kind.lower()}"
         steps.append(helper.make_node(kind, [last], [output], **settings))
