@@ -1,4 +1,4 @@
-"""The data engine: labelled text drawn from fonts and texts, seeded and endless."""
+"""Synthetic training data: labelled images of lines, pages and formulas, seeded and endless."""
 
 from ocrtool.synth.alphabet import ALPHABET, canonical
 from ocrtool.synth.fonts import bundled_fonts, find_fonts

@@ -1,10 +1,11 @@
-"""Write drawn lines or words to a folder: pictures and `labels.csv` (`image,text`).
+"""Write synthetic lines, words or paragraphs to a folder: images and ``labels.csv``.
 
 Usage: python -m ocrtool.synth COUNT -o FOLDER [--words] [--square SIDE] [--text FILE] ...
        python -m ocrtool.synth COUNT -o FOLDER --paragraphs [--square SIDE] [--size LOW HIGH] ...
 
-The folder is a data set for `ocrtool train FOLDER/labels.csv`, or a test set for another reader.
-Paragraphs are listed in `labels.jsonl`, for `ocrtool train --stage`.
+The folder is a data set for ``ocrtool train FOLDER/labels.csv`` (columns ``image,text``), or a
+test set for any reader.
+Paragraphs are listed in ``labels.jsonl``, for ``ocrtool train --stage``.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ from ocrtool.synth.paragraphs import ParagraphSource
 
 
 def on_square(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """Put a line on a square of its own ground, as square networks take it, from the left edge.
+    """Place a line at the left edge of a square with its background, as input of square networks.
 
     Args:
         image: (H, W) or (H, W, 3), uint8.
-        side: Of the square, in pixels. What is larger is shrunk.
+        side: Side of the square in pixels. Larger lines are reduced.
     """
     high, wide = image.shape[:2]
     scale = min(1.0, side / high, side / wide)
@@ -48,13 +49,13 @@ def on_square(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 
 
 def write_set(source: LineSource, count: int, folder: Path, side: int = 0) -> Path:
-    """Draw lines 0 to `count` - 1 of a source as PNG files; return the CSV that lists them.
+    """Write lines 0 to ``count`` - 1 of a source as PNG files; return the CSV that lists them.
 
     Args:
-        source: What draws.
-        count: How many.
-        folder: Where they go.
-        side: Of the square that each is put on, in pixels; 0 for none.
+        source: Source of the lines.
+        count: Number of lines.
+        folder: Output folder.
+        side: Side in pixels of the square that each is placed on; 0 for none.
     """
     folder.mkdir(parents=True, exist_ok=True)
     table = folder / "labels.csv"
@@ -75,7 +76,7 @@ def write_set(source: LineSource, count: int, folder: Path, side: int = 0) -> Pa
 
 
 def write_paragraphs(source: ParagraphSource, count: int, folder: Path) -> Path:
-    """Draw paragraphs 0 to `count` - 1 as PNG files; return the JSON lines that list them."""
+    """Write paragraphs 0 to ``count`` - 1 as PNG files; return the JSON Lines file of labels."""
     folder.mkdir(parents=True, exist_ok=True)
     table = folder / "labels.jsonl"
     digits = len(str(count - 1))
@@ -90,7 +91,7 @@ def write_paragraphs(source: ParagraphSource, count: int, folder: Path) -> Path:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Parse the command line and draw."""
+    """Parse the command line and write the data set."""
     parser = argparse.ArgumentParser(prog="python -m ocrtool.synth", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("count", type=int, help="how many to draw")

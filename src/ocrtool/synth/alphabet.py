@@ -1,4 +1,4 @@
-"""The alphabet of the bundled line reader: what Latin-script documents are printed with."""
+"""The alphabet of the bundled line reader: characters of Latin-script documents."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PUNCTUATION = "–—‘’‚“”„†‡•…‰‹›⁄″′"
 _CURRENCY = "€₤₺₽₹₿"
 _SYMBOLS = "№™Ω←↑→↓↔−√∞∂∆∏∑∫≈≠≤≥◊●○■□▪▶★☆☐☑✓✗ﬁﬂ"
 
-# Glyphs that look the same are one character for a reader: the label is the commoner one.
+# Characters with identical glyphs are one class: the label is the more common character.
 LOOKALIKES = str.maketrans(
     {
         "\u00a0": " ", "\u2002": " ", "\u2003": " ", "\u2009": " ", "\u202f": " ", "\u200a": " ",
@@ -33,7 +33,7 @@ LOOKALIKES = str.maketrans(
 
 
 def canonical(text: str) -> str:
-    """Fold characters that no reader can tell apart by their look (NFC, spaces, Greek capitals)."""
+    """Fold characters with identical glyphs (NFC, spaces, Greek capitals)."""
     return unicodedata.normalize("NFC", text).translate(LOOKALIKES)
 
 

@@ -1,9 +1,9 @@
-"""From a sheet to a picture of it: where every point falls, and what light and machines do.
+"""From a typeset sheet to an image of it: geometry, light, and artefacts of the device.
 
-A `View` maps points of the sheet to pixels of the picture, and back: turn, perspective, the curl
-of an open book. Lines' outlines go through the very same map as their ink, so they keep fitting.
-The ways to make a picture are a table, `EXPOSURES`: screens, scans, one-bit scans, photographs,
-thermal paper.
+A ``Projection`` maps points of the sheet to pixels of the image, and back: rotation, perspective,
+and the curl of an open book. Line outlines are mapped by the same projection as the ink, so they
+stay exact. ``CAPTURE_STYLES`` is a table of the ways to make an image: screens, scans, bitonal
+scans, photographs, thermal paper.
 """
 
 from __future__ import annotations
@@ -22,33 +22,34 @@ Random = np.random.Generator
 Image = np.ndarray
 
 _GRID = 16
-"""Pixels between the points at which a view is worked out exactly; between them it is linear."""
-_MOST_PIXELS = 6_000_000
-"""Of a raster that is to be warped."""
+"""Distance in pixels between the points where a projection is exact; between them it is
+interpolated."""
+_MAX_WARP_PIXELS = 6_000_000
+"""Maximum number of pixels of a raster that is warped."""
 
 
 @dataclass(frozen=True)
 class Exposure:
-    """How pictures of a kind are made; shares are probabilities.
+    """Parameters of image capture; shares are probabilities.
 
     Attributes:
-        contrast: Grey levels between ink and paper; (255, 255) leaves both alone.
-        degrees: Spread of the turn; ``steep`` of them are turned up to 4 degrees.
-        steep: Share that is turned further.
-        depth: Spread of the perspective over the sheet.
-        curled: Share of open books.
-        desk: Share where more than the sheet is seen.
+        contrast: Range of the grey level difference between ink and paper; (255, 255) keeps both.
+        degrees: Standard deviation of the rotation in degrees.
+        steep: Share of images rotated further, up to 4 degrees.
+        depth: Standard deviation of the perspective over the sheet.
+        curled: Share of open books with curved pages.
+        desk: Share of images that show more than the sheet.
         worn: Share with spread or faded ink.
-        grain: Share with rough or dirty paper, bleed-through and marks of pens.
+        grain: Share with rough or dirty paper, bleed-through and pen marks.
         shade: Share with uneven light.
-        blur: Share out of focus or moved.
-        noise: Share with grain of the sensor.
+        blur: Share with defocus or motion blur.
+        noise: Share with sensor noise.
         jpeg: Share of JPEG files.
-        one_bit: Share of black and white.
-        inverted: Share of negatives.
+        one_bit: Share of bitonal images.
+        inverted: Share of inverted images.
         dots: Share of dot-matrix print.
-        detail: Least and most pixels that are made for each one that is kept; few give coarse
-            pictures that were enlarged, many give fine ones that were scaled down.
+        detail: Minimum and maximum rendered resolution relative to the final one; low values give
+            coarse images that were enlarged, high values give fine ones that were reduced.
     """
 
     contrast: tuple[float, float] = (255, 255)
@@ -90,19 +91,20 @@ EXPOSURES: dict[str, Exposure] = {
         detail=(0.65, 1.1),
     ),
 }  # fmt: skip
+"""Capture styles by name."""
 
 
 @dataclass(frozen=True)
 class View:
-    """Where the points of a sheet fall in a picture.
+    """Projection of a sheet to an image.
 
     Attributes:
         size: Width and height of the sheet in points.
-        lens: (3, 3) homography from the curled sheet's points to pixels.
-        sag: (65,) how far the sheet bends up, in heights, from its left to its right edge; empty
-            for a flat one.
+        lens: (3, 3) homography from points of the curled sheet to pixels.
+        sag: (65,) height profile of the curl, in sheet heights, from the left to the right edge;
+            empty for a flat sheet.
         squeeze: Strength of the narrowing toward one side, -0.5 to 0.5.
-        tilt: How much the bend differs between head and foot.
+        tilt: Difference of the curl between top and bottom.
     """
 
     size: tuple[float, float]
@@ -117,7 +119,7 @@ class View:
         return not self.sag.size and bool(np.allclose(self.lens[2, :2], 0))
 
     def scale(self, point: tuple[float, float]) -> float:
-        """Pixels a point at a place on the sheet."""
+        """Return the scale in pixels per point at a point of the sheet."""
         ends = self.forward(np.array([point, (point[0] + 1, point[1]), (point[0], point[1] + 1)]))
         return float(np.sqrt(abs(np.linalg.det(ends[1:] - ends[0]))))
 
@@ -126,7 +128,7 @@ class View:
         curled = np.asarray(points, np.float64)
         if self.sag.size:
             (width, height), (u, v) = self.size, curled.T / np.reshape(self.size, (2, 1))
-            rise = self._rise(u)
+            rise = self._curl_height(u)
             u = u + self.squeeze * u * (1 - u)
             v = v + rise * (1 + self.tilt * (v - 0.5))
             curled = np.stack([u * width, v * height], 1)
@@ -134,7 +136,7 @@ class View:
         return np.asarray(seen[:, :2] / seen[:, 2:])
 
     def backward(self, pixels: np.ndarray) -> np.ndarray:
-        """Map (N, 2) pixels to points of the sheet; beyond its edges the sheet goes on."""
+        """Map (N, 2) pixels to points of the sheet; the sheet continues beyond its edges."""
         lens = np.linalg.inv(self.lens)
         curled = pixels @ lens[:, :2].T + lens[:, 2]
         curled = curled[:, :2] / curled[:, 2:]
@@ -144,11 +146,11 @@ class View:
         if self.squeeze:
             k = self.squeeze
             u = ((1 + k) - np.sqrt(np.maximum((1 + k) ** 2 - 4 * k * u, 0))) / (2 * k)
-        rise = self._rise(u)
+        rise = self._curl_height(u)
         v = (v - rise * (1 - 0.5 * self.tilt)) / (1 + rise * self.tilt)
         return np.stack([u * width, v * height], 1)
 
-    def _rise(self, u: np.ndarray) -> np.ndarray:
+    def _curl_height(self, u: np.ndarray) -> np.ndarray:
         return np.asarray(np.interp(u, np.linspace(0, 1, len(self.sag)), self.sag))
 
 
@@ -159,14 +161,14 @@ def aim(
     scale: float,
     focus: tuple[float, float],
 ) -> View:
-    """Choose a view of a sheet: `focus`, a point of it, falls on pixel (0, 0).
+    """Choose a projection of a sheet that maps ``focus``, a point of it, to pixel (0, 0).
 
     Args:
-        rng: Of everything drawn.
-        exposure: How crooked.
-        size: Of the sheet, points.
-        scale: Pixels a point at the focus.
-        focus: In points.
+        rng: Random generator.
+        exposure: Capture style.
+        size: Width and height of the sheet in points.
+        scale: Pixels per point at the focus.
+        focus: The point in points.
     """
     angle = rng.normal(0, exposure.degrees) if exposure.degrees else 0.0
     if rng.random() < exposure.steep:
@@ -194,7 +196,7 @@ def aim(
 
 
 def shifted(view: View, by: np.ndarray, zoom: float = 1.0) -> View:
-    """The view with all pixels moved by (x, y), then enlarged."""
+    """Return the projection with all pixels moved by (x, y), then scaled."""
     move = np.array([[zoom, 0, zoom * by[0]], [0, zoom, zoom * by[1]], [0, 0, 1.0]])
     return View(view.size, move @ view.lens, view.sag, view.squeeze, view.tilt)
 
@@ -202,15 +204,15 @@ def shifted(view: View, by: np.ndarray, zoom: float = 1.0) -> View:
 def expose(
     rng: Random, canvas: Canvas, view: View, shape: tuple[int, int], name: str, em: float
 ) -> Image:
-    """Make the picture.
+    """Make the image of a sheet.
 
     Args:
-        rng: Of everything drawn.
+        rng: Random generator.
         canvas: The sheet.
-        view: Where it falls.
-        shape: Height and width of the picture in pixels.
-        name: Key of ``EXPOSURES``.
-        em: Type size of most of the text, in pixels of the picture.
+        view: Its projection.
+        shape: Height and width of the image in pixels.
+        name: Key of ``CAPTURE_STYLES``.
+        em: Type size of most of the text, in pixels of the image.
 
     Returns:
         (H, W) uint8 grey.
@@ -226,9 +228,9 @@ def expose(
     image = develop(rng, canvas, finer, fine, exposure, em * detail)
     image = (paper - contrast) + image * np.float32(contrast / 255)
     if rng.random() < exposure.grain:
-        image = _soil(rng, image, paper, em * detail)
-    seen = _surroundings(rng, image, finer, canvas, exposure, em * detail)
-    image = _suffer(rng, seen, exposure, em * detail)
+        image = _add_paper_defects(rng, image, paper, em * detail)
+    seen = _add_background(rng, image, finer, canvas, exposure, em * detail)
+    image = _degrade(rng, seen, exposure, em * detail)
     if fine != shape:
         way = cv2.INTER_AREA if detail > 1 else cv2.INTER_LINEAR
         image = cv2.resize(image, shape[::-1], interpolation=way)
@@ -242,9 +244,9 @@ def expose(
 def develop(
     rng: Random, canvas: Canvas, view: View, shape: tuple[int, int], exposure: Exposure, em: float
 ) -> Image:
-    """Marks and ink of the sheet as they lie in the picture: (H, W) float32, paper 255."""
+    """Render graphics and text of the sheet in the projection: (H, W) float32, paper 255."""
     if view.flat:
-        return _print(rng, canvas, view.lens[:2], shape, exposure, em)
+        return _rasterise(rng, canvas, view.lens[:2], shape, exposure, em)
     rows, columns = (n // _GRID + 2 for n in shape)
     y, x = np.mgrid[:rows, :columns].astype(np.float64) * _GRID
     places = view.backward(np.stack([x.ravel(), y.ravel()], 1))
@@ -254,15 +256,15 @@ def develop(
     middle = (low + high) / 2
     scale = view.scale((float(middle[0]), float(middle[1])))
     area = float(np.prod((high - low) * scale))
-    scale *= min(1.0, float(np.sqrt(_MOST_PIXELS / max(area, 1.0))))
+    scale *= min(1.0, float(np.sqrt(_MAX_WARP_PIXELS / max(area, 1.0))))
     wide, tall = (int(n) + 3 for n in (high - low) * scale)
     matrix = np.array([[scale, 0, 1 - low[0] * scale], [0, scale, 1 - low[1] * scale]])
-    sheet = _print(rng, canvas, matrix, (tall, wide), exposure, em)
-    # Pixels have their centres at halves; OpenCV's maps count from centres.
+    sheet = _rasterise(rng, canvas, matrix, (tall, wide), exposure, em)
+    # Pixel centres are at half-integers; OpenCV's maps use integer centres.
     y, x = np.mgrid[:rows, :columns].astype(np.float64) * _GRID + 0.5
     places = view.backward(np.stack([x.ravel(), y.ravel()], 1)) * scale + matrix[:, 2] - 0.5
     grid = places.reshape(rows, columns, 2).astype(np.float32)
-    # Exactly _GRID pixels lie between the grid's points, the first of them on pixel 0.
+    # Grid points are exactly _GRID pixels apart, the first one on pixel 0.
     zoom = np.array([[_GRID, 0, 0], [0, _GRID, 0]], np.float64)
     maps = cv2.warpAffine(grid, zoom, shape[::-1], flags=cv2.INTER_LINEAR)
     blank = 255.0 if canvas.ground is None else canvas.ground
@@ -274,7 +276,7 @@ def develop(
     )  # fmt: skip
 
 
-def _print(
+def _rasterise(
     rng: Random,
     canvas: Canvas,
     matrix: np.ndarray,
@@ -282,7 +284,7 @@ def _print(
     exposure: Exposure,
     em: float,
 ) -> Image:
-    """Rasterise marks and text of the flat sheet."""
+    """Rasterise graphics and text of the flat sheet."""
     ground = np.full(shape, 255 if canvas.ground is None else round(canvas.ground), np.uint8)
     for mark in canvas.marks:
         draw_mark(ground, mark, matrix)
@@ -299,8 +301,8 @@ def _print(
     return np.asarray(ground * (1 - cover) + grey, np.float32)
 
 
-def _soil(rng: Random, image: Image, paper: float, em: float) -> Image:
-    """Rough paper, stains, folds, the other side of the leaf, strokes of a pen, punch holes."""
+def _add_paper_defects(rng: Random, image: Image, paper: float, em: float) -> Image:
+    """Add rough paper, stains, folds, bleed-through, pen strokes and punch holes."""
     height, width = image.shape
     image = image + rng.uniform(0.5, 6) * degradations.field(
         rng, image.shape, em * rng.uniform(0.2, 4)
@@ -333,10 +335,10 @@ def _soil(rng: Random, image: Image, paper: float, em: float) -> Image:
     return np.asarray(image, np.float32)
 
 
-def _surroundings(
+def _add_background(
     rng: Random, image: Image, view: View, canvas: Canvas, exposure: Exposure, em: float
 ) -> Image:
-    """Beyond the sheet's edges: the desk, the scanner's lid, the next leaves."""
+    """Fill the area beyond the sheet's edges: desk, scanner lid, or further pages."""
     t = np.linspace(0, 1, 17)
     edge = np.concatenate(
         [np.c_[t, 0 * t], np.c_[0 * t + 1, t], np.c_[1 - t, 0 * t + 1], np.c_[0 * t, 1 - t]]
@@ -374,7 +376,7 @@ def _surroundings(
                 pile = np.ascontiguousarray(beyond, np.float32)
                 cv2.fillPoly(pile, [leaf], rng.uniform(90, 250), shift=4)
                 beyond = pile
-        if exposure.depth or rng.random() < 0.4:  # the sheet throws a shadow, or shows its pile
+        if exposure.depth or rng.random() < 0.4:  # a shadow of the sheet, or the pages below it
             depth = max(1, int(em * rng.uniform(0.1, 0.8)))
             under = np.roll(sheet, (int(rng.integers(-depth, depth + 1)), depth), (0, 1))
             shadow = cv2.GaussianBlur(under, (0, 0), max(0.6, depth * rng.uniform(0.2, 1)))
@@ -384,13 +386,13 @@ def _surroundings(
 
 
 @lru_cache(maxsize=1)
-def _pool() -> Image:
-    """Grain to cut from: drawing a million random numbers takes longer than all the rest."""
+def _noise_pool() -> Image:
+    """Return cached noise to crop from: random numbers are the slowest step."""
     return np.random.default_rng(0).standard_normal((2048, 2048), dtype=np.float32)
 
 
 def grain(rng: Random, image: Image) -> Image:
-    """Grain of sensor or paper, finer or coarser; faint ink does not drown in it."""
+    """Add sensor or paper noise, finer or coarser, limited so that faint ink stays legible."""
     limit = 0.16 * float(np.ptp(image))
     strength = min(limit, float(np.exp(rng.uniform(0, np.log(14)))))
     if rng.random() < 0.33:
@@ -398,7 +400,7 @@ def grain(rng: Random, image: Image) -> Image:
             image + strength * degradations.field(rng, image.shape, rng.uniform(1.2, 3.5))
         )
     height, width = image.shape
-    pool = _pool()
+    pool = _noise_pool()
     if height > pool.shape[0] or width > pool.shape[1]:
         fresh = rng.standard_normal(image.shape, dtype=np.float32)
         return np.asarray(image + np.float32(strength) * fresh)
@@ -407,11 +409,11 @@ def grain(rng: Random, image: Image) -> Image:
     return np.asarray(image + np.float32(strength) * pool[y : y + height, x : x + width])
 
 
-def _suffer(rng: Random, image: Image, exposure: Exposure, em: float) -> Image:
-    """Light, lens and machine."""
+def _degrade(rng: Random, image: Image, exposure: Exposure, em: float) -> Image:
+    """Degrade the image: light, lens and device."""
     if rng.random() < exposure.shade:
         shaded = degradations.shade(image, rng)
-        if rng.random() < 0.6:  # cameras and scanners make up for dim light
+        if rng.random() < 0.6:  # cameras and scanners compensate dim light
             shaded = shaded * (float(image.mean()) / max(1.0, float(shaded.mean())))
         image = shaded
         if exposure.depth and rng.random() < 0.3:  # the shadow of a hand or telephone

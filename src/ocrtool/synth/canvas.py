@@ -1,14 +1,14 @@
-"""Text set on a page with the exact place of every line: HTML through PyMuPDF's `Story`.
+"""Text layout with exact line positions: HTML through PyMuPDF's ``Story``.
 
-A `Canvas` is a page in points (1/72 inch), origin top left, y down. `flow` pours HTML through a
-row of boxes, `label` sets one line where it is told. Both note each line's words and its box, in
-the order of the calls, which is the reading order; a `pictures.Mark` (rule, panel, picture) is
-noted to be drawn under the text. Nothing is rasterised before `ink` is called, so a crop of a page
-costs a crop.
+A ``Canvas`` is a page in points (1/72 inch), origin top left, y down. ``flow`` pours HTML through
+a sequence of boxes, ``label`` sets one line at a given position. Both record each line's text and
+box in the order of the calls, which is the reading order; a ``pictures.Mark`` (rule, panel,
+picture) is recorded to be drawn under the text. Nothing is rasterised before ``ink`` is called, so
+a crop of a page costs only the crop.
 
-A line's box is tight round its ink from left to right. From top to bottom it reaches from the
-ascenders (or capitals, whichever are higher) to the descenders of its type, whether or not the
-line has letters that do.
+The left and right sides of a line's box are tight around its ink. Vertically the box reaches from
+the ascenders (or capitals, whichever are higher) to the descenders of the font, whether or not the
+line has such letters.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from ocrtool.errors import InputError
 from ocrtool.synth.fonts import load_font
 from ocrtool.synth.pictures import Mark
 
-_mu: Any = pymupdf  # whose functions have no types
-_mu.TOOLS.mupdf_display_errors(False)  # broken fonts are told by the errors raised here
+_mu: Any = pymupdf  # its functions are untyped
+_mu.TOOLS.mupdf_display_errors(False)  # broken fonts are reported by the exceptions raised here
 _mu.TOOLS.mupdf_display_warnings(False)
 
 Rect = tuple[float, float, float, float]
 """x0, y0, x1, y1 in points."""
 
-WIDEST_GAP = 1.6
-"""Ems: print of one row that stands further apart is two lines."""
+MAX_GAP = 1.6
+"""Maximum gap in ems within a line; text further apart on one row is two lines."""
 _PROBE = 256  # pixels of an em at which letters are measured
 _REGION = re.compile(r"(table|formula|figure|rule)\d*$")
 
@@ -47,11 +47,11 @@ class PlacedLine:
     """A line on the canvas.
 
     Attributes:
-        box: Its place before it is turned, points.
-        text: What it says.
+        box: Bounding box before rotation, in points.
+        text: Its text.
         block: Number of its paragraph, label group or cell.
         size: Type size in points.
-        quarter: Quarter turns counter-clockwise about the first point of its baseline.
+        quarter: Counter-clockwise quarter turns about the first point of its baseline.
         pivot: That point.
     """
 
@@ -65,7 +65,7 @@ class PlacedLine:
 
 @dataclass(frozen=True)
 class Family:
-    """Font files that are set together; a slope or weight that is missing falls to the regular."""
+    """Font files of a family; a missing italic or bold is replaced by the regular font."""
 
     regular: str
     italic: str = ""
@@ -73,7 +73,7 @@ class Family:
 
 
 class Face:
-    """An opened font file: its real ascent and descent in ems and its letters' extents."""
+    """An opened font file: its ascent and descent in ems and the extents of its glyphs."""
 
     def __init__(self, path: str) -> None:
         try:
@@ -81,19 +81,19 @@ class Face:
         except (RuntimeError, ValueError) as error:
             raise InputError(f"{path}: {error}") from error
         self.name: str = self.font.name
-        self._shapes = load_font(path, _PROBE)  # MuPDF tells no glyph's own bounds
+        self._shapes = load_font(path, _PROBE)  # MuPDF gives no bounds of single glyphs
         self._boxes: dict[str, tuple[float, float, float]] = {}
         self.ascent = max(-self._bounds(c)[1] for c in "bdhklHET")
         self.descent = max(0.12, *(self._bounds(c)[3] for c in "gpqy"))
 
     def _bounds(self, character: str) -> tuple[float, float, float, float]:
-        # Pillow's own bounding boxes reach to the end of the advance.
+        # Pillow's own bounding boxes include the advance.
         mask, (x, y) = self._shapes.getmask2(character, "L", anchor="ls")
         x0, y0, x1, y1 = mask.getbbox() or (0, 0, 0, 0)
         return (x + x0) / _PROBE, (y + y0) / _PROBE, (x + x1) / _PROBE, (y + y1) / _PROBE
 
     def extent(self, character: str) -> tuple[float, float, float]:
-        """Left and right end of a letter's ink and its advance, in ems from its origin."""
+        """Return the left and right end of a glyph's ink and its advance, in ems."""
         box = self._boxes.get(character)
         if box is None:
             x0, _, x1, _ = self._bounds(character)
@@ -103,13 +103,13 @@ class Face:
         return box
 
     def width(self, text: str, size: float, spacing: float = 0.0) -> float:
-        """Advance of a text in points."""
+        """Return the advance of a text in points."""
         return sum(self.extent(c)[2] for c in text) * size + spacing * len(text)
 
 
 @lru_cache(maxsize=256)
 def open_face(path: str) -> Face:
-    """The font file, opened once.
+    """Open a font file; the result is cached.
 
     Raises:
         InputError: It cannot be read.
@@ -118,8 +118,8 @@ def open_face(path: str) -> Face:
 
 
 @lru_cache(maxsize=64)
-def _wardrobe(family: Family) -> tuple[Any, str, dict[str, Face]]:
-    """Archive, style sheet and faces by their inner names."""
+def _open_family(family: Family) -> tuple[Any, str, dict[str, Face]]:
+    """Return archive, style sheet, and faces by their internal names."""
     archive, rules, faces = _mu.Archive(), [], {}
     for name, path, style in (
         ("regular", family.regular, ""),
@@ -145,12 +145,12 @@ class _Letter:
 
 
 class Canvas:
-    """A page that is being set.
+    """A page being typeset.
 
     Args:
-        width: Points.
-        height: Points.
-        ground: Grey level of the paper or screen, 0 to 255; None leaves it to the exposure.
+        width: Width in points.
+        height: Height in points.
+        ground: Grey level of the background, 0 to 255; None leaves it to the capture style.
     """
 
     def __init__(self, width: float, height: float, ground: float | None = None) -> None:
@@ -164,32 +164,32 @@ class Canvas:
         self._block = 0
 
     def new_block(self) -> int:
-        """A number for the next paragraph."""
+        """Return a number for the next paragraph."""
         self._block += 1
         return self._block
 
     def region(self, kind: RegionKind, box: Rect) -> None:
-        """Note a table, formula, figure or rule."""
+        """Record a table, formula, figure or rule."""
         self.regions.append((kind, box))
 
     def flow(
         self, html: str, boxes: Iterable[Rect], family: Family, css: str = ""
     ) -> tuple[float, bool]:
-        """Pour HTML through boxes; elements that have an ``id`` are blocks.
+        """Pour HTML through boxes; elements with an ``id`` are blocks.
 
-        An ``id`` of ``table``, ``formula``, ``figure`` or ``rule``, perhaps with a number, makes
+        An ``id`` of ``table``, ``formula``, ``figure`` or ``rule``, optionally with a number, makes
         the element a region, too.
 
         Args:
-            html: What to set.
-            boxes: Where, in order.
+            html: Content.
+            boxes: Boxes in points, in order.
             family: Fonts.
-            css: Further rules.
+            css: Additional rules.
 
         Returns:
-            The bottom of what was set in the last box used, and whether some did not fit.
+            The bottom of the content in the last box used, and whether some content did not fit.
         """
-        archive, rules, faces = _wardrobe(family)
+        archive, rules, faces = _open_family(family)
         story = _mu.Story(html, user_css=rules + css, archive=archive)
         fallback = next(iter(faces.values()))
         bottom, more, name = 0.0, True, ""
@@ -197,7 +197,7 @@ class Canvas:
         for box in boxes:
             more, _ = story.place(_mu.Rect(box))
             elements = _elements(story)
-            # A story that is done can be drawn only once.
+            # A finished story can be drawn only once.
             drawn = mupdf.FzDisplayList(self._bounds)
             pen = mupdf.fz_new_list_device(drawn)
             mupdf.fz_draw_story(story.this, pen, mupdf.FzMatrix())
@@ -213,7 +213,7 @@ class Canvas:
                 if line is None:
                     continue
                 y = row[0].y - 0.2 * line.size
-                # What goes on from the box before stands in none of this box's elements.
+                # Text continued from the previous box is in none of this box's elements.
                 name = next((n for n, r in reversed(elements) if r[1] <= y <= r[3]), name)
                 block = seen.get(name) or seen.setdefault(name, self.new_block())
                 self.lines.append(PlacedLine(line.box, line.text, block, line.size))
@@ -241,20 +241,20 @@ class Canvas:
         quarter: int = 0,
         silent: bool = False,
     ) -> float:
-        """Set one line; where it has gaps wider than `WIDEST_GAP` ems, it counts as several.
+        """Set one line; gaps wider than ``MAX_GAP`` ems split it into several.
 
         Args:
-            x: Left end, middle or right end of the baseline.
+            x: Left end, centre or right end of the baseline.
             y: Baseline.
-            text: What to set; spaces count.
+            text: The text; spaces are significant.
             path: Font file.
-            size: Type size.
+            size: Type size in points.
             anchor: ``left``, ``middle`` or ``right``.
-            level: Grey of the ink, 0 to 255.
-            spacing: Points between letters.
-            block: Its paragraph; one of its own where it is None.
-            quarter: Quarter turns counter-clockwise about (x, y); only with ``left``.
-            silent: Draw it but do not note it: ink that is no text.
+            level: Grey level of the ink, 0 to 255.
+            spacing: Letter spacing in points.
+            block: Number of its paragraph; None for a new one.
+            quarter: Counter-clockwise quarter turns about (x, y); only with ``left``.
+            silent: Draw without recording, for ink that is no text.
 
         Returns:
             The end of the line.
@@ -290,15 +290,15 @@ class Canvas:
         return x + width
 
     def place(self, drawing: Any, x: float, y: float, scale: float) -> None:
-        """Draw one of MuPDF's display lists, its origin at (x, y) and so many times as large."""
+        """Draw a MuPDF display list, scaled, with its origin at (x, y)."""
         _run(drawing, self._device, mupdf.FzMatrix(scale, 0, 0, scale, x, y), self._bounds)
 
     def ink(self, matrix: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
         """Rasterise the text.
 
         Args:
-            matrix: (2, 3), points to pixels.
-            shape: Height and width of the picture in pixels.
+            matrix: (2, 3) affine map from points to pixels.
+            shape: Height and width of the image in pixels.
 
         Returns:
             The grey level 0-255 times the coverage, and the coverage 0-1, both (H, W) float32.
@@ -319,38 +319,38 @@ class Canvas:
 
 
 def _run(drawn: Any, device: Any, matrix: Any, area: Any) -> None:
-    """Send what was drawn to a device; what lies outside the area is passed over."""
+    """Replay a display list on a device, except outside the area."""
     mupdf.fz_run_display_list(drawn, device, matrix, area, mupdf.FzCookie())
 
 
 def _elements(story: Any) -> list[tuple[str, Rect]]:
-    """Ids and places of the elements that the last `place` call set."""
+    """Return ids and boxes of the elements set by the last ``place`` call."""
     places: list[Any] = []
     story.element_positions(lambda place: places.append(place))
     return [(place.id, tuple(place.rect)) for place in places if place.id]
 
 
 def _letters(page: Any, faces: dict[str, Face], fallback: Face) -> Iterable[_Letter]:
-    """Every letter of a text page in drawing order."""
+    """Yield every glyph of a text page in drawing order."""
     for block in page.extractRAWDICT()["blocks"]:
         for line in block.get("lines", ()):
             for span in line["spans"]:
                 face = faces.get(span["font"], fallback)
                 for char in span["chars"]:
                     x, y = char["origin"]
-                    # A soft hyphen is set only where a line breaks at it.
+                    # A soft hyphen is visible only at a line break.
                     shown = "-" if char["c"] == "\xad" else char["c"]
                     yield _Letter(shown, x, y, span["size"], face)
 
 
 def _rows(letters: Iterable[_Letter]) -> Iterable[list[_Letter]]:
-    """Cut letters into lines where the baseline changes or the pen goes back."""
+    """Split glyphs into lines where the baseline changes or the position moves back."""
     row: list[_Letter] = []
     for letter in letters:
         if row:
             last = row[-1]
             size = max(last.size, letter.size)
-            # Indices and exponents keep to their line.
+            # Subscripts and superscripts belong to their line.
             leap = abs(letter.y - last.y) > 0.62 * size or letter.x < last.x - 0.6 * size
             if leap:
                 yield row
@@ -361,16 +361,16 @@ def _rows(letters: Iterable[_Letter]) -> Iterable[list[_Letter]]:
 
 
 def _parts(letters: Sequence[_Letter], spacing: float) -> Iterable[list[_Letter]]:
-    """Cut a label at its wide gaps."""
+    """Split a label at its wide gaps."""
     part: list[_Letter] = []
     end = 0.0
     for letter in letters:
         if letter.character.isspace():
             continue
-        if part and letter.x - end > WIDEST_GAP * letter.size + spacing:
+        if part and letter.x - end > MAX_GAP * letter.size + spacing:
             yield part
             part = []
-        # The spaces between two letters of a part go back in, one of them.
+        # Spaces between two glyphs of a part are restored as a single one.
         if part and letter.x - end > 0.12 * letter.size + 1.5 * spacing:
             part.append(_Letter(" ", end, letter.y, letter.size, letter.face))
         part.append(letter)
@@ -382,12 +382,12 @@ def _parts(letters: Sequence[_Letter], spacing: float) -> Iterable[list[_Letter]
 def _measure(
     row: Sequence[_Letter], block: int, quarter: int = 0, pivot: tuple[float, float] = (0.0, 0.0)
 ) -> PlacedLine | None:
-    """The box and text of a row of letters; None where there is no ink."""
+    """Return the box and text of a row of glyphs; None where there is no ink."""
     seen = [letter for letter in row if not letter.character.isspace()]
     if not seen:
         return None
     size = max(letter.size for letter in seen)
-    full = [letter for letter in seen if letter.size > 0.85 * size]  # indices do not count
+    full = [letter for letter in seen if letter.size > 0.85 * size]  # without subscripts
     spans = [(letter.x, letter.size, letter.face.extent(letter.character)) for letter in seen]
     box = (
         min(x + size * ink[0] for x, size, ink in spans),

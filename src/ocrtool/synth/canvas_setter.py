@@ -1,4 +1,4 @@
-"""The compositor: a canvas, the type of most of its text, and the jobs all documents share."""
+"""Page composition: a canvas with the main typeface, and helpers shared by all documents."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ SHEETS = ((595, 842), (612, 792), (420, 595), (360, 576), (432, 648), (480, 700)
 """Widths and heights of paper in points."""
 
 TEX_SIZE = 10.0
-"""Type size of most formulas as they were set, in points."""
+"""Type size of most typeset formulas in points."""
 
 
 class Setter:
-    """A canvas with the type that most of it is set in, and the small jobs of a compositor."""
+    """A canvas with its main typeface, and the helpers for composing a page."""
 
     def __init__(self, rng: Random, press: Press, canvas: Canvas, kind: Type, size: float) -> None:
         self.rng, self.press, self.canvas, self.type, self.size = rng, press, canvas, kind, size
@@ -29,23 +29,23 @@ class Setter:
         self.soft = bool(rng.random() < 0.6)
 
     def one(self, items: Sequence[str]) -> str:
-        """One of the items."""
+        """Return a random item."""
         return items[int(self.rng.integers(len(items)))]
 
     def yes(self, share: float) -> bool:
-        """True with a probability."""
+        """Return True with the given probability."""
         return bool(self.rng.random() < share)
 
     def uniform(self, low: float, high: float) -> float:
-        """A number between two."""
+        """Return a uniform random number."""
         return float(self.rng.uniform(low, high))
 
     def count(self, low: int, high: int) -> int:
-        """A whole number from low to high, both included."""
+        """Return a random integer from low to high, both included."""
         return int(self.rng.integers(low, high + 1))
 
     def fit(self, text: str, width: float, size: float | None = None, bold: bool = False) -> str:
-        """The text's first words that take no more than `width` points; at least some letters."""
+        """Return the first words that fit into ``width`` points; at least some letters."""
         face = open_face(self.path(bold))
         size = size or self.size
         while text and face.width(text, size) > width:
@@ -53,7 +53,7 @@ class Setter:
         return text.rstrip()
 
     def path(self, bold: bool = False, italic: bool = False) -> str:
-        """A font file of the family."""
+        """Return a font file of the family."""
         family = self.type.family
         return family.bold if bold else family.italic if italic else family.regular
 
@@ -73,7 +73,7 @@ class Setter:
         quarter: int = 0,
         silent: bool = False,
     ) -> float:
-        """Set a line of the document's type; see `Canvas.label`."""
+        """Set a line in the document's typeface; see ``Canvas.label``."""
         return self.canvas.label(
             x, y, self.type.clean(text), self.path(bold, italic), size or self.size,
             anchor=anchor, level=self.level if level is None else level, spacing=spacing,
@@ -81,24 +81,24 @@ class Setter:
         )  # fmt: skip
 
     def rule(self, x0: float, y0: float, x1: float, y1: float, width: float = 0.5) -> None:
-        """Draw a rule that parts the page."""
+        """Draw a rule that separates parts of the page, and record it as a region."""
         self.line(x0, y0, x1, y1, width)
         reach = max(0.8, width / 2)
         self.canvas.region("rule", (x0 - reach, y0 - reach, x1 + reach, y1 + reach))
 
     def line(self, x0: float, y0: float, x1: float, y1: float, width: float = 0.5) -> None:
-        """Draw a line that parts nothing."""
+        """Draw a line without recording it."""
         self.canvas.marks.append(Mark("line", ((x0, y0), (x1, y1)), self.level, width))
 
     def box(self, box: Rect, level: float, width: float = 0.0) -> None:
-        """Draw a panel, or the frame of one."""
+        """Draw a filled panel or a frame."""
         x0, y0, x1, y1 = box
         kind = "frame" if width else "panel"
         points = ((x0, y0), (x1, y0), (x1, y1), (x0, y1))
         self.canvas.marks.append(Mark(kind, points, level, width))  # type: ignore[arg-type]
 
     def picture(self, box: Rect, style: str, *, region: bool = True) -> None:
-        """Put a picture on the page."""
+        """Place a picture on the page."""
         seed = int(self.rng.integers(1 << 31))
         points = ((box[0], box[1]), (box[2], box[3]))
         self.canvas.marks.append(Mark("picture", points, style=style, seed=seed))
@@ -106,7 +106,7 @@ class Setter:
             self.canvas.region("figure", box)
 
     def figure(self, box: Rect) -> None:
-        """A picture of any style, charts with what is written at their axes."""
+        """Place a picture of any style; charts get axis labels."""
         style = self.one(["photo", "halftone", "stark", "drawing", "drawing", "chart", "chart"])
         self.picture(box, style)
         if self.yes(0.15):
@@ -136,15 +136,15 @@ class Setter:
                         self.label(x, y, text, size, block=group)
 
     def prose(self, low: int, high: int) -> str:
-        """Running text."""
+        """Return running text."""
         return self.press.prose(self.rng, self.type, low, high)
 
     def words(self, low: int, high: int) -> str:
-        """A few words."""
+        """Return a few words."""
         return self.press.words(self.rng, self.type, low, high)
 
     def heading(self, low: int = 1, high: int = 6) -> str:
-        """Words as headings write them."""
+        """Return the words of a heading."""
         text = self.words(low, high)
         kind = self.rng.random()
         if kind < 0.3 and len(text.upper()) == len(text):
@@ -152,7 +152,7 @@ class Setter:
         return text.title() if kind < 0.5 else text[:1].upper() + text[1:]
 
     def paragraphs(self, characters: int, longest: int = 900, first: int = 0) -> str:
-        """HTML of paragraphs with so many characters altogether, now and then a list or heading."""
+        """Return HTML paragraphs of about so many characters, some as lists or headings."""
         parts: list[str] = []
         number = first
         while characters > 0:
@@ -181,7 +181,7 @@ class Setter:
         return "".join(parts)
 
     def css(self, align: str | None = None, leading: float | None = None) -> str:
-        """A style sheet for running text in the document's size."""
+        """Return a style sheet for running text in the document's size."""
         leading = leading or self.uniform(1.02, 1.5)
         indent, gap = (self.uniform(0.8, 2.4), 0.0) if self.yes(0.6) else (0.0, 0.6)
         align = align or ("justify" if self.yes(0.7) else "left")
@@ -195,21 +195,21 @@ class Setter:
         )
 
     def flow(self, html: str, boxes: Sequence[Rect], css: str) -> tuple[float, bool]:
-        """Pour HTML through boxes; see `Canvas.flow`."""
+        """Pour HTML through boxes; see ``Canvas.flow``."""
         return self.canvas.flow(html, boxes, self.type.family, css)
 
     def display(self, x0: float, x1: float, y: float, number: str, bottom: float) -> float | None:
-        """Put a formula that TeX set into a column, its head at y, and note it as a region.
+        """Place a typeset display formula in a column, its top at y, and record it as a region.
 
         Args:
             x0: Left edge of the column.
-            x1: Right edge.
-            y: Head of the formula.
-            number: What it is called by, at the right edge; may be empty.
+            x1: Right edge of the column.
+            y: Top of the formula.
+            number: Equation number at the right edge; may be empty.
             bottom: End of the column.
 
         Returns:
-            The foot; None where no formula is small enough.
+            The bottom; None where no formula is small enough.
         """
         scale = self.size / TEX_SIZE * self.uniform(0.95, 1.1)
         room = x1 - x0 - (6 * self.size if number else 0)
@@ -225,7 +225,7 @@ class Setter:
         return y + high
 
     def formula(self, x: float, y: float, size: float, terms: int) -> Rect:
-        """Draw a formula with its baseline at y, note it as a region and return its box."""
+        """Draw a formula with its baseline at y, record it as a region and return its box."""
         start, high, low = x, y - 0.8 * size, y + 0.25 * size
 
         def put(text: str, scale: float = 1.0, rise: float = 0.0, italic: bool = True) -> None:
@@ -273,7 +273,7 @@ def new_setter(
     rng: Random, press: Press, sheet: tuple[float, float] | None = None, pool: str = "plain",
     size: tuple[float, float] = (8.5, 12.5),
 ) -> Setter:  # fmt: skip
-    """A canvas of some paper's size with a type of the pool."""
+    """Return a canvas of a random paper size with a random typeface of the pool."""
     width, height = sheet or SHEETS[int(rng.integers(len(SHEETS)))]
     kind = press.type(rng, pool)
     while kind.caps:

@@ -1,8 +1,8 @@
-"""What happens to ink on its way to a picture: spreading, fading, scanning, photographing.
+"""Image degradations: ink spread, fading, artefacts of scanning and photography.
 
-Every function takes an image of floats 0-255, shape (H, W), black ink low, and a random
-generator, and returns an image of the same shape. Strengths are relative to `em`, the type size in
-pixels, so that small and large type suffer alike.
+Every function takes an image of floats 0-255, shape (H, W), dark ink, and a random generator, and
+returns an image of the same shape. Strengths are relative to ``em``, the type size in pixels, so
+that small and large type are degraded equally.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import numpy as np
 
 Random = np.random.Generator
 Grey = Any
-"""A NumPy array (H, W) float32; OpenCV's and NumPy's own types for it do not mix."""
+"""NumPy array (H, W) float32; the type stubs of OpenCV and NumPy are incompatible."""
 
 
 def field(rng: Random, shape: tuple[int, ...], cell: float) -> Grey:
-    """Smooth noise with mean 0 and spread about 1; bumps are `cell` pixels wide."""
+    """Return smooth noise, mean 0, standard deviation about 1, features ``cell`` pixels wide."""
     height, width = shape[:2]
     small = rng.standard_normal(
         (max(2, int(height / cell) + 1), max(2, int(width / cell) + 1)), dtype=np.float32
@@ -27,7 +27,7 @@ def field(rng: Random, shape: tuple[int, ...], cell: float) -> Grey:
 
 
 def spread_ink(mask: Grey, rng: Random, em: float) -> Grey:
-    """Make strokes bolder or thinner, with soft or hard edges; `mask` is coverage 0-1."""
+    """Make strokes bolder or thinner, with soft or hard edges; ``mask`` is coverage 0-1."""
     sigma = em * rng.uniform(0.008, 0.035)
     level = rng.uniform(0.28, 0.62)
     gain = rng.uniform(1.5, 5.0)
@@ -36,7 +36,7 @@ def spread_ink(mask: Grey, rng: Random, em: float) -> Grey:
 
 
 def fade_ink(mask: Grey, rng: Random, em: float) -> Grey:
-    """Uneven inking: coverage varies over letters, and pores open in the strokes."""
+    """Simulate uneven inking: coverage varies over letters, and strokes get pores."""
     strength = rng.uniform(0.1, 0.5)
     uneven = np.abs(field(rng, mask.shape, em * rng.uniform(0.5, 3)))
     faded = mask * np.clip(1 - strength * uneven, 0, 1)
@@ -47,7 +47,7 @@ def fade_ink(mask: Grey, rng: Random, em: float) -> Grey:
 
 
 def dots(mask: Grey, rng: Random, em: float) -> Grey:
-    """A dot-matrix or thermal print: the strokes are rows of dots."""
+    """Simulate dot-matrix or thermal print: strokes are rows of dots."""
     pitch = em * rng.uniform(0.07, 0.12)
     height, width = mask.shape
     y = np.cos(np.arange(height, dtype=np.float32) * (2 * np.pi / pitch) + rng.uniform(0, 6))
@@ -57,7 +57,7 @@ def dots(mask: Grey, rng: Random, em: float) -> Grey:
 
 
 def shade(image: Grey, rng: Random) -> Grey:
-    """Uneven light: a slope over the line and soft shadows."""
+    """Add uneven light: a gradient over the line and soft shadows."""
     height, width = image.shape
     slope = np.linspace(rng.uniform(0.6, 1.0), rng.uniform(0.6, 1.05), width, dtype=np.float32)
     light = slope[None, :] + rng.uniform(0, 0.08) * field(rng, (height, width), height * 2.0)
@@ -67,14 +67,14 @@ def shade(image: Grey, rng: Random) -> Grey:
 
 
 def bleed_through(image: Grey, mask: Grey, rng: Random) -> Grey:
-    """The other side of the page, mirrored and faint."""
+    """Add the reverse side of the page, mirrored and faint."""
     other = cv2.GaussianBlur(mask[:, ::-1], (0, 0), rng.uniform(0.6, 2.0))
     other = np.roll(other, (int(rng.integers(-8, 9)), int(rng.integers(-60, 61))), (0, 1))
     return image - other * rng.uniform(8, 45)
 
 
 def blur(image: Grey, rng: Random, em: float) -> Grey:
-    """Out of focus, or moved."""
+    """Apply defocus or motion blur."""
     if rng.random() < 0.75:
         return cv2.GaussianBlur(image, (0, 0), max(0.3, em * rng.uniform(0.005, 0.055)))
     length = max(2, int(em * rng.uniform(0.05, 0.2)))
@@ -88,8 +88,8 @@ def blur(image: Grey, rng: Random, em: float) -> Grey:
 
 
 def noise(image: Grey, rng: Random, low: float = 1.5, high: float = 16.0) -> Grey:
-    """Sensor or paper grain; coarse grain one time in three."""
-    limit = 0.16 * float(image.max() - image.min())  # faint ink must not drown
+    """Add sensor or paper noise; one time in three it is coarse."""
+    limit = 0.16 * float(image.max() - image.min())  # keeps faint ink legible
     strength = min(limit, np.exp(rng.uniform(np.log(low), np.log(high))))
     if rng.random() < 0.33:
         return image + strength * field(rng, image.shape, rng.uniform(1.2, 3.5))
@@ -97,14 +97,14 @@ def noise(image: Grey, rng: Random, low: float = 1.5, high: float = 16.0) -> Gre
 
 
 def shrink(image: Grey, rng: Random, height: int) -> Grey:
-    """Lower resolution: the line becomes `height` pixels high."""
+    """Reduce the resolution: the line becomes ``height`` pixels high."""
     scale = height / image.shape[0]
     method = cv2.INTER_AREA if rng.random() < 0.7 else cv2.INTER_LINEAR
     return cv2.resize(image, (max(4, round(image.shape[1] * scale)), height), interpolation=method)
 
 
 def jpeg(image: Grey, rng: Random, low: int = 12, high: int = 90) -> Grey:
-    """The blocks and ripples of JPEG."""
+    """Apply JPEG compression artefacts."""
     quality = int(rng.integers(low, high))
     grey = np.clip(image, 0, 255).astype(np.uint8)
     code = cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
@@ -112,18 +112,18 @@ def jpeg(image: Grey, rng: Random, low: int = 12, high: int = 90) -> Grey:
 
 
 def sharpen(image: Grey, rng: Random, em: float) -> Grey:
-    """The halo that scanners and telephones draw round edges."""
+    """Add the halos of sharpening in scanners and phones."""
     soft = cv2.GaussianBlur(image, (0, 0), max(0.5, em * rng.uniform(0.02, 0.06)))
     return image + rng.uniform(0.4, 1.8) * (image - soft)
 
 
 def binarise(image: Grey, rng: Random, em: float) -> Grey:
-    """A one-bit scan: fixed, Otsu's or local threshold, with the speckle that comes of it."""
+    """Binarise as in a bitonal scan: fixed, Otsu's or local threshold, with speckle."""
     grey = np.clip(image, 0, 255).astype(np.uint8)
     kind = rng.random()
     if kind < 0.5:
         level, bits = cv2.threshold(grey, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-        if rng.random() < 0.6:  # an operator's threshold is off by some
+        if rng.random() < 0.6:  # a manually set threshold is inexact
             level = level + rng.uniform(-0.25, 0.25) * float(grey.max() - grey.min())
             bits = cv2.threshold(grey, level, 255, cv2.THRESH_BINARY)[1]
     elif kind < 0.75:
@@ -146,7 +146,7 @@ def binarise(image: Grey, rng: Random, em: float) -> Grey:
 
 
 def moire(image: Grey, rng: Random) -> Grey:
-    """The stripes of a photographed screen."""
+    """Add the moire stripes of a photographed screen."""
     height, width = image.shape
     fx, fy = rng.uniform(-0.9, 0.9, 2)
     wave = np.sin(
@@ -158,7 +158,7 @@ def moire(image: Grey, rng: Random) -> Grey:
 
 
 def scribble(image: Grey, rng: Random, em: float) -> Grey:
-    """A pen stroke, crease or stamp's rim across the line."""
+    """Add a pen stroke, crease or stamp edge across the line."""
     height, width = image.shape
     layer = np.zeros((height, width), np.float32)
     for _ in range(int(rng.integers(1, 3))):
@@ -176,7 +176,7 @@ def scribble(image: Grey, rng: Random, em: float) -> Grey:
 
 
 def texture(rng: Random, shape: tuple[int, int], em: float) -> Grey:
-    """A busy background of mean 0, about -1..1: noise of several scales and hard-edged shapes."""
+    """Return a background texture of mean 0, about -1..1: multi-scale noise and hard shapes."""
     ground = 0.6 * field(rng, shape, em * rng.uniform(1, 5)) + 0.3 * field(rng, shape, em * 0.3)
     if rng.random() < 0.5:
         height, width = shape

@@ -1,7 +1,7 @@
-"""Displayed formulas for drawn pages: set by TeX once, put wherever a page wants one.
+"""Displayed formulas for synthetic pages, typeset once by TeX and placed on pages as needed.
 
-They are kept as PDFs with a formula a page (``python -m ocrtool.synth.formulas ... --pdf``), so
-that they are as sharp as the type around them at whatever scale a page is drawn, and bend with it.
+They are stored as PDFs with one formula per page (``python -m ocrtool.synth.formulas ... --pdf``),
+so that they are as sharp as the surrounding text at any scale, and are warped with it.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from ocrtool.synth.formula_texts import Formula
 
 Random = np.random.Generator
 
-_mu: Any = pymupdf  # whose functions have no types
-A_FILE = 300
-"""Formulas of one file: one font."""
-TRIES = 12
-"""Formulas that are looked at before none is narrow enough."""
+_mu: Any = pymupdf  # its functions are untyped
+FORMULAS_PER_FILE = 300
+"""Number of formulas of a file, all in one font."""
+MAX_TRIES = 12
+"""Maximum number of formulas tried until one is narrow enough."""
 
 
 class DisplayFormula(NamedTuple):
-    """A formula that TeX set.
+    """A formula typeset by TeX.
 
     Attributes:
-        drawing: MuPDF's display list of its page, which has `MARGIN` points of white round it.
-        width: Points from its left edge to its right one.
-        height: Points from its top to its foot.
+        drawing: MuPDF display list of its page, with ``MARGIN`` points of white around the formula.
+        width: Width in points.
+        height: Height in points.
     """
 
     drawing: Any
@@ -44,10 +44,10 @@ class DisplayFormula(NamedTuple):
 
 
 class Displays:
-    """Formulas out of PDFs, a page each.
+    """Display formulas from PDFs with one formula per page.
 
     Args:
-        paths: The files, opened when the first formula is asked for.
+        paths: The files, opened at the first request.
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
@@ -62,12 +62,12 @@ class Displays:
         return [file for file in files if len(file)]
 
     def choose(self, rng: Random, width: float) -> DisplayFormula | None:
-        """Return a formula of no more than ``width`` points; None where there seems to be none.
+        """Return a random formula of at most ``width`` points; None where none seems to exist.
 
         Raises:
             InputError: A file cannot be read.
         """
-        for _ in range(TRIES if self._files else 0):
+        for _ in range(MAX_TRIES if self._files else 0):
             file = self._files[int(rng.integers(len(self._files)))]
             page = file[int(rng.integers(len(file)))]
             wide, high = page.rect.width - 2 * MARGIN, page.rect.height - 2 * MARGIN
@@ -79,19 +79,24 @@ class Displays:
 def write_displays(
     formulas: Sequence[Formula], folder: Path, seed: int = 0, jobs: int = 1
 ) -> list[Path]:
-    """Set formulas into PDFs `0000.pdf`, `0001.pdf`, ... of a folder, each in a font of its own.
+    """Typeset formulas into PDFs ``0000.pdf``, ``0001.pdf``, ... of a folder, one font per file.
 
     Returns:
-        The files' paths.
+        Paths of the files.
 
     Raises:
-        MissingDependencyError: There is no TeX.
+        MissingDependencyError: TeX is not installed.
         OutputError: A file cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tasks = [
-        ([formula.latex for formula in formulas[start : start + A_FILE]], folder, number, seed)
-        for number, start in enumerate(range(0, len(formulas), A_FILE))
+        (
+            [formula.latex for formula in formulas[start : start + FORMULAS_PER_FILE]],
+            folder,
+            number,
+            seed,
+        )
+        for number, start in enumerate(range(0, len(formulas), FORMULAS_PER_FILE))
     ]
     return [path for paths in in_processes(_write, tasks, jobs) for path in paths]
 

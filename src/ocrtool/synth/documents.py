@@ -1,8 +1,8 @@
-"""Documents whose text flows: books, papers, newspapers, letters, typescripts.
+"""Synthetic documents with running text: books, papers, newspapers, letters, typescripts.
 
-Each kind is a function of a generator and a `Press` that returns a `Canvas`. Lines are noted in
-reading order: running head, columns from left to right with the notes in their margins after the
-column that they stand beside, foot-notes, page number.
+Each kind is a function of a random generator and a ``TypeLibrary`` that returns a ``Canvas``.
+Lines are recorded in reading order: running header, columns from left to right with marginal notes
+after their column, footnotes, page number.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MINUS = "\N{MINUS SIGN}"
 
 
 def _running_head(s: Setter, margin: float, y: float) -> None:
-    """Title and page number at the head of a page."""
+    """Set title and page number at the top of a page."""
     width = s.canvas.width
     number = s.one([str(s.count(2, 480)), "xiv", "vii", f"- {s.count(1, 99)} -"])
     size = s.size * s.uniform(0.75, 1.0)
@@ -46,7 +46,7 @@ def _running_head(s: Setter, margin: float, y: float) -> None:
 
 
 def _notes(s: Setter, box: Rect) -> float:
-    """Foot-notes at the bottom of a box; returns where they start."""
+    """Set footnotes at the bottom of a box; return their top."""
     x0, y0, x1, y1 = box
     size = s.size * s.uniform(0.7, 0.85)
     count = s.count(1, 3)
@@ -68,7 +68,7 @@ def _notes(s: Setter, box: Rect) -> float:
 
 
 def book(rng: Random, press: Press) -> Canvas:
-    """A page of a book, perhaps the first of a chapter, perhaps with a figure or notes."""
+    """A book page, optionally the first of a chapter, with a figure or footnotes."""
     s = new_setter(rng, press)
     width, height = s.canvas.width, s.canvas.height
     margin = width * s.uniform(0.06, 0.16)
@@ -114,7 +114,7 @@ def book(rng: Random, press: Press) -> Canvas:
 
 
 def _chapter(s: Setter, x0: float, x1: float, y: float) -> float:
-    """The head of a chapter; returns where its text starts."""
+    """Set a chapter heading; return the top of its text."""
     y += s.uniform(0.5, 8) * s.size
     middle = (x0 + x1) / 2
     if s.yes(0.7):
@@ -128,7 +128,7 @@ def _chapter(s: Setter, x0: float, x1: float, y: float) -> float:
 
 
 def old_book(rng: Random, press: Press) -> Canvas:
-    """A page with wide margins, notes in them, a big initial and a catchword."""
+    """A page with wide margins, marginal notes, a large initial and a catchword."""
     s = new_setter(rng, press, (rng.uniform(360, 520), rng.uniform(540, 760)), size=(10, 14))
     width, height = s.canvas.width, s.canvas.height
     outer = width * s.uniform(0.16, 0.26)
@@ -166,7 +166,7 @@ def old_book(rng: Random, press: Press) -> Canvas:
 
 
 def paper(rng: Random, press: Press) -> Canvas:
-    """The first or another page of an article in one or two columns."""
+    """A page of an article in one or two columns."""
     s = new_setter(rng, press, SHEETS[int(rng.integers(2))], size=(8.5, 10.5))
     width, height = s.canvas.width, s.canvas.height
     margin, gutter = width * s.uniform(0.07, 0.11), s.uniform(14, 26)
@@ -217,14 +217,14 @@ def paper(rng: Random, press: Press) -> Canvas:
         s.canvas.lines += notes
     if s.yes(0.6):
         s.label(width / 2, min(height - 10, bottom + 24), str(s.count(1, 40)), anchor="middle")
-    if s.yes(0.1):  # the stamp that a preprint server puts up the left margin
+    if s.yes(0.1):  # the vertical stamp of a preprint server in the left margin
         s.label(margin * 0.5, height * 0.7, s.fit(s.press.field(rng, s.type) + " " + s.prose(9, 30),
                 height * 0.5, 14), 14, level=120, quarter=1)  # fmt: skip
     return s.canvas
 
 
 def _paper_head(s: Setter, margin: float, y: float) -> float:
-    """Title, authors and abstract."""
+    """Set title, authors and abstract."""
     width = s.canvas.width
     big = s.uniform(14, 20)
     for _ in range(s.count(1, 2)):
@@ -248,7 +248,7 @@ def _paper_head(s: Setter, margin: float, y: float) -> float:
 
 
 def _caption(s: Setter, x0: float, x1: float, y: float) -> float:
-    """A caption under a figure; returns where the text goes on."""
+    """Set a figure caption; return where the text continues."""
     word = s.one(["Figure", "Fig.", "FIGURE", "Table"])
     text = f"<b>{word} {s.count(1, 12)}.</b> {marked_up(s.rng, s.prose(20, 160))}"
     css = f"body{{font-size:{0.85 * s.size:.2f}px;line-height:1.15}}"
@@ -256,7 +256,7 @@ def _caption(s: Setter, x0: float, x1: float, y: float) -> float:
 
 
 def mathematics(rng: Random, press: Press) -> Canvas:
-    """A page of a textbook or article with formulas that TeX set, one after every few lines."""
+    """A page of a textbook or article with typeset formulas every few lines."""
     s = new_setter(rng, press, size=(8.5, 12))
     width, height = s.canvas.width, s.canvas.height
     margin, gutter = width * s.uniform(0.08, 0.17), s.uniform(14, 26)
@@ -291,7 +291,7 @@ def mathematics(rng: Random, press: Press) -> Canvas:
 
 
 def _reasoning(s: Setter, length: int) -> str:
-    """Prose of at most so many characters as HTML, with short formulas among its words."""
+    """Return prose of at most so many characters as HTML, with short inline formulas."""
     if s.yes(0.3):
         return marked_up(s.rng, s.prose(10, length), soft=s.soft)
     parts: list[str] = []
@@ -303,7 +303,7 @@ def _reasoning(s: Setter, length: int) -> str:
 
 
 def _inline(s: Setter) -> str:
-    """A short formula as HTML: letters in italics with indices and powers, signs between them."""
+    """Return a short formula as HTML: italic letters with sub- and superscripts, operators."""
     minus = MINUS if MINUS in s.type.characters else "-"
 
     def term() -> str:
@@ -326,7 +326,7 @@ def _inline(s: Setter) -> str:
 
 
 def _display(s: Setter, x0: float, x1: float, y: float) -> float:
-    """A formula on a line of its own, perhaps with its number."""
+    """Set a display formula, optionally numbered; return where the text continues."""
     size = s.size * s.uniform(1.0, 1.25)
     base = y + 2.2 * size
     numbered = s.yes(0.6)
@@ -339,7 +339,7 @@ def _display(s: Setter, x0: float, x1: float, y: float) -> float:
 
 
 def newspaper(rng: Random, press: Press) -> Canvas:
-    """Bands of articles in three to six narrow columns under headlines of every size."""
+    """Articles in three to six narrow columns under headlines of various sizes."""
     s = new_setter(rng, press, (rng.uniform(560, 900), rng.uniform(700, 1150)), size=(7.5, 10))
     width, height = s.canvas.width, s.canvas.height
     headline = Setter(rng, press, s.canvas, new_setter(rng, press).type, s.size)
@@ -384,7 +384,7 @@ def newspaper(rng: Random, press: Press) -> Canvas:
 def _article(
     s: Setter, headline: Setter, columns: list[tuple[float, float]], y: float, end: float, css: str
 ) -> None:
-    """An article with headline, perhaps picture, in some neighbouring columns."""
+    """Set an article with headline and optional picture in some adjacent columns."""
     x0, x1 = columns[0][0], columns[-1][1]
     if s.yes(0.85):
         big = min(s.uniform(12, 40), 0.16 * (x1 - x0))
@@ -417,13 +417,13 @@ def _article(
 
 
 def letter(rng: Random, press: Press) -> Canvas:
-    """A letter: head, address, date, salutation, text, signature."""
+    """A letter: letterhead, address, date, salutation, text, signature."""
     pool = "plain" if rng.random() < 0.6 else "mono"
     return _letter(new_setter(rng, press, SHEETS[int(rng.integers(2))], pool, (9.5, 12)))
 
 
 def typescript(rng: Random, press: Press) -> Canvas:
-    """A typewritten page: report, list or letter, in fixed pitch and wide leading."""
+    """A typewritten page, monospaced and widely spaced: report, list or letter."""
     s = new_setter(rng, press, SHEETS[int(rng.integers(2))], "typewriter", (10, 12.5))
     if s.yes(0.35):
         return _letter(s)
@@ -440,7 +440,7 @@ def typescript(rng: Random, press: Press) -> Canvas:
     block = s.canvas.new_block()
     indent = s.count(0, 8)
     first = True
-    apart = s.one(["", " ", " ", "  "])  # what typists add between sentences
+    apart = s.one(["", " ", " ", "  "])  # extra spaces between sentences
     while y < foot:
         kind = rng.random()
         if first:
@@ -450,7 +450,7 @@ def typescript(rng: Random, press: Press) -> Canvas:
         if kind < 0.04:
             text = s.heading(2, 5)
             end = s.label(x0, y, text, block=s.canvas.new_block())
-            if s.yes(0.6):  # underlined by hand of the machine
+            if s.yes(0.6):  # underlined
                 s.line(x0, y + 0.18 * s.size, end, y + 0.18 * s.size, 0.06 * s.size)
             y += 1.6 * step
             first = True
@@ -469,7 +469,7 @@ def typescript(rng: Random, press: Press) -> Canvas:
 
 
 def _office(s: Setter) -> None:
-    """What offices leave on letters: signatures, stamps, notes in pencil, letterheads."""
+    """Add signatures, stamps, handwritten notes and letterheads of offices."""
     width, height = s.canvas.width, s.canvas.height
     if s.yes(0.4):
         x, y = s.uniform(0.3, 0.6) * width, s.uniform(0.86, 0.94) * height

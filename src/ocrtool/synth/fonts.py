@@ -1,8 +1,8 @@
-"""Which font files can draw which characters, learnt from the files and remembered on disk.
+"""Index of font files: which characters each can draw, probed once and cached on disk.
 
-A font that claims a letter may still draw something else (symbol fonts), or draw capitals for
-small letters (titling fonts). Both poison the labels, so every font's letters are compared with
-those of plain reference faces before it is used.
+A font that claims a letter may draw something else (symbol fonts), or capitals for small letters
+(titling fonts). Both would make labels wrong, so every font's letters are compared with those of
+plain reference fonts before it is used.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ _PROBE_SIZE = 40  # pixels of an em; letters are compared on a 24 x 24 grid
 
 @dataclass(frozen=True)
 class Font:
-    """One usable font file.
+    """A usable font file.
 
     Attributes:
         path: The file.
-        family: What the file has in common with its siblings of other weights.
-        characters: Sorted code points that it draws.
-        mono: True where every letter has the same advance.
-        caps: True where small letters look like capitals: only upper-case text may be drawn.
-        likeness: Mean correlation of its letters with plain faces', 0-1; scripts are low.
+        family: Name that it shares with other weights of the family.
+        characters: Its characters, sorted by code point.
+        mono: Whether every letter has the same advance.
+        caps: Whether small letters look like capitals: only upper-case text may be drawn.
+        likeness: Mean correlation of its letters with reference fonts, 0-1; low for script fonts.
     """
 
     path: str
@@ -54,18 +54,18 @@ class Font:
 
     @property
     def typewriter(self) -> bool:
-        """A fixed-pitch slab serif; font files do not tell, names do."""
+        """Whether it is a monospaced slab serif, judged by its name."""
         return self.mono and _TYPEWRITER.search(self.family) is not None
 
 
 def bundled_fonts() -> list[Path]:
-    """The few openly licensed fonts that ship with the package."""
+    """Return the openly licensed fonts that ship with the package."""
     folder = Path(str(files("ocrtool.synth"))) / "fonts"
     return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)
 
 
 def find_fonts(folders: Iterable[Path]) -> list[Path]:
-    """Font files under the folders (or the files themselves), sorted, the same file once."""
+    """Return the font files in the folders (or the files themselves), sorted, each once."""
     found: dict[str, Path] = {}
     for folder in folders:
         if not folder.exists():
@@ -80,13 +80,13 @@ def find_fonts(folders: Iterable[Path]) -> list[Path]:
 def index_fonts(
     paths: Sequence[Path], alphabet: str, min_likeness: float = 0.35, workers: int = 2
 ) -> list[Font]:
-    """Probe every file once and keep the fonts that draw readable Latin letters.
+    """Probe every file once and return the fonts that draw readable Latin letters.
 
     Args:
         paths: Font files.
-        alphabet: Characters of interest; others are not remembered.
-        min_likeness: Fonts whose letters resemble plain faces less than this are left out.
-        workers: Processes that probe files not yet in the cache.
+        alphabet: Characters of interest; others are ignored.
+        min_likeness: Minimum similarity of a font's letters to reference fonts.
+        workers: Number of processes that probe files not yet in the cache.
 
     Returns:
         Usable fonts in the order of their paths.
@@ -102,7 +102,7 @@ def index_fonts(
     keys = {path: f"{path}:{path.stat().st_mtime_ns}" for path in paths}
     missing = [path for path in paths if keys[path] not in cache]
     if missing:
-        daemon = multiprocessing.current_process().daemon  # which may have no children
+        daemon = multiprocessing.current_process().daemon  # a daemon may not start processes
         if len(missing) > 64 and workers > 1 and not daemon:
             with ProcessPoolExecutor(workers) as pool:
                 probed = list(pool.map(_probe, missing, [alphabet] * len(missing), chunksize=16))
@@ -134,7 +134,7 @@ def _cache_file(alphabet: str) -> Path:
 
 @lru_cache(maxsize=512)
 def load_font(path: str, size: int) -> ImageFont.FreeTypeFont:
-    """An opened font at `size` pixels an em (basic layout: no shaping library needed)."""
+    """Open a font at ``size`` pixels per em (basic layout: no shaping library needed)."""
     return ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)
 
 
@@ -154,7 +154,7 @@ def _probe(path: Path, alphabet: str) -> Font | None:
             return None
         font = load_font(str(path), _PROBE_SIZE)
         if font.getmask(" ").getbbox() is not None:
-            return None  # some mathematical fonts keep a ligature there
+            return None  # some math fonts have a ligature at this code
         blank = {c for c in characters if c != " " and font.getbbox(c)[2] <= font.getbbox(c)[0]}
         characters = "".join(c for c in characters if c not in blank)
         advances = {round(font.getlength(c)) for c in "iMW0."}
@@ -168,12 +168,12 @@ def _probe(path: Path, alphabet: str) -> Font | None:
 
 
 def _glyph(font: ImageFont.FreeTypeFont, character: str) -> np.ndarray:
-    """The ink of a character, cropped and stretched to (24, 24), zero mean and unit norm."""
+    """Return a character's glyph image, cropped, resized to (24, 24), zero mean, unit norm."""
     x0, y0, x1, y1 = font.getbbox(character)
     image = Image.new("L", (max(1, int(x1 - x0)), max(1, int(y1 - y0))))
     ImageDraw.Draw(image).text((-x0, -y0), character, fill=255, font=font)
     glyph = cv2.resize(np.asarray(image, np.float32), (24, 24), interpolation=cv2.INTER_AREA)
-    glyph = cv2.GaussianBlur(glyph, (5, 5), 0)  # weight and serifs should not count
+    glyph = cv2.GaussianBlur(glyph, (5, 5), 0)  # reduces the effect of weight and serifs
     glyph -= glyph.mean()
     norm = float(np.linalg.norm(glyph))
     return glyph / norm if norm > 0 else glyph

@@ -1,7 +1,7 @@
-"""Documents whose text stands in places: forms, tables, receipts, indices, titles, posters.
+"""Synthetic documents with positioned text: forms, tables, receipts, indices, titles, posters.
 
-Each kind is a function of a generator and a `Press` that returns a `Canvas`; rows are noted from
-left to right, then down.
+Each kind is a function of a random generator and a ``TypeLibrary`` that returns a ``Canvas``; rows
+are recorded from left to right, then down.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Random = np.random.Generator
 
 
 def set_table(s: Setter, box: Rect, rows: int, step: float) -> float:
-    """Set a table in the upper part of a box, note it as a region and return its bottom."""
+    """Set a table in the upper part of a box, record it as a region and return its bottom."""
     x0, y0, x1, _ = box
     count = s.count(2, max(2, min(7, int((x1 - x0) / (6 * s.size)))))
     shares = s.rng.uniform(0.5, 1.5, count)
@@ -74,7 +74,7 @@ def _cell(s: Setter, kind: str) -> str:
 
 
 def tables(rng: Random, press: Press) -> Canvas:
-    """A report: text and tables by turns."""
+    """A report with alternating text and tables."""
     s = new_setter(rng, press, SHEETS[int(rng.integers(2))], size=(7.5, 11))
     width, height = s.canvas.width, s.canvas.height
     x0, x1, y = width * s.uniform(0.05, 0.12), width * s.uniform(0.88, 0.95), height * 0.07
@@ -100,7 +100,7 @@ def tables(rng: Random, press: Press) -> Canvas:
 
 
 def invoice(rng: Random, press: Press) -> Canvas:
-    """An invoice: sender, receiver, dates, items in a table, sums."""
+    """An invoice: sender, recipient, dates, item table, totals."""
     s = new_setter(rng, press, SHEETS[int(rng.integers(2))], size=(8, 10.5))
     width, height = s.canvas.width, s.canvas.height
     x0, x1, y = width * 0.08, width * 0.92, height * 0.06
@@ -141,7 +141,7 @@ def invoice(rng: Random, press: Press) -> Canvas:
 
 
 def form(rng: Random, press: Press) -> Canvas:
-    """A form: numbered fields, boxes to tick, combs of cells, some of it filled in."""
+    """A form: numbered fields, checkboxes, character combs, partly filled in."""
     s = new_setter(rng, press, SHEETS[int(rng.integers(2))], size=(7, 10))
     filler = Setter(rng, press, s.canvas, press.type(rng, "mono"), s.size * s.uniform(1, 1.4))
     width, height = s.canvas.width, s.canvas.height
@@ -201,7 +201,7 @@ def form(rng: Random, press: Press) -> Canvas:
 
 
 def receipt(rng: Random, press: Press) -> Canvas:
-    """A shop's receipt: narrow, items left, amounts right, sums, thanks."""
+    """A narrow shop receipt: items left, amounts right, totals, closing line."""
     width = s_width = rng.uniform(170, 260)
     s = new_setter(rng, press, (width, 900), "mono" if rng.random() < 0.6 else "plain", (7.5, 11))
     step = s.size * s.uniform(1.05, 1.5)
@@ -294,7 +294,7 @@ def receipt(rng: Random, press: Press) -> Canvas:
 
 
 def title_page(rng: Random, press: Press) -> Canvas:
-    """A title page or cover: few lines, centred, of many sizes."""
+    """A title page or cover: few centred lines of various sizes."""
     s = new_setter(rng, press)
     width, height = s.canvas.width, s.canvas.height
     if s.yes(0.3):
@@ -373,7 +373,7 @@ def index(rng: Random, press: Press) -> Canvas:
 
 
 def poster(rng: Random, press: Press) -> Canvas:
-    """An advertisement: huge and tiny type of several families, panels, pictures."""
+    """An advertisement: very large and small type of several families, panels, pictures."""
     s = new_setter(rng, press, (rng.uniform(380, 800), rng.uniform(380, 900)), size=(8, 14))
     width, height = s.canvas.width, s.canvas.height
     dark = s.yes(0.35)
@@ -415,7 +415,7 @@ def poster(rng: Random, press: Press) -> Canvas:
 
 
 def snippet(rng: Random, press: Press) -> Canvas:
-    """A few lines cut from somewhere, close round them."""
+    """A tight crop of a few lines."""
     pool = "mono" if rng.random() < 0.2 else "display" if rng.random() < 0.15 else "plain"
     s = new_setter(rng, press, (rng.uniform(90, 520), 400), pool, (9, 15))
     margin = s.uniform(2, 16)
@@ -441,7 +441,7 @@ def snippet(rng: Random, press: Press) -> Canvas:
 
 
 def blank(rng: Random, press: Press) -> Canvas:
-    """No text at all: empty or ruled paper, pictures, boxes, signatures, codes."""
+    """A page without text: empty or ruled paper, pictures, boxes, signatures, codes."""
     width, height = SHEETS[int(rng.integers(len(SHEETS)))]
     s = Setter(rng, press, Canvas(width, height), press.bundled(), 10)
     kind = rng.random()

@@ -1,10 +1,9 @@
-r"""Where the signs of a formula's label stand in its picture.
+"""Positions of the tokens of a formula's label in its image.
 
-TeX tells its signs in the order in which it sets them, which is nearly that of the label: what
-stands above comes before what stands below, so the exponent before the index. Signs and tokens are
-therefore matched as two texts are compared: first the longest runs that are the same in both, then
-what is the same in the gaps between them, and last whatever is left there one for one, for not
-every font tells which sign it sets.
+TeX outputs glyphs in nearly the order of the label; for example the exponent precedes the index.
+Glyphs and tokens are therefore aligned like two texts: first the longest equal runs, then equal
+symbols in the gaps between them, and finally the remaining symbols one to one, because not every
+font maps its glyphs to Unicode.
 """
 
 from __future__ import annotations
@@ -21,9 +20,9 @@ from ocrtool.latex.unicode import CHARACTER
 from ocrtool.rendering.tex import Glyph
 
 UNKNOWN = "\ufffd"
-"""What a sign is called whose font does not name it."""
-NEAR = 5
-"""Gaps between equal runs in which what one of them lacks is looked for."""
+"""Character of a glyph that its font does not map to Unicode."""
+MAX_GAPS = 5
+"""Maximum distance, in gaps between equal runs, within which missing symbols are searched."""
 _ACCENT = "^"
 _PLAIN = {"-": "−", "*": "∗", "|": "∣", r"\|": "∥", r"\sqrt": "√", r"\prime": "′"}
 _FOLDED = {"ˆ": _ACCENT, "˜": _ACCENT, "¯": _ACCENT, "˙": _ACCENT, "¨": _ACCENT, "~": _ACCENT,
@@ -31,15 +30,15 @@ _FOLDED = {"ˆ": _ACCENT, "˜": _ACCENT, "¯": _ACCENT, "˙": _ACCENT, "¨": _AC
 
 
 def places_of(label: str, glyphs: Sequence[Glyph]) -> NDArray[np.float32]:
-    """Find the tokens of a label among the signs that TeX set.
+    """Find the positions of the tokens of a label among typeset glyphs.
 
     Args:
-        label: Tokens of the normal form, a space between them.
-        glyphs: In TeX's order.
+        label: Tokens of the normal form, separated by spaces.
+        glyphs: Glyphs in TeX's order.
 
     Returns:
-        (n, 3): the number of a token and the middle of its signs (x, y), ordered by token. Tokens
-        that draw nothing, and those not found, are left out.
+        (n, 3): index of a token and the centre (x, y) of its glyphs, ordered by token. Invisible
+        tokens and those not found are omitted.
     """
     wanted = list(_signs(label.split(" ")))
     said = [sign for _, sign in wanted]
@@ -57,7 +56,7 @@ def places_of(label: str, glyphs: Sequence[Glyph]) -> NDArray[np.float32]:
 
 
 def _signs(tokens: Sequence[str]) -> Iterator[tuple[int, str]]:
-    """Yield the signs that tokens draw, each with the number of its token."""
+    """Yield the symbols that tokens draw, each with the index of its token."""
     for number, token in enumerate(tokens):
         if token in NAMED:
             for letter in token[1:]:
@@ -73,13 +72,13 @@ def _signs(tokens: Sequence[str]) -> Iterator[tuple[int, str]]:
 
 
 def _folded(character: str) -> str:
-    """Bring the letters of all alphabets to the plain ones, and like signs to one."""
+    """Map the letters of all math alphabets to plain ones, and similar symbols to one."""
     plain = unicodedata.normalize("NFKC", character)
     return _FOLDED.get(plain, _FOLDED.get(character, plain))
 
 
 def _pairs(said: Sequence[str], set_: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Yield the places in both texts of what is taken for the same."""
+    """Yield the indices of matching symbols in both texts."""
     blocks = SequenceMatcher(None, said, set_, autojunk=False).get_matching_blocks()
     gaps: list[tuple[list[int], list[int]]] = []
     mine, theirs = 0, 0
@@ -88,7 +87,7 @@ def _pairs(said: Sequence[str], set_: Sequence[str]) -> Iterator[tuple[int, int]
         yield from zip(range(start, start + size), range(begin, begin + size), strict=True)
         mine, theirs = start + size, begin + size
     for number, (left, _) in enumerate(gaps):
-        nearest = sorted(range(len(gaps)), key=lambda other: abs(other - number))[:NEAR]
+        nearest = sorted(range(len(gaps)), key=lambda other: abs(other - number))[:MAX_GAPS]
         for token in list(left):
             for other in nearest:
                 same = next((i for i in gaps[other][1] if set_[i] == said[token]), None)

@@ -1,14 +1,14 @@
-"""Files of drawn formulas: made once by TeX, read many times by training.
+"""Files of typeset formulas: rendered once by TeX, read many times in training.
 
-A shard is an uncompressed `.npz` of about a thousand clean pictures with their labels:
+A shard is an uncompressed ``.npz`` of about a thousand clean images with their labels:
 
-    pictures   uint8: PNG files, one after the other
-    ends       int64 (n,): where each picture ends
-    labels     uint8: UTF-8 text, one label a line
-    tokens     int32 (n,): tokens of each label
+    pictures   uint8: concatenated PNG files
+    ends       int64 (n,): end of each image in ``pictures``
+    labels     uint8: UTF-8 text, one label per line
+    tokens     int32 (n,): number of tokens of each label
     em         float32 (n,): type size in pixels
-    places     float32 (m, 3): where tokens stand, see `formula_places`
-    place_ends int64 (n,): where the places of each picture end
+    places     float32 (m, 3): token positions, see ``formula_alignment``
+    place_ends int64 (n,): end of each image's rows in ``places``
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ from ocrtool.synth.formula_texts import Formula
 Random = np.random.Generator
 Task = TypeVar("Task")
 
-RUN = 500
-"""Formulas of one run of TeX: one font, one size."""
-RUNS = 4
-"""Runs that are mixed with each other."""
-SHARDS = 2
-"""Shards that they become."""
-HELD_OPEN = 24
-"""Shards that one reader keeps in memory."""
-_GREYS = 17  # of 255: sixteen steps
+FORMULAS_PER_RUN = 500
+"""Number of formulas of a run of TeX, in one font and size."""
+RUNS_PER_TASK = 4
+"""Number of runs whose formulas are mixed."""
+SHARDS_PER_TASK = 2
+"""Number of shards written from these runs."""
+MAX_LOADED_SHARDS = 24
+"""Maximum number of shards that a reader keeps in memory."""
+_GREYS = 17  # quantisation step of grey levels: 16 levels
 
 
 @dataclass(frozen=True)
 class DrawnFormula:
-    """A clean picture (H, W) uint8, its label, its type size in pixels, and where tokens stand.
+    """A clean image (H, W) uint8, its label, its type size in pixels, and token positions.
 
-    `places` is (n, 3), the number of a token, and x and y in pixels.
+    ``places`` is (n, 3): the index of a token, and x and y in pixels.
     """
 
     image: NDArray[np.uint8]
@@ -59,7 +59,7 @@ class DrawnFormula:
 
 
 def write_shard(path: Path, drawn: Sequence[DrawnFormula]) -> None:
-    """Write one shard; it takes its name when it is whole.
+    """Write a shard atomically.
 
     Raises:
         OutputError: It cannot be written.
@@ -83,13 +83,13 @@ def write_shard(path: Path, drawn: Sequence[DrawnFormula]) -> None:
 
 
 class Shards:
-    """DrawnFormula formulas in files, read when they are asked for; few are in memory at a time.
+    """Formulas in shard files, loaded on demand, with a bounded number of shards in memory.
 
     Args:
-        paths: Shards, as `write_shard` makes them.
+        paths: Shards written by ``write_shard``.
 
     Raises:
-        InputError: One cannot be read.
+        InputError: A shard cannot be read.
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
@@ -106,7 +106,7 @@ class Shards:
         held = self._open.get(shard)
         if held is None:
             held = self._open[shard] = _Shard(self.paths[shard])
-            while len(self._open) > HELD_OPEN:
+            while len(self._open) > MAX_LOADED_SHARDS:
                 self._open.popitem(last=False)
         else:
             self._open.move_to_end(shard)
@@ -147,27 +147,26 @@ def _load(path: Path, name: str) -> Any:
 def draw_shards(
     formulas: Sequence[Formula], folder: Path, seed: int = 0, jobs: int = 1, quiet: bool = False
 ) -> list[Path]:
-    """Draw formulas into shards `0000.npz`, `0001.npz`, ... of a folder.
+    """Render formulas into shards ``0000.npz``, ``0001.npz``, ... of a folder.
 
-    Shards that are there already are kept, so an interrupted run can be taken up again with the
-    same arguments.
+    Existing shards are kept, so an interrupted run can be continued with the same arguments.
 
     Args:
-        formulas: In the order of the shards, roughly: neighbours are mixed.
-        folder: Is made if need be.
-        seed: Of fonts and sizes.
-        jobs: Processes.
-        quiet: Say nothing on standard error.
+        formulas: Approximately in the order of the shards; neighbours are mixed.
+        folder: Output folder, created if needed.
+        seed: Seed of fonts and sizes.
+        jobs: Number of processes.
+        quiet: Print nothing on standard error.
 
     Returns:
-        The shards' paths.
+        Paths of the shards.
 
     Raises:
-        MissingDependencyError: There is no TeX.
+        MissingDependencyError: TeX is not installed.
         OutputError: A shard cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    size = RUN * RUNS
+    size = FORMULAS_PER_RUN * RUNS_PER_TASK
     tasks = [
         (formulas[start : start + size], folder, start // size, seed)
         for start in range(0, len(formulas), size)
@@ -177,7 +176,7 @@ def draw_shards(
     def told(done: list[Path]) -> None:
         paths.extend(done)
         if not quiet:
-            print(f"{len(paths)} shards of {SHARDS * len(tasks)}", file=sys.stderr)
+            print(f"{len(paths)} shards of {SHARDS_PER_TASK * len(tasks)}", file=sys.stderr)
 
     for done in in_processes(_draw_task, tasks, jobs):
         told(done)
@@ -187,7 +186,7 @@ def draw_shards(
 def in_processes(
     do: Callable[[Task], list[Path]], tasks: Sequence[Task], jobs: int
 ) -> Iterator[list[Path]]:
-    """Yield what is made of each task, in order, made by as many processes as ``jobs``."""
+    """Yield the result of each task, in order, computed by ``jobs`` processes."""
     if jobs == 1:
         yield from map(do, tasks)
         return
@@ -196,16 +195,16 @@ def in_processes(
 
 
 def _draw_task(task: tuple[Sequence[Formula], Path, int, int]) -> list[Path]:
-    """Draw a few runs of TeX in different styles and write them, mixed, as shards."""
+    """Render a few runs of TeX in different styles and write them, mixed, as shards."""
     formulas, folder, number, seed = task
-    paths = [folder / f"{number * SHARDS + i:04}.npz" for i in range(SHARDS)]
+    paths = [folder / f"{number * SHARDS_PER_TASK + i:04}.npz" for i in range(SHARDS_PER_TASK)]
     if all(path.exists() for path in paths):
         return paths
     rng = np.random.default_rng((seed, number))
     order = rng.permutation(len(formulas))
     drawn: list[DrawnFormula] = []
-    for start in range(0, len(order), RUN):
-        members = [formulas[i] for i in order[start : start + RUN]]
+    for start in range(0, len(order), FORMULAS_PER_RUN):
+        members = [formulas[i] for i in order[start : start + FORMULAS_PER_RUN]]
         style = choose_style(rng)
         small = [not _needs_display(f.latex) and rng.random() < 0.35 for f in members]
         typeset = draw_formulas([f.latex for f in members], style, small)
@@ -224,7 +223,7 @@ def choose_style(rng: Random) -> TexStyle:
     """Choose a font by its weight, a type size and a resolution.
 
     Raises:
-        MissingDependencyError: There is no TeX.
+        MissingDependencyError: TeX is not installed.
     """
     names = list(FONTS)
     weights = np.array([FONTS[name].weight for name in names])
@@ -238,5 +237,5 @@ def choose_style(rng: Random) -> TexStyle:
 
 
 def _needs_display(latex: str) -> bool:
-    """Formulas whose limits are above and below in the normal form, and those of several rows."""
+    """Tell whether the normal form implies display style: limits or several rows."""
     return r"\begin" in latex or r"\mathop" in latex or r"\limits" in latex

@@ -1,7 +1,7 @@
-r"""Which formulas are drawn: real ones from text files, and ones composed of their parts.
+"""Selection of formulas to render: real ones from text files, and composed ones.
 
-Every formula comes once. Those with rare tokens come earlier, short and long ones in fixed shares,
-and one in a hundred (by a hash of its normal form, so for ever the same) is held back for tests.
+Every formula occurs once. Those with rare tokens come earlier, lengths have fixed shares, and one
+in a hundred (by a hash of its normal form, and therefore always the same) is held out for tests.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from ocrtool.synth.formula_vocabulary import formula_tokens
 Random = np.random.Generator
 
 LENGTHS = ((20, 0.30), (60, 0.36), (120, 0.24), (10_000, 0.10))
-"""Most tokens of a class of lengths, and its share of what is drawn."""
-COMPOSED = 0.08
-"""Share of formulas that are composed, not found."""
+"""Maximum number of tokens of each length class, and its share of the rendered formulas."""
+COMPOSED_SHARE = 0.08
+"""Share of formulas that are composed of parts of others."""
 _HELD = 100
 _UNDRAWABLE = re.compile(
     r"\\mathcal \{ [^}]*[a-z0-9]|\\mathscr \{ [^}]*[a-z0-9]|\\mathbb \{ [^}]*[a-z0]"
 )
-"""Letters that math fonts have no sign for, or a wrong one."""
+"""Letters for which math fonts have no glyph, or a wrong one."""
 _NOT_DRAWN = re.compile(
     r"\\(?:label|tag\*?)\s*\{[^{}]*\}"
     r"|\\(?:nonumber|notag|tiny|scriptsize|footnotesize|small|normalsize|large)(?![A-Za-z])"
@@ -39,19 +39,19 @@ _SPLIT = re.compile(r"\\(begin|end)\{(?:split|align\*?)\}")
 
 @dataclass(frozen=True)
 class Formula:
-    """A formula as it is given to TeX, and the tokens of its normal form, a space between them."""
+    """A formula as given to TeX, and its normal form with a space between tokens."""
 
     latex: str
     label: str
 
     @property
     def tokens(self) -> int:
-        """How many tokens the label has."""
+        """Number of tokens of the label."""
         return self.label.count(" ") + 1
 
 
 def formulas_of(lines: Iterable[str], max_tokens: int) -> Iterator[Formula]:
-    """Yield the formulas that can be drawn and learnt, each label once."""
+    """Yield the formulas that can be rendered and learnt, without duplicate labels."""
     known = frozenset(formula_tokens())
     seen: set[bytes] = set()
     for latex in lines:
@@ -65,7 +65,7 @@ def formulas_of(lines: Iterable[str], max_tokens: int) -> Iterator[Formula]:
 
 
 def formula_of(latex: str, known: frozenset[str], max_tokens: int) -> Formula | None:
-    """Return a formula with its label, or None where it is not to be learnt."""
+    """Return a formula with its label, or None where it is not suited for training."""
     try:
         tokens = normal(latex)
     except LatexError:
@@ -79,7 +79,7 @@ def formula_of(latex: str, known: frozenset[str], max_tokens: int) -> Formula | 
 
 
 def drawable(latex: str) -> str:
-    """A formula as TeX sets it in a line: without labels, numbers and outer environments."""
+    """Return a formula for inline setting: without labels, numbers and outer environments."""
     latex = latex.strip().strip("$")
     latex = _NOT_DRAWN.sub(" ", latex)
     latex = _SPLIT.sub(r"\\\1{aligned}", latex)
@@ -88,7 +88,7 @@ def drawable(latex: str) -> str:
 
 
 def is_held(formula: Formula) -> bool:
-    """Tell whether a formula is held back from training."""
+    """Tell whether a formula is held out from training."""
     return int.from_bytes(_hash(formula.label), "little") % _HELD == 0
 
 
@@ -97,9 +97,9 @@ def _hash(label: str) -> bytes:
 
 
 def ordered(formulas: Sequence[Formula], rng: Random) -> list[Formula]:
-    """Bring formulas into the order in which they are drawn: any beginning of it is a fair mix.
+    """Return formulas in rendering order, of which every prefix is a balanced sample.
 
-    Rare tokens come early, and each class of lengths has its share as long as it lasts.
+    Rare tokens come early, and each length class keeps its share as long as it has formulas.
     """
     counts = Counter(token for f in formulas for token in set(f.label.split(" ")))
     common = 0.01 * len(formulas)
@@ -122,7 +122,7 @@ def ordered(formulas: Sequence[Formula], rng: Random) -> list[Formula]:
 
 
 def composed(parts: Sequence[Formula], count: int, rng: Random, max_tokens: int) -> list[Formula]:
-    """Make formulas of the parts of others: matrices, cases, fractions, roots, aligned rows."""
+    """Compose formulas of parts of others: matrices, cases, fractions, roots, aligned rows."""
     known = frozenset(formula_tokens())
     short = [f.latex for f in parts if f.tokens <= 8 and _composable(f.latex)]
     longer = [f.latex for f in parts if 8 < f.tokens <= 24 and _composable(f.latex)]
@@ -144,7 +144,7 @@ _NO_PART = re.compile(r"&|\\\\|\\over|\\choose|\\atop|\\(?:bf|rm|it|cal|sf|tt)(?
 
 
 def _composable(latex: str) -> bool:
-    """Tell whether a formula can be a part: a `[` after a row's end would be a length."""
+    """Tell whether a formula can be a part: ``[`` at its start would be read as an option."""
     return not latex.startswith(("[", "*")) and _NO_PART.search(latex) is None
 
 

@@ -1,9 +1,9 @@
-"""The tokens that the bundled formula reader writes.
+"""The vocabulary of the bundled formula reader.
 
 Usage: python -m ocrtool.synth.formula_vocabulary FILE... [--least N] [-o vocabulary.txt]
 
-Counts the tokens of normal forms in files of one formula a line (`.xz` too) and writes those that
-come often enough, most frequent first, one a line.
+Counts the tokens of normal forms in files of one formula per line (also ``.xz``) and writes the
+frequent ones, most frequent first, one per line.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from ocrtool.latex.normal import normal
 from ocrtool.latex.symbols import CHARACTERS, FONTS, MATRICES
 from ocrtool.latex.tokens import LatexError
 
-LEAST = 20
-"""How often a token must come to be learnt."""
-ALWAYS = (
+MIN_COUNT = 20
+"""Minimum number of formulas that contain a token of the vocabulary."""
+REQUIRED_TOKENS = (
     CHARACTERS
     | set(FONTS.values())
     | {rf"\{side}{{{name}}}" for name in ("matrix", "cases", "aligned", *MATRICES.values())
        for side in ("begin", "end")}
 )  # fmt: skip
-"""Tokens that are in the alphabet however seldom they come."""
+"""Tokens that are in the vocabulary regardless of their frequency."""
 
 
 def formula_tokens() -> list[str]:
-    """Return the alphabet of formulas, most frequent token first."""
+    """Return the vocabulary of formulas, most frequent token first."""
     text = resources.files("ocrtool.synth").joinpath("formula_vocabulary.txt").read_text("utf-8")
     return text.split()
 
 
 def read_lines(path: Path) -> Iterator[str]:
-    """Yield the lines of a UTF-8 text file, `.xz` too.
+    """Yield the lines of a UTF-8 text file, which may be ``.xz``.
 
     Raises:
         InputError: It cannot be read.
@@ -57,7 +57,7 @@ def read_lines(path: Path) -> Iterator[str]:
 
 
 def counted(formulas: Iterable[str]) -> Counter[str]:
-    """Count in how many formulas each token comes; what does not parse is left out."""
+    """Count in how many formulas each token occurs; formulas that do not parse are ignored."""
     counts: Counter[str] = Counter()
     for latex in formulas:
         try:
@@ -75,10 +75,12 @@ def main(arguments: list[str] | None = None) -> None:
     )  # fmt: skip
     parser.add_argument("files", type=Path, nargs="+", help="text files, one formula a line")
     parser.add_argument("-o", "--output", type=Path, help="file to write; standard output else")
-    parser.add_argument("--least", type=int, default=LEAST, help=f"fewest formulas ({LEAST})")
+    parser.add_argument(
+        "--least", type=int, default=MIN_COUNT, help=f"fewest formulas ({MIN_COUNT})"
+    )
     options = parser.parse_args(arguments)
     counts = counted(line for path in options.files for line in read_lines(path))
-    for token in ALWAYS:
+    for token in REQUIRED_TOKENS:
         counts[token] += options.least
     kept = sorted((t for t in counts if counts[t] >= options.least), key=lambda t: (-counts[t], t))
     text = "".join(token + "\n" for token in kept)

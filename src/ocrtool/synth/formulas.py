@@ -1,9 +1,9 @@
-"""DrawnFormula formulas with their labels: what a formula reader is trained on.
+"""Synthetic images of formulas with labels, for training a formula reader.
 
 Usage: python -m ocrtool.synth.formulas FILE... -o FOLDER --count N [--skip N] [--held] [--seed S]
 
-FILE holds one LaTeX formula a line (`.xz` too). TeX draws them once, clean, into shards; a
-`FormulaSource` reads the shards and lets each picture suffer anew: scale, margins, paper, light,
+FILE has one LaTeX formula per line (also ``.xz``). TeX renders them once, clean, into shards; a
+``FormulaSource`` reads the shards and degrades each image anew: scale, margins, paper, light,
 blur, noise, JPEG, dark mode.
 """
 
@@ -23,30 +23,30 @@ from ocrtool.errors import InputError, OcrToolError
 from ocrtool.synth import degradations
 from ocrtool.synth.display_formulas import write_displays
 from ocrtool.synth.formula_shards import DrawnFormula, Shards, draw_shards
-from ocrtool.synth.formula_texts import COMPOSED, composed, formulas_of, is_held, ordered
+from ocrtool.synth.formula_texts import COMPOSED_SHARE, composed, formulas_of, is_held, ordered
 from ocrtool.synth.formula_vocabulary import read_lines
 
 Random = np.random.Generator
 
 SHIPPED = Path(__file__).parent / "formulas.npz"
-"""A few formulas as TeX drew them, to try a reader on where there is no TeX."""
-GROUP = 8
-"""Shards from which neighbouring draws come: more would mix better and need more memory."""
-MOST_PIXELS = 1_200_000
-"""Of a picture; larger ones are made smaller."""
+"""A few typeset formulas, for trying a reader where TeX is not installed."""
+SHARDS_PER_GROUP = 8
+"""Number of shards that consecutive draws come from; more would mix better and need more memory."""
+MAX_IMAGE_PIXELS = 1_200_000
+"""Maximum number of pixels of an image; larger ones are reduced."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """How often a kind of picture comes, and what it is like; shares are probabilities."""
+    """Weight and parameters of an image style; shares are probabilities."""
 
     weight: float
     em: tuple[float, float] = (20, 60)  # type size in pixels; letters are 0.43 of it high
     dark: float = 0.0  # light ink on dark ground
     contrast: tuple[float, float] = (90, 250)  # grey levels between ink and ground
     ink: float = 0.3  # spread or thinned ink
-    turned: float = 0.0  # slightly
-    neighbours: float = 0.05  # print of the lines above and below at the edges
+    turned: float = 0.0  # share of slightly rotated images
+    neighbours: float = 0.05  # share with print of adjacent lines at the edges
 
 
 LOOKS: dict[str, Look] = {
@@ -60,13 +60,13 @@ LOOKS: dict[str, Look] = {
 
 @dataclass(frozen=True)
 class FormulaPicture:
-    """A labelled picture of a formula.
+    """A labelled image of a formula.
 
     Attributes:
         image: (H, W) uint8 grey.
-        text: Tokens of the normal form, a space between them.
-        places: (n, 3): the number of a token, and the middle of what it draws, x and y in pixels
-            from the top left; of the tokens that draw something.
+        text: Tokens of the normal form, separated by spaces.
+        places: (n, 3): index of a token, and x and y in pixels of the centre of its glyphs, origin
+            top left; visible tokens only.
     """
 
     image: NDArray[np.uint8]
@@ -75,18 +75,18 @@ class FormulaPicture:
 
 
 class FormulaSource:
-    """An endless, seeded supply of labelled pictures of formulas.
+    """An endless, seeded source of labelled formula images.
 
-    Each formula comes once before any comes again; neighbouring draws come from a few shards, so
-    that few are in memory.
+    Each formula occurs once per round; consecutive draws come from a few shards, so that few are in
+    memory.
 
     Args:
-        shards: Files that `draw_shards` made.
-        seed: Of order and damage.
-        max_tokens: Longer labels are left out.
-        min_tokens: Shorter ones too.
-        looks: Kinds of pictures and their weights; `LOOKS` where not given, none where empty:
-            then the pictures are clean, as drawn.
+        shards: Files written by ``draw_shards``.
+        seed: Seed of order and degradations.
+        max_tokens: Maximum number of tokens of a label.
+        min_tokens: Minimum number of tokens of a label.
+        looks: Image styles and their weights; ``LOOKS`` by default. An empty mapping gives clean
+            images as rendered.
 
     Raises:
         InputError: No formula is left, or a shard cannot be read.
@@ -119,11 +119,11 @@ class FormulaSource:
         )
 
     def __len__(self) -> int:
-        """Return how many different formulas there are."""
+        """Return the number of different formulas."""
         return self.count
 
     def draw(self, index: int) -> FormulaPicture:
-        """Draw number `index`: always the same for the same seed."""
+        """Return image number ``index``: always the same for the same seed."""
         drawn = self.clean(index)
         if not self.looks:
             return FormulaPicture(drawn.image, drawn.label, drawn.places)
@@ -133,13 +133,13 @@ class FormulaSource:
         neighbour = None
         if rng.random() < look.neighbours:
             neighbour = self.clean(index + 1)
-        image, moved = _suffer(rng, drawn, look, name, neighbour)
+        image, moved = _degrade(rng, drawn, look, name, neighbour)
         places = drawn.places.copy()
         places[:, 1:] = places[:, 1:] @ moved[:, :2].T + moved[:, 2]
         return FormulaPicture(image, drawn.label, places)
 
     def clean(self, index: int) -> DrawnFormula:
-        """Return the picture of number `index` as TeX drew it."""
+        """Return the formula of number ``index`` as rendered by TeX."""
         turn, position = divmod(index, self.count)
         if self._round is None or self._round[0] != turn:
             self._round = (turn, self._shuffled(turn))
@@ -150,12 +150,12 @@ class FormulaSource:
         raise IndexError(index)
 
     def _shuffled(self, turn: int) -> list[tuple[int, NDArray[np.int32], NDArray[np.int32]]]:
-        """The order of one round: groups of shards, in each all formulas mixed."""
+        """Return the order of one round: groups of shards, each with all its formulas mixed."""
         rng = np.random.default_rng((self.seed, 0, turn))
         order = rng.permutation([i for i, items in enumerate(self._items) if len(items)])
         groups = []
-        for start in range(0, len(order), GROUP):
-            members = order[start : start + GROUP]
+        for start in range(0, len(order), SHARDS_PER_GROUP):
+            members = order[start : start + SHARDS_PER_GROUP]
             items = np.concatenate([self._items[i] for i in members])
             shards = np.repeat(members.astype(np.int32), [len(self._items[i]) for i in members])
             mixed = rng.permutation(len(items))
@@ -163,12 +163,12 @@ class FormulaSource:
         return groups
 
 
-def _suffer(
+def _degrade(
     rng: Random, drawn: DrawnFormula, look: Look, name: str, neighbour: DrawnFormula | None
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """A clean picture's way to a file: size, ink, margins, paper, camera.
+    """Degrade a clean image: size, ink, margins, paper, camera.
 
-    Returned is also the affine map (2, 3) from its pixels to those of the file.
+    Also returns the affine map (2, 3) from its pixels to those of the result.
     """
     em = float(np.exp(rng.uniform(np.log(look.em[0]), np.log(look.em[1]))))
     if rng.random() < 0.04:
@@ -182,9 +182,9 @@ def _suffer(
     mask, corner = _margins(rng, mask, em, name)
     moved[:, 2] += corner
     if neighbour is not None:
-        _beside(rng, mask, em, neighbour)
+        _add_neighbour_slivers(rng, mask, em, neighbour)
     if rng.random() < look.turned:
-        mask, turn = _turned(rng, mask)
+        mask, turn = _rotated(rng, mask)
         moved = turn @ np.vstack((moved, (0, 0, 1)))
     image = _printed(rng, mask, em, look, name)
     image = _photographed(rng, image, em, name)
@@ -195,11 +195,11 @@ def _sized(
     rng: Random, mask: degradations.Grey, scale: float, em: float
 ) -> tuple[degradations.Grey, float]:
     height, width = mask.shape
-    scale = min(scale, (MOST_PIXELS / (height * width)) ** 0.5)
+    scale = min(scale, (MAX_IMAGE_PIXELS / (height * width)) ** 0.5)
     size = (max(3, round(width * scale)), max(3, round(height * scale)))
     if scale < 1:
         method = cv2.INTER_AREA if rng.random() < 0.7 else cv2.INTER_LINEAR
-        if method == cv2.INTER_LINEAR and scale < 0.6:  # a cheap viewer's scaling, not aliasing
+        if method == cv2.INTER_LINEAR and scale < 0.6:  # low-quality scaling without aliasing
             mask = cv2.GaussianBlur(mask, (0, 0), 0.35 / scale)
     else:
         method = cv2.INTER_CUBIC
@@ -207,7 +207,7 @@ def _sized(
 
 
 def _inked(rng: Random, mask: degradations.Grey, em: float) -> tuple[degradations.Grey, int]:
-    """Spread, thinned or faded ink; thin strokes must not vanish. Also the white that is added."""
+    """Spread, thin or fade ink without losing thin strokes. Also returns the added white border."""
     pad = max(2, round(0.05 * em))
     mask = cv2.copyMakeBorder(mask, pad, pad, pad, pad, cv2.BORDER_CONSTANT, value=0.0)
     kind = rng.random()
@@ -224,9 +224,9 @@ def _inked(rng: Random, mask: degradations.Grey, em: float) -> tuple[degradation
 def _margins(
     rng: Random, mask: degradations.Grey, em: float, name: str
 ) -> tuple[degradations.Grey, tuple[int, int]]:
-    """White round the formula: tight, usual or wide, and sometimes on one side more.
+    """Add white margins: tight, usual or wide, and sometimes more on one side.
 
-    Returned is also what is added at the left and at the top.
+    Also returns the widths added at the left and at the top.
     """
     kind = rng.random()
     low, high = (0.0, 0.12) if kind < 0.25 else (0.1, 1.0) if kind < 0.8 else (0.5, 4.0)
@@ -241,8 +241,10 @@ def _margins(
     return mask, (int(left), int(top))
 
 
-def _beside(rng: Random, mask: degradations.Grey, em: float, neighbour: DrawnFormula) -> None:
-    """Put slivers of other print at the upper or lower edge, clear of the formula."""
+def _add_neighbour_slivers(
+    rng: Random, mask: degradations.Grey, em: float, neighbour: DrawnFormula
+) -> None:
+    """Add slivers of other print at the upper or lower edge, clear of the formula."""
     rows = np.flatnonzero(mask.max(axis=1) > 0.2)
     if not len(rows):
         return
@@ -262,15 +264,18 @@ def _beside(rng: Random, mask: degradations.Grey, em: float, neighbour: DrawnFor
             mask[-tall:, at : at + wide] = other[:tall, :wide]
 
 
-def _turned(rng: Random, mask: degradations.Grey) -> tuple[degradations.Grey, NDArray[np.float64]]:
-    """Turn by up to two degrees, long formulas by less; nothing is cut off. Also the map (2, 3)."""
+def _rotated(rng: Random, mask: degradations.Grey) -> tuple[degradations.Grey, NDArray[np.float64]]:
+    """Rotate by up to two degrees, long formulas by less, without cropping.
+
+    Also returns the affine map (2, 3).
+    """
     height, width = mask.shape
     angle = float(rng.uniform(-2, 2)) * min(1.0, 12 * height / width + 0.25)
     matrix = cv2.getRotationMatrix2D((width / 2, height / 2), angle, 1.0)
     cosine, sine = abs(matrix[0, 0]), abs(matrix[0, 1])
     size = (int(width * cosine + height * sine + 1), int(height * cosine + width * sine + 1))
     matrix[:, 2] += (size[0] - width) / 2, (size[1] - height) / 2
-    if rng.random() < 0.3:  # a little slant and perspective of a hand-held camera
+    if rng.random() < 0.3:  # slight shear and perspective of a hand-held camera
         matrix[0, 1] += rng.uniform(-0.02, 0.02)
     turned = cv2.warpAffine(mask, matrix, size, flags=cv2.INTER_LINEAR, borderValue=0.0)
     return np.asarray(turned, np.float32), np.asarray(matrix, np.float64)
@@ -279,7 +284,7 @@ def _turned(rng: Random, mask: degradations.Grey) -> tuple[degradations.Grey, ND
 def _printed(
     rng: Random, mask: degradations.Grey, em: float, look: Look, name: str
 ) -> degradations.Grey:
-    """Ink on paper, or light on a screen: coverage becomes grey levels."""
+    """Convert coverage to grey levels: ink on paper, or light on a screen."""
     contrast = rng.uniform(*look.contrast)
     paper = rng.uniform(contrast, 255) if contrast < 255 else 255.0
     ink = paper - contrast
@@ -299,7 +304,7 @@ def _printed(
 
 
 def _photographed(rng: Random, image: degradations.Grey, em: float, name: str) -> degradations.Grey:
-    """The way from paper or screen to the file."""
+    """Apply the artefacts of capture, from paper or screen to the file."""
     if name == "clean":
         if rng.random() < 0.2:
             image = degradations.jpeg(image, rng, 40, 95)
@@ -326,7 +331,7 @@ def _photographed(rng: Random, image: degradations.Grey, em: float, name: str) -
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Parse the command line and draw shards."""
+    """Parse the command line and render shards."""
     parser = argparse.ArgumentParser(prog="python -m ocrtool.synth.formulas", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("files", type=Path, nargs="+", help="text files, one formula a line")
@@ -343,7 +348,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         found = list(formulas_of(lines, options.max_tokens))
         rng = np.random.default_rng(options.seed)
-        found += composed(found, int(COMPOSED * len(found)), rng, options.max_tokens)
+        found += composed(found, int(COMPOSED_SHARE * len(found)), rng, options.max_tokens)
         unique = {formula.label: formula for formula in found}.values()
         chosen = ordered([f for f in unique if is_held(f) == options.held], rng)
         chosen = chosen[options.skip : options.skip + options.count]
@@ -351,7 +356,7 @@ def main(arguments: list[str] | None = None) -> None:
             seed = options.seed + options.skip
             print(*write_displays(chosen, options.output, seed, options.jobs), sep="\n")
             return
-        # Short ones come first, so that a training may begin with the first shards.
+        # Short ones come first, so that training can start with the first shards.
         chosen.sort(key=lambda formula: (formula.tokens > 20, formula.tokens > 60))
         paths = draw_shards(chosen, options.output, options.seed + options.skip, options.jobs)
     except OcrToolError as error:
