@@ -26,7 +26,7 @@ from PIL import Image
 from ocrtool.options import PictureKind
 from ocrtool.pipelines.transcribe import Given, Transcriber
 from ocrtool.synth import find_fonts
-from ocrtool.synth.typefaces import Press
+from ocrtool.synth.typefaces import TypeLibrary
 from ocrtool.writers.tables import html_table
 from tests.benchmarks.pdf.content import load
 from tests.benchmarks.pdf.pages_tex import can_set
@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--fonts", type=Path, action="append", default=[])
     parser.add_argument("--keep", type=Path, help="folder for pictures and results")
     args = parser.parse_args()
-    press = Press(find_fonts(args.fonts), [])
+    press = TypeLibrary(find_fonts(args.fonts), [])
     transcriber = Transcriber()
     scores: dict[str, list[float]] = defaultdict(list)
     seconds = 0.0
@@ -67,7 +67,7 @@ def main() -> None:
     print(f"{seconds / args.count:.2f} s a table")
 
 
-def draw(rng: np.random.Generator, press: Press) -> tuple[str, str, np.ndarray]:
+def draw(rng: np.random.Generator, press: TypeLibrary) -> tuple[str, str, np.ndarray]:
     """Return how a table is ruled, its HTML, and its picture in grey."""
     programs = renderers()
     while True:

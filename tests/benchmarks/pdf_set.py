@@ -21,7 +21,7 @@ import numpy as np
 import pymupdf
 
 from ocrtool.synth import find_fonts
-from ocrtool.synth.typefaces import Press
+from ocrtool.synth.typefaces import TypeLibrary
 from tests.benchmarks.pdf.content import fragments, load, mark_look, number_headings, truth
 from tests.benchmarks.pdf.pages_html import has_wide_table
 from tests.benchmarks.pdf.pages_tex import can_set
@@ -45,7 +45,7 @@ def main() -> None:
     args = parser.parse_args()
     programs = args.renderers.split(",") if args.renderers else renderers()
     fonts = [p for p in find_fonts(args.fonts) if not _NOT_TEXT.search(p.stem)]
-    press = Press(fonts, [])
+    press = TypeLibrary(fonts, [])
     for name in ("native", "scans", "truth"):
         (args.folder / name).mkdir(parents=True, exist_ok=True)
     made: list[dict[str, object]] = []

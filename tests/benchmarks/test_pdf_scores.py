@@ -6,7 +6,7 @@ import numpy as np
 import pymupdf
 import pytest
 
-from ocrtool.synth.typefaces import Press
+from ocrtool.synth.typefaces import TypeLibrary
 from tests.benchmarks.pdf.content import load, number_headings, truth
 from tests.benchmarks.pdf.pieces import pieces
 from tests.benchmarks.pdf.render import render
@@ -133,7 +133,7 @@ def test_truth_of_own_texts_is_stable(path) -> None:
 
 def test_drawn_page_has_its_text_and_its_scan_has_none(tmp_path) -> None:
     rng = np.random.default_rng(3)
-    style = draw_style(rng, Press([], []), "story", slides=False, columns=1)
+    style = draw_style(rng, TypeLibrary([], []), "story", slides=False, columns=1)
     text = (OWN / "invoice.md").read_text(encoding="utf-8")
     content = load(text, rng, style.look, spans=False)
     render(content, style, tmp_path / "a.pdf")

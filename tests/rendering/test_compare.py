@@ -10,7 +10,7 @@ from ocrtool.latex import detokenize, normal
 from ocrtool.rendering import tex
 from ocrtool.rendering.compare import closeness, verify, verify_all
 from ocrtool.rendering.render import Renderer, TexRenderer, ZiamathRenderer, open_renderer
-from ocrtool.synth.formulas import LOOKS, SHIPPED, FormulaSource
+from ocrtool.synth.formulas import FORMULA_STYLES, SHIPPED, FormulaSource
 
 needs_tex = pytest.mark.skipif(not tex.have_tex(), reason="there is no pdflatex")
 FORMULAS = [r"E=mc^{2}", r"\frac{a+b}{c}", r"\sum_{i=1}^{n}i", r"\hat{\theta}\in\Theta",
@@ -97,7 +97,9 @@ def test_without_candidates_there_is_no_verdict(renderer: Renderer) -> None:
 @needs_tex
 @pytest.mark.slow
 def test_damaged_pictures_in_other_fonts_are_known() -> None:
-    source = FormulaSource([SHIPPED], seed=4, looks={k: LOOKS[k] for k in ("clean", "screen")})
+    source = FormulaSource(
+        [SHIPPED], seed=4, looks={k: FORMULA_STYLES[k] for k in ("clean", "screen")}
+    )
     lines = [source.draw(i) for i in range(len(source))]
     labels = [detokenize(line.text.split(" ")) for line in lines]
     candidates = [[label, *(other for other in labels[:5] if other != label)] for label in labels]

@@ -10,7 +10,7 @@ import pytest
 
 from ocrtool.errors import InputError
 from ocrtool.rendering import tex
-from ocrtool.synth.display_formulas import Displays
+from ocrtool.synth.display_formulas import DisplayFormulaSource
 from ocrtool.synth.documents import mathematics
 from ocrtool.synth.formulas import main
 from ocrtool.synth.pages import KINDS, PageKind, PageSource
@@ -23,17 +23,17 @@ needs_tex = pytest.mark.skipif(not tex.have_tex(), reason="there is no pdflatex"
 
 
 def test_no_formula_is_wider_than_asked_for() -> None:
-    displays, rng = Displays([PDF]), np.random.default_rng(1)
+    displays, rng = DisplayFormulaSource([PDF]), np.random.default_rng(1)
     widths = [chosen.width for _ in range(50) if (chosen := displays.choose(rng, 80.0))]
     assert len(set(widths)) > 5 and max(widths) <= 80
     assert displays.choose(rng, 0.5) is None
-    assert Displays([]).choose(rng, 500.0) is None
+    assert DisplayFormulaSource([]).choose(rng, 500.0) is None
 
 
 def test_a_file_that_is_no_pdf_is_told(tmp_path: Path) -> None:
     (tmp_path / "a.pdf").write_text("no")
     with pytest.raises(InputError, match="formulas of drawn pages"):
-        Displays([tmp_path / "a.pdf"]).choose(np.random.default_rng(0), 100.0)
+        DisplayFormulaSource([tmp_path / "a.pdf"]).choose(np.random.default_rng(0), 100.0)
 
 
 def test_the_ink_of_a_formula_lies_in_its_region() -> None:

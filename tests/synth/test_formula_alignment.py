@@ -9,9 +9,9 @@ from ocrtool.models.config import FORMULA_CELL
 from ocrtool.models.presets import PRESETS
 from ocrtool.rendering import tex
 from ocrtool.rendering.tex import Glyph
-from ocrtool.synth.formula_alignment import UNKNOWN, places_of
+from ocrtool.synth.formula_alignment import UNKNOWN, token_positions
 from ocrtool.synth.formula_shards import Shards
-from ocrtool.synth.formulas import LOOKS, SHIPPED, FormulaSource
+from ocrtool.synth.formulas import FORMULA_STYLES, SHIPPED, FormulaSource
 from ocrtool.training.data import Preparation
 from ocrtool.weights.vocabulary import Vocabulary
 
@@ -22,7 +22,7 @@ def in_a_row(characters: str) -> list[Glyph]:
 
 def found(label: str, characters: str) -> dict[str, float]:
     tokens = label.split(" ")
-    places = places_of(label, in_a_row(characters))
+    places = token_positions(label, in_a_row(characters))
     return {f"{int(number)}:{tokens[int(number)]}": x / 10 for number, x, _ in places}
 
 
@@ -39,23 +39,23 @@ def test_names_and_alphabets_are_letters() -> None:
 def test_signs_that_the_font_does_not_name_are_told_by_their_neighbours() -> None:
     assert found(r"a \sum b", f"a{UNKNOWN}b") == {"0:a": 0, r"1:\sum": 1, "2:b": 2}
     assert found(r"a \sum b", f"a{UNKNOWN}{UNKNOWN}b") == {"0:a": 0, "2:b": 3}
-    assert places_of("x", []).shape == (0, 3)
+    assert token_positions("x", []).shape == (0, 3)
 
 
 @pytest.mark.skipif(not tex.have_tex(), reason="there is no pdflatex")
 def test_tex_tells_where_it_set_what() -> None:
     typeset = tex.draw_formulas([r"\frac{a}{b}"], tex.TexStyle())[0]
     assert typeset is not None
-    (_, ax, ay), (_, bx, by) = places_of(r"\frac { a } { b }", typeset.glyphs)
+    (_, ax, ay), (_, bx, by) = token_positions(r"\frac { a } { b }", typeset.glyphs)
     height, width = typeset.image.shape
     assert abs(ax - bx) < 0.2 * width and abs(ax - width / 2) < 0.3 * width
     assert ay < 0.5 * height < by
 
 
-@pytest.mark.parametrize("name", LOOKS)
+@pytest.mark.parametrize("name", FORMULA_STYLES)
 def test_places_follow_their_signs_through_all_damage(name: str) -> None:
     """In the cell that is named, or beside it, there is ink."""
-    source = FormulaSource([SHIPPED], seed=3, looks={name: LOOKS[name]})
+    source = FormulaSource([SHIPPED], seed=3, looks={name: FORMULA_STYLES[name]})
     near = []
     for index in range(len(source)):
         picture = source.draw(index)

@@ -16,12 +16,12 @@ from ocrtool.synth.formula_texts import (
     Formula,
     composed,
     drawable,
-    formulas_of,
-    is_held,
+    drawable_formulas,
+    is_held_out,
     ordered,
 )
 from ocrtool.synth.formula_vocabulary import formula_tokens
-from ocrtool.synth.formulas import LOOKS, SHIPPED, FormulaSource, main
+from ocrtool.synth.formulas import FORMULA_STYLES, SHIPPED, FormulaSource, main
 
 HERE = Path(__file__).parent
 SHARD = SHIPPED
@@ -53,9 +53,9 @@ def test_each_formula_comes_once_a_round(source: FormulaSource) -> None:
     assert {source.clean(i).label for i in range(len(source), 2 * len(source))} == labels
 
 
-@pytest.mark.parametrize("name", LOOKS)
+@pytest.mark.parametrize("name", FORMULA_STYLES)
 def test_every_look_shows_ink(name: str) -> None:
-    source = FormulaSource([SHARD], looks={name: LOOKS[name]})
+    source = FormulaSource([SHARD], looks={name: FORMULA_STYLES[name]})
     for index in range(20):
         line = source.draw(index)
         assert line.image.dtype == np.uint8 and line.image.ndim == 2
@@ -96,9 +96,9 @@ def test_few_shards_are_in_memory_and_none_that_is_no_shard(tmp_path: Path) -> N
 
 def test_formulas_to_draw_are_known_and_different() -> None:
     lines = [*TEXTS, r"\nosuch{x}", TEXTS[0], r"E=mc^{2}", "{broken", r"\mathcal{a}"]
-    found = list(formulas_of(lines, 200))
+    found = list(drawable_formulas(lines, 200))
     assert [f.label for f in found] == [" ".join(normal(text)) for text in TEXTS]
-    assert not [f for f in formulas_of(lines, 5) if f.tokens > 5]
+    assert not [f for f in drawable_formulas(lines, 5) if f.tokens > 5]
     assert drawable(r"\begin{split} a \label{b} \end{split}").split() == [
         r"\begin{aligned}", "a", r"\end{aligned}",
     ]  # fmt: skip
@@ -106,7 +106,9 @@ def test_formulas_to_draw_are_known_and_different() -> None:
 
 def test_composed_formulas_can_be_learnt() -> None:
     rng = np.random.default_rng(1)
-    parts = list(formulas_of([*TEXTS, "x", "y_2", r"\alpha", "n+1", "2k", "a = b + c + d"], 200))
+    parts = list(
+        drawable_formulas([*TEXTS, "x", "y_2", r"\alpha", "n+1", "2k", "a = b + c + d"], 200)
+    )
     made = composed(parts, 60, rng, 200)
     assert len(made) == 60
     known = set(formula_tokens())
@@ -126,7 +128,7 @@ def test_the_order_is_a_fair_mix_with_rare_tokens_early() -> None:
     assert 0.4 < share < 0.7
     places = [i for i, f in enumerate(order) if f.label == "x rare"]
     assert np.mean(places) < 0.6 * len(order)
-    held = sum(is_held(Formula("", f"x {i}")) for i in range(5000))
+    held = sum(is_held_out(Formula("", f"x {i}")) for i in range(5000))
     assert 20 < held < 90
 
 

@@ -7,21 +7,23 @@ import numpy as np
 import pytest
 
 from ocrtool.synth import documents, forms
-from ocrtool.synth.camera import EXPOSURES, Exposure, View, aim, develop, shifted
+from ocrtool.synth.camera import CAPTURE_STYLES, CaptureStyle, Projection, aim, develop, shifted
 from ocrtool.synth.canvas import Canvas
 from ocrtool.synth.pages import KINDS, DrawnLine, PageSource, _corners, _edges, _line
-from ocrtool.synth.scenes import _set_board
-from ocrtool.synth.typefaces import Press
+from ocrtool.synth.scenes import _set_sign
+from ocrtool.synth.typefaces import TypeLibrary
 
-CROOKED = Exposure(degrees=2.0, steep=0.5, depth=0.3, curled=1.0)
+CROOKED = CaptureStyle(degrees=2.0, steep=0.5, depth=0.3, curled=1.0)
 
 
 @pytest.fixture(scope="module")
-def press() -> Press:
-    return Press([], [])
+def press() -> TypeLibrary:
+    return TypeLibrary([], [])
 
 
-def look(canvas: Canvas, exposure: Exposure, seed: int) -> tuple[np.ndarray, list[DrawnLine], View]:
+def look(
+    canvas: Canvas, exposure: CaptureStyle, seed: int
+) -> tuple[np.ndarray, list[DrawnLine], Projection]:
     """A picture of a sheet without damage, its lines and the view."""
     rng = np.random.default_rng(seed)
     size = (canvas.width, canvas.height)
@@ -29,7 +31,7 @@ def look(canvas: Canvas, exposure: Exposure, seed: int) -> tuple[np.ndarray, lis
     edge = view.forward(_edges(np.array([(0, 0), (size[0], 0), size, (0, size[1])]), 9))
     view = shifted(view, 4 - edge.min(0))
     width, height = (edge.max(0) - edge.min(0) + 8).astype(int)
-    image = develop(rng, canvas, view, (height, width), Exposure(), 20.0)
+    image = develop(rng, canvas, view, (height, width), CaptureStyle(), 20.0)
     lines = [
         _line(view.forward(_edges(_corners(line), 9)), line.text, line.block)
         for line in canvas.lines
@@ -67,8 +69,8 @@ def assert_fit(image: np.ndarray, lines: list[DrawnLine], others: list[np.ndarra
 
 
 @pytest.mark.parametrize("make", [documents.book, documents.paper, forms.index, forms.tables])
-@pytest.mark.parametrize("exposure", [Exposure(), CROOKED], ids=["flat", "crooked"])
-def test_boxes_fit_the_ink(press: Press, make: object, exposure: Exposure) -> None:
+@pytest.mark.parametrize("exposure", [CaptureStyle(), CROOKED], ids=["flat", "crooked"])
+def test_boxes_fit_the_ink(press: TypeLibrary, make: object, exposure: CaptureStyle) -> None:
     for seed in range(2):
         canvas = make(np.random.default_rng(seed), press)  # type: ignore[operator]
         canvas.marks.clear()
@@ -82,7 +84,7 @@ def test_boxes_fit_the_ink(press: Press, make: object, exposure: Exposure) -> No
         assert_fit(image, lines, formulas)
 
 
-def test_height_comes_from_the_type_not_from_the_letters(press: Press) -> None:
+def test_height_comes_from_the_type_not_from_the_letters(press: TypeLibrary) -> None:
     canvas = Canvas(300, 100)
     kind = press.bundled()
     canvas.label(10, 30, "nose", kind.family.regular, 20)
@@ -91,13 +93,13 @@ def test_height_comes_from_the_type_not_from_the_letters(press: Press) -> None:
     heights = [line.box[3] - line.box[1] for line in canvas.lines]
     assert heights[0] == pytest.approx(heights[1])
     assert heights[2] == pytest.approx(heights[3], rel=0.01)
-    image, lines, _ = look(canvas, Exposure(), 0)
+    image, lines, _ = look(canvas, CaptureStyle(), 0)
     patch = upright(image, lines[1].quad) < 128
     rows = np.flatnonzero(patch.any(1))
     assert rows[-1] >= patch.shape[0] - 3
 
 
-def test_lines_come_in_the_order_of_the_source(press: Press) -> None:
+def test_lines_come_in_the_order_of_the_source(press: TypeLibrary) -> None:
     canvas = Canvas(400, 300)
     words = [f"word{i}" for i in range(140)]
     html = f"<p id='a'>{' '.join(words[:70])}</p><p id='b'>{' '.join(words[70:])}</p>"
@@ -110,14 +112,14 @@ def test_lines_come_in_the_order_of_the_source(press: Press) -> None:
     assert len(set(blocks)) == 4 and blocks == sorted(blocks)
 
 
-def test_rows_with_wide_gaps_are_several_lines(press: Press) -> None:
+def test_rows_with_wide_gaps_are_several_lines(press: TypeLibrary) -> None:
     canvas = Canvas(400, 100)
     canvas.label(10, 30, "total          12.50", press.bundled().family.regular, 10)
     canvas.label(10, 60, "one  line", press.bundled().family.regular, 10)
     assert [line.text for line in canvas.lines] == ["total", "12.50", "one line"]
 
 
-def test_soft_hyphens_show_only_at_line_ends(press: Press) -> None:
+def test_soft_hyphens_show_only_at_line_ends(press: TypeLibrary) -> None:
     canvas = Canvas(200, 200)
     html = "<p>" + "hy&shy;phen&shy;ation " * 12 + "</p>"
     canvas.flow(html, [(10, 10, 130, 190)], press.bundled().family)
@@ -128,7 +130,9 @@ def test_soft_hyphens_show_only_at_line_ends(press: Press) -> None:
 
 def test_view_maps_back_what_it_maps_forth() -> None:
     for seed in range(20):
-        view = aim(np.random.default_rng(seed), EXPOSURES["photo"], (600, 800), 2.0, (300, 400))
+        view = aim(
+            np.random.default_rng(seed), CAPTURE_STYLES["photo"], (600, 800), 2.0, (300, 400)
+        )
         points = np.random.default_rng(seed).uniform((0, 0), (600, 800), (50, 2))
         assert np.allclose(view.backward(view.forward(points)), points, atol=1e-6)
 
@@ -178,8 +182,8 @@ def test_turned_pages_tell_how_they_become_upright() -> None:
     assert seen <= {90, 180, 270} and len(seen) > 1
 
 
-def test_outlines_of_bent_signs_fit_their_letters(press: Press) -> None:
-    boards = [_set_board(np.random.default_rng(seed), press, 500) for seed in range(40)]
+def test_outlines_of_bent_signs_fit_their_letters(press: TypeLibrary) -> None:
+    boards = [_set_sign(np.random.default_rng(seed), press, 500) for seed in range(40)]
     drawn = [board for board in boards if board is not None]
     assert len(drawn) > 25
     for board in drawn:

@@ -29,7 +29,7 @@ _MAX_WARP_PIXELS = 6_000_000
 
 
 @dataclass(frozen=True)
-class Exposure:
+class CaptureStyle:
     """Parameters of image capture; shares are probabilities.
 
     Attributes:
@@ -70,22 +70,22 @@ class Exposure:
     detail: tuple[float, float] = (1.0, 1.0)
 
 
-EXPOSURES: dict[str, Exposure] = {
-    "clean": Exposure(contrast=(130, 255), jpeg=0.2, inverted=0.06, blur=0.15, noise=0.05),
-    "screen": Exposure(jpeg=0.25, inverted=0.1, blur=0.05, detail=(0.75, 1.0)),
-    "scan": Exposure(
+CAPTURE_STYLES: dict[str, CaptureStyle] = {
+    "clean": CaptureStyle(contrast=(130, 255), jpeg=0.2, inverted=0.06, blur=0.15, noise=0.05),
+    "screen": CaptureStyle(jpeg=0.25, inverted=0.1, blur=0.05, detail=(0.75, 1.0)),
+    "scan": CaptureStyle(
         contrast=(80, 250), degrees=0.6, steep=0.12, curled=0.1, desk=0.35, worn=0.6, grain=0.5,
         shade=0.3, blur=0.6, noise=0.6, jpeg=0.6, inverted=0.02,
     ),
-    "bitonal": Exposure(
+    "bitonal": CaptureStyle(
         contrast=(110, 250), degrees=0.6, steep=0.1, curled=0.06, desk=0.3, worn=0.6, grain=0.3,
         shade=0.08, blur=0.5, noise=0.5, one_bit=1.0, inverted=0.03, detail=(1.0, 1.9),
     ),
-    "photo": Exposure(
+    "photo": CaptureStyle(
         contrast=(50, 210), degrees=2.0, steep=0.2, depth=0.16, curled=0.3, desk=0.6, worn=0.2,
         grain=0.25, shade=0.85, blur=0.7, noise=0.6, jpeg=0.75, detail=(0.65, 1.1),
     ),
-    "thermal": Exposure(
+    "thermal": CaptureStyle(
         contrast=(50, 200), degrees=1.0, steep=0.15, depth=0.06, curled=0.12, desk=0.4, worn=0.7,
         grain=0.25, shade=0.5, blur=0.6, noise=0.6, jpeg=0.6, dots=0.2, one_bit=0.05,
         detail=(0.65, 1.1),
@@ -95,7 +95,7 @@ EXPOSURES: dict[str, Exposure] = {
 
 
 @dataclass(frozen=True)
-class View:
+class Projection:
     """Projection of a sheet to an image.
 
     Attributes:
@@ -156,11 +156,11 @@ class View:
 
 def aim(
     rng: Random,
-    exposure: Exposure,
+    exposure: CaptureStyle,
     size: tuple[float, float],
     scale: float,
     focus: tuple[float, float],
-) -> View:
+) -> Projection:
     """Choose a projection of a sheet that maps ``focus``, a point of it, to pixel (0, 0).
 
     Args:
@@ -191,18 +191,18 @@ def aim(
             sag = swing * np.sin(u * rng.uniform(0.6, 1.4) * np.pi + rng.uniform(-0.5, 0.5))
         squeeze, tilt = rng.uniform(-0.2, 0.2), rng.uniform(-1.5, 1.5)
     scaling = np.diag([scale * stretch, scale / stretch, 1.0])
-    view = View(size, lens @ scaling, sag, squeeze, tilt)
+    view = Projection(size, lens @ scaling, sag, squeeze, tilt)
     return shifted(view, -view.forward(np.array([focus], np.float64))[0])
 
 
-def shifted(view: View, by: np.ndarray, zoom: float = 1.0) -> View:
+def shifted(view: Projection, by: np.ndarray, zoom: float = 1.0) -> Projection:
     """Return the projection with all pixels moved by (x, y), then scaled."""
     move = np.array([[zoom, 0, zoom * by[0]], [0, zoom, zoom * by[1]], [0, 0, 1.0]])
-    return View(view.size, move @ view.lens, view.sag, view.squeeze, view.tilt)
+    return Projection(view.size, move @ view.lens, view.sag, view.squeeze, view.tilt)
 
 
 def expose(
-    rng: Random, canvas: Canvas, view: View, shape: tuple[int, int], name: str, em: float
+    rng: Random, canvas: Canvas, view: Projection, shape: tuple[int, int], name: str, em: float
 ) -> Image:
     """Make the image of a sheet.
 
@@ -217,7 +217,7 @@ def expose(
     Returns:
         (H, W) uint8 grey.
     """
-    exposure = EXPOSURES[name]
+    exposure = CAPTURE_STYLES[name]
     detail = float(rng.uniform(*exposure.detail))
     if em * detail < 9 and detail < 1:
         detail = 1.0
@@ -242,7 +242,12 @@ def expose(
 
 
 def develop(
-    rng: Random, canvas: Canvas, view: View, shape: tuple[int, int], exposure: Exposure, em: float
+    rng: Random,
+    canvas: Canvas,
+    view: Projection,
+    shape: tuple[int, int],
+    exposure: CaptureStyle,
+    em: float,
 ) -> Image:
     """Render graphics and text of the sheet in the projection: (H, W) float32, paper 255."""
     if view.flat:
@@ -281,7 +286,7 @@ def _rasterise(
     canvas: Canvas,
     matrix: np.ndarray,
     shape: tuple[int, int],
-    exposure: Exposure,
+    exposure: CaptureStyle,
     em: float,
 ) -> Image:
     """Rasterise graphics and text of the flat sheet."""
@@ -336,7 +341,7 @@ def _add_paper_defects(rng: Random, image: Image, paper: float, em: float) -> Im
 
 
 def _add_background(
-    rng: Random, image: Image, view: View, canvas: Canvas, exposure: Exposure, em: float
+    rng: Random, image: Image, view: Projection, canvas: Canvas, exposure: CaptureStyle, em: float
 ) -> Image:
     """Fill the area beyond the sheet's edges: desk, scanner lid, or further pages."""
     t = np.linspace(0, 1, 17)
@@ -409,7 +414,7 @@ def grain(rng: Random, image: Image) -> Image:
     return np.asarray(image + np.float32(strength) * pool[y : y + height, x : x + width])
 
 
-def _degrade(rng: Random, image: Image, exposure: Exposure, em: float) -> Image:
+def _degrade(rng: Random, image: Image, exposure: CaptureStyle, em: float) -> Image:
     """Degrade the image: light, lens and device."""
     if rng.random() < exposure.shade:
         shaded = degradations.shade(image, rng)

@@ -43,7 +43,7 @@ class DisplayFormula(NamedTuple):
     height: float
 
 
-class Displays:
+class DisplayFormulaSource:
     """Display formulas from PDFs with one formula per page.
 
     Args:

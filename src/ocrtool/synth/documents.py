@@ -13,15 +13,15 @@ from html import escape
 import numpy as np
 
 from ocrtool.synth.canvas import Canvas, PlacedLine, Rect, open_face
-from ocrtool.synth.canvas_setter import SHEETS, Setter, new_setter
-from ocrtool.synth.typefaces import Press, marked_up
+from ocrtool.synth.page_composer import SHEETS, PageComposer, new_composer
+from ocrtool.synth.typefaces import TypeLibrary, marked_up
 
 Random = np.random.Generator
 
 MINUS = "\N{MINUS SIGN}"
 
 
-def _running_head(s: Setter, margin: float, y: float) -> None:
+def _running_head(s: PageComposer, margin: float, y: float) -> None:
     """Set title and page number at the top of a page."""
     width = s.canvas.width
     number = s.one([str(s.count(2, 480)), "xiv", "vii", f"- {s.count(1, 99)} -"])
@@ -45,7 +45,7 @@ def _running_head(s: Setter, margin: float, y: float) -> None:
         s.rule(margin, y + 0.6 * size, width - margin, y + 0.6 * size)
 
 
-def _notes(s: Setter, box: Rect) -> float:
+def _notes(s: PageComposer, box: Rect) -> float:
     """Set footnotes at the bottom of a box; return their top."""
     x0, y0, x1, y1 = box
     size = s.size * s.uniform(0.7, 0.85)
@@ -67,9 +67,9 @@ def _notes(s: Setter, box: Rect) -> float:
     return top - 1.6 * size
 
 
-def book(rng: Random, press: Press) -> Canvas:
+def book(rng: Random, press: TypeLibrary) -> Canvas:
     """A book page, optionally the first of a chapter, with a figure or footnotes."""
-    s = new_setter(rng, press)
+    s = new_composer(rng, press)
     width, height = s.canvas.width, s.canvas.height
     margin = width * s.uniform(0.06, 0.16)
     top, bottom = height * s.uniform(0.07, 0.12), height * s.uniform(0.88, 0.95)
@@ -113,7 +113,7 @@ def book(rng: Random, press: Press) -> Canvas:
     return s.canvas
 
 
-def _chapter(s: Setter, x0: float, x1: float, y: float) -> float:
+def _chapter(s: PageComposer, x0: float, x1: float, y: float) -> float:
     """Set a chapter heading; return the top of its text."""
     y += s.uniform(0.5, 8) * s.size
     middle = (x0 + x1) / 2
@@ -127,9 +127,9 @@ def _chapter(s: Setter, x0: float, x1: float, y: float) -> float:
     return y + 2.4 * big
 
 
-def old_book(rng: Random, press: Press) -> Canvas:
+def old_book(rng: Random, press: TypeLibrary) -> Canvas:
     """A page with wide margins, marginal notes, a large initial and a catchword."""
-    s = new_setter(rng, press, (rng.uniform(360, 520), rng.uniform(540, 760)), size=(10, 14))
+    s = new_composer(rng, press, (rng.uniform(360, 520), rng.uniform(540, 760)), size=(10, 14))
     width, height = s.canvas.width, s.canvas.height
     outer = width * s.uniform(0.16, 0.26)
     on_left = s.yes(0.5)
@@ -165,9 +165,9 @@ def old_book(rng: Random, press: Press) -> Canvas:
     return s.canvas
 
 
-def paper(rng: Random, press: Press) -> Canvas:
+def paper(rng: Random, press: TypeLibrary) -> Canvas:
     """A page of an article in one or two columns."""
-    s = new_setter(rng, press, SHEETS[int(rng.integers(2))], size=(8.5, 10.5))
+    s = new_composer(rng, press, SHEETS[int(rng.integers(2))], size=(8.5, 10.5))
     width, height = s.canvas.width, s.canvas.height
     margin, gutter = width * s.uniform(0.07, 0.11), s.uniform(14, 26)
     y = height * 0.07
@@ -223,7 +223,7 @@ def paper(rng: Random, press: Press) -> Canvas:
     return s.canvas
 
 
-def _paper_head(s: Setter, margin: float, y: float) -> float:
+def _paper_head(s: PageComposer, margin: float, y: float) -> float:
     """Set title, authors and abstract."""
     width = s.canvas.width
     big = s.uniform(14, 20)
@@ -247,7 +247,7 @@ def _paper_head(s: Setter, margin: float, y: float) -> float:
     return y
 
 
-def _caption(s: Setter, x0: float, x1: float, y: float) -> float:
+def _caption(s: PageComposer, x0: float, x1: float, y: float) -> float:
     """Set a figure caption; return where the text continues."""
     word = s.one(["Figure", "Fig.", "FIGURE", "Table"])
     text = f"<b>{word} {s.count(1, 12)}.</b> {marked_up(s.rng, s.prose(20, 160))}"
@@ -255,9 +255,9 @@ def _caption(s: Setter, x0: float, x1: float, y: float) -> float:
     return s.flow(f'<p id="c">{text}</p>', [(x0, y, x1, y + 60)], css)[0] + s.size
 
 
-def mathematics(rng: Random, press: Press) -> Canvas:
+def mathematics(rng: Random, press: TypeLibrary) -> Canvas:
     """A page of a textbook or article with typeset formulas every few lines."""
-    s = new_setter(rng, press, size=(8.5, 12))
+    s = new_composer(rng, press, size=(8.5, 12))
     width, height = s.canvas.width, s.canvas.height
     margin, gutter = width * s.uniform(0.08, 0.17), s.uniform(14, 26)
     y, bottom = height * s.uniform(0.06, 0.1), height * s.uniform(0.9, 0.95)
@@ -290,7 +290,7 @@ def mathematics(rng: Random, press: Press) -> Canvas:
     return s.canvas
 
 
-def _reasoning(s: Setter, length: int) -> str:
+def _reasoning(s: PageComposer, length: int) -> str:
     """Return prose of at most so many characters as HTML, with short inline formulas."""
     if s.yes(0.3):
         return marked_up(s.rng, s.prose(10, length), soft=s.soft)
@@ -302,7 +302,7 @@ def _reasoning(s: Setter, length: int) -> str:
     return " ".join(parts)
 
 
-def _inline(s: Setter) -> str:
+def _inline(s: PageComposer) -> str:
     """Return a short formula as HTML: italic letters with sub- and superscripts, operators."""
     minus = MINUS if MINUS in s.type.characters else "-"
 
@@ -325,7 +325,7 @@ def _inline(s: Setter) -> str:
     return text
 
 
-def _display(s: Setter, x0: float, x1: float, y: float) -> float:
+def _display(s: PageComposer, x0: float, x1: float, y: float) -> float:
     """Set a display formula, optionally numbered; return where the text continues."""
     size = s.size * s.uniform(1.0, 1.25)
     base = y + 2.2 * size
@@ -338,11 +338,11 @@ def _display(s: Setter, x0: float, x1: float, y: float) -> float:
     return box[3] + 0.8 * size
 
 
-def newspaper(rng: Random, press: Press) -> Canvas:
+def newspaper(rng: Random, press: TypeLibrary) -> Canvas:
     """Articles in three to six narrow columns under headlines of various sizes."""
-    s = new_setter(rng, press, (rng.uniform(560, 900), rng.uniform(700, 1150)), size=(7.5, 10))
+    s = new_composer(rng, press, (rng.uniform(560, 900), rng.uniform(700, 1150)), size=(7.5, 10))
     width, height = s.canvas.width, s.canvas.height
-    headline = Setter(rng, press, s.canvas, new_setter(rng, press).type, s.size)
+    headline = PageComposer(rng, press, s.canvas, new_composer(rng, press).type, s.size)
     margin, gutter = s.uniform(20, 50), s.uniform(9, 18)
     y = margin
     if s.yes(0.35):
@@ -382,7 +382,12 @@ def newspaper(rng: Random, press: Press) -> Canvas:
 
 
 def _article(
-    s: Setter, headline: Setter, columns: list[tuple[float, float]], y: float, end: float, css: str
+    s: PageComposer,
+    headline: PageComposer,
+    columns: list[tuple[float, float]],
+    y: float,
+    end: float,
+    css: str,
 ) -> None:
     """Set an article with headline and optional picture in some adjacent columns."""
     x0, x1 = columns[0][0], columns[-1][1]
@@ -416,15 +421,15 @@ def _article(
     s.flow(s.paragraphs(int(2.9 * area / s.size**2), 500), boxes, css)
 
 
-def letter(rng: Random, press: Press) -> Canvas:
+def letter(rng: Random, press: TypeLibrary) -> Canvas:
     """A letter: letterhead, address, date, salutation, text, signature."""
     pool = "plain" if rng.random() < 0.6 else "mono"
-    return _letter(new_setter(rng, press, SHEETS[int(rng.integers(2))], pool, (9.5, 12)))
+    return _letter(new_composer(rng, press, SHEETS[int(rng.integers(2))], pool, (9.5, 12)))
 
 
-def typescript(rng: Random, press: Press) -> Canvas:
+def typescript(rng: Random, press: TypeLibrary) -> Canvas:
     """A typewritten page, monospaced and widely spaced: report, list or letter."""
-    s = new_setter(rng, press, SHEETS[int(rng.integers(2))], "typewriter", (10, 12.5))
+    s = new_composer(rng, press, SHEETS[int(rng.integers(2))], "typewriter", (10, 12.5))
     if s.yes(0.35):
         return _letter(s)
     width, height = s.canvas.width, s.canvas.height
@@ -468,7 +473,7 @@ def typescript(rng: Random, press: Press) -> Canvas:
     return s.canvas
 
 
-def _office(s: Setter) -> None:
+def _office(s: PageComposer) -> None:
     """Add signatures, stamps, handwritten notes and letterheads of offices."""
     width, height = s.canvas.width, s.canvas.height
     if s.yes(0.4):
@@ -483,14 +488,14 @@ def _office(s: Setter) -> None:
         s.picture((x, y, x + wide, y + wide * s.uniform(0.5, 1)), "stamp", region=False)
 
 
-def _letter(s: Setter) -> Canvas:
+def _letter(s: PageComposer) -> Canvas:
     width, height = s.canvas.width, s.canvas.height
     margin = width * s.uniform(0.09, 0.16)
     y = height * s.uniform(0.05, 0.1)
     if s.yes(0.5):
         if s.yes(0.6):
             s.picture((margin, y - 20, margin + 46, y + 24), "logo")
-        head = Setter(s.rng, s.press, s.canvas, new_setter(s.rng, s.press).type, 9)
+        head = PageComposer(s.rng, s.press, s.canvas, new_composer(s.rng, s.press).type, 9)
         right = s.yes(0.5)
         for i in range(s.count(1, 4)):
             size = head.size * (1.7 if i == 0 else 0.85)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import numpy as np
 
 from ocrtool.synth.canvas import Canvas, Rect, open_face
-from ocrtool.synth.canvas_setter import SHEETS, Setter, new_setter
-from ocrtool.synth.typefaces import Press, marked_up
+from ocrtool.synth.page_composer import SHEETS, PageComposer, new_composer
+from ocrtool.synth.typefaces import TypeLibrary, marked_up
 
 Random = np.random.Generator
 
 
-def set_table(s: Setter, box: Rect, rows: int, step: float) -> float:
+def set_table(s: PageComposer, box: Rect, rows: int, step: float) -> float:
     """Set a table in the upper part of a box, record it as a region and return its bottom."""
     x0, y0, x1, _ = box
     count = s.count(2, max(2, min(7, int((x1 - x0) / (6 * s.size)))))
@@ -62,7 +62,7 @@ def set_table(s: Setter, box: Rect, rows: int, step: float) -> float:
     return bottom
 
 
-def _cell(s: Setter, kind: str) -> str:
+def _cell(s: PageComposer, kind: str) -> str:
     if kind == "words":
         return s.words(1, 3)
     if kind == "number":
@@ -73,9 +73,9 @@ def _cell(s: Setter, kind: str) -> str:
     return s.press.field(s.rng, s.type)
 
 
-def tables(rng: Random, press: Press) -> Canvas:
+def tables(rng: Random, press: TypeLibrary) -> Canvas:
     """A report with alternating text and tables."""
-    s = new_setter(rng, press, SHEETS[int(rng.integers(2))], size=(7.5, 11))
+    s = new_composer(rng, press, SHEETS[int(rng.integers(2))], size=(7.5, 11))
     width, height = s.canvas.width, s.canvas.height
     x0, x1, y = width * s.uniform(0.05, 0.12), width * s.uniform(0.88, 0.95), height * 0.07
     bottom, css = height * 0.93, s.css()
@@ -99,9 +99,9 @@ def tables(rng: Random, press: Press) -> Canvas:
     return s.canvas
 
 
-def invoice(rng: Random, press: Press) -> Canvas:
+def invoice(rng: Random, press: TypeLibrary) -> Canvas:
     """An invoice: sender, recipient, dates, item table, totals."""
-    s = new_setter(rng, press, SHEETS[int(rng.integers(2))], size=(8, 10.5))
+    s = new_composer(rng, press, SHEETS[int(rng.integers(2))], size=(8, 10.5))
     width, height = s.canvas.width, s.canvas.height
     x0, x1, y = width * 0.08, width * 0.92, height * 0.06
     if s.yes(0.6):
@@ -140,10 +140,10 @@ def invoice(rng: Random, press: Press) -> Canvas:
     return s.canvas
 
 
-def form(rng: Random, press: Press) -> Canvas:
+def form(rng: Random, press: TypeLibrary) -> Canvas:
     """A form: numbered fields, checkboxes, character combs, partly filled in."""
-    s = new_setter(rng, press, SHEETS[int(rng.integers(2))], size=(7, 10))
-    filler = Setter(rng, press, s.canvas, press.type(rng, "mono"), s.size * s.uniform(1, 1.4))
+    s = new_composer(rng, press, SHEETS[int(rng.integers(2))], size=(7, 10))
+    filler = PageComposer(rng, press, s.canvas, press.type(rng, "mono"), s.size * s.uniform(1, 1.4))
     width, height = s.canvas.width, s.canvas.height
     x0, x1, y = width * 0.06, width * 0.94, height * 0.05
     big = 1.6 * s.size
@@ -200,10 +200,10 @@ def form(rng: Random, press: Press) -> Canvas:
     return s.canvas
 
 
-def receipt(rng: Random, press: Press) -> Canvas:
+def receipt(rng: Random, press: TypeLibrary) -> Canvas:
     """A narrow shop receipt: items left, amounts right, totals, closing line."""
     width = s_width = rng.uniform(170, 260)
-    s = new_setter(rng, press, (width, 900), "mono" if rng.random() < 0.6 else "plain", (7.5, 11))
+    s = new_composer(rng, press, (width, 900), "mono" if rng.random() < 0.6 else "plain", (7.5, 11))
     step = s.size * s.uniform(1.05, 1.5)
     margin = s.uniform(6, 20)
     x0, x1, y = margin, s_width - margin, margin + 2 * s.size
@@ -293,9 +293,9 @@ def receipt(rng: Random, press: Press) -> Canvas:
     return s.canvas
 
 
-def title_page(rng: Random, press: Press) -> Canvas:
+def title_page(rng: Random, press: TypeLibrary) -> Canvas:
     """A title page or cover: few centred lines of various sizes."""
-    s = new_setter(rng, press)
+    s = new_composer(rng, press)
     width, height = s.canvas.width, s.canvas.height
     if s.yes(0.3):
         s.box((20, 20, width - 20, height - 20), s.level, s.uniform(0.5, 3))
@@ -327,9 +327,9 @@ def title_page(rng: Random, press: Press) -> Canvas:
     return s.canvas
 
 
-def index(rng: Random, press: Press) -> Canvas:
+def index(rng: Random, press: TypeLibrary) -> Canvas:
     """A table of contents or an index: entries, leader dots, page numbers; one to three columns."""
-    s = new_setter(rng, press)
+    s = new_composer(rng, press)
     width, height = s.canvas.width, s.canvas.height
     margin, y = width * s.uniform(0.07, 0.14), height * 0.09
     big = s.size * s.uniform(1.2, 2)
@@ -372,9 +372,9 @@ def index(rng: Random, press: Press) -> Canvas:
     return s.canvas
 
 
-def poster(rng: Random, press: Press) -> Canvas:
+def poster(rng: Random, press: TypeLibrary) -> Canvas:
     """An advertisement: very large and small type of several families, panels, pictures."""
-    s = new_setter(rng, press, (rng.uniform(380, 800), rng.uniform(380, 900)), size=(8, 14))
+    s = new_composer(rng, press, (rng.uniform(380, 800), rng.uniform(380, 900)), size=(8, 14))
     width, height = s.canvas.width, s.canvas.height
     dark = s.yes(0.35)
     s.canvas.ground = s.uniform(0, 110) if dark else s.uniform(150, 255)
@@ -384,7 +384,7 @@ def poster(rng: Random, press: Press) -> Canvas:
         kind = rng.random()
         if kind < 0.55:
             family = press.type(rng, "display" if s.yes(0.5) else "plain")
-            line = Setter(rng, press, s.canvas, family, s.size)
+            line = PageComposer(rng, press, s.canvas, family, s.size)
             line.level = s.level
             size = float(np.exp(s.uniform(np.log(12), np.log(110))))
             text = line.fit(line.heading(1, 4), width - 30, size, bold=True)
@@ -414,10 +414,10 @@ def poster(rng: Random, press: Press) -> Canvas:
     return s.canvas
 
 
-def snippet(rng: Random, press: Press) -> Canvas:
+def snippet(rng: Random, press: TypeLibrary) -> Canvas:
     """A tight crop of a few lines."""
     pool = "mono" if rng.random() < 0.2 else "display" if rng.random() < 0.15 else "plain"
-    s = new_setter(rng, press, (rng.uniform(90, 520), 400), pool, (9, 15))
+    s = new_composer(rng, press, (rng.uniform(90, 520), 400), pool, (9, 15))
     margin = s.uniform(2, 16)
     if s.yes(0.25):
         s.canvas.ground = s.uniform(0, 110)
@@ -440,10 +440,10 @@ def snippet(rng: Random, press: Press) -> Canvas:
     return s.canvas
 
 
-def blank(rng: Random, press: Press) -> Canvas:
+def blank(rng: Random, press: TypeLibrary) -> Canvas:
     """A page without text: empty or ruled paper, pictures, boxes, signatures, codes."""
     width, height = SHEETS[int(rng.integers(len(SHEETS)))]
-    s = Setter(rng, press, Canvas(width, height), press.bundled(), 10)
+    s = PageComposer(rng, press, Canvas(width, height), press.bundled(), 10)
     kind = rng.random()
     if kind < 0.25:  # ruled, squared or music paper
         step = s.uniform(8, 26)

@@ -29,7 +29,7 @@ _FOLDED = {"ˆ": _ACCENT, "˜": _ACCENT, "¯": _ACCENT, "˙": _ACCENT, "¨": _AC
            "⃗": _ACCENT, "|": "∣", "-": "−", "*": "∗"}  # fmt: skip
 
 
-def places_of(label: str, glyphs: Sequence[Glyph]) -> NDArray[np.float32]:
+def token_positions(label: str, glyphs: Sequence[Glyph]) -> NDArray[np.float32]:
     """Find the positions of the tokens of a label among typeset glyphs.
 
     Args:

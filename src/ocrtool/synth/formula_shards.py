@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from ocrtool.console import atomic_write
 from ocrtool.errors import InputError
 from ocrtool.rendering.tex import FONTS, TexStyle, draw_formulas, has_font
-from ocrtool.synth.formula_alignment import places_of
+from ocrtool.synth.formula_alignment import token_positions
 from ocrtool.synth.formula_texts import Formula
 
 Random = np.random.Generator
@@ -209,7 +209,9 @@ def _draw_task(task: tuple[Sequence[Formula], Path, int, int]) -> list[Path]:
         small = [not _needs_display(f.latex) and rng.random() < 0.35 for f in members]
         typeset = draw_formulas([f.latex for f in members], style, small)
         drawn += [
-            DrawnFormula(one.image, formula.label, style.em, places_of(formula.label, one.glyphs))
+            DrawnFormula(
+                one.image, formula.label, style.em, token_positions(formula.label, one.glyphs)
+            )
             for one, formula in zip(typeset, members, strict=True)
             if one is not None
         ]

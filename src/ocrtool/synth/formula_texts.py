@@ -50,12 +50,12 @@ class Formula:
         return self.label.count(" ") + 1
 
 
-def formulas_of(lines: Iterable[str], max_tokens: int) -> Iterator[Formula]:
+def drawable_formulas(lines: Iterable[str], max_tokens: int) -> Iterator[Formula]:
     """Yield the formulas that can be rendered and learnt, without duplicate labels."""
     known = frozenset(formula_tokens())
     seen: set[bytes] = set()
     for latex in lines:
-        formula = formula_of(latex, known, max_tokens)
+        formula = drawable_formula(latex, known, max_tokens)
         if formula is None:
             continue
         key = _hash(formula.label)
@@ -64,7 +64,7 @@ def formulas_of(lines: Iterable[str], max_tokens: int) -> Iterator[Formula]:
             yield formula
 
 
-def formula_of(latex: str, known: frozenset[str], max_tokens: int) -> Formula | None:
+def drawable_formula(latex: str, known: frozenset[str], max_tokens: int) -> Formula | None:
     """Return a formula with its label, or None where it is not suited for training."""
     try:
         tokens = normal(latex)
@@ -87,7 +87,7 @@ def drawable(latex: str) -> str:
     return latex.replace(r"\mathbb{1}", r"\mathds{1}").replace(r"\mathbb 1", r"\mathds{1}")
 
 
-def is_held(formula: Formula) -> bool:
+def is_held_out(formula: Formula) -> bool:
     """Tell whether a formula is held out from training."""
     return int.from_bytes(_hash(formula.label), "little") % _HELD == 0
 
@@ -134,7 +134,7 @@ def composed(parts: Sequence[Formula], count: int, rng: Random, max_tokens: int)
         if len(made) >= count:
             break
         kind = kinds[int(rng.integers(len(kinds)))]
-        formula = formula_of(kind(rng, short, longer), known, max_tokens)
+        formula = drawable_formula(kind(rng, short, longer), known, max_tokens)
         if formula is not None:
             made[formula.label] = formula
     return list(made.values())

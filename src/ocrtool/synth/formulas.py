@@ -23,7 +23,13 @@ from ocrtool.errors import InputError, OcrToolError
 from ocrtool.synth import degradations
 from ocrtool.synth.display_formulas import write_displays
 from ocrtool.synth.formula_shards import DrawnFormula, Shards, draw_shards
-from ocrtool.synth.formula_texts import COMPOSED_SHARE, composed, formulas_of, is_held, ordered
+from ocrtool.synth.formula_texts import (
+    COMPOSED_SHARE,
+    composed,
+    drawable_formulas,
+    is_held_out,
+    ordered,
+)
 from ocrtool.synth.formula_vocabulary import read_lines
 
 Random = np.random.Generator
@@ -37,7 +43,7 @@ MAX_IMAGE_PIXELS = 1_200_000
 
 
 @dataclass(frozen=True)
-class Look:
+class FormulaStyle:
     """Weight and parameters of an image style; shares are probabilities."""
 
     weight: float
@@ -49,12 +55,12 @@ class Look:
     neighbours: float = 0.05  # share with print of adjacent lines at the edges
 
 
-LOOKS: dict[str, Look] = {
-    "clean": Look(0.34, em=(17, 70), contrast=(255, 255), ink=0.0, neighbours=0.02),
-    "screen": Look(0.22, em=(17, 60), dark=0.4, contrast=(110, 255), ink=0.1),
-    "scan": Look(0.24, em=(20, 60), turned=0.4, ink=0.6, neighbours=0.08),
-    "photo": Look(0.12, em=(22, 70), contrast=(60, 200), turned=0.7, neighbours=0.08),
-    "bitonal": Look(0.08, em=(26, 70), contrast=(120, 250), turned=0.3, ink=0.5),
+FORMULA_STYLES: dict[str, FormulaStyle] = {
+    "clean": FormulaStyle(0.34, em=(17, 70), contrast=(255, 255), ink=0.0, neighbours=0.02),
+    "screen": FormulaStyle(0.22, em=(17, 60), dark=0.4, contrast=(110, 255), ink=0.1),
+    "scan": FormulaStyle(0.24, em=(20, 60), turned=0.4, ink=0.6, neighbours=0.08),
+    "photo": FormulaStyle(0.12, em=(22, 70), contrast=(60, 200), turned=0.7, neighbours=0.08),
+    "bitonal": FormulaStyle(0.08, em=(26, 70), contrast=(120, 250), turned=0.3, ink=0.5),
 }
 
 
@@ -85,8 +91,8 @@ class FormulaSource:
         seed: Seed of order and degradations.
         max_tokens: Maximum number of tokens of a label.
         min_tokens: Minimum number of tokens of a label.
-        looks: Image styles and their weights; ``LOOKS`` by default. An empty mapping gives clean
-            images as rendered.
+        looks: Image styles and their weights; ``FORMULA_STYLES`` by default. An empty mapping gives
+            clean images as rendered.
 
     Raises:
         InputError: No formula is left, or a shard cannot be read.
@@ -98,10 +104,10 @@ class FormulaSource:
         seed: int = 0,
         max_tokens: int = 200,
         min_tokens: int = 1,
-        looks: dict[str, Look] | None = None,
+        looks: dict[str, FormulaStyle] | None = None,
     ) -> None:
         self.seed = seed
-        self.looks = LOOKS if looks is None else looks
+        self.looks = FORMULA_STYLES if looks is None else looks
         self._shards = Shards(sorted(shards))
         self._items = [
             np.flatnonzero((counts >= min_tokens) & (counts <= max_tokens))
@@ -164,7 +170,7 @@ class FormulaSource:
 
 
 def _degrade(
-    rng: Random, drawn: DrawnFormula, look: Look, name: str, neighbour: DrawnFormula | None
+    rng: Random, drawn: DrawnFormula, look: FormulaStyle, name: str, neighbour: DrawnFormula | None
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
     """Degrade a clean image: size, ink, margins, paper, camera.
 
@@ -282,7 +288,7 @@ def _rotated(rng: Random, mask: degradations.Grey) -> tuple[degradations.Grey, N
 
 
 def _printed(
-    rng: Random, mask: degradations.Grey, em: float, look: Look, name: str
+    rng: Random, mask: degradations.Grey, em: float, look: FormulaStyle, name: str
 ) -> degradations.Grey:
     """Convert coverage to grey levels: ink on paper, or light on a screen."""
     contrast = rng.uniform(*look.contrast)
@@ -346,11 +352,11 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     lines = (line for path in options.files for line in read_lines(path))
     try:
-        found = list(formulas_of(lines, options.max_tokens))
+        found = list(drawable_formulas(lines, options.max_tokens))
         rng = np.random.default_rng(options.seed)
         found += composed(found, int(COMPOSED_SHARE * len(found)), rng, options.max_tokens)
         unique = {formula.label: formula for formula in found}.values()
-        chosen = ordered([f for f in unique if is_held(f) == options.held], rng)
+        chosen = ordered([f for f in unique if is_held_out(f) == options.held], rng)
         chosen = chosen[options.skip : options.skip + options.count]
         if options.pdf:
             seed = options.seed + options.skip

@@ -1,11 +1,11 @@
-"""Drawn text lines with their labels: what a line reader is trained on.
+"""Synthetic text lines with labels, for training a line reader.
 
-`LineSource.draw(index)` depends on nothing but the seed and the index, so any worker may draw any
-line and an interrupted training goes on with the very lines it would have seen.
+``LineSource.draw(index)`` depends only on the seed and the index, so any worker may draw any line,
+and a resumed training continues with exactly the lines it would have seen.
 
-The order is that of life: a text is set in type on a sheet with its neighbours, the sheet is bent
-and turned, ink meets paper, and then the picture suffers (`damage`). The crop is taken as a
-detector would take it: loose or tight, with slivers of the lines above and below.
+The steps follow those of real images: text is typeset on a sheet with its neighbours, the sheet is
+warped and rotated, ink is printed on paper, and the image is degraded (``degradations``). The crop
+is that of a detector: loose or tight, with slivers of the lines above and below.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Random = np.random.Generator
 
 @dataclass(frozen=True)
 class DrawnLineImage:
-    """A drawn line: `image` uint8 (H, W) grey and the text that it shows."""
+    """A synthetic line: ``image`` uint8 (H, W) grey and its text."""
 
     image: np.ndarray
     text: str
@@ -37,12 +37,12 @@ class DrawnLineImage:
 
 @dataclass(frozen=True)
 class LineStyle:
-    """How often a kind of picture comes, and what it is made of; shares are probabilities."""
+    """Weight and parameters of an image style; shares are probabilities."""
 
     weight: float
-    mono: float = 0.08  # fixed-pitch faces
-    typewriter: float = 0.3  # of those, the slab serifs of typewriters
-    plain: float = 0.85  # faces close to ordinary book and screen type
+    mono: float = 0.08  # share of monospaced fonts
+    typewriter: float = 0.3  # share of typewriter fonts among those
+    plain: float = 0.85  # share of fonts similar to ordinary book and screen type
     neighbours: float = 0.5  # lines above and below reach into the crop
     dark: float = 0.04  # light ink on dark ground
     contrast: tuple[float, float] = (90, 250)  # grey levels between ink and ground
@@ -51,11 +51,12 @@ class LineStyle:
 
 
 PROOF = "proof"
-"""The style of bare print, black on white, in type of one size."""
+"""Style of plain print, black on white, in one type size."""
 PROOF_EM = 27
-"""Pixels of that size: fixed-pitch letters are then 16 pixels wide, as a patch of ``tiny`` is."""
+"""Type size in pixels of that style: monospaced letters are then 16 pixels wide, like a patch of
+``tiny``."""
 STYLES: dict[str, LineStyle] = {
-    PROOF: LineStyle(0.0, neighbours=0.0),  # for first trials: only where it is asked for
+    PROOF: LineStyle(0.0, neighbours=0.0),  # for first experiments, only on request
     "clean": LineStyle(0.12, dark=0.15, contrast=(60, 255)),
     "scan": LineStyle(0.18, neighbours=0.7),
     "bitonal": LineStyle(0.08, neighbours=0.7, contrast=(120, 250)),
@@ -78,7 +79,7 @@ STYLES: dict[str, LineStyle] = {
 
 
 class LineSource:
-    """An endless, seeded supply of labelled line images."""
+    """An endless, seeded source of labelled line images."""
 
     def __init__(
         self,
@@ -90,15 +91,15 @@ class LineSource:
         max_characters: int = 100,
         words_only: bool = False,
     ) -> None:
-        """Index the fonts and read the texts (the bundled ones where none are given).
+        """Index the fonts and read the texts (the bundled ones by default).
 
         Args:
             fonts: Font files.
-            texts: UTF-8 text files, `.xz` too.
+            texts: UTF-8 text files, also ``.xz``.
             alphabet: Characters that may occur in labels.
-            seed: Of everything drawn.
-            styles: Kinds of pictures and their weights; `STYLES` where not given.
-            max_characters: Longest text.
+            seed: Random seed.
+            styles: Image styles and their weights; ``STYLES`` by default.
+            max_characters: Maximum length of a text.
             words_only: Draw single words.
 
         Raises:
@@ -110,15 +111,15 @@ class LineSource:
         self.words_only = words_only
         self.styles = styles or STYLES
         self._texts = TextSource(texts, alphabet)
-        self._fonts = _Fonts(index_fonts(list(fonts) or bundled_fonts(), alphabet))
+        self._fonts = _FontChooser(index_fonts(list(fonts) or bundled_fonts(), alphabet))
         weights = np.array([style.weight for style in self.styles.values()])
         self._edges = np.cumsum(weights / weights.sum() if weights.any() else weights + 1.0)
         self._names = list(self.styles)
 
     def draw(self, index: int) -> DrawnLineImage:
-        """Draw line number `index`: always the same for the same seed."""
+        """Return line number ``index``: always the same for the same seed."""
         attempt = 0
-        while True:  # a text may turn out empty, or undrawable by every font tried
+        while True:  # a text may be empty, or no font may have its characters
             rng = np.random.default_rng((self.seed, index, attempt))
             name = self._names[int(np.searchsorted(self._edges[:-1], rng.random()))]
             line = self._draw(rng, name)
@@ -157,7 +158,7 @@ class LineSource:
         image = _crop(rng, _print(rng, sheet, style, name), sheet, style)
         if image is None:
             return None
-        image = _suffer(rng, image, sheet.em, name)
+        image = _degrade(rng, image, sheet.em, name)
         return DrawnLineImage(np.clip(image + 0.5, 0, 255).astype(np.uint8), label)
 
     def _text(self, rng: Random, name: str) -> str:
@@ -168,7 +169,7 @@ class LineSource:
         if name == "scene":
             if kind < 0.85:
                 text = texts.words(rng, 1 if rng.random() < 0.85 else int(rng.integers(2, 5)))
-                if rng.random() < 0.5:  # names and things, not the and of
+                if rng.random() < 0.5:  # prefer content words to function words
                     text = max(text, texts.words(rng, 1), key=len)
             else:
                 text = texts.form(rng)
@@ -211,8 +212,8 @@ def _proof(sheet: InkMask) -> np.ndarray:
     return np.clip(255.5 - 255 * ink, 0, 255).astype(np.uint8)
 
 
-def _sizes(rng: Random, text: str, em: int) -> dict[int, int]:
-    """Type sizes of letters that are not set in the line's own: big initials, dancing letters."""
+def _letter_sizes(rng: Random, text: str, em: int) -> dict[int, int]:
+    """Return type sizes of letters that differ from the line's: large initials, varying sizes."""
     kind = rng.random()
     if kind < 0.06:  # words start with a larger letter
         size = int(em * rng.uniform(1.15, 1.6))
@@ -222,8 +223,8 @@ def _sizes(rng: Random, text: str, em: int) -> dict[int, int]:
     return {}
 
 
-class _Fonts:
-    """Chooses families first, so that a face with fifty weights is not seen fifty times."""
+class _FontChooser:
+    """Chooses a family first, so that families with many weights are not overrepresented."""
 
     def __init__(self, fonts: Sequence[Font]) -> None:
         self.all = _families(fonts)
@@ -237,7 +238,7 @@ class _Fonts:
         self._sets = {font.path: frozenset(font.characters) for font in fonts}
 
     def choose(self, rng: Random, style: LineStyle, text: str) -> Font | None:
-        """A font of the style that draws every character of the text, or None."""
+        """Return a font of the style with every character of the text, or None."""
         if rng.random() < style.mono:
             pool = self.typewriter if rng.random() < style.typewriter else self.mono
         else:
@@ -252,7 +253,7 @@ class _Fonts:
         return None
 
     def sibling(self, rng: Random, font: Font, text: str) -> Font:
-        """Another weight or slope of the same family that draws the text, else the font itself."""
+        """Return another font of the family that can draw the text, else the font itself."""
         for members in self.all:
             if members[0].family == font.family:
                 other = members[int(rng.integers(len(members)))]
@@ -274,10 +275,10 @@ def _typeset(
     font: Font,
     em: int,
     neighbours: list[str] | None,
-    fonts: _Fonts,
+    fonts: _FontChooser,
     name: str,
 ) -> InkMask | None:
-    """Set a line, and perhaps the lines above and below it, in type."""
+    """Typeset a line, and optionally the lines above and below it."""
     face = load_font(font.path, em)
     typewriter = name == "typewriter"
     spacing = 0.0
@@ -298,7 +299,7 @@ def _typeset(
         runs = [
             (piece + (" " if k + 1 < len(pieces) else ""), f) for k, (piece, f) in enumerate(pieces)
         ]
-    sizes = _sizes(rng, text, em) if name == "scene" else {}
+    sizes = _letter_sizes(rng, text, em) if name == "scene" else {}
     width = sum(load_font(f.path, em).getlength(run) + spacing * len(run) for run, f in runs)
     width += sum(1.2 * (size - em) for size in sizes.values())
     if width > 60 * em or width < 1:
@@ -344,14 +345,14 @@ def _typeset(
     if ink is None:
         return None
     x0, y0, x1, y1 = map(float, ink)
-    if rng.random() < 0.6:  # a box of the line's metrics, not of its own ink
+    if rng.random() < 0.6:  # a box of the font's metrics instead of the line's ink
         y0, y1 = min(y0, baseline - 0.72 * em), max(y1, baseline + 0.22 * em)
     if neighbours:
         for line, offset in zip(neighbours, (-leading, leading), strict=True):
             if line and rng.random() < 0.85:
                 shift = rng.uniform(-2, 2) * em if rng.random() < 0.4 else 0
                 pen.text((pad + shift, baseline + offset), line, fill=255, font=face, anchor="ls")
-    if name == "scene" and rng.random() < 0.15:  # the words before and behind
+    if name == "scene" and rng.random() < 0.15:  # the preceding and following words
         beside = load_font(
             font.path, em if rng.random() < 0.5 else max(8, int(em * rng.uniform(0.5, 1.5)))
         )
@@ -373,7 +374,7 @@ def _typeset(
                      (left, top, left, bottom), (right, top, right, bottom)):  # fmt: skip
             if rng.random() < 0.5:
                 pen.line(rule, fill=255, width=thick)
-    if name == "receipt" and rng.random() < 0.2:  # a row of dots or dashes, too near
+    if name == "receipt" and rng.random() < 0.2:  # an adjacent row of dots or dashes
         mark = str(rng.choice(["-", "-", ".", "=", "*", "_", "- "]))
         row = mark * int(3 + (x1 - x0) / max(1.0, face.getlength(mark)))
         above = rng.random() < 0.5
@@ -386,7 +387,7 @@ def _typeset(
 
 
 def _print(rng: Random, sheet: InkMask, style: LineStyle, name: str) -> np.ndarray:
-    """Ink on paper, or paint on a wall: coverage becomes grey levels 0-255."""
+    """Convert coverage to grey levels 0-255: ink on paper, or paint on a wall."""
     mask, em = sheet.mask, sheet.em
     contrast = rng.uniform(*style.contrast)
     if name == "clean" and rng.random() < 0.5:
@@ -415,7 +416,7 @@ def _print(rng: Random, sheet: InkMask, style: LineStyle, name: str) -> np.ndarr
 
 
 def _crop(rng: Random, image: np.ndarray, sheet: InkMask, style: LineStyle) -> np.ndarray | None:
-    """Cut the line out as detectors and annotators do: seldom exactly."""
+    """Crop the line as detectors and annotators do: rarely exactly."""
     x0, y0, x1, y1 = sheet.box
     em = sheet.em
     loose = rng.random()
@@ -445,11 +446,11 @@ def _crop(rng: Random, image: np.ndarray, sheet: InkMask, style: LineStyle) -> n
     return image
 
 
-def _suffer(rng: Random, image: np.ndarray, em: float, name: str) -> np.ndarray:
-    """The way from paper to file."""
+def _degrade(rng: Random, image: np.ndarray, em: float, name: str) -> np.ndarray:
+    """Degrade the image, from paper to file."""
     if name == "clean":
         if rng.random() < 0.35:
-            image = _lower(rng, image, em, 10, 22)
+            image = _reduce_resolution(rng, image, em, 10, 22)
         if rng.random() < 0.3:
             image = degradations.jpeg(image, rng, 30, 95)
         if rng.random() < 0.1:
@@ -463,9 +464,9 @@ def _suffer(rng: Random, image: np.ndarray, em: float, name: str) -> np.ndarray:
         image = degradations.blur(image, rng, em)
     height = image.shape[0]
     if name in ("scene", "receipt", "photo") and rng.random() < 0.5:
-        image = _lower(rng, image, em, 9, 20)
+        image = _reduce_resolution(rng, image, em, 9, 20)
     elif rng.random() < 0.2:
-        image = _lower(rng, image, em, 11, 26)
+        image = _reduce_resolution(rng, image, em, 11, 26)
     em = em * image.shape[0] / height
     if rng.random() < 0.6:
         image = degradations.noise(image, rng, 1.5, 12 if name == "scan" else 20)
@@ -484,7 +485,9 @@ def _suffer(rng: Random, image: np.ndarray, em: float, name: str) -> np.ndarray:
     return image
 
 
-def _lower(rng: Random, image: np.ndarray, em: float, low: int, high: int) -> np.ndarray:
-    """Fewer pixels: an em becomes `low` to `high` pixels (letters are about half as high)."""
+def _reduce_resolution(
+    rng: Random, image: np.ndarray, em: float, low: int, high: int
+) -> np.ndarray:
+    """Reduce the resolution: an em becomes ``low`` to ``high`` pixels."""
     height = round(image.shape[0] * rng.uniform(low, high) / em)
     return degradations.shrink(image, rng, max(6, height)) if height < image.shape[0] else image

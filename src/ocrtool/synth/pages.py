@@ -1,8 +1,8 @@
-"""Drawn pages with the exact place of every line and region: what a text detector learns from.
+"""Synthetic pages with the exact position of every line and region, for training a text detector.
 
-`PageSource.draw(index)` depends on nothing but the seed and the index, as `LineSource.draw` does.
-Images are grey. Coordinates are pixels of the image, origin top left, x to the right and y down; a
-pixel covers the square from its own coordinates to the next.
+``PageSource.draw(index)`` depends only on the seed and the index, like ``LineSource.draw``. Images
+are grey. Coordinates are pixels of the image, origin top left, x to the right and y down; a pixel
+covers the square from its own coordinates to the next.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ import numpy as np
 
 from ocrtool.document.detected import RegionKind
 from ocrtool.synth import documents, forms, screens
-from ocrtool.synth.camera import EXPOSURES, View, aim, expose, shifted
+from ocrtool.synth.camera import CAPTURE_STYLES, Projection, aim, expose, shifted
 from ocrtool.synth.canvas import Canvas, PlacedLine
-from ocrtool.synth.scenes import SAMPLES, draw_scene
-from ocrtool.synth.typefaces import Press
+from ocrtool.synth.scenes import POINTS_PER_EDGE, draw_scene
+from ocrtool.synth.typefaces import TypeLibrary
 
 Random = np.random.Generator
 
-CROPS = 4
-"""Crops that are taken of a page before the next page is set."""
-_FAINTEST = 12
-"""Grey levels within a line's box below which there is nothing to find."""
-_STRAIGHT = 0.02
-"""Heights that a line may sag and still be a quadrilateral."""
+CROPS_PER_PAGE = 4
+"""Number of crops taken from one page."""
+_MIN_CONTRAST = 12
+"""Minimum range of grey levels within a line's box; fainter lines are not labelled."""
+_MAX_SAG = 0.02
+"""Maximum deviation from a quadrilateral, in line heights, of a straight line."""
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,14 @@ class DrawnLine:
     """A line of text.
 
     Attributes:
-        quad: (4, 2) float32, corners in reading direction: the first letter's head, the last
-            letter's head, the last letter's foot, the first letter's foot. From left to right it
-            is tight round the ink; from head to foot it reaches from the ascenders (or capitals)
-            to the descenders of the line's type, whatever letters the line has.
-        text: What the whole line says, also where only a part of it is in the image.
+        quad: (4, 2) float32, corners in reading direction: top of the first letter, top of the last
+            letter, bottom of the last letter, bottom of the first letter. Left and right sides are
+            tight around the ink; vertically it reaches from the ascenders (or capitals) to the
+            descenders of the font, whatever letters the line has.
+        text: Text of the whole line, even where only a part of it is in the image.
         block: Number of its paragraph, cell group or sign.
-        outline: (N, 2) float32, a closer polygon where the line is curved: its upper edge in
-            reading direction, then its lower edge back; the quad itself where it is straight.
+        outline: (N, 2) float32 polygon: the upper edge in reading direction, then the lower edge
+            back; equal to the quad for straight lines.
     """
 
     quad: np.ndarray
@@ -55,14 +55,14 @@ class DrawnLine:
 
     @property
     def height(self) -> float:
-        """Pixels from head to foot, the mean of both ends."""
+        """Height in pixels, the mean of both ends."""
         sides = self.quad[[0, 1]] - self.quad[[3, 2]]
         return float(np.linalg.norm(sides, axis=1).mean())
 
 
 @dataclass(frozen=True)
 class DrawnRegion:
-    """A table, formula, figure or rule; `polygon` (N, 2) float32 in pixels."""
+    """A table, formula, figure or rule; ``polygon`` (N, 2) float32 in pixels."""
 
     kind: RegionKind
     polygon: np.ndarray
@@ -70,15 +70,15 @@ class DrawnRegion:
 
 @dataclass(frozen=True)
 class DrawnPage:
-    """A picture and what is in it.
+    """An image and its contents.
 
     Attributes:
         image: (H, W) uint8 grey.
-        lines: In reading order. In crops, lines that the edge cuts keep their whole quads. Lines
-            that damage has wiped out are left out.
-        regions: In no order.
-        upright: Degrees counter-clockwise by which the image must be turned to read upright: 0,
-            90, 180 or 270.
+        lines: Lines in reading order. In crops, lines cut by the edge keep their whole quads. Lines
+            that degradations have erased are omitted.
+        regions: Regions, unordered.
+        upright: Counter-clockwise rotation in degrees that makes the image upright: 0, 90, 180 or
+            270.
         kind: Key of ``KINDS``.
     """
 
@@ -94,14 +94,14 @@ class PageKind:
     """A kind of page.
 
     Attributes:
-        weight: How often it comes, relative to the others.
-        make: Sets it; None for scenes, which are painted.
-        exposures: How its pictures are made, and how often.
-        sheet: Whether whole pages are drawn at the sizes of ``PageSource``; else their type is.
+        weight: Relative frequency.
+        make: Typesets the page; None for scenes, which are painted.
+        exposures: Capture styles and their shares.
+        sheet: Whether the size of whole pages is that of ``PageSource``, instead of their type.
     """
 
     weight: float
-    make: Callable[[Random, Press], Canvas] | None
+    make: Callable[[Random, TypeLibrary], Canvas] | None
     exposures: Mapping[str, float] = field(default_factory=dict)
     sheet: bool = True
 
@@ -138,13 +138,14 @@ KINDS: dict[str, PageKind] = {
     "blank": PageKind(0.5, forms.blank, {"scan": 0.4, "photo": 0.4, "bitonal": 0.2}),
     "scene": PageKind(2.0, None),
 }
-"""Kinds of pages and their weights; every dictionary of exposures has keys of ``EXPOSURES``."""
-MATHEMATICS = 1.5
-"""Weight of pages of mathematics beside them where there are formulas to be set."""
+"""Kinds of pages and their weights; the keys of their capture styles are those of
+``CAPTURE_STYLES``."""
+MATHEMATICS_WEIGHT = 1.5
+"""Weight of pages of mathematics where typeset formulas are given."""
 
 
 class PageSource:
-    """An endless, seeded supply of pages."""
+    """An endless, seeded source of pages."""
 
     def __init__(
         self,
@@ -155,20 +156,20 @@ class PageSource:
         size: tuple[int, int] = (900, 1700),
         turned: float = 0.0,
         formulas: Sequence[Path] = (),
-        mathematics: float = MATHEMATICS,
+        mathematics: float = MATHEMATICS_WEIGHT,
     ) -> None:
-        """Index the fonts and read the texts (the bundled ones where none are given).
+        """Index the fonts and read the texts (the bundled ones by default).
 
         Args:
             fonts: Font files.
-            texts: UTF-8 text files, `.xz` too.
-            seed: Of everything drawn.
-            kinds: Kinds of pages and their weights; where not given ``KINDS``, with formulas
-                pages of mathematics, too.
-            size: Least and greatest long side of whole pages, pixels.
-            turned: Share of the images that are turned by 90, 180 or 270 degrees.
-            formulas: PDFs of displayed formulas, see `ocrtool.synth.display_formulas`.
-            mathematics: Weight of pages of mathematics beside ``KINDS``.
+            texts: UTF-8 text files, also ``.xz``.
+            seed: Random seed.
+            kinds: Kinds of pages and their weights; ``KINDS`` by default, and with formulas also
+                pages of mathematics.
+            size: Minimum and maximum long side of whole pages in pixels.
+            turned: Share of images rotated by 90, 180 or 270 degrees.
+            formulas: PDFs of display formulas, see ``ocrtool.synth.display_formulas``.
+            mathematics: Weight of pages of mathematics.
 
         Raises:
             InputError: No font is usable, or a text cannot be read.
@@ -179,11 +180,11 @@ class PageSource:
             self.kinds["mathematics"] = PageKind(mathematics, documents.mathematics, _OFFICE)
         self.size = size
         self.turned = turned
-        self._press = Press(fonts, texts, formulas)
+        self._press = TypeLibrary(fonts, texts, formulas)
         self._canvas = lru_cache(maxsize=2)(self._make)
 
     def draw(self, index: int) -> DrawnPage:
-        """Draw page number `index`, whole: always the same for the same seed."""
+        """Return the whole page number ``index``: always the same for the same seed."""
         rng = np.random.default_rng((self.seed, index, 1))
         name, canvas = self._make(index)
         side = float(np.exp(rng.uniform(*np.log(self.size))))
@@ -191,19 +192,21 @@ class PageSource:
             wide = rng.random() < 0.6
             shape = (round(0.7 * side), round(side)) if wide else (round(side), round(0.75 * side))
             return self._turn(rng, self._scene(rng, shape))
-        kind, em = self.kinds[name], _em(canvas)
+        kind, em = self.kinds[name], _main_type_size(canvas)
         style = _exposure(rng, kind)
         scale = side / max(canvas.width, canvas.height)
         if not kind.sheet:
             scale = float(np.exp(rng.uniform(np.log(11), np.log(30)))) / em
             scale = min(scale, self.size[1] / max(canvas.width, canvas.height))
         middle = (canvas.width / 2, canvas.height / 2)
-        view = aim(rng, EXPOSURES[style], (canvas.width, canvas.height), scale, middle)
+        view = aim(rng, CAPTURE_STYLES[style], (canvas.width, canvas.height), scale, middle)
         low, high = _bounds(view)
         room = np.zeros(4)
-        if rng.random() < EXPOSURES[style].desk:
+        if rng.random() < CAPTURE_STYLES[style].desk:
             room = rng.uniform(0, 0.12, 4) * float((high - low).max())
-        elif EXPOSURES[style].degrees and kind.sheet:  # the edges of a turned sheet are cut off
+        elif (
+            CAPTURE_STYLES[style].degrees and kind.sheet
+        ):  # the edges of a turned sheet are cut off
             room = rng.uniform(-0.015, 0, 4) * float((high - low).min())
         view = shifted(view, room[:2] - low)
         width, height = np.ceil(high - low + room[:2] + room[2:])
@@ -211,17 +214,17 @@ class PageSource:
         return self._turn(rng, self._expose(rng, name, canvas, view, shape, style, em * scale))
 
     def draw_crop(self, index: int, size: int = 640) -> DrawnPage:
-        """Draw a square part of a page, `size` pixels a side, at a scale that suits its type.
+        """Return a square part of a page, ``size`` pixels a side, at a scale suited to its type.
 
-        Neighbouring indices, ``CROPS`` of them, are parts of the same page; each is a function
-        of the seed, its index and the size alone.
+        ``CROPS_PER_PAGE`` consecutive indices are parts of the same page; each depends only on the
+        seed, its index and the size.
         """
         rng = np.random.default_rng((self.seed, index, 2))
         shape = (size, size)
-        name, canvas = self._canvas(index // CROPS)
+        name, canvas = self._canvas(index // CROPS_PER_PAGE)
         if canvas is None:
             return self._turn(rng, self._scene(rng, shape))
-        em = _em(canvas)
+        em = _main_type_size(canvas)
         style = _exposure(rng, self.kinds[name])
         low, high = (9, 44) if rng.random() < 0.9 else (44, 100)
         scale = float(np.exp(rng.uniform(np.log(low), np.log(high)))) / em
@@ -232,11 +235,11 @@ class PageSource:
         elif canvas.regions and rng.random() < 0.6:
             x0, y0, x1, y1 = canvas.regions[int(rng.integers(len(canvas.regions)))][1]
             focus = ((x0 + x1) / 2, (y0 + y1) / 2)
-        view = aim(rng, EXPOSURES[style], (canvas.width, canvas.height), scale, focus)
+        view = aim(rng, CAPTURE_STYLES[style], (canvas.width, canvas.height), scale, focus)
         place = rng.uniform(0.15, 0.85, 2) * size
         first, last = (corner + place for corner in _bounds(view))
         margin = rng.uniform(0, 0.12) * size if rng.random() < 0.5 else 0.0
-        for axis in range(2):  # keep to the sheet where it is larger than the picture
+        for axis in range(2):  # stay on the sheet where it is larger than the image
             if last[axis] - first[axis] > size - 2 * margin:
                 place[axis] -= max(0.0, first[axis] - margin)
                 place[axis] += max(0.0, size - margin - last[axis])
@@ -247,7 +250,7 @@ class PageSource:
         return self._turn(rng, self._expose(rng, name, canvas, view, shape, style, em * scale))
 
     def _make(self, number: int) -> tuple[str, Canvas | None]:
-        """Set page number `number`; None for a scene."""
+        """Typeset page number ``number``; None for a scene."""
         weights = np.array([kind.weight for kind in self.kinds.values()])
         for attempt in itertools.count():
             rng = np.random.default_rng((self.seed, number, attempt))
@@ -274,7 +277,7 @@ class PageSource:
         rng: Random,
         name: str,
         canvas: Canvas,
-        view: View,
+        view: Projection,
         shape: tuple[int, int],
         style: str,
         em: float,
@@ -283,26 +286,26 @@ class PageSource:
             np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)])
             for _, (x0, y0, x1, y1) in canvas.regions
         ]
-        samples = SAMPLES if view.sag.size else 2
+        samples = POINTS_PER_EDGE if view.sag.size else 2
         flat = [_edges(corners, samples) for corners in places] or [np.empty((0, 2))]
         outlines = view.forward(np.concatenate(flat)).reshape(-1, 2 * samples, 2)
         count = len(canvas.lines)
         lines = [
             _line(outline, line.text, line.block)
             for line, outline in zip(canvas.lines, outlines[:count], strict=True)
-            if _touches(outline, shape)
+            if _overlaps_image(outline, shape)
         ]
         regions = [
             DrawnRegion(kind, polygon.astype(np.float32))
             for (kind, _), polygon in zip(canvas.regions, outlines[count:], strict=True)
-            if _touches(polygon, shape)
+            if _overlaps_image(polygon, shape)
         ]
         image = expose(rng, canvas, view, shape, style, em)
-        lines = [line for line in lines if _shows(image, line.outline)]
+        lines = [line for line in lines if _is_visible(image, line.outline)]
         return DrawnPage(image, tuple(lines), tuple(regions), 0, name)
 
     def _turn(self, rng: Random, page: DrawnPage) -> DrawnPage:
-        """Turn some of the pages by quarters."""
+        """Rotate some of the pages by quarter turns."""
         if rng.random() >= self.turned:
             return page
         quarters = int(rng.integers(1, 4))
@@ -331,22 +334,22 @@ def _exposure(rng: Random, kind: PageKind) -> str:
     return list(kind.exposures)[int(rng.choice(len(shares), p=shares / shares.sum()))]
 
 
-def _em(canvas: Canvas) -> float:
-    """The size of most of the type, in points."""
+def _main_type_size(canvas: Canvas) -> float:
+    """Return the type size of most of the text, in points."""
     sizes = [line.size for line in canvas.lines for _ in range(min(60, len(line.text)))]
     return float(np.median(sizes)) if sizes else 10.0
 
 
-def _bounds(view: View) -> tuple[np.ndarray, np.ndarray]:
-    """The least upright box round the sheet in pixels: its first and its last corner."""
+def _bounds(view: Projection) -> tuple[np.ndarray, np.ndarray]:
+    """Return the axis-aligned bounding box of the sheet in pixels: its first and last corner."""
     width, height = view.size
     sheet = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float64)
-    points = view.forward(_edges(sheet, SAMPLES))
+    points = view.forward(_edges(sheet, POINTS_PER_EDGE))
     return points.min(0), points.max(0)
 
 
 def _corners(line: PlacedLine) -> np.ndarray:
-    """(4, 2) corners of a set line in reading direction, points."""
+    """Return the (4, 2) corners of a typeset line in reading direction, in points."""
     x0, y0, x1, y1 = line.box
     corners = np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)])
     for _ in range(line.quarter % 4):  # counter-clockwise, with y down
@@ -356,7 +359,7 @@ def _corners(line: PlacedLine) -> np.ndarray:
 
 
 def _edges(corners: np.ndarray, samples: int) -> np.ndarray:
-    """Points along the upper edge of a quadrilateral and back along the lower: (2 * samples, 2)."""
+    """Return points along the upper edge of a quad and back along the lower: (2 * samples, 2)."""
     t = np.linspace(0, 1, samples)[:, None]
     upper = corners[0] + t * (corners[1] - corners[0])
     lower = corners[2] + t * (corners[3] - corners[2])
@@ -364,12 +367,12 @@ def _edges(corners: np.ndarray, samples: int) -> np.ndarray:
 
 
 def _line(outline: np.ndarray, text: str, block: int) -> DrawnLine:
-    """A line of an outline: its corners where it is straight, the box round it where not."""
+    """Return the line of an outline: its corners where it is straight, else its bounding box."""
     half = len(outline) // 2
     corners = outline[[0, half - 1, half, 2 * half - 1]]
     straight = _edges(corners, half)
     height = float(np.linalg.norm(corners[[0, 1]] - corners[[3, 2]], axis=1).mean())
-    if np.abs(straight - outline).max() <= max(0.75, _STRAIGHT * height):
+    if np.abs(straight - outline).max() <= max(0.75, _MAX_SAG * height):
         quad = corners.astype(np.float32)
         return DrawnLine(quad, text, block, quad)
     along = corners[1] - corners[0] + corners[2] - corners[3]
@@ -381,24 +384,24 @@ def _line(outline: np.ndarray, text: str, block: int) -> DrawnLine:
     return DrawnLine(quad.astype(np.float32), text, block, outline.astype(np.float32))
 
 
-def _touches(polygon: np.ndarray, shape: tuple[int, int]) -> bool:
-    """Whether an outline's box shares more than a pixel's edge with the image."""
+def _overlaps_image(polygon: np.ndarray, shape: tuple[int, int]) -> bool:
+    """Tell whether an outline's bounding box overlaps the image by more than a pixel."""
     (x0, y0), (x1, y1) = polygon.min(0), polygon.max(0)
     return bool(x1 > 1 and y1 > 1 and x0 < shape[1] - 1 and y0 < shape[0] - 1)
 
 
-def _shows(image: np.ndarray, outline: np.ndarray) -> bool:
-    """Whether thresholds and faint ink have left anything of a line."""
+def _is_visible(image: np.ndarray, outline: np.ndarray) -> bool:
+    """Tell whether a line is still visible after thresholding and fading."""
     (x0, y0), (x1, y1) = outline.min(0), outline.max(0)
     patch = image[max(0, int(y0)) : int(y1) + 1, max(0, int(x0)) : int(x1) + 1]
     if not patch.size:
         return False
     dark, light = np.percentile(patch, (3, 97))
-    return bool(light - dark >= _FAINTEST)
+    return bool(light - dark >= _MIN_CONTRAST)
 
 
 def overlay(page: DrawnPage) -> np.ndarray:
-    """The page with its lines (red, their first edge green) and regions (blue) drawn: RGB uint8."""
+    """Draw lines (red, first edge green) and regions (blue) on a page: RGB uint8."""
     image = cv2.cvtColor(page.image, cv2.COLOR_GRAY2RGB)
     shapes: Iterable[tuple[np.ndarray, tuple[int, int, int]]] = [
         *((region.polygon, (40, 90, 255)) for region in page.regions),

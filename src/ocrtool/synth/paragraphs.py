@@ -1,7 +1,7 @@
-"""Paragraphs on squares: the simplest pages there are, for readers of pages in trials.
+"""Synthetic paragraphs on square images, the simplest pages, for experiments with page readers.
 
-A paragraph is prose from the texts, set flush left in one size, clean, black on white. With fonts
-of fixed pitch and one size, letters stand in one grid on all of them.
+A paragraph is prose, set flush left in one size, black on white, without degradations. With
+monospaced fonts and a single size, all letters are on one grid.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from ocrtool.synth.fonts import bundled_fonts, load_font
 from ocrtool.synth.text import TextSource
 
 LEADING = 1.2
-"""From line to line, in ems."""
+"""Line spacing in ems."""
 
 
 @dataclass(frozen=True)
 class Paragraph:
-    """A picture (side, side), grey, and what it says, a line a line."""
+    """A grey image (side, side) and its text, one text line per image line."""
 
     image: NDArray[np.uint8]
     text: str
 
 
 class ParagraphSource:
-    """An endless, seeded supply of paragraphs.
+    """An endless, seeded source of paragraphs.
 
     Args:
-        fonts: Font files; the bundled ones where none are given.
-        texts: UTF-8 text files, `.xz` too; a bundled sample where none are given.
-        side: Pixels a side of the square.
-        sizes: Smallest and largest em in pixels.
-        lines: Most lines; 0 fills the square.
-        seed: Of everything drawn.
+        fonts: Font files; the bundled ones by default.
+        texts: UTF-8 text files, also ``.xz``; a bundled sample by default.
+        side: Side of the square in pixels.
+        sizes: Minimum and maximum em in pixels.
+        lines: Maximum number of lines; 0 fills the square.
+        seed: Random seed.
 
     Raises:
         InputError: A text cannot be read.

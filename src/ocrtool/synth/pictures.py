@@ -1,7 +1,7 @@
-"""What stands on pages and walls beside text: rules, panels, photographs, drawings, codes.
+"""Non-text content of synthetic pages and scenes: rules, panels, photographs, drawings, codes.
 
-None of it is text, and much of it looks a little like text (hatching, bricks, bar codes, leaves,
-railings), so that a detector learns to be silent there. Pictures are grey, 0-255.
+Much of it resembles text (hatching, bricks, bar codes, leaves, railings), so that a detector
+learns not to respond to it. Pictures are grey, 0-255.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ Random = np.random.Generator
 Image = np.ndarray
 Point = tuple[float, float]
 
-_LARGEST = 700
-"""Pixels of a picture's side; larger ones are drawn at this size and enlarged."""
+_MAX_SIDE = 700
+"""Maximum side in pixels at which a picture is drawn; larger ones are enlarged."""
 _OPAQUE = ("photo", "halftone", "stark", "qr", "bars")
-_SHIFT = 4  # bits of a pixel's fraction in OpenCV's drawing calls
+_SHIFT = 4  # fractional bits of coordinates in OpenCV's drawing functions
 
 
 @dataclass(frozen=True)
 class Mark:
-    """Something that is drawn on the page under its text.
+    """A graphic drawn on the page under its text.
 
     Attributes:
-        kind: ``line`` through the points, ``panel`` filled or ``frame`` drawn round them,
-            ``picture`` in the upright rectangle of the first two points.
-        points: In points of the page, origin top left.
-        level: Grey, 0 to 255.
-        width: Of lines, in points.
-        style: Of pictures, a key of ``PICTURES``.
-        seed: Of pictures.
+        kind: ``line`` through the points, ``panel`` (filled) or ``frame`` around them, ``picture``
+            in the rectangle of the first two points.
+        points: Points of the page, origin top left.
+        level: Grey level, 0 to 255.
+        width: Line width in points.
+        style: Key of ``PICTURES`` for pictures.
+        seed: Random seed of pictures.
     """
 
     kind: Literal["line", "panel", "frame", "picture"]
@@ -48,7 +48,7 @@ class Mark:
 
 
 def draw_mark(image: Image, mark: Mark, matrix: np.ndarray) -> None:
-    """Draw a mark into a uint8 image (H, W) in place; `matrix` (2, 3) maps points to pixels."""
+    """Draw a graphic into a uint8 image (H, W) in place; ``matrix`` maps points to pixels."""
     corners = np.asarray(mark.points, np.float64) @ matrix[:, :2].T + matrix[:, 2]
     if mark.kind == "picture":
         _draw_picture(image, mark, matrix, corners)
@@ -56,13 +56,13 @@ def draw_mark(image: Image, mark: Mark, matrix: np.ndarray) -> None:
     low, high = corners.min(0), corners.max(0)
     if (high < -9).any() or (low > np.array(image.shape[::-1]) + 9).any():
         return
-    # The lattice of OpenCV counts from the centres of pixels.
+    # OpenCV's integer coordinates are pixel centres.
     fixed = np.round((corners - 0.5) * (1 << _SHIFT)).astype(np.int32)
     if mark.kind == "panel":
         cv2.fillPoly(image, [fixed], mark.level, cv2.LINE_AA, _SHIFT)
         return
     width = mark.width * float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
-    # Lines finer than a pixel are paler instead.
+    # Lines thinner than a pixel are drawn lighter instead.
     x, y = np.clip(corners[0].astype(int), 0, np.array(image.shape[::-1]) - 1)
     under = float(image[y, x])
     level = mark.level + (under - mark.level) * max(0.0, 1 - width) * 0.8
@@ -74,7 +74,7 @@ def _draw_picture(image: Image, mark: Mark, matrix: np.ndarray, corners: Image) 
     (x0, y0), (x1, y1) = mark.points
     scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
     width, height = (x1 - x0) * scale, (y1 - y0) * scale
-    shrink = min(1.0, _LARGEST / max(width, height, 1.0))
+    shrink = min(1.0, _MAX_SIDE / max(width, height, 1.0))
     shape = max(2, round(height * shrink)), max(2, round(width * shrink))
     picture = PICTURES[mark.style](np.random.default_rng(mark.seed), shape)
     place = np.array([[(x1 - x0) / shape[1], 0, x0], [0, (y1 - y0) / shape[0], y0], [0, 0, 1]])
@@ -91,7 +91,7 @@ def _draw_picture(image: Image, mark: Mark, matrix: np.ndarray, corners: Image) 
 
 
 def photo(rng: Random, shape: tuple[int, int]) -> Image:
-    """Something like a photograph: light, walls, foliage, tiles, railings, lamps, figures."""
+    """A pseudo-photograph: light, walls, foliage, tiles, railings, lamps, figures."""
     height, width = shape
     step = max(1, round(max(shape) / 300))  # the coarse parts are drawn small
     low = max(8, height // step), max(8, width // step)
@@ -144,7 +144,7 @@ def _bars(rng: Random, shape: tuple[int, int]) -> Image:
 
 
 def _tiles(rng: Random, shape: tuple[int, int]) -> Image:
-    """Bricks, tiles, windows of a tall house: blocks of their own shade between joints."""
+    """Bricks, tiles, rows of windows: blocks of individual shades with joints."""
     high = rng.uniform(4, 40)
     wide = high * rng.uniform(0.7, 3.0)
     y, x = np.arange(shape[0])[:, None], np.arange(shape[1])[None, :] * 1.0
@@ -173,7 +173,7 @@ _PARTS: list[Callable[[Random, tuple[int, int]], Image]] = [
 
 
 def halftone(rng: Random, shape: tuple[int, int]) -> Image:
-    """A photograph as newspapers print it: dots of growing size."""
+    """A halftone photograph: dots of varying size."""
     image = photo(rng, shape)
     angle, pitch = rng.uniform(0, np.pi / 2), rng.uniform(2.2, 6)
     y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
@@ -184,13 +184,13 @@ def halftone(rng: Random, shape: tuple[int, int]) -> Image:
 
 
 def stark(rng: Random, shape: tuple[int, int]) -> Image:
-    """A photograph after a one-bit copier: black lakes and white islands."""
+    """A photograph after a bitonal copier: black and white areas."""
     image = photo(rng, shape) + rng.uniform(0, 25) * field(rng, shape, 2.0)
     return np.asarray(np.where(image > np.percentile(image, rng.uniform(30, 80)), 255.0, 0.0))
 
 
 def drawing(rng: Random, shape: tuple[int, int]) -> Image:
-    """Pen and ink: outlines, hatching, circles; an engraving or a plan."""
+    """A pen drawing: outlines, hatching, circles."""
     height, width = shape
     image = np.full(shape, 255, np.uint8)
     thick = max(1, round(max(shape) / rng.uniform(150, 500)))
@@ -219,7 +219,7 @@ def drawing(rng: Random, shape: tuple[int, int]) -> Image:
 
 
 def chart(rng: Random, shape: tuple[int, int]) -> Image:
-    """Axes with bars, curves or points; what is written on them is the caller's business."""
+    """Axes with bars, curves or points; labels are added by the caller."""
     height, width = shape
     image = np.full(shape, 255, np.uint8)
     thick = max(1, round(max(shape) / 400))
@@ -249,7 +249,7 @@ def chart(rng: Random, shape: tuple[int, int]) -> Image:
 
 
 def qr(rng: Random, shape: tuple[int, int]) -> Image:
-    """A square code."""
+    """A square 2D code."""
     count = int(rng.integers(21, 45))
     cells = (rng.random((count, count)) < 0.5).astype(np.float32) * 255
     for y, x in ((0, 0), (0, count - 7), (count - 7, 0)):
@@ -266,7 +266,7 @@ def bars(rng: Random, shape: tuple[int, int]) -> Image:
 
 
 def logo(rng: Random, shape: tuple[int, int]) -> Image:
-    """An emblem: a few bold shapes."""
+    """An emblem of a few bold shapes."""
     height, width = shape
     image = np.full(shape, 255, np.uint8)
     for _ in range(int(rng.integers(2, 7))):
@@ -283,7 +283,7 @@ def logo(rng: Random, shape: tuple[int, int]) -> Image:
 
 
 def scrawl(rng: Random, shape: tuple[int, int]) -> Image:
-    """A signature or a note in an unreadable hand."""
+    """A signature or illegible handwritten note."""
     height, width = shape
     image = np.full(shape, 255, np.uint8)
     count = int(rng.integers(8, 26))
@@ -299,7 +299,7 @@ def scrawl(rng: Random, shape: tuple[int, int]) -> Image:
 
 
 def stamp(rng: Random, shape: tuple[int, int]) -> Image:
-    """An office's stamp, worn and crooked: frames or rings, and what nobody can read in them."""
+    """A worn, rotated office stamp: frames or rings with illegible content."""
     height, width = shape
     image = np.full(shape, 255, np.uint8)
     level, thick = int(rng.integers(40, 160)), max(1, round(min(shape) / 45))
@@ -335,4 +335,4 @@ PICTURES: dict[str, Callable[[Random, tuple[int, int]], Image]] = {
     "scrawl": scrawl,
     "stamp": stamp,
 }
-"""Kinds of pictures: each a function of a generator and a shape (H, W)."""
+"""Kinds of pictures: each a function of a random generator and a shape (H, W)."""

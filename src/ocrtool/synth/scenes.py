@@ -1,8 +1,8 @@
-"""Pictures of streets, shops and packages: words of many sizes painted on rough grounds.
+"""Synthetic scene text: words of many sizes painted on textured backgrounds.
 
-Words are set on small sheets, bent (`bending`) and painted (`signs`) as the lines that the reader
-learns from are. A sheet's own coordinates are bent along with it, so each line's outline is known
-however it is curved.
+Words are set on small sheets, warped (``warp``) and painted (``signage``) like the lines for
+training the line reader. The coordinates of a sheet are warped with it, so each line's outline is
+exact.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from ocrtool.synth.canvas import open_face
 from ocrtool.synth.fonts import load_font
 from ocrtool.synth.pictures import photo
 from ocrtool.synth.text import change_case
-from ocrtool.synth.typefaces import Press
+from ocrtool.synth.typefaces import TypeLibrary
 from ocrtool.synth.warp import SIGN, InkMask
 
 Random = np.random.Generator
 Image = np.ndarray
 
-SAMPLES = 9
-"""Points along each long edge of an outline."""
+POINTS_PER_EDGE = 9
+"""Number of points along each long edge of an outline."""
 
 
 @dataclass(frozen=True)
 class SceneLine:
-    """A line in a picture: `outline` (18, 2), its upper edge forth and its lower edge back."""
+    """A line in an image: ``outline`` (18, 2), its upper edge forward and its lower edge back."""
 
     outline: np.ndarray
     text: str
@@ -40,7 +40,7 @@ class SceneLine:
 
 
 @dataclass(frozen=True)
-class _Board:
+class _Sign:
     mask: np.ndarray  # (H, W) coverage of the letters
     cover: np.ndarray  # (H, W) coverage of the sheet itself
     lines: list[tuple[np.ndarray, str]]
@@ -48,7 +48,9 @@ class _Board:
     em: float
 
 
-def draw_scene(rng: Random, press: Press, shape: tuple[int, int]) -> tuple[Image, list[SceneLine]]:
+def draw_scene(
+    rng: Random, press: TypeLibrary, shape: tuple[int, int]
+) -> tuple[Image, list[SceneLine]]:
     """Draw a scene: (H, W) uint8 grey and its lines, roughly from top to bottom."""
     height, width = shape
     kind = rng.random()
@@ -64,7 +66,7 @@ def draw_scene(rng: Random, press: Press, shape: tuple[int, int]) -> tuple[Image
     ems: list[float] = []
     crowd = int(rng.integers(0, 4)) if rng.random() < 0.35 else int(rng.integers(3, 14))
     for number in range(crowd):
-        board = _set_board(rng, press, max(shape))
+        board = _set_sign(rng, press, max(shape))
         if board is None:
             continue
         h, w = board.mask.shape
@@ -88,13 +90,13 @@ def draw_scene(rng: Random, press: Press, shape: tuple[int, int]) -> tuple[Image
                 for outline, text in board.lines
             ]
             break
-    image = _look(rng, np.asarray(image, np.float32), float(np.median(ems)) if ems else 20.0)
+    image = _degrade(rng, np.asarray(image, np.float32), float(np.median(ems)) if ems else 20.0)
     found.sort(key=lambda line: (round(line.outline[:, 1].min() / 40), line.outline[0, 0]))
     return np.clip(image + 0.5, 0, 255).astype(np.uint8), found
 
 
-def _set_board(rng: Random, press: Press, side: int) -> _Board | None:
-    """Set one to five lines on a sheet and bend it."""
+def _set_sign(rng: Random, press: TypeLibrary, side: int) -> _Sign | None:
+    """Set one to five lines on a sheet and warp it."""
     em = float(np.exp(rng.uniform(np.log(11), np.log(max(40, 0.16 * side)))))
     count = 1 if rng.random() < 0.55 else int(rng.integers(2, 6))
     em = em if count == 1 else em / 1.5 + 4
@@ -141,7 +143,7 @@ def _set_board(rng: Random, press: Press, side: int) -> _Board | None:
     seed = int(rng.integers(1 << 62))
 
     def bend(mask: np.ndarray) -> InkMask:
-        # One seed bends ink and coordinates alike.
+        # The same seed warps ink and coordinates identically.
         return warp.bend(np.random.default_rng(seed), InkMask(mask, whole, em), pose)
 
     across, down = np.meshgrid(
@@ -161,13 +163,13 @@ def _set_board(rng: Random, press: Press, side: int) -> _Board | None:
         return None
     points = np.concatenate([outline for outline, _ in lines])
     (x0, y0), (x1, y1) = points.min(0), points.max(0)
-    return _Board(bent.mask, cover, lines, (float(x0), float(y0), float(x1), float(y1)), em)
+    return _Sign(bent.mask, cover, lines, (float(x0), float(y0), float(x1), float(y1)), em)
 
 
 def _outline(
     u: np.ndarray, v: np.ndarray, cover: np.ndarray, box: tuple[float, float, float, float]
 ) -> np.ndarray | None:
-    """Where the edges of a box of the flat sheet lie now; `u` and `v` are the flat coordinates."""
+    """Return the outline of a box after warping, from the flat coordinates ``u`` and ``v``."""
     x0, y0, x1, y1 = box
     inside = (cover > 0.99) & (u >= x0) & (u <= x1) & (v >= y0) & (v <= y1)
     contours = cv2.findContours(inside.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[
@@ -176,18 +178,20 @@ def _outline(
     if not contours:
         return None
     edge = np.concatenate(contours)[:, 0]
-    x = np.linspace(x0, x1, SAMPLES)
-    wanted = np.concatenate([np.c_[x, np.full(SAMPLES, y0)], np.c_[x[::-1], np.full(SAMPLES, y1)]])
+    x = np.linspace(x0, x1, POINTS_PER_EDGE)
+    wanted = np.concatenate(
+        [np.c_[x, np.full(POINTS_PER_EDGE, y0)], np.c_[x[::-1], np.full(POINTS_PER_EDGE, y1)]]
+    )
     flat = np.stack([u[edge[:, 1], edge[:, 0]], v[edge[:, 1], edge[:, 0]]], 1)
     away = np.abs(flat[None] - wanted[:, None]).sum(2)
     nearest = away.argmin(1)
     if away.min(1).max() > 4:
-        return None  # part of the line fell off the sheet
+        return None  # part of the line is outside the sheet
     return np.asarray(edge[nearest] + 0.5, np.float32)
 
 
-def _paint(rng: Random, under: Image, board: _Board, part: tuple[slice, slice]) -> Image:
-    """Paint a board over a part of the picture, on a plate of its own or right on the wall."""
+def _paint(rng: Random, under: Image, board: _Sign, part: tuple[slice, slice]) -> Image:
+    """Paint a sign over a part of the image, on a plate of its own or on the background."""
     mask = np.ascontiguousarray(board.mask[part])
     cover = np.ascontiguousarray(board.cover[part])
     plate = rng.random() < 0.45
@@ -198,7 +202,7 @@ def _paint(rng: Random, under: Image, board: _Board, part: tuple[slice, slice]) 
     if rng.random() < 0.35 and min(up, down) > 60:
         ink = paper - min(contrast, down) if up > down else paper + min(contrast, up)
     written = under[mask > 0.5]
-    if not plate and written.size:  # letters must stand out of what is there
+    if not plate and written.size:  # letters need contrast with the background
         dark, light = np.percentile(written, (4, 96))
         if dark - 25 < ink < light + 25:
             plate = True
@@ -211,14 +215,14 @@ def _paint(rng: Random, under: Image, board: _Board, part: tuple[slice, slice]) 
     near = cv2.dilate(mask, np.ones((reach, reach), np.uint8))
     near = cv2.GaussianBlur(near, (0, 0), max(1.0, 0.1 * board.em))
     share = np.clip(near, 0, 1)
-    # On the letters the paint covers; beside them its shadows and textures are added.
+    # Paint is opaque on the letters; around them its shadows and textures are added.
     over = np.where(mask > 0.02, painted, under + painted - paper)
     blend = under + (painted - under) * mask + (over - under) * (1 - mask)
     return np.asarray(under + (blend - under) * share, np.float32)
 
 
-def _look(rng: Random, image: Image, em: float) -> Image:
-    """Light, lens and file."""
+def _degrade(rng: Random, image: Image, em: float) -> Image:
+    """Apply the degradations of light, lens and file."""
     if rng.random() < 0.35:
         image = degradations.shade(image, rng)
     if rng.random() < 0.55:

@@ -1,7 +1,7 @@
-"""What screens show: programs, terminals, slides, windows.
+"""Synthetic screenshots: programs, terminals, slides, windows.
 
-Each kind is a function of a generator and a `Press` that returns a `Canvas` whose points are
-pixels at 96 dpi; bars, lists and panels are noted one after the other.
+Each kind is a function of a random generator and a ``TypeLibrary`` that returns a ``Canvas`` whose
+points are pixels at 96 dpi; bars, lists and panels are recorded one after the other.
 """
 
 from __future__ import annotations
@@ -9,18 +9,18 @@ from __future__ import annotations
 import numpy as np
 
 from ocrtool.synth.canvas import Canvas, open_face
-from ocrtool.synth.canvas_setter import SHEETS, Setter, new_setter
 from ocrtool.synth.forms import set_table
-from ocrtool.synth.typefaces import Press, marked_up
+from ocrtool.synth.page_composer import SHEETS, PageComposer, new_composer
+from ocrtool.synth.typefaces import TypeLibrary, marked_up
 
 Random = np.random.Generator
 
 
-def code(rng: Random, press: Press) -> Canvas:
-    """A program: indented lines, perhaps with their numbers, on paper or on a screen."""
+def code(rng: Random, press: TypeLibrary) -> Canvas:
+    """A program: indented lines, optionally with line numbers, on light or dark background."""
     screen = rng.random() < 0.7
     sheet = (rng.uniform(420, 1100), rng.uniform(300, 800)) if screen else SHEETS[0]
-    s = new_setter(rng, press, sheet, "mono", (10, 15) if screen else (8, 10))
+    s = new_composer(rng, press, sheet, "mono", (10, 15) if screen else (8, 10))
     dark = screen and s.yes(0.6)
     if screen:
         s.canvas.ground = s.uniform(10, 60) if dark else s.uniform(235, 255)
@@ -50,9 +50,9 @@ def code(rng: Random, press: Press) -> Canvas:
     return s.canvas
 
 
-def terminal(rng: Random, press: Press) -> Canvas:
-    """A dark window of fixed-pitch text: prompts, output in columns, messages."""
-    s = new_setter(rng, press, (rng.uniform(400, 1200), rng.uniform(240, 800)), "mono", (10, 16))
+def terminal(rng: Random, press: TypeLibrary) -> Canvas:
+    """A dark terminal window: prompts, output in columns, messages."""
+    s = new_composer(rng, press, (rng.uniform(400, 1200), rng.uniform(240, 800)), "mono", (10, 16))
     dark = s.yes(0.85)
     s.canvas.ground = s.uniform(0, 50) if dark else s.uniform(225, 255)
     s.level = s.uniform(160, 255) if dark else s.uniform(0, 60)
@@ -78,9 +78,9 @@ def terminal(rng: Random, press: Press) -> Canvas:
     return s.canvas
 
 
-def slide(rng: Random, press: Press) -> Canvas:
-    """A slide: a large title, points, perhaps a picture or a chart."""
-    s = new_setter(rng, press, (960, 540) if rng.random() < 0.6 else (800, 600), size=(17, 30))
+def slide(rng: Random, press: TypeLibrary) -> Canvas:
+    """A slide: a large title, bullet points, optionally a picture or a chart."""
+    s = new_composer(rng, press, (960, 540) if rng.random() < 0.6 else (800, 600), size=(17, 30))
     width, height = s.canvas.width, s.canvas.height
     dark = s.yes(0.35)
     s.canvas.ground = s.uniform(0, 80) if dark else s.uniform(225, 255)
@@ -117,9 +117,9 @@ def slide(rng: Random, press: Press) -> Canvas:
     return s.canvas
 
 
-def window(rng: Random, press: Press) -> Canvas:
-    """A web page or an application's window: menus, lists, cards, buttons, small labels."""
-    s = new_setter(rng, press, (rng.uniform(480, 1300), rng.uniform(300, 900)), size=(9, 14))
+def window(rng: Random, press: TypeLibrary) -> Canvas:
+    """A web page or an application window: menus, lists, cards, buttons, small labels."""
+    s = new_composer(rng, press, (rng.uniform(480, 1300), rng.uniform(300, 900)), size=(9, 14))
     width, height = s.canvas.width, s.canvas.height
     dark = s.yes(0.3)
     s.canvas.ground = s.uniform(15, 70) if dark else s.uniform(235, 255)
@@ -185,8 +185,8 @@ def window(rng: Random, press: Press) -> Canvas:
     return s.canvas
 
 
-def _buttons(s: Setter, left: float, right: float, y: float, dark: bool) -> float:
-    """A row of buttons; returns where the next part starts."""
+def _buttons(s: PageComposer, left: float, right: float, y: float, dark: bool) -> float:
+    """Set a row of buttons; return where the next part starts."""
     x, tall = left, 2.1 * s.size
     while x < right - 90:
         text = s.fit(s.words(1, 2).title(), 140)

@@ -1,4 +1,4 @@
-"""How signs, covers and screens are painted: plates, shadows, outlines, relief, rough grounds.
+"""Painting of signs, covers and screens: plates, shadows, outlines, relief, textured backgrounds.
 
 Grey levels are 0-255; masks are coverage 0-1, shape (H, W).
 """
@@ -13,12 +13,12 @@ from ocrtool.synth.warp import InkMask, Random
 
 
 def paint(rng: Random, sheet: InkMask, paper: float, ink: float) -> np.ndarray:
-    """Paint the sheet's letters on a wall: (H, W) float32.
+    """Paint the letters of a sheet on a background: (H, W) float32.
 
     Args:
-        rng: Of everything drawn.
+        rng: Random generator.
         sheet: The letters.
-        paper: Grey level of the ground.
+        paper: Grey level of the background.
         ink: Grey level of the letters.
     """
     mask, em = sheet.mask, sheet.em
@@ -50,7 +50,7 @@ def paint(rng: Random, sheet: InkMask, paper: float, ink: float) -> np.ndarray:
 
 
 def _plate(rng: Random, ground: np.ndarray, sheet: InkMask, paper: float, ink: float) -> np.ndarray:
-    """A board behind the line, or tiles behind its letters, on a wall of another shade."""
+    """Draw a plate behind the line, or tiles behind its letters, in another shade."""
     x0, y0, x1, y1 = sheet.box
     margin = sheet.em * rng.uniform(0.02, 0.35, 4)
     wall = rng.uniform(0, 255)
@@ -71,7 +71,7 @@ def _plate(rng: Random, ground: np.ndarray, sheet: InkMask, paper: float, ink: f
 
 
 def _depth(rng: Random, ground: np.ndarray, mask: np.ndarray, em: float) -> np.ndarray:
-    """A shadow, an edge or sides of another shade behind the letters."""
+    """Draw a shadow, an edge or extruded sides behind the letters."""
     shift = max(1, int(em * rng.uniform(0.02, 0.1)))
     kind = rng.random()
     if kind < 0.4:
@@ -86,7 +86,7 @@ def _depth(rng: Random, ground: np.ndarray, mask: np.ndarray, em: float) -> np.n
 def _relief(
     rng: Random, ground: np.ndarray, mask: np.ndarray, em: float, contrast: float
 ) -> np.ndarray:
-    """Letters carved or cast in the ground's own colour: only their edges show, lit from a side."""
+    """Draw engraved or embossed letters in the background colour, with edges lit from one side."""
     shift = max(1, round(em * rng.uniform(0.02, 0.06)))
     soft = cv2.GaussianBlur(mask, (0, 0), max(0.5, 0.4 * shift))
     light = np.roll(soft, (shift, shift), (0, 1)) - np.roll(soft, (-shift, -shift), (0, 1))

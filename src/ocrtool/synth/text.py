@@ -1,7 +1,7 @@
-"""What the drawn lines say: real prose and code, and the things that forms are full of.
+"""Texts of synthetic lines: real prose and code, and typical contents of forms.
 
-A label is what a person would type: runs of spaces count once, look-alike characters are folded
-(`alphabet.canonical`).
+A label is what a person would type: runs of spaces count once, characters with identical glyphs
+are folded (``alphabet.canonical``).
 """
 
 from __future__ import annotations
@@ -56,20 +56,20 @@ _OPERATORS = [
 
 @dataclass(frozen=True)
 class Corpus:
-    """Lines of one text file, kept as one string with line offsets to be small in memory."""
+    """Lines of one text file, stored compactly as one string with line offsets."""
 
     text: str
     starts: np.ndarray  # (lines + 1,) int64 offsets into text
     weight: float
 
     def line(self, rng: Random) -> str:
-        """A line drawn uniformly."""
+        """Return a line drawn uniformly."""
         i = int(rng.integers(len(self.starts) - 1))
         return self.text[self.starts[i] : self.starts[i + 1] - 1]
 
 
 def read_corpus(path: Path) -> Corpus:
-    """Read a UTF-8 text file (`.xz` too); its weight is the square root of its size.
+    """Read a UTF-8 text file (also ``.xz``); its weight is the square root of its size.
 
     Raises:
         InputError: The file cannot be read or holds no text.
@@ -89,15 +89,15 @@ def read_corpus(path: Path) -> Corpus:
 
 @lru_cache(maxsize=1)
 def bundled_corpus() -> Path:
-    """A small text of our own in several languages, for users without any."""
+    """Return the path of the bundled sample text in several languages."""
     return Path(str(files("ocrtool.synth"))) / "sample.txt"
 
 
 class TextSource:
-    """Draws texts of a kind: `prose`, `words`, `form`, `code`, `rare`."""
+    """Source of texts of a kind: prose, words, form fields, code, rare characters."""
 
     def __init__(self, paths: Sequence[Path], alphabet: str) -> None:
-        """Read the files; one whose name starts with `code` feeds the `code` kind only."""
+        """Read the files; a file whose name starts with ``code`` is used for code only."""
         self.alphabet = alphabet
         self._known = frozenset(alphabet)
         paths = list(paths) or [bundled_corpus()]
@@ -109,7 +109,7 @@ class TextSource:
         self._rare = [c for c in alphabet if c not in common] or list(alphabet)
 
     def prose(self, rng: Random, low: int, high: int) -> str:
-        """A run of whole words of about `low` to `high` characters; 1 in 8 ends hyphenated."""
+        """Return whole words of about ``low`` to ``high`` characters; 1 in 8 ends hyphenated."""
         target = int(rng.integers(low, high + 1))
         line = self._pick(self._prose, rng).line(rng)
         if len(line) > target:
@@ -128,18 +128,18 @@ class TextSource:
         return line.strip()
 
     def words(self, rng: Random, count: int) -> str:
-        """`count` neighbouring words of a text, without the punctuation round them, mostly."""
+        """Return ``count`` consecutive words of a text, mostly without surrounding punctuation."""
         words = self._pick(self._prose, rng).line(rng).split()
         start = int(rng.integers(max(1, len(words) - count + 1)))
         text = " ".join(words[start : start + count])
         return text.strip(".,;:!?\"'()“”‘’*_-—") or text if rng.random() < 0.8 else text
 
     def code(self, rng: Random, high: int) -> str:
-        """A line of program text."""
+        """Return a line of program code."""
         return self._pick(self._code, rng).line(rng).strip()[:high].rstrip()
 
     def rare(self, rng: Random, high: int) -> str:
-        """Prose or digits salted with characters that texts seldom show."""
+        """Return prose or digits with inserted rare characters."""
         words = self.prose(rng, 4, high).split() or ["x"]
         for _ in range(int(rng.integers(1, 2 + len(words) // 2))):
             i = int(rng.integers(len(words)))
@@ -149,7 +149,7 @@ class TextSource:
         return " ".join(words)
 
     def form(self, rng: Random) -> str:
-        """A field of a form, receipt, table or screen: numbers, dates, codes, addresses."""
+        """Return a field of a form, receipt, table or screen: number, date, code, address."""
         parts = [self._field(rng) for _ in range(1 + int(4 * rng.random() * rng.random()))]
         gap = _one(rng, [" ", " ", "  ", "    ", "        "])
         return gap.join(parts)
@@ -209,11 +209,11 @@ class TextSource:
         return f"{root}{word}/{other}.{end[:3]}"
 
     def label(self, text: str) -> str:
-        """The label of a drawn text: what the alphabet has of it, single spaces."""
+        """Return the label of a text: characters of the alphabet, single spaces."""
         return " ".join("".join(c for c in text if c in self._known).split())
 
     def drawable(self, text: str) -> str:
-        """The text without characters outside the alphabet (spaces kept as they are)."""
+        """Return the text without characters outside the alphabet (spaces are kept)."""
         return "".join(c for c in text if c in self._known)
 
     @staticmethod
@@ -225,7 +225,7 @@ class TextSource:
 
 
 def change_case(text: str, rng: Random) -> str:
-    """Upper, title or lower case; a character without a one-letter twin stays."""
+    """Change to upper, title or lower case, where a character has a one-letter counterpart."""
     kind = rng.random()
     if kind < 0.6:
         return "".join(c.upper() if len(c.upper()) == 1 else c for c in text)

@@ -1,4 +1,4 @@
-"""What documents are set with: families of type and pieces of text that these can draw."""
+"""Typefaces of synthetic documents, and texts that they can draw."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from ocrtool.errors import InputError
 from ocrtool.synth.alphabet import ALPHABET
 from ocrtool.synth.canvas import Family, open_face
-from ocrtool.synth.display_formulas import Displays
+from ocrtool.synth.display_formulas import DisplayFormulaSource
 from ocrtool.synth.fonts import Font, bundled_fonts, index_fonts
 from ocrtool.synth.text import TextSource
 
@@ -26,11 +26,11 @@ _THIN = re.compile(r"thin|hairline|light|extral", re.I)
 
 @dataclass(frozen=True)
 class Type:
-    """A family to set a document in.
+    """A typeface for a document.
 
     Attributes:
-        family: Its files.
-        characters: What every one of them draws.
+        family: Its font files.
+        characters: Characters that all of the files have.
         caps: Whether only capitals may be set.
     """
 
@@ -39,30 +39,30 @@ class Type:
     caps: bool
 
     def clean(self, text: str) -> str:
-        """The text without what the type cannot draw."""
+        """Return the text without characters that the typeface lacks."""
         if self.caps:
             text = text.upper()
         return "".join(c for c in text if c in self.characters)
 
 
-class Press:
-    """Type cases and texts; every choice is made with the caller's generator."""
+class TypeLibrary:
+    """Typefaces and texts; every choice is made with the caller's random generator."""
 
     def __init__(
         self, fonts: Sequence[Path], texts: Sequence[Path], formulas: Sequence[Path] = ()
     ) -> None:
-        """Index the fonts and read the texts (the bundled ones where none are given).
+        """Index the fonts and read the texts (the bundled ones by default).
 
         Args:
             fonts: Font files.
             texts: UTF-8 text files.
-            formulas: PDFs of displayed formulas, see `ocrtool.synth.display_formulas`.
+            formulas: PDFs of display formulas, see ``ocrtool.synth.display_formulas``.
 
         Raises:
             InputError: No font is usable, or a text cannot be read.
         """
         self.texts = TextSource(texts, ALPHABET)
-        self.displays = Displays(formulas)
+        self.displays = DisplayFormulaSource(formulas)
         self.paths = list(fonts) or bundled_fonts()
         usable = index_fonts(self.paths, ALPHABET)
         families: dict[str, list[Font]] = {}
@@ -83,9 +83,9 @@ class Press:
         self._pools["typewriter"] = self._pools["typewriter"] or self._pools["mono"]
 
     def type(self, rng: Random, pool: str = "plain") -> Type:
-        """Choose a family of ``plain``, ``mono``, ``typewriter`` or ``display`` type."""
+        """Choose a ``plain``, ``mono``, ``typewriter`` or ``display`` typeface."""
         if pool == "plain" and rng.random() < 0.85:
-            pool = "ordinary"  # few documents are set in a face that draws attention
+            pool = "ordinary"  # few documents use a conspicuous typeface
         choices = self._pools[pool]
         for _ in range(20):
             members = choices[int(rng.integers(len(choices)))]
@@ -121,7 +121,7 @@ class Press:
         return self.bundled()
 
     def bundled(self) -> Type:
-        """The serif that ships with the package."""
+        """Return the bundled serif typeface."""
         folder = bundled_fonts()[0].parent
         path = str(folder / "Serif.ttf")
         characters = index_fonts([folder / "Serif.ttf"], ALPHABET)[0].characters
@@ -130,7 +130,7 @@ class Press:
         )
 
     def prose(self, rng: Random, kind: Type, low: int, high: int) -> str:
-        """Running text of about `low` to `high` characters."""
+        """Return running text of about ``low`` to ``high`` characters."""
         target = int(rng.integers(low, high + 1))
         pieces: list[str] = []
         length = 0

@@ -1,4 +1,4 @@
-"""The sheet that a line is set on, and how it is turned, curved and seen at an angle."""
+"""Geometric distortion of a typeset line: rotation, curvature and perspective."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import numpy as np
 
 Random = np.random.Generator
 
-WIDEST_ARC = 2.4
-"""Radians of a circle that a word may take: a little more than a third."""
+MAX_ARC = 2.4
+"""Maximum arc of a line on a circle, in radians: a little more than a third of the circle."""
 
 
 @dataclass(frozen=True)
 class InkMask:
-    """Type on a sheet: coverage 0-1, the box of the line's ink and its type size.
+    """Typeset ink on a sheet.
 
     Attributes:
-        mask: (H, W) float32, coverage.
-        box: x0, y0, x1, y1 in pixels of the mask, origin top left.
+        mask: (H, W) float32, coverage 0-1.
+        box: Bounding box x0, y0, x1, y1 of the line's ink in pixels, origin top left.
         em: Type size in pixels.
     """
 
@@ -31,21 +31,21 @@ class InkMask:
 
 @dataclass(frozen=True)
 class Pose:
-    """How crooked sheets of a kind lie; shares are probabilities, spreads are deviations.
+    """Distribution of geometric distortions; shares are probabilities, spreads standard deviations.
 
     Attributes:
-        flat: Share that is left as it is.
-        degrees: Spread of the turn.
-        steep: Share that is turned much further, whatever its length.
-        arc: Share that is set on a circle.
+        flat: Share without distortion.
+        degrees: Spread of the rotation in degrees.
+        steep: Share rotated much further, regardless of length.
+        arc: Share set on a circle.
         stretch: Spread of the logarithm of the width.
         slant: Spread of the shear of letters.
-        rise: Spread of the shear of the baseline, as of a wall seen from a side.
-        depth: Spread of the perspective over the line's length and over the sheet's height.
-        tilted: Share that is seen in perspective.
-        wave: Share that is bent in waves.
-        waves: Least and most waves over the sheet.
-        swing: Spread of the waves' height in ems.
+        rise: Spread of the shear of the baseline, as on a wall seen from the side.
+        depth: Spreads of the perspective over the line's length and over the sheet's height.
+        tilted: Share with perspective.
+        wave: Share with wavy baselines.
+        waves: Minimum and maximum number of waves over the sheet.
+        swing: Spread of the wave amplitude in ems.
     """
 
     flat: float = 0.5
@@ -81,7 +81,7 @@ SIGN = Pose(
 
 
 def bend(rng: Random, sheet: InkMask, pose: Pose) -> InkMask:
-    """Curve, turn, slant, stretch and tilt the sheet, and its box with it."""
+    """Curve, rotate, slant, stretch and tilt the sheet, together with its box."""
     if rng.random() < pose.flat:
         return sheet
     mask, outline = sheet.mask, _outline(sheet.box)
@@ -98,7 +98,7 @@ def bend(rng: Random, sheet: InkMask, pose: Pose) -> InkMask:
 
 
 def _outline(box: tuple[float, float, float, float]) -> np.ndarray:
-    """Points (N, 2) along the upper and the lower edge of a box."""
+    """Return points (N, 2) along the upper and the lower edge of a box."""
     x0, y0, x1, y1 = box
     x = np.linspace(x0, x1, 17)
     return np.concatenate([np.c_[x, np.full(17, y0)], np.c_[x, np.full(17, y1)]])
@@ -107,11 +107,11 @@ def _outline(box: tuple[float, float, float, float]) -> np.ndarray:
 def _set_on_circle(
     rng: Random, sheet: InkMask, outline: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Set the line along a circle, its letters' heads outward (an arch) or inward (a bowl)."""
+    """Set the line along a circle, letters outward (an arch) or inward (a bowl)."""
     x0, y0, x1, y1 = sheet.box
     width = sheet.mask.shape[1]
     middle_x, middle_y = (x0 + x1) / 2, (y0 + y1) / 2
-    arc = rng.uniform(0.3, WIDEST_ARC)
+    arc = rng.uniform(0.3, MAX_ARC)
     radius = max((x1 - x0) / arc, 1.3 * (y1 - y0))
     outward = 1.0 if rng.random() < 0.65 else -1.0
 
@@ -130,7 +130,7 @@ def _set_on_circle(
     angle = np.arctan2(x, y)
     map_x = middle_x + angle * radius
     map_y = middle_y + outward * (radius - np.hypot(x, y))
-    # Beyond the ends of the sheet the circle would come round again.
+    # Beyond the ends of the sheet the circle would repeat it.
     map_x[(map_x < 0) | (map_x >= width)] = -9
     mask = cv2.remap(
         sheet.mask, map_x.astype(np.float32), map_y.astype(np.float32), cv2.INTER_LINEAR
@@ -141,7 +141,7 @@ def _set_on_circle(
 def _turn(
     rng: Random, mask: np.ndarray, outline: np.ndarray, sheet: InkMask, pose: Pose
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """Stretch, slant, turn and tilt; None where that would take too much room."""
+    """Stretch, slant, rotate and tilt; None where the result would be too large."""
     height, width = mask.shape
     em, length = sheet.em, max(1.0, sheet.box[2] - sheet.box[0])
     if rng.random() < pose.steep and length < 9 * em:
@@ -178,7 +178,7 @@ def _turn(
 def _wave(
     rng: Random, mask: np.ndarray, outline: np.ndarray, em: float, pose: Pose
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Shift columns up and down by a sine."""
+    """Shift columns vertically by a sine."""
     rows, columns = mask.shape
     pace = 2 * np.pi * rng.uniform(*pose.waves) / max(1, columns)
     swing, phase = em * rng.normal(0, pose.swing), rng.uniform(0, 2 * np.pi)

@@ -37,7 +37,7 @@ from ocrtool.layout.detector import load_network
 from ocrtool.layout.postprocess import REGION_KINDS, REGION_THRESHOLD, Maps, find_lines
 from ocrtool.models.detector import REGIONS, DetectorConfig, DetectorMaps, DetectorNet
 from ocrtool.synth.fonts import find_fonts
-from ocrtool.synth.pages import MATHEMATICS
+from ocrtool.synth.pages import MATHEMATICS_WEIGHT
 from ocrtool.training import checkpoint
 from ocrtool.training.checkpoint import STATE, STATE_FACTS
 from ocrtool.training.detector_data import (
@@ -527,7 +527,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--only", choices=REGION_KINDS, nargs="+", default=[], help="regions that alone are learned"
     )
     parser.add_argument(
-        "--mathematics", type=float, default=MATHEMATICS, help="weight of pages of mathematics"
+        "--mathematics",
+        type=float,
+        default=MATHEMATICS_WEIGHT,
+        help="weight of pages of mathematics",
     )
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
     given = vars(parser.parse_args(arguments))

@@ -20,7 +20,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from ocrtool.layout.detector import standardize
-from ocrtool.synth.pages import MATHEMATICS, PageSource
+from ocrtool.synth.pages import MATHEMATICS_WEIGHT, PageSource
 from ocrtool.training.detector_targets import LineTarget, RegionTarget, Targets, make_targets
 
 TURNED = 0.2
@@ -68,7 +68,7 @@ class SharedPages:
     texts: tuple[Path, ...]
     seed: int
     formulas: tuple[Path, ...] = ()
-    mathematics: float = MATHEMATICS
+    mathematics: float = MATHEMATICS_WEIGHT
 
     def draw_crop(self, index: int, size: int) -> TrainingPage:
         """See ``PageSource.draw_crop``."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ocrtool.synth.canvas import Family
-from ocrtool.synth.typefaces import Press
+from ocrtool.synth.typefaces import TypeLibrary
 
 Random = np.random.Generator
 
@@ -72,7 +72,9 @@ class Style:
     slides: bool = False
 
 
-def draw_style(rng: Random, press: Press, renderer: str, *, slides: bool, columns: int) -> Style:
+def draw_style(
+    rng: Random, press: TypeLibrary, renderer: str, *, slides: bool, columns: int
+) -> Style:
     """Choose a style.
 
     Args:

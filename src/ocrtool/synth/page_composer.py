@@ -9,7 +9,7 @@ import numpy as np
 from ocrtool.rendering.tex import MARGIN
 from ocrtool.synth.canvas import Canvas, Rect, open_face
 from ocrtool.synth.pictures import Mark
-from ocrtool.synth.typefaces import Press, Type, marked_up
+from ocrtool.synth.typefaces import Type, TypeLibrary, marked_up
 
 Random = np.random.Generator
 
@@ -20,10 +20,12 @@ TEX_SIZE = 10.0
 """Type size of most typeset formulas in points."""
 
 
-class Setter:
+class PageComposer:
     """A canvas with its main typeface, and the helpers for composing a page."""
 
-    def __init__(self, rng: Random, press: Press, canvas: Canvas, kind: Type, size: float) -> None:
+    def __init__(
+        self, rng: Random, press: TypeLibrary, canvas: Canvas, kind: Type, size: float
+    ) -> None:
         self.rng, self.press, self.canvas, self.type, self.size = rng, press, canvas, kind, size
         self.level = 0.0 if rng.random() < 0.85 else float(rng.uniform(0, 90))
         self.soft = bool(rng.random() < 0.6)
@@ -269,13 +271,13 @@ class Setter:
         return box
 
 
-def new_setter(
-    rng: Random, press: Press, sheet: tuple[float, float] | None = None, pool: str = "plain",
+def new_composer(
+    rng: Random, press: TypeLibrary, sheet: tuple[float, float] | None = None, pool: str = "plain",
     size: tuple[float, float] = (8.5, 12.5),
-) -> Setter:  # fmt: skip
+) -> PageComposer:  # fmt: skip
     """Return a canvas of a random paper size with a random typeface of the pool."""
     width, height = sheet or SHEETS[int(rng.integers(len(SHEETS)))]
     kind = press.type(rng, pool)
     while kind.caps:
         kind = press.type(rng, "plain") if rng.random() < 0.9 else press.bundled()
-    return Setter(rng, press, Canvas(width, height), kind, float(rng.uniform(*size)))
+    return PageComposer(rng, press, Canvas(width, height), kind, float(rng.uniform(*size)))
