@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 OPSET = 17
+"""Version of the standard operators."""
 AXES = ["layers", "batch", "heads", "past", "width"]
+"""Names of the axes of the cache."""
 
 
 def key_value_graphs() -> dict[str, Any]:

@@ -23,7 +23,8 @@ from ocrtool.options import Precision
 Feed = Mapping[str, NDArray[Any]]
 """Inputs of one run by name."""
 
-PRODUCTS = ("MatMul", "Gemm")
+MATRIX_PRODUCTS = ("MatMul", "Gemm")
+"""Operators that int8 quantises dynamically."""
 
 
 def convert_precision(graph: Any, precision: Precision, feeds: Sequence[Feed]) -> Any:
@@ -62,9 +63,9 @@ def _quantized(graph: Any, feeds: Sequence[Feed]) -> Any:
                 activation_type=quantize.QuantType.QUInt8,
             )  # fmt: skip
             source, target = target, source
-        if kinds & set(PRODUCTS):
+        if kinds & set(MATRIX_PRODUCTS):
             quantize.quantize_dynamic(
-                source, target, op_types_to_quantize=list(PRODUCTS), per_channel=True,
+                source, target, op_types_to_quantize=list(MATRIX_PRODUCTS), per_channel=True,
                 extra_options={"MatMulConstBOnly": True},
             )  # fmt: skip
             source = target

@@ -21,6 +21,7 @@ from ocrtool.latex.tree import Words
 from ocrtool.latex.unicode import CHARACTER, words_of
 
 NAMESPACE = "http://www.w3.org/1998/Math/MathML"
+"""XML namespace of MathML."""
 _FIRST_PLACEHOLDER = 0xE000
 """First private-use code point of placeholders for texts that bypass the package."""
 _REPLACEMENTS = {

@@ -62,12 +62,19 @@ _DELIMITERS = r"""\{ \} \langle \rangle \lfloor \rfloor \lceil \rceil \lgroup \r
 \rmoustache \ulcorner \urcorner \llcorner \lrcorner \llbracket \rrbracket \|"""
 
 GREEK = frozenset(_GREEK.split())
+"""Small Greek letters."""
 CAPITALS = frozenset(_CAPITALS.split())
+"""Greek capitals that differ from Latin ones."""
 BINARY = frozenset(_BINARY.split())
+"""Binary operators."""
 RELATIONS = frozenset((_RELATIONS + " " + _ARROWS).split())
+"""Relations and arrows."""
 LARGE = frozenset(_LARGE.split())
+"""Large operators, whose limits may be above and below."""
 NAMED = frozenset(_NAMED.split())
+"""Function names that are commands."""
 DELIMITER_NAMES = frozenset(_DELIMITERS.split())
+"""Delimiters that are commands."""
 
 SYMBOLS = (
     frozenset((_GREEK + " " + _CAPITALS + " " + _SLANTED + " " + _LETTERLIKE).split())
@@ -168,6 +175,7 @@ FONT_COMMANDS = {command: font for font, command in FONTS.items()} | {
     r"\symbf": "bf",
     r"\symup": "rm",
 }
+"""Maps a font command with an argument to its font."""
 FONT_SWITCHES = {
     r"\rm": "rm",
     r"\bf": "bf",
@@ -180,6 +188,7 @@ FONT_SWITCHES = {
     r"\bfseries": "bf",
     r"\itshape": "",
 }
+"""Maps a font switch, which affects the rest of the group, to its font."""
 
 ACCENTS = names(
     r"""\hat \widehat \tilde \widetilde \check \widecheck \bar \overline \vec \overrightarrow
@@ -192,9 +201,11 @@ ACCENT_NAMES = {
     r"\underbar": r"\underline", r"\fbox": r"\boxed", r"\'": r"\acute", r"\`": r"\grave",
     r"\^": r"\hat", r'\"': r"\ddot", r"\r": r"\mathring", r"\v": r"\check",
 }  # fmt: skip
+"""Maps an alternative name of an accent to the one of the normal form."""
 WIDE = {r"\hat": r"\widehat", r"\tilde": r"\widetilde", r"\check": r"\widecheck"}
 """Maps the accent for one letter to its wide form for several."""
 NARROW = {wide: narrow for narrow, wide in WIDE.items()}
+"""Maps a wide accent to its narrow form."""
 
 LONG_ARROWS = names(
     r"""\xrightarrow \xleftarrow \xleftrightarrow \xRightarrow \xLeftarrow \xLeftrightarrow
@@ -202,6 +213,7 @@ LONG_ARROWS = names(
 \xleftharpoonup \xleftharpoondown \xrightleftharpoons \xleftrightharpoons
 \xtwoheadrightarrow \xtwoheadleftarrow \xlongequal"""
 )
+"""Extensible arrows with text above and below."""
 
 BRACKETS = {
     r"\ket": ("|", r"\rangle"),
@@ -225,7 +237,6 @@ DELIMITERS |= {"<": r"\langle", ">": r"\rangle", r"\lt": r"\langle", r"\gt": r"\
 DELIMITERS |= {r"\backslash": r"\setminus", r"\lbrack": "[", r"\rbrack": "]"}
 DELIMITERS |= {arrow: arrow for arrow in names(
     r"\uparrow \downarrow \updownarrow \Uparrow \Downarrow \Updownarrow")}  # fmt: skip
-"""What may follow `\\left` or `\\big`, and how it is written without them."""
 
 SIZE_COMMANDS = frozenset(
     rf"\{size}{side}" for size in ("big", "Big", "bigg", "Bigg") for side in ("", "l", "r", "m")
@@ -258,7 +269,9 @@ LAST_ARGUMENT = {
 """Commands reduced to their last argument, and the number of arguments before it."""
 
 MATRICES = {"(": "pmatrix", "[": "bmatrix", r"\{": "Bmatrix", "|": "vmatrix", r"\|": "Vmatrix"}
+"""Maps an opening delimiter to the matrix environment with it."""
 CLOSING = {"(": ")", "[": "]", r"\{": r"\}", "|": "|", r"\|": r"\|"}
+"""Maps an opening delimiter to the closing one."""
 ENVIRONMENTS = (
     {name: name for name in ("matrix", "cases", "rcases", "aligned", "gathered", "array")}
     | {name: name for name in MATRICES.values()}
@@ -304,3 +317,4 @@ TEXT_SYMBOLS = {
 """Commands that are symbols within text."""
 TEXT_ACCENTS = frozenset([r"\'", r"\`", r"\^", r"\~", r"\=", r'\"', r"\.", r"\u", r"\v", r"\H",
                           r"\c", r"\r"])  # fmt: skip
+"""Accent commands of letters in text."""

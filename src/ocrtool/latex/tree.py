@@ -23,7 +23,9 @@ from ocrtool.latex.symbols import (
 from ocrtool.latex.tokens import names
 
 LETTERS = frozenset(string.ascii_letters)
+"""ASCII letters."""
 DIGITS = frozenset(string.digits)
+"""ASCII digits."""
 _FIXED_DELIMITERS = names(
     r"\llbracket \rrbracket \ulcorner \urcorner \llcorner \lrcorner \setminus"
 )

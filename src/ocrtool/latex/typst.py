@@ -62,7 +62,7 @@ _SYMBOLS |= {
     r"\injlim": 'op("inj lim", limits: #true)',
     r"\projlim": 'op("proj lim", limits: #true)',
 }
-"""What commands are called in Typst."""
+"""Maps a command to its Typst name."""
 _ESCAPED = frozenset("/_^&#$\"'\\~@`")
 """Characters that have a special meaning in Typst."""
 _OPENING = frozenset("([{⟨⌊⌈⟮⟦⌜⌞⎰")

@@ -30,7 +30,7 @@ class GatedMlp(nn.Module):
     """SwiGLU with three separate linear maps."""
 
     def __init__(self, width: int, hidden: int) -> None:
-        """Widen to ``hidden`` and back."""
+        """Expand to ``hidden`` and project back."""
         super().__init__()
         self.gate_proj = nn.Linear(width, hidden, bias=False)
         self.up_proj = nn.Linear(width, hidden, bias=False)

@@ -54,6 +54,7 @@ class DeepocrConfig:
 
 
 DEEPOCR = DeepocrConfig()
+"""The published network."""
 DEEPOCR_SMALL = DeepocrConfig(
     SamConfig(96, 4, 3, 384, 16, 8, 4, (1, 3), 96, (128, 192)),
     ClipConfig(192, 2, 3, 512, 2, 14),
@@ -63,6 +64,7 @@ DEEPOCR_SMALL = DeepocrConfig(
 )
 """A small network of the same structure for experiments on a CPU."""
 GEOMETRIES = {"deepocr": DEEPOCR, "deepocr-small": DEEPOCR_SMALL}
+"""Hyperparameters by preset name."""
 
 
 class Towers(nn.Module):

@@ -22,7 +22,12 @@ BULLET_RISE_EMS = (-0.05, 0.7)
 """Minimum and maximum height of a bullet's centre above the baseline, in ems."""
 MAX_SMALL_SHAPES = 400
 """Maximum number of small shapes on a page; with more, the page is a drawing without bullets."""
-DISC, CIRCLE, SQUARE = "•", "◦", "▪"
+DISC = "•"
+"""Bullet of a filled round shape."""
+CIRCLE = "◦"
+"""Bullet of a stroked round shape."""
+SQUARE = "▪"
+"""Bullet of a filled square shape."""
 
 
 @dataclass(frozen=True)

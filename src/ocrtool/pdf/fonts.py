@@ -7,9 +7,13 @@ import unicodedata
 from functools import lru_cache
 
 BOLD = 1
+"""Style bit of bold fonts."""
 ITALIC = 2
+"""Style bit of italic and slanted fonts."""
 MONO = 4
+"""Style bit of monospaced fonts."""
 MATH = 8
+"""Style bit of math fonts."""
 DRAWN = 16
 """Style bit of Type 3 fonts, whose glyphs are arbitrary drawings."""
 _FLAG_ITALIC, _FLAG_MONO, _FLAG_BOLD = 2, 8, 16  # of PyMuPDF's spans

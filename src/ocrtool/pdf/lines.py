@@ -74,6 +74,7 @@ MAX_SHADOW_OFFSET = 0.3
 RULE_OVERLAP = 0.1
 """Maximum overlap, in ems, of a vertical rule with the letters that it separates."""
 BULLET = "•"
+"""Replacement for an unmapped list bullet."""
 CAPTION_LABEL = re.compile(r"[^\W\d_]{3,12}\.? ?\d+(?:[.-]\d+)*[.:]?")
 """Label before a caption, such as "Table 1."."""
 

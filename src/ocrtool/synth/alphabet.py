@@ -30,6 +30,7 @@ LOOKALIKES = str.maketrans(
         "ş": "ş", "ţ": "ț", "Ţ": "Ț", "Đ": "Đ", "Ð": "Đ",
     }
 )  # fmt: skip
+"""Translation table from characters to the more common one with the same glyph."""
 
 
 def canonical(text: str) -> str:

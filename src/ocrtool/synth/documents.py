@@ -19,6 +19,7 @@ from ocrtool.synth.typefaces import TypeLibrary, marked_up
 Random = np.random.Generator
 
 MINUS = "\N{MINUS SIGN}"
+"""The minus sign, which differs from the hyphen."""
 
 
 def _running_head(s: PageComposer, margin: float, y: float) -> None:

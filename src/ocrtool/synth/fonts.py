@@ -26,7 +26,8 @@ from PIL import Image, ImageDraw, ImageFont
 from ocrtool.console import atomic_write, cache_directory
 from ocrtool.errors import InputError, MissingDependencyError, OutputError
 
-SUFFIXES = {".ttf", ".otf", ".ttc"}
+FONT_SUFFIXES = {".ttf", ".otf", ".ttc"}
+"""File name extensions of fonts."""
 _INDEX_VERSION = 5
 _TYPEWRITER = re.compile(r"courier|cursor|typewriter|nimbus mono|freemono|ocrtool mono", re.I)
 _PROBE_SIZE = 40  # pixels of an em; letters are compared on a 24 x 24 grid
@@ -61,7 +62,7 @@ class Font:
 def bundled_fonts() -> list[Path]:
     """Return the openly licensed fonts that ship with the package."""
     folder = Path(str(files("ocrtool.synth"))) / "fonts"
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in FONT_SUFFIXES)
 
 
 def find_fonts(folders: Iterable[Path]) -> list[Path]:
@@ -72,7 +73,7 @@ def find_fonts(folders: Iterable[Path]) -> list[Path]:
             raise InputError(f"{folder}: no such font file or folder")
         paths = [folder] if folder.is_file() else sorted(folder.rglob("*"))
         for path in paths:
-            if path.suffix.lower() in SUFFIXES and path.is_file():
+            if path.suffix.lower() in FONT_SUFFIXES and path.is_file():
                 found.setdefault(path.name.lower(), path)
     return sorted(found.values())
 

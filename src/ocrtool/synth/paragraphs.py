@@ -63,7 +63,7 @@ class ParagraphSource:
         self._texts = TextSource(texts, ALPHABET)
 
     def draw(self, index: int) -> Paragraph:
-        """Draw paragraph number `index`: always the same for the same seed."""
+        """Return paragraph number ``index``: always the same for the same seed."""
         rng = np.random.default_rng((self.seed, index))
         size = int(rng.integers(self.sizes[0], self.sizes[1] + 1))
         font = load_font(self.fonts[int(rng.integers(len(self.fonts)))], size)

@@ -142,17 +142,17 @@ class TypeLibrary:
         return " ".join(" ".join(pieces).split())
 
     def words(self, rng: Random, kind: Type, low: int, high: int) -> str:
-        """A few words, as headings and labels have; never empty."""
+        """Return a few words for headings and labels; never empty."""
         text = kind.clean(self.texts.words(rng, int(rng.integers(low, high + 1))))
         return " ".join(text.split()) or kind.clean(str(rng.integers(1, 999)))
 
     def field(self, rng: Random, kind: Type) -> str:
-        """A number, date, code, address or the like; never empty."""
+        """Return a number, date, code, address or similar; never empty."""
         text = kind.clean(self.texts.form(rng))
         return " ".join(text.split()) or kind.clean(str(rng.integers(1, 999)))
 
     def code(self, rng: Random, kind: Type, longest: int) -> str:
-        """A line of a program; may be empty."""
+        """Return a line of program code; may be empty."""
         return kind.clean(self.texts.code(rng, longest)).strip()
 
 
@@ -161,15 +161,15 @@ def _name(font: Font) -> str:
 
 
 def marked_up(rng: Random, text: str, *, emphasis: float = 0.02, soft: bool = False) -> str:
-    """Prose as HTML: a few bold and italic runs, notes' numbers, soft hyphens, wide spaces.
+    """Return HTML prose with bold and italic runs, note references, soft hyphens, wide spaces.
 
-    Old printers and typists left more white between sentences than between words.
+    Old printers and typists left more space between sentences than between words.
 
     Args:
-        rng: Of everything drawn.
+        rng: Random generator.
         text: Plain text.
-        emphasis: Share of words with which a run starts.
-        soft: Whether long words may be broken at line ends.
+        emphasis: Share of words at which an emphasised run starts.
+        soft: Whether long words may be hyphenated at line ends.
     """
     words = text.split(" ")
     apart = "&nbsp;" * int(rng.integers(1, 3)) if rng.random() < 0.2 else ""

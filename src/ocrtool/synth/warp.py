@@ -63,7 +63,9 @@ class Pose:
 
 
 PAGE = Pose()
+"""Distortions of scanned pages."""
 PHOTO = Pose(flat=0.35, degrees=1.25, tilted=0.5)
+"""Distortions of photographed pages."""
 SIGN = Pose(
     flat=0.1,
     degrees=3.5,
@@ -78,6 +80,7 @@ SIGN = Pose(
     waves=(0.3, 1.2),
     swing=0.22,
 )
+"""Distortions of signs in scenes."""
 
 
 def bend(rng: Random, sheet: InkMask, pose: Pose) -> InkMask:
