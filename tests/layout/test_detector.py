@@ -104,7 +104,7 @@ def test_tiles_see_what_the_whole_image_shows(
     detector = Detector(exported, device="cpu")
     image = draw_page((500, 700), 20, degrees=3).image
     whole = detector.maps(image)
-    monkeypatch.setattr(module, "TILE_PIXELS", 320 * 320)
+    monkeypatch.setattr(module, "MAX_TILE_PIXELS", 320 * 320)
     parts = module._tiles(512, 704)
     assert len(parts) >= 6
     covered = np.zeros((512, 704), int)
@@ -113,7 +113,7 @@ def test_tiles_see_what_the_whole_image_shows(
     assert (covered == 1).all()
     for margin, tolerance in ((module.MARGIN, 5e-2), (192, 1e-4)):
         monkeypatch.setattr(module, "MARGIN", margin)
-        monkeypatch.setattr(module, "TILE_PIXELS", (192 + 2 * margin) ** 2)
+        monkeypatch.setattr(module, "MAX_TILE_PIXELS", (192 + 2 * margin) ** 2)
         assert len(module._tiles(512, 704)) >= 3
         tiled = detector.maps(image)
         for name in ("kernel", "geometry", "regions"):

@@ -159,8 +159,8 @@ def test_a_run_that_dies_is_divided() -> None:
 @needs_tex
 @pytest.mark.slow
 def test_a_formula_without_end_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tex, "_SECONDS", 0.8)
-    monkeypatch.setattr(tex, "_PER_FORMULA", 0.0)
+    monkeypatch.setattr(tex, "_RUN_SECONDS", 0.8)
+    monkeypatch.setattr(tex, "_FORMULA_SECONDS", 0.0)
     formulas = [f"x_{{{i}}}" for i in range(200)]
     formulas[150] = r"\loop\iftrue\repeat"
     drawn = tex.draw_formulas(formulas, tex.TexStyle())
