@@ -74,7 +74,7 @@ def root(
       ocrtool latex equation.png                 a formula, a table or a page to LaTeX
       ocrtool train words.csv -o run             train a model on your own data
       ocrtool export run/best -o model           a trained model to ONNX
-      ocrtool doctor                             what is installed, what really runs
+      ocrtool doctor                             installed packages, devices, problems
     """
 
 

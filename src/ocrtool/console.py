@@ -1,4 +1,4 @@
-"""The two streams, and files that are never half-written: stdout is data, stderr is talk.
+"""Standard output for data, standard error for messages, and atomic files.
 
 Libraries print. A banner of a GPU runtime or a ``printf`` in C would end up in the middle of a
 piped JSON file, so :func:`begin` keeps the real standard output for :func:`data` alone and points
@@ -333,7 +333,7 @@ def _say(label: str | None, color: str, message: str) -> None:
     try:
         print(message, file=sys.stderr, flush=True)
     except OSError:
-        return  # Nobody can hear us.
+        return  # Standard error is closed.
 
 
 @contextmanager

@@ -1,9 +1,9 @@
-"""``ocrtool doctor``: what is installed, what really runs, and what is wrong.
+"""``ocrtool doctor``: installed packages, devices that compute, and problems.
 
-Two things that others only claim are tried here. ONNX Runtime lists a GPU provider as *available*
+Two things are tested, not assumed. ONNX Runtime lists a GPU provider as *available*
 when it was built with it, and quietly computes on the CPU when a CUDA library is missing; so each
 provider gets a session of one node, and the session is asked which providers it took. And the
-bundled weights are hashed and held against the table that is shipped with them.
+bundled weights are hashed and compared with the table that ships with them.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ CPU_FEATURES = (
     "i8mm",
     "sve",
 )
-"""Instruction sets that make a difference here, by their names in ``/proc/cpuinfo``."""
+"""Instruction sets that affect speed, by their names in ``/proc/cpuinfo``."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class Provider:
 
 @dataclass(frozen=True)
 class WeightFile:
-    """A bundled file: its size in bytes, its SHA-256, and what the table says of it.
+    """A bundled file: its size in bytes, its SHA-256, and its state by the table.
 
     The status is ``ok``, ``changed``, ``missing`` or ``unlisted``.
     """
@@ -142,7 +142,7 @@ class WeightFile:
 
 @dataclass(frozen=True)
 class CacheFacts:
-    """The folder of what was downloaded or made; size in bytes."""
+    """The cache folder of downloaded or generated files; size in bytes."""
 
     path: str
     writable: bool
@@ -151,7 +151,7 @@ class CacheFacts:
 
 @dataclass(frozen=True)
 class Problem:
-    """Something wrong, what to do about it, and whether reading is impossible because of it."""
+    """A problem, its remedy, and whether it makes reading impossible."""
 
     message: str
     remedy: str
@@ -160,7 +160,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class DoctorReport:
-    """Everything that ``ocrtool doctor`` found; ``--json`` prints it as it stands here."""
+    """Result of ``ocrtool doctor``; ``--json`` prints these fields."""
 
     schema: int
     ocrtool: str
@@ -222,7 +222,7 @@ class DoctorReport:
 
 
 def examine() -> DoctorReport:
-    """Look at this installation. Takes about a second: each provider is tried."""
+    """Examine this installation. Takes about a second: each provider runs a test graph."""
     runtimes = installed_runtimes(dist.metadata["Name"] for dist in metadata.distributions())
     gpus = tuple(list_gpus())
     providers = tuple(try_providers())
@@ -253,7 +253,7 @@ def find_problems(
     cache: CacheFacts,
     weights: tuple[WeightFile, ...],
 ) -> Iterator[Problem]:
-    """Draw the conclusions from what was found."""
+    """Derive the problems from the findings."""
     if not any(provider.usable for provider in providers):
         reason = providers[0].reason if providers else "it is not installed"
         yield Problem(f"ONNX Runtime does not run ({reason})", "reinstall ocrtool", fatal=True)
@@ -339,7 +339,7 @@ def _try_provider(ort: Any, name: str) -> Provider:
 
 
 def examine_cpu() -> Cpu:
-    """Name the processor; what the system does not tell is left out."""
+    """Return name, threads and features of the processor, as far as the system reports them."""
     if hasattr(os, "sched_getaffinity"):
         threads = len(os.sched_getaffinity(0))
     else:
@@ -378,7 +378,7 @@ def list_gpus() -> Iterator[Gpu]:
 
 
 def check_weights(folder: Path) -> Iterator[WeightFile]:
-    """Hash the files below ``folder`` and hold them against its table.
+    """Hash the files below ``folder`` and compare them with its table.
 
     Args:
         folder: Holds :data:`WEIGHTS_TABLE` and one folder a model.
@@ -407,7 +407,7 @@ def check_weights(folder: Path) -> Iterator[WeightFile]:
 
 
 def check_cache(folder: Path) -> CacheFacts:
-    """Measure the cache and see whether it can be written; it is not created."""
+    """Measure the cache and test whether it is writable; it is not created."""
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     # What will be created has to be writable where its path leaves the disk's.
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())

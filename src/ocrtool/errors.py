@@ -1,4 +1,4 @@
-"""The errors that ocrtool raises, each with the exit code that the command line returns for it.
+"""Error classes of ocrtool, each with the exit code of the command line.
 
 The codes are a stable interface (see ``docs/errors.md``); the wording of messages is not.
 A message says what is wrong, and the remedy, where there is one, what to do about it.
@@ -11,16 +11,16 @@ from typing import ClassVar
 
 
 class ExitCode(IntEnum):
-    """What a finished ``ocrtool`` process returns to its caller."""
+    """Exit codes of the ``ocrtool`` process."""
 
     OK = 0
-    """All went well; an image without text is success, too."""
+    """Success; an image without text is a success."""
     FAILED = 1
     """Some inputs failed, the others were read; or an error that has no code of its own."""
     USAGE = 2
-    """The command line or a configuration file asks for something that cannot be."""
+    """The command line or a configuration file is invalid."""
     MISSING = 3
-    """A runtime, an extra or the asked-for device is not there."""
+    """A runtime, an extra or the requested device is missing."""
     INPUT = 4
     """The input cannot be read."""
     OUTPUT = 5
@@ -66,11 +66,11 @@ class MissingDependencyError(OcrToolError):
 
 
 class DeviceError(MissingDependencyError):
-    """The device that was asked for is not there or cannot be used."""
+    """The requested device is missing or unusable."""
 
 
 class InputError(OcrToolError):
-    """An input does not exist, cannot be opened, or is not what it claims to be."""
+    """An input does not exist, cannot be opened, or is damaged."""
 
     exit_code = ExitCode.INPUT
 
@@ -82,7 +82,7 @@ class OutputError(OcrToolError):
 
 
 class ModelError(OcrToolError):
-    """A model does not exist, is damaged, or does not fit what is asked of it."""
+    """A model does not exist, is damaged, or does not fit the task."""
 
     exit_code = ExitCode.MODEL
 

@@ -1,6 +1,6 @@
-"""What the command line hands to the library: frozen dataclasses, checked when they are built.
+"""Options of the library: frozen dataclasses, validated when they are built.
 
-Options that contradict each other or cannot be are refused here, before any work, with a
+Contradictory or invalid options are refused here, before any work, with a
 :class:`~ocrtool.errors.UsageError`.
 """
 
@@ -15,7 +15,7 @@ from ocrtool.errors import UsageError
 
 
 class LayoutMode(StrEnum):
-    """What an input image holds."""
+    """Content of an input image."""
 
     AUTO = "auto"
     """A page, or where that finds next to nothing in a small image, perhaps one line."""
@@ -30,7 +30,7 @@ class LayoutMode(StrEnum):
 
 
 class PictureKind(StrEnum):
-    """What a picture holds that becomes LaTeX."""
+    """Content of an image that is converted to LaTeX."""
 
     AUTO = "auto"
     """Whichever of the others it looks like."""
@@ -43,7 +43,7 @@ class PictureKind(StrEnum):
 
 
 class LatexFormat(StrEnum):
-    """How ``ocrtool latex`` writes."""
+    """Output formats of ``ocrtool latex``."""
 
     TEX = "tex"
     """LaTeX alone."""
@@ -60,7 +60,7 @@ class LatexFormat(StrEnum):
 
 
 class Wrap(StrEnum):
-    r"""What is put round a formula."""
+    r"""Delimiters around a formula."""
 
     NONE = "none"
     INLINE = "inline"
@@ -72,14 +72,14 @@ class Wrap(StrEnum):
 
 
 class HyphenChoice(StrEnum):
-    """What becomes of words that are split at the ends of lines."""
+    """Treatment of words hyphenated at line ends."""
 
     KEEP = "keep"
     JOIN = "join"
 
 
 class EngineName(StrEnum):
-    """What runs the network."""
+    """Inference engine."""
 
     AUTO = "auto"
     """ONNX Runtime where the model has ONNX files, else PyTorch."""
@@ -90,7 +90,7 @@ class EngineName(StrEnum):
 
 
 class Precision(StrEnum):
-    """What an exported network computes in."""
+    """Numeric precision of an exported network."""
 
     FP32 = "fp32"
     FP16 = "fp16"
@@ -98,7 +98,7 @@ class Precision(StrEnum):
 
 
 class TextFormat(StrEnum):
-    """How results are written."""
+    """Output formats of single lines."""
 
     TXT = "txt"
     """The text alone, one line an image."""
@@ -113,7 +113,7 @@ DEVICE_PATTERN = re.compile(r"auto|cpu|cuda(:\d+)?")
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What reads, and how.
+    """Model, engine, device and thresholds of recognition.
 
     Args:
         model: Name of a bundled or published model, or path of a model folder; ``None`` takes the
@@ -124,14 +124,14 @@ class ReadOptions:
         threads: CPU threads; 0 leaves the choice to the engine.
         min_confidence: Text read with less confidence (0 to 1) is withheld.
         offline: Never open a connection, not even for a model that is not in the cache.
-        escalate: Model that reads the lines that are in doubt again; ``tesseract``, or
+        escalate: Model that re-reads the uncertain lines; ``tesseract``, or
             ``tesseract:deu+eng``, is Tesseract. None leaves them as they are.
-        below: Confidence below which a line is in doubt.
-        budget_lines: Most lines that a process escalates; None for any number.
-        budget_seconds: Most time that it gives them; None for any.
+        below: Confidence below which a line is uncertain.
+        budget_lines: Maximum number of lines that a process escalates; None for no limit.
+        budget_seconds: Maximum seconds of escalation per process; None for no limit.
         mode: How a page is shown to a model that has modes, such as DeepSeek-OCR.
-        prompt: What such a model is asked.
-        int8: Whether it keeps its weights in eight bits.
+        prompt: Prompt of such a model.
+        int8: Whether such a model keeps its weights in 8 bits.
 
     Raises:
         UsageError: A value is out of its range, or options contradict each other.
@@ -152,7 +152,7 @@ class ReadOptions:
     int8: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be."""
+        """Refuse invalid values."""
         if not DEVICE_PATTERN.fullmatch(self.device):
             raise UsageError(
                 f"unknown device {self.device!r}", "use auto, cpu, cuda, or cuda:N (N from 0)"
@@ -192,7 +192,7 @@ Order = Literal["page", "block", "sparse", "table"]
 
 
 class OcrChoice(StrEnum):
-    """When pages are read from their picture."""
+    """When PDF pages are recognised from their image."""
 
     AUTO = "auto"
     """Where the text that a page holds is missing or bad."""
@@ -203,7 +203,7 @@ class OcrChoice(StrEnum):
 
 
 class FormulaChoice(StrEnum):
-    """What becomes of displayed formulas."""
+    """Treatment of displayed formulas."""
 
     LATEX = "latex"
     """They are read from their picture; where that is not sure, their text is taken."""
@@ -212,7 +212,7 @@ class FormulaChoice(StrEnum):
 
 
 class ImageChoice(StrEnum):
-    """What becomes of pictures."""
+    """Treatment of figures."""
 
     NONE = "none"
     REFS = "refs"
@@ -233,7 +233,7 @@ class TableChoice(StrEnum):
 
 @dataclass(frozen=True)
 class PageOptions:
-    """How a page is read.
+    """Options of converting a page.
 
     Attributes:
         ocr: When it is read from its picture.
@@ -252,7 +252,7 @@ class PageOptions:
 
 @dataclass(frozen=True)
 class BatchOptions:
-    """How a batch is run.
+    """Processes and time limits of a batch.
 
     Attributes:
         jobs: Processes; 0 takes as many as there are cores.
@@ -266,7 +266,7 @@ class BatchOptions:
     page_timeout: float = 120.0
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be."""
+        """Refuse invalid values."""
         if self.jobs < 0:
             raise UsageError(f"--jobs must be 0 or more, not {self.jobs}")
         if self.page_timeout < 0:

@@ -1,4 +1,4 @@
-"""``ocrtool models``: which models there are, what each is made of, how many parameters it has."""
+"""Data of ``ocrtool models``: available models, their architecture, their parameter counts."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ASCII = 95
 
 @dataclass(frozen=True)
 class Entry:
-    """A line of ``ocrtool models list``; size in bytes, 0 where there are no weights here."""
+    """A line of ``ocrtool models list``; size in bytes, 0 without local weights."""
 
     name: str
     kind: str
@@ -54,7 +54,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Description:
-    """What a model is made of.
+    """Architecture of a text model.
 
     Attributes:
         name: As it was asked for.
@@ -118,7 +118,7 @@ class Description:
 
 @dataclass(frozen=True)
 class DetectorDescription:
-    """What a text detector is made of.
+    """Architecture of a text detector.
 
     Attributes:
         name: As it was asked for.
@@ -152,7 +152,7 @@ class DetectorDescription:
 
 @dataclass(frozen=True)
 class PagesDescription:
-    """What a network is made of that reads pages and is trained in stages.
+    """Architecture of a page model that is trained in stages.
 
     Attributes:
         name: As it was asked for.

@@ -8,7 +8,7 @@ from ocrtool.console import Talk
 
 
 def doctor(as_json: AsJson = False, verbose: Verbose = 0) -> int:
-    """Report what is installed and what really runs.
+    """Report installed packages, devices that compute, and problems.
 
     \b
     Examples:

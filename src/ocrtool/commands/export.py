@@ -43,7 +43,7 @@ def export(
         typer.Option(
             "--optimize",
             show_default=False,
-            help="Transform the graphs ahead of time, for a shorter start.",
+            help="Optimise the graphs ahead of time for a shorter start.",
         ),
     ] = False,
     share: Annotated[
@@ -51,13 +51,13 @@ def export(
         typer.Option(
             "--share-weights",
             show_default=False,
-            help="Leave the weights in model.safetensors, which is copied beside the graphs.",
+            help="Keep the weights in model.safetensors beside the graphs, which refer to it.",
         ),
     ] = False,
     no_check: Annotated[
         bool,
         typer.Option(
-            "--no-check", show_default=False, help="Do not compare what was written with PyTorch."
+            "--no-check", show_default=False, help="Do not compare the graphs with PyTorch."
         ),
     ] = False,
     table: Annotated[
@@ -66,7 +66,7 @@ def export(
             "--check-on",
             metavar="CSV",
             show_default=False,
-            help="Compare on these pictures (image,text), not on drawn ones.",
+            help="Compare on these images (columns image,text) instead of drawn ones.",
         ),
     ] = None,
     overwrite: Overwrite = False,
@@ -75,10 +75,10 @@ def export(
     quiet: Quiet = False,
     color: ColorChoice = Color.AUTO,
 ) -> None:
-    """Export a model to ONNX, and prove that it reads the same.
+    """Export a model to ONNX and check that it reads like the original.
 
-    DIR gets the graphs, model.json, which tells how to run them, and export-report.json. Nothing
-    is written where PyTorch and ONNX disagree.
+    DIR gets the graphs, model.json, which describes how to run them, and export-report.json.
+    Nothing is written if PyTorch and ONNX Runtime disagree.
 
     \b
     Examples:

@@ -21,7 +21,7 @@ Published = Annotated[
 ]
 
 app = typer.Typer(
-    help="""List models, show what one is made of, and keep published ones in the cache.
+    help="""List and describe models, and manage the cache of published ones.
 
     \b
     Examples:
@@ -37,7 +37,7 @@ app = typer.Typer(
 def models_list(as_json: AsJson = False, verbose: Verbose = 0) -> None:
     """List the bundled models, the presets that can be trained, and the published models.
 
-    Those that are in the cache already are marked; any other repository of the hub is named
+    Published models in the cache are marked. Name any other repository of the hub as
     hf:OWNER/NAME.
 
     \b
@@ -68,14 +68,13 @@ def models_show(
             metavar="N",
             min=1,
             show_default=False,
-            help="Size of the alphabet with which a preset's parameters are counted; default its"
-            " own, or 95.",
+            help="Alphabet size for counting a preset's parameters; default its own, or 95.",
         ),
     ] = None,
     as_json: AsJson = False,
     verbose: Verbose = 0,
 ) -> None:
-    """Show what a model is made of, and count its parameters.
+    """Show the architecture of a model and count its parameters.
 
     \b
     Examples:
@@ -105,14 +104,14 @@ def models_download(
         typer.Option(
             "--accept-license",
             show_default=False,
-            help="Accept a licence that forbids commercial use, once and for all.",
+            help="Accept a licence that forbids commercial use; remembered.",
         ),
     ] = False,
     verbose: Verbose = 0,
 ) -> None:
-    """Fetch a published model into the cache, check it, and print its folder.
+    """Download a published model into the cache, check it, and print its folder.
 
-    An interrupted download goes on where it ended.
+    An interrupted download resumes where it stopped.
 
     \b
     Examples:
@@ -128,7 +127,7 @@ def models_download(
 
 @app.command("path", no_args_is_help=True)
 def models_path(name: Published, verbose: Verbose = 0) -> None:
-    """Print the folder of a bundled or fetched model.
+    """Print the folder of a bundled or downloaded model.
 
     \b
     Examples:
@@ -144,7 +143,7 @@ def models_path(name: Published, verbose: Verbose = 0) -> None:
 
 @app.command("remove", no_args_is_help=True)
 def models_remove(name: Published, verbose: Verbose = 0) -> None:
-    """Remove a published model from the cache, and what is left of its downloads.
+    """Remove a published model and its partial downloads from the cache.
 
     \b
     Examples:
@@ -161,11 +160,11 @@ def models_remove(name: Published, verbose: Verbose = 0) -> None:
 def models_verify(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="MODEL", show_default=False, help="Default all that are there."),
+        typer.Argument(metavar="MODEL", show_default=False, help="Default: all in the cache."),
     ] = None,
     verbose: Verbose = 0,
 ) -> int:
-    """Hash the files of fetched models and tell which are not what they were.
+    """Hash the files of downloaded models and report those that changed.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""Options that several commands have, and what they mean."""
+"""Options shared by several commands."""
 
 from __future__ import annotations
 
@@ -22,11 +22,14 @@ Inputs = Annotated[
 Out = Annotated[
     str,
     typer.Option(
-        "--output", "-o", metavar="OUT", help="File, or FOLDER/ for a file each; - is stdout."
+        "--output",
+        "-o",
+        metavar="OUT",
+        help="File, or FOLDER/ for one file per input; - is stdout.",
     ),
 ]
 Overwrite = Annotated[
-    bool, typer.Option("--overwrite", show_default=False, help="Replace what exists.")
+    bool, typer.Option("--overwrite", show_default=False, help="Replace existing outputs.")
 ]
 Pages = Annotated[
     str | None,
@@ -49,11 +52,11 @@ Verbose = Annotated[
         count=True,
         show_default=False,
         metavar="",
-        help="Say what was chosen and why; show tracebacks. -vv says more.",
+        help="Report choices and their reasons; show tracebacks. -vv reports more.",
     ),
 ]
 Quiet = Annotated[
-    bool, typer.Option("--quiet", "-q", show_default=False, help="Say nothing but errors.")
+    bool, typer.Option("--quiet", "-q", show_default=False, help="Report errors only.")
 ]
 ColorChoice = Annotated[
     Color,
@@ -67,7 +70,7 @@ NoProgress = Annotated[
         "--no-progress",
         envvar="OCRTOOL_NO_PROGRESS",
         show_default=False,
-        help="Draw no progress bar (none is drawn where stderr is no terminal).",
+        help="Show no progress bar (none is shown if stderr is not a terminal).",
     ),
 ]
 Device = Annotated[
@@ -76,7 +79,7 @@ Device = Annotated[
         "--device",
         envvar="OCRTOOL_DEVICE",
         metavar="auto|cpu|cuda|cuda:N",
-        help="Where to compute. A device named here and not there is an error.",
+        help="Device that computes. A named device that is missing is an error.",
     ),
 ]
 Recursive = Annotated[
@@ -91,11 +94,11 @@ Model = Annotated[
         envvar="OCRTOOL_MODEL",
         metavar="MODEL",
         show_default=False,
-        help="Bundled or published model, model folder, or hf:OWNER/NAME; default our own.",
+        help="Bundled or published model, model folder, or hf:OWNER/NAME; default bundled.",
     ),
 ]
 Engine = Annotated[
-    EngineName, typer.Option("--engine", envvar="OCRTOOL_ENGINE", help="What computes.")
+    EngineName, typer.Option("--engine", envvar="OCRTOOL_ENGINE", help="Inference engine.")
 ]
 Offline = Annotated[
     bool,
@@ -113,7 +116,7 @@ Escalate = Annotated[
         envvar="OCRTOOL_ESCALATE",
         metavar="MODEL",
         show_default=False,
-        help="Let this model read again what is in doubt; tesseract, or tesseract:deu+eng.",
+        help="Model that re-reads uncertain lines; also tesseract, or tesseract:deu+eng.",
     ),
 ]
 Below = Annotated[
@@ -126,7 +129,7 @@ Budget = Annotated[
         "--budget",
         metavar="LINES|TIME",
         show_default=False,
-        help="Most that is escalated: 200 (lines), or 30s, 5m; default all.",
+        help="Limit of escalation: 200 (lines), or 30s, 5m; default none.",
     ),
 ]
 Mode = Annotated[
@@ -144,12 +147,12 @@ Prompt = Annotated[
         "--prompt",
         metavar="PROMPT",
         show_default=False,
-        help="What it is asked: markdown, ocr, grounding, figure, describe, locate:TEXT.",
+        help="Prompt of these models: markdown, ocr, grounding, figure, describe, locate:TEXT.",
     ),
 ]
 Int8 = Annotated[
     bool,
-    typer.Option("--int8", show_default=False, help="Keep its weights in eight bits."),
+    typer.Option("--int8", show_default=False, help="Keep the weights of these models in 8 bits."),
 ]
 Threads = Annotated[
     int,
@@ -165,7 +168,7 @@ AsJson = Annotated[bool, typer.Option("--json", show_default=False, help="Print 
 
 
 def talk(verbose: int, quiet: bool, color: Color, no_progress: bool) -> Talk:
-    """Return what the options of a command say about talk."""
+    """Return the message settings from the options of a command."""
     if quiet and verbose:
         raise UsageError("--quiet and --verbose contradict each other")
     return Talk(-1 if quiet else verbose, color, not no_progress)

@@ -1,4 +1,4 @@
-"""The clipboard: pictures come from it and text goes to it, only when asked."""
+"""Clipboard access on request: read an image, write text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which pages of a document are wanted: ``1,3-5,8-end``."""
+"""Page ranges of a document: ``1,3-5,8-end``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From what is typed after ``ocrtool read`` or ``pdf`` to the ordered list of what to read."""
+"""Command-line inputs to an ordered list of files."""
 
 from __future__ import annotations
 

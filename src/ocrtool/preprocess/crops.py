@@ -1,4 +1,4 @@
-"""Parts of a page's picture: single lines, turned to read upright, and upright boxes."""
+"""Crops of a page image: lines rotated upright, and axis-parallel boxes."""
 
 from __future__ import annotations
 

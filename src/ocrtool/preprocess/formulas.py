@@ -1,4 +1,4 @@
-"""Pictures of formulas at one scale, on one ground: the pixels that the formula reader takes.
+"""Formula images normalised in scale and background for the formula reader.
 
 A formula reads the same at whatever size it was rendered, so its picture is brought to the size
 that the network knows. The size is told by the heights of its letters, measured on a picture that

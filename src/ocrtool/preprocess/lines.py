@@ -1,4 +1,4 @@
-"""Images to the pixels that the networks take.
+"""Images to the input pixels of the networks.
 
 Training and both engines call the very same functions, so a network never meets pixels that were
 prepared in another way than those it learned from.

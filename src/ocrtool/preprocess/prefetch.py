@@ -1,4 +1,4 @@
-"""Work that is done in a thread while its results are used: the host works while a GPU does."""
+"""Prefetching in a thread: the host prepares the next items while a GPU computes."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Models that are there (one folder each), and published ones that are fetched when wanted."""
+"""Bundled models (one folder each), and published models that are downloaded on request."""

@@ -1,4 +1,4 @@
-"""What is known of a published model: its files, as the hub lists them and as they are stored."""
+"""Records of a published model: its files as listed by the hub and as stored."""
 
 from __future__ import annotations
 

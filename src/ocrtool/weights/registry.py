@@ -1,4 +1,4 @@
-"""The published models that are known by name: where they are, what they read, on which terms.
+"""Published models known by name: repository, content that they read, licence.
 
 Nothing here is fetched before a user asks for it. Revisions that are not pinned are branches: the
 store notes the commit that it got and stays with it until the model is removed.
