@@ -189,6 +189,13 @@ def parse_budget(text: str | None) -> tuple[int | None, float | None]:
 
 
 Order = Literal["page", "block", "sparse", "table"]
+ORDERS: dict[LayoutMode, Order] = {
+    LayoutMode.AUTO: "page",
+    LayoutMode.PAGE: "page",
+    LayoutMode.BLOCK: "block",
+    LayoutMode.SPARSE: "sparse",
+}
+"""Reading order of each layout of pages."""
 
 
 class OcrChoice(StrEnum):
@@ -240,6 +247,7 @@ class PageOptions:
         pictures: Whether pictures are cut out.
         hyphens: What becomes of words that are split at the ends of lines.
         formulas: Whether displayed formulas are read from their picture, unless nothing is.
+        layout: What an image holds; not ``line``, which has no pages.
         reading: Model, device and the like, for pages that are read from their picture.
     """
 
@@ -247,6 +255,7 @@ class PageOptions:
     formulas: FormulaChoice = FormulaChoice.LATEX
     pictures: bool = True
     hyphens: HyphenChoice = HyphenChoice.KEEP
+    layout: LayoutMode = LayoutMode.AUTO
     reading: ReadOptions = field(default_factory=ReadOptions)
 
 

@@ -23,6 +23,7 @@ import numpy as np
 import pymupdf
 from PIL import Image
 
+from ocrtool.inputs.page_source import ImagePage
 from ocrtool.options import PictureKind
 from ocrtool.pipelines.transcribe import Given, Transcriber
 from ocrtool.synth import find_fonts
@@ -50,7 +51,7 @@ def main() -> None:
         rng = np.random.default_rng([args.seed, number])
         look, wanted, image = draw(rng, press)
         start = time.perf_counter()
-        said = next(transcriber.read([Given(str(number), image)], PictureKind.TABLE))
+        said = next(transcriber.read([Given(str(number), ImagePage(image))], PictureKind.TABLE))
         seconds += time.perf_counter() - start
         cells = said.block.cells if said.block else ()
         found = html_table(cells, _text) if cells else "<table></table>"

@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ocrtool.inputs.images import PageImage, load_image
-from ocrtool.inputs.page_image import Picture
+from ocrtool.inputs.images import load_image
+from ocrtool.inputs.page_source import ImagePage
 from ocrtool.options import ReadOptions
 from ocrtool.pages.reader import PageReader
 from ocrtool.synth.pages import KINDS, PageSource
@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
     images = [np.asarray(load_image(path)) for path in given.pictures] or drawn()
-    pages = [PageImage(i + 1, Picture(image)) for i, image in enumerate(images)]
+    pages = [ImagePage(image, number=i + 1) for i, image in enumerate(images)]
     reader = PageReader(ReadOptions(device=given.device, threads=given.threads))
     print(f"{len(pages)} pages, {given.device}, {given.threads} threads\n")
     print("| | seconds a page | CPU seconds |\n|---|---|---|")

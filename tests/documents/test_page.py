@@ -13,6 +13,7 @@ from PIL import Image
 from ocrtool.documents.page import PageConverter
 from ocrtool.documents.result import PageResult
 from ocrtool.errors import InputError
+from ocrtool.inputs.page_source import PdfPage
 from ocrtool.options import OcrChoice, PageOptions
 from ocrtool.pdf import PdfFile
 
@@ -53,7 +54,7 @@ def scan(page: pymupdf.Page) -> None:
 
 def convert(converter: PageConverter, content: bytes, index: int = 0) -> PageResult:
     with PdfFile(content) as file:
-        return converter.convert(file, index)
+        return converter.convert(PdfPage(file, index + 1))
 
 
 def words(result: PageResult) -> list[str]:

@@ -128,9 +128,9 @@ def test_every_page_of_a_tiff_is_a_page(tmp_path: Path) -> None:
     pages[0].save(path, save_all=True, append_images=pages[1:], dpi=(300, 300))
     found = list(open_pages(path))
     assert [page.number for page in found] == [1, 2, 3, 4]
-    assert [page.picture.pixels.shape for page in found] == [(20, 30 + 10 * i, 3) for i in range(4)]
-    assert [int(page.picture.pixels[0, 0, 0]) for page in found] == [0, 40, 80, 120]
-    assert all(page.dpi == 300 and page.picture.file is None for page in found)
+    assert [page.pixels.shape for page in found] == [(20, 30 + 10 * i, 3) for i in range(4)]
+    assert [int(page.pixels[0, 0, 0]) for page in found] == [0, 40, 80, 120]
+    assert all(page.dpi == 300 and page.file is None for page in found)
     chosen = open_pages(path.read_bytes(), PageSelection.parse("2,4-end"))
     assert [page.number for page in chosen] == [2, 4]
     with pytest.raises(InputError, match="has 4 pages"):
@@ -145,8 +145,8 @@ def test_an_image_keeps_its_file_and_a_moving_one_is_its_first_frame(tmp_path: P
     )
     for path in (still, moving):
         (page,) = open_pages(path)
-        assert page.picture.file == path.read_bytes()
-        assert page.dpi == 0 and int(page.picture.pixels.max()) == 9
+        assert page.file == path.read_bytes()
+        assert page.dpi == 0 and int(page.pixels.max()) == 9
 
 
 def test_pages_of_a_pdf_are_drawn(tmp_path: Path) -> None:
@@ -159,8 +159,8 @@ def test_pages_of_a_pdf_are_drawn(tmp_path: Path) -> None:
     for source in (path, path.read_bytes()):
         found = list(open_pages(source, dpi=144))
         assert [page.number for page in found] == [1, 2]
-        assert all(page.picture.pixels.shape == (144, 288, 3) for page in found)
-        assert all(page.picture.pixels.min() < 60 for page in found)
+        assert all(page.pixels.shape == (144, 288, 3) for page in found)
+        assert all(page.pixels.min() < 60 for page in found)
         assert found[0].dpi == 144 and found[0].metadata == {"title": "Two"}
 
 

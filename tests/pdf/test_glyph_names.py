@@ -11,6 +11,7 @@ import pytest
 from ocrtool.document.tree import Line, Quad, Span, Word
 from ocrtool.documents.glyph_recovery import meanings, worth_reading
 from ocrtool.documents.page import PageConverter
+from ocrtool.inputs.page_source import PdfPage
 from ocrtool.options import OcrChoice, PageOptions
 from ocrtool.pdf import PdfFile, native_page
 from ocrtool.pdf.fonts import UNKNOWN
@@ -63,7 +64,7 @@ def test_an_unknown_glyph_is_one_private_character() -> None:
 
 def test_glyphs_are_read_from_the_picture() -> None:
     with PdfFile(without_k()) as file:
-        result = PageConverter().convert(file, 0)
+        result = PageConverter().convert(PdfPage(file, 1))
         assert result.route == "native" and not result.warnings
         assert "The workers walked back to the lake." in result.page.text
 
@@ -71,16 +72,16 @@ def test_glyphs_are_read_from_the_picture() -> None:
 def test_a_page_is_the_same_whatever_was_converted_before() -> None:
     converter = PageConverter()
     with PdfFile(without_k()) as file:
-        converter.convert(file, 0)
-        after = converter.convert(file, 1)
+        converter.convert(PdfPage(file, 1))
+        after = converter.convert(PdfPage(file, 2))
     with PdfFile(without_k()) as file:
-        assert PageConverter().convert(file, 1) == after
+        assert PageConverter().convert(PdfPage(file, 2)) == after
 
 
 def test_what_stays_unknown_is_seen_and_told() -> None:
     never = PageConverter(PageOptions(ocr=OcrChoice.NEVER))
     with PdfFile(without_k()) as file:
-        result = never.convert(file, 1)
+        result = never.convert(PdfPage(file, 2))
     assert "A duc\ufffd too\ufffd the boo\ufffd." in result.page.text
     (warning,) = result.warnings
     assert "3 of its letters" in warning

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from ocrtool.document.tree import Page
-from ocrtool.inputs.images import PageImage
-from ocrtool.inputs.page_image import Picture
+from ocrtool.inputs.page_source import ImagePage
 from ocrtool.options import ReadOptions
 from ocrtool.pages.reader import PageReader
 from ocrtool.preprocess.prefetch import ahead
@@ -68,7 +67,7 @@ def unsure(page: Page) -> Any:
 def test_pages_read_together_are_pages_read_one_by_one() -> None:
     """The way of GPUs, on a CPU: found ahead, and read across pages."""
     source = PageSource(seed=4, size=(500, 700))
-    pages = [PageImage(i + 1, Picture(source.draw(i).image)) for i in range(4)]
+    pages = [ImagePage(source.draw(i).image, number=i + 1) for i in range(4)]
     reader = PageReader(ReadOptions(device="cpu", threads=1), lone_lines=True)
     alone = [page for _, page in reader.read_stream(pages)]
     reader.overlapped = True

@@ -11,8 +11,8 @@ import pytest
 
 from ocrtool.document.readings import LineResult
 from ocrtool.errors import UsageError
-from ocrtool.inputs import page_image
-from ocrtool.inputs.images import PageImage, load_image
+from ocrtool.inputs.images import load_image
+from ocrtool.inputs.page_source import ImagePage
 from ocrtool.options import ReadOptions, parse_budget
 from ocrtool.pages.reader import PageReader
 from ocrtool.readers.cascade import CascadeReader
@@ -110,7 +110,7 @@ def test_lines_in_doubt_of_several_pages_go_to_the_larger_reader_together(
     assert reader.cascade is not None
     monkeypatch.setattr(reader.cascade, "escalate", escalate)
     pixels = load_image(PAGE)
-    given = [PageImage(number, page_image.Picture(pixels)) for number in (1, 2)]
+    given = [ImagePage(pixels, number=number) for number in (1, 2)]
     read = list(reader.read_stream(iter(given)))
     assert [image for image, _ in read] == given
     alone = reader.read(pixels)

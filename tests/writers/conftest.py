@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from ocrtool.document.tree import Page
-from ocrtool.writers import PageInput, Picture
+from ocrtool.inputs.page_source import ImagePage
+from ocrtool.writers import PageInput
 from writers.drawing import draw_page
 
 
@@ -33,7 +34,7 @@ def jpeg(drawn: tuple[Page, np.ndarray]) -> bytes:
 
 @pytest.fixture(scope="session")
 def sheet(drawn: tuple[Page, np.ndarray], jpeg: bytes) -> PageInput:
-    return PageInput("a & b.jpg", drawn[0], Picture(drawn[1], jpeg), {"title": "Tëst"})
+    return PageInput("a & b.jpg", drawn[0], ImagePage(drawn[1], jpeg), {"title": "Tëst"})
 
 
 @pytest.fixture(scope="session")

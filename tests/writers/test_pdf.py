@@ -15,8 +15,9 @@ from PIL import Image
 from ocrtool.document.line_metrics import bounds
 from ocrtool.document.tree import Line, Page, Quad, Word
 from ocrtool.errors import EncryptedError, ExitCode, InputError, OutputError
-from ocrtool.pdf import MAX_UNSAVED_PAGES, PdfFile
-from ocrtool.writers import PageInput, Picture
+from ocrtool.inputs.page_source import ImagePage, PdfPage
+from ocrtool.pdf import MAX_UNSAVED_PAGES, PdfFile, PdfMaker
+from ocrtool.writers import PageInput
 from writers.drawing import all_words, block, written_pdf
 
 POINTS_A_PIXEL = 72 / 150
@@ -116,7 +117,7 @@ def test_other_pictures_lose_nothing(form: str | None) -> None:
     pixels[10:20, 5:50] = 255
     file = encoded(pixels, form) if form else b"no image at all"
     page = Page(1, 80, 60, dpi=72)
-    with open_back(written_pdf(PageInput("x", page, Picture(pixels, file)))) as document:
+    with open_back(written_pdf(PageInput("x", page, ImagePage(pixels, file)))) as document:
         (image,) = document[0].get_images()
         found = pymupdf.Pixmap(pymupdf.csRGB, pymupdf.Pixmap(document, image[0]))
         back = np.frombuffer(found.samples, np.uint8).reshape(found.height, found.width, -1)
@@ -138,7 +139,7 @@ def test_pictures_are_turned_as_the_camera_meant(sheet: PageInput, orientation: 
         8: np.rot90(upright, -1),
     }
     file = encoded(np.ascontiguousarray(back[orientation]), "JPEG", orientation)
-    turned = replace(sheet, picture=Picture(upright, file))
+    turned = replace(sheet, picture=ImagePage(upright, file))
     with open_back(written_pdf(turned)) as document:
         page = document[0]
         assert page.rect[2:] == pytest.approx((432, 480))
@@ -161,7 +162,7 @@ def test_characters_of_every_plane() -> None:
         for moved in [tuple((x, y + 30 * i) for x, y in quad)]
     ]
     page = Page(1, 100, 300, (block("paragraph", *lines),))  # type: ignore[arg-type]
-    picture = Picture(np.full((300, 100, 3), 255, np.uint8))
+    picture = ImagePage(np.full((300, 100, 3), 255, np.uint8))
     with open_back(written_pdf(PageInput("x", page, picture))) as document:
         assert document[0].get_text().split() == texts
         assert document[0].rect.height == pytest.approx(842)
@@ -172,7 +173,7 @@ def test_words_that_touch_stay_words() -> None:
     second = ((50.0, 10.0), (90.0, 10.0), (90.0, 20.0), (50.0, 20.0))
     line = Line("one two", 1.0, (first[0], second[1], second[2], first[3]),
                 (Word("one", 1.0, first), Word("two", 1.0, second)))  # fmt: skip
-    picture = Picture(np.full((50, 100, 3), 255, np.uint8))
+    picture = ImagePage(np.full((50, 100, 3), 255, np.uint8))
     sheet = PageInput("x", Page(1, 100, 50, (block("paragraph", line),), dpi=72), picture)
     with open_back(written_pdf(sheet)) as document:
         assert document[0].get_text() == "one two\n"
@@ -214,7 +215,7 @@ def test_pages_of_a_pdf_stay_and_get_the_text(rotation: int) -> None:
         quad: Quad = tuple(corners[(i + turns) % 4] for i in range(4))  # type: ignore[assignment]
         line = Line("Read", 1.0, quad, (Word("Read", 1.0, quad),))
         read = Page(2, pixels.shape[1], pixels.shape[0], (block("paragraph", line),), dpi=144)
-        out = written_pdf(PageInput("x.pdf", read, Picture(pixels, pdf=file)))
+        out = written_pdf(PageInput("x.pdf", read, PdfPage(file, 2)))
     with open_back(out) as document, PdfFile(out) as again:
         assert (again.rasterise(0, 144) == pixels).all()
         page = document[0]
@@ -264,13 +265,17 @@ def test_an_encrypted_original_stays_encrypted() -> None:
         assert again.encrypted and "Read" in again.document[0].get_text()
 
 
-def test_a_page_that_cannot_be_copied_is_shown_by_its_pixels(sheet: PageInput) -> None:
-    assert sheet.picture
-    with PdfFile(a_pdf()) as file:
-        pass  # closed, so that nothing can be copied from it
-    with open_back(
-        written_pdf(replace(sheet, picture=Picture(sheet.picture.pixels, pdf=file)))
-    ) as document:
+def test_a_page_that_cannot_be_copied_is_shown_by_its_pixels(
+    sheet: PageInput, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(maker: PdfMaker, source: PdfFile, index: int) -> None:
+        raise InputError("damaged")
+
+    monkeypatch.setattr(PdfMaker, "add_page", fail)
+    with (
+        PdfFile(a_pdf()) as file,
+        open_back(written_pdf(replace(sheet, picture=PdfPage(file)))) as document,
+    ):
         assert document.page_count == 1 and len(document[0].get_images()) == 1
         assert document[0].search_for("Größe")
 
@@ -296,8 +301,7 @@ def test_encrypted_pdfs_need_their_password() -> None:
         PdfFile(content, "no")
     with PdfFile(content, "söz") as file:
         assert file.rasterise(0, 72).shape == (200, 300, 3)
-        picture = Picture(file.rasterise(0, 72), pdf=file)
-        out = written_pdf(PageInput("x", Page(1, 300, 200), picture))
+        out = written_pdf(PageInput("x", Page(1, 300, 200), PdfPage(file)))
     with open_back(out) as document:
         assert not document.is_encrypted and document[0].search_for("Page 1")
 

@@ -19,7 +19,8 @@ from PIL import Image
 
 from ocrtool.document.line_metrics import bounds
 from ocrtool.document.tree import Cell, Line, Page, Word
-from ocrtool.writers import PageInput, Picture
+from ocrtool.inputs.page_source import ImagePage
+from ocrtool.writers import PageInput
 from ocrtool.writers.html_facsimile import hue
 from ocrtool.writers.overlay import KIND_COLORS, draw_overlay, overlay_png
 from writers.drawing import all_words, block, written
@@ -104,7 +105,7 @@ def test_html_escapes(sheet: PageInput) -> None:
 def test_html_of_pictures_that_browsers_do_not_know(sheet: PageInput) -> None:
     assert sheet.picture
     for file in (None, b"II*\0some tiff"):
-        text = written("html", replace(sheet, picture=Picture(sheet.picture.pixels, file)))
+        text = written("html", replace(sheet, picture=ImagePage(sheet.picture.pixels, file)))
         content = re.search('src="data:image/jpeg;base64,([^"]+)"', text)
         assert content
         with Image.open(io.BytesIO(base64.b64decode(content.group(1)))) as image:

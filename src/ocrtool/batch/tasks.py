@@ -17,6 +17,7 @@ from ocrtool.batch.report import PageNote, failed_page, note_of
 from ocrtool.document.tree import Bookmark, Page
 from ocrtool.documents.result import PageResult
 from ocrtool.errors import EncryptedError, InputError, OutputError
+from ocrtool.inputs.page_source import PdfPage
 from ocrtool.inputs.paths import IMAGE_SUFFIXES
 from ocrtool.options import ImageChoice, PageOptions, WriteOptions
 from ocrtool.writers import BINARY, PageFormat, PageInput, open_writer
@@ -165,7 +166,7 @@ class ReadJob:
         start = time.monotonic()
         try:
             file = desk.file(self.opened.path, self.opened.password)
-            result = desk.converter.convert(file, step - 1)
+            result = desk.converter.convert(PdfPage(file, step))
         except InputError as error:
             told = error.message.removeprefix(f"{self.opened.path}: ")
             told = told.removeprefix(f"page {step} ").removeprefix("is ")
@@ -315,9 +316,9 @@ def _pdf_of_pictures(path: Path, made: Path) -> Path | None:
     try:
         for page in open_pages(path):
             maker = maker or PdfMaker()
-            height, width = page.picture.pixels.shape[:2]
+            height, width = page.pixels.shape[:2]
             scale = POINTS_PER_INCH / page.dpi if page.dpi else LONG_SIDE / max(width, height)
-            maker.add_image(page.picture.file, page.picture.pixels, (width * scale, height * scale))
+            maker.add_image(page.file, page.pixels, (width * scale, height * scale))
     except InputError:
         if path.suffix.lower() in IMAGE_SUFFIXES:
             raise

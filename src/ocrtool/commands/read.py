@@ -40,6 +40,8 @@ from ocrtool.options import (
     EngineName,
     HyphenChoice,
     LayoutMode,
+    OcrChoice,
+    PageOptions,
     ReadOptions,
     TextFormat,
     parse_budget,
@@ -74,6 +76,13 @@ def read(
     out: Out = "-",
     overwrite: Overwrite = False,
     pages: Pages = None,
+    ocr: Annotated[
+        OcrChoice,
+        typer.Option(
+            "--ocr",
+            help="Read pages of PDFs from their picture: where their own text is bad, or not.",
+        ),
+    ] = OcrChoice.AUTO,
     hyphens: Annotated[
         HyphenChoice,
         typer.Option(
@@ -169,12 +178,13 @@ def read(
         out=out,
         overwrite=overwrite,
         selection=PageSelection.parse(pages) if pages is not None else PageSelection(),
-        layout=layout,
-        hyphens=hyphens.value,
         overlay=overlay,
         copy=copy,
     )
-    return read_pages(job, options)
+    return read_pages(
+        job,
+        PageOptions(ocr=ocr, pictures=False, hyphens=hyphens, layout=layout, reading=options),
+    )
 
 
 def _read_lines(

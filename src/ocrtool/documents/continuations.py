@@ -48,12 +48,13 @@ class Place:
         return self.page.blocks[self.index]
 
 
-def joined_page(page: Page, known: Collection[str]) -> Page:
+def joined_page(page: Page, known: Collection[str], run_on: bool = True) -> Page:
     """Return a page, the lines of its paragraphs run on, and what goes on over columns marked.
 
     Args:
         page: Its kinds are those that stay.
         known: Words of the document, as of `ocrtool.document.hyphenation.words_in`.
+        run_on: Whether the lines of a paragraph become one row of text.
     """
     blocks = _listed(page.blocks)
     page = replace(page, blocks=tuple(blocks))
@@ -72,7 +73,9 @@ def joined_page(page: Page, known: Collection[str]) -> Page:
         if before is not None and before.kind == block.kind == "list" and _counts_on(before, block):
             blocks[i] = replace(block, continued=True)
         last, passed = i, False
-    return replace(page, blocks=tuple(_run_on(block, known) for block in blocks))
+    if run_on:
+        blocks = [_run_on(block, known) for block in blocks]
+    return replace(page, blocks=tuple(blocks))
 
 
 def _listed(blocks: Sequence[Block]) -> list[Block]:

@@ -1,65 +1,38 @@
-"""A page of a PDF to blocks: by its own text, by its picture, or by both."""
+"""A page, whatever it came from, to blocks: an image by OCR, a page of a PDF by its own text, too.
+
+::
+
+    converter = PageConverter(options)
+    for source, result in converter.convert_stream(open_pages(path)):
+        ...
+"""
 
 from __future__ import annotations
 
+import copy
+import itertools
 import logging
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.document.detected import Region
-from ocrtool.document.geometry import area_of, bounds, share_of
-from ocrtool.document.tree import Block, Box, Line, Page, Quad
-from ocrtool.documents.figures import with_figures
-from ocrtool.documents.glyph_recovery import meanings, worth_reading
-from ocrtool.documents.result import PageResult, Route
-from ocrtool.documents.rotation import upright
-from ocrtool.documents.text_quality import (
-    Judgement,
-    hide,
-    is_nonsense,
-    is_other_alphabet,
-    is_unreadable,
-    judge,
-)
-from ocrtool.options import FormulaChoice, OcrChoice, PageOptions
-from ocrtool.pages.formulas import bundled_reader, with_latex
-from ocrtool.pdf.file import POINTS_PER_INCH, PdfFile
-from ocrtool.pdf.fonts import UNKNOWN
-from ocrtool.pdf.glyph_names import replace_unmapped
-from ocrtool.pdf.images import PlacedImage, placed_images
-from ocrtool.pdf.native import NativePage, native_page
-from ocrtool.preprocess.crops import cut_box, cut_line
+from ocrtool.document.hyphenation import words_in
+from ocrtool.document.tree import Box, Page
+from ocrtool.documents.result import PageResult
+from ocrtool.inputs.page_source import PDF_DPI, PageSource, PdfPage
+from ocrtool.options import ORDERS, FormulaChoice, LayoutMode, OcrChoice, PageOptions
+from ocrtool.pages.formulas import bundled_reader
+from ocrtool.preprocess.crops import cut_box
 from ocrtool.structure import AssembleOptions
-from ocrtool.structure.native import assemble_native
 
 if TYPE_CHECKING:
     from ocrtool.pages.reader import PageReader
-    from ocrtool.readers import ReadsPages
-
-MOST_READ = 16_000_000
-"""Pixels of a page that is read; larger ones, such as posters, are drawn at less dots an inch."""
-MOST_LOOK = 4_000_000
-"""Pixels of a page that is only looked at."""
-LEAST_DPI = 150.0
-"""At which scans are read: more than they hold helps no further."""
-SMALL_SIDE, SHARP_SIDE = 1500, 2500
-"""Pixels of the longer side of a small page, up to which a sharper scan is read sharper, and to
-which."""
-DOUBTFUL = 0.6
-"""Mean confidence of a page's words below which its reading is not to be trusted."""
-TAKEN = 0.5
-"""Share of a line that was read, from which it stands where the page's own text does."""
-TEXT_PICTURE = 0.12
-"""Share of a picture that lines cover, from which it is text rather than a figure."""
-MARGIN = 0.03
-"""Inches round a place that is read."""
+    from ocrtool.pages.recognise import FoundPage
+    from ocrtool.readers import ReadsFormulas, ReadsPages
 
 logger = logging.getLogger(__name__)
 
@@ -69,18 +42,30 @@ class PageConverter:
 
     Args:
         options: How pages are read.
+        formulas: Returns the reader of displayed formulas; without it, the bundled one.
+
+    Attributes:
+        known: Words of the pages of a document that were converted by ``convert_stream``, by which
+            words that are split at line ends are joined.
     """
 
-    def __init__(self, options: PageOptions | None = None) -> None:
+    def __init__(
+        self,
+        options: PageOptions | None = None,
+        formulas: Callable[[], ReadsFormulas] | None = None,
+    ) -> None:
         self.options = options or PageOptions()
-        self.assembling = AssembleOptions(hyphens=self.options.hyphens.value)
+        order = ORDERS[self.options.layout]
+        self.assembling = AssembleOptions(hyphens=self.options.hyphens.value, order=order)
         latex = self.options.formulas is FormulaChoice.LATEX
         seen = latex and self.options.ocr is not OcrChoice.NEVER
-        self.formulas = bundled_reader(self.options.reading) if seen else None
+        wanted = formulas or bundled_reader(self.options.reading)
+        self.formulas = wanted if seen else None
+        self.known: set[str] = set()
 
     @cached_property
     def reader(self) -> ReadsPages:
-        """What reads pictures of pages.
+        """Reader of images of pages.
 
         Raises:
             ModelError: There is no such model, or it is damaged.
@@ -89,11 +74,12 @@ class PageConverter:
         """
         from ocrtool.pages.open import open_pages
 
-        return open_pages(self.options.reading, self.assembling)
+        lone = self.options.layout is LayoutMode.AUTO
+        return open_pages(self.options.reading, self.assembling, lone, self.formulas)
 
     @cached_property
-    def parts(self) -> PageReader:
-        """What reads parts of pages: a published model of whole pages cannot tell where they are.
+    def area_reader(self) -> PageReader:
+        """Reader of parts of pages: a published model of whole pages gives no geometry.
 
         Raises:
             ModelError: There is no such model, or it is damaged.
@@ -102,261 +88,86 @@ class PageConverter:
         """
         from ocrtool.pages.reader import PageReader
 
-        if isinstance(self.reader, PageReader):
-            return self.reader
-        return PageReader(replace(self.options.reading, model=None), self.assembling)
+        if not isinstance(self.reader, PageReader):
+            return PageReader(replace(self.options.reading, model=None), self.assembling)
+        reader = copy.copy(self.reader)
+        reader.lone_lines, reader.formulas = False, None
+        return reader
 
-    def convert(self, file: PdfFile, index: int, dpi: float = 200.0) -> PageResult:
+    def convert(
+        self, source: PageSource, dpi: float = PDF_DPI, found: FoundPage | None = None
+    ) -> PageResult:
         """Convert a page.
 
         Args:
-            file: An open PDF.
-            index: Of the page, from 0.
-            dpi: Pixels an inch of its geometry, and at which it is drawn where it is read. Huge
-                pages and scans of less dots take less, see ``Page.dpi`` of the result.
+            source: The page.
+            dpi: Pixels an inch of the geometry of a page of a PDF, and at which it is drawn where
+                it is read. The geometry of an image is in its own pixels.
+            found: The lines of ``source.pixels``, where they have been found already.
 
         Raises:
             InputError: The page is damaged.
             ModelError: There is no such model, or it is damaged.
         """
-        return _Conversion(self, file, index, dpi).result()
+        if isinstance(source, PdfPage):
+            from ocrtool.documents.pdf_page import convert_pdf_page
 
+            return convert_pdf_page(self, source, dpi, found)
+        if self.options.ocr is OcrChoice.NEVER:
+            height, width = source.pixels.shape[:2]
+            page = Page(source.number, width, height, dpi=source.dpi)
+            warning = "has no text of its own; its picture was not read"
+            return PageResult(page, "blank", (warning,))
+        page = self.read(source.pixels, source.number, source.dpi, found)
+        return self._image_result(source, page)
 
-class _Conversion:
-    """One page on its way."""
-
-    def __init__(self, converter: PageConverter, file: PdfFile, index: int, dpi: float) -> None:
-        self.converter = converter
-        self.options = converter.options
-        self.file = file
-        self.index = index
-        self.warnings: list[str] = []
-        self.size = file.size(index)
-        self.dpi = self._capped(dpi, MOST_READ)
-        self._images: list[PlacedImage] | None = None
-
-    def result(self) -> PageResult:
-        """Return the page."""
-        native = native_page(self.file, self.index, self.dpi)
-        if self.options.ocr is OcrChoice.ALWAYS:
-            scan = judge(replace(native, lines=()), self._look)
-            judgement = replace(scan, warnings=())
-        elif self.options.ocr is OcrChoice.NEVER:
-            judgement, native = _as_it_is(native)
-        else:
-            judgement = judge(native, self._look)
-        self.warnings += judgement.warnings
-        if judgement.route == "ocr":
-            return self._read(native, judgement)
-        if judgement.route == "mixed":
-            return self._mixed(native, judgement)
-        page = self._assembled(self._with_glyphs(native))
-        text = any(block.lines for block in page.blocks)
-        return self._done(page, "native" if text else "blank")
-
-    def _assembled(
-        self, native: NativePage, extra: Sequence[Line] = (), regions: Sequence[Region] = ()
+    def read(
+        self, image: NDArray[np.uint8], number: int, dpi: float, found: FoundPage | None = None
     ) -> Page:
-        """Return the page by its own text, and by what was read beside it."""
+        """Read the image of a page; lines that were found on an image of this size are reused."""
+        from ocrtool.pages.reader import PageReader
 
-        def in_order(native: NativePage) -> Page:
-            return assemble_native(
-                self.index + 1, native, self.converter.assembling, extra, regions
-            )
+        reader = self.reader
+        if isinstance(reader, PageReader) and found and found.image.shape == image.shape:
+            return reader.read_found(found, number, dpi, self.known)
+        return reader.read(image, number, dpi, self.known)
 
-        letters = sum(len(UNKNOWN.findall(line.text)) for line in native.lines)
-        if letters:
-            self.warnings.append(f"the file does not tell what {letters} of its letters mean")
-            lines = (replace_unmapped(line, lambda _: "\ufffd") for line in native.lines)
-            native = replace(native, lines=tuple(lines))
-        # What was read beside it is not turned: then all is taken as it stands.
-        page = in_order(native) if extra else upright(native, in_order)
-        return replace(page, dpi=native.dpi)
+    def convert_stream(
+        self, sources: Iterable[PageSource]
+    ) -> Iterator[tuple[PageSource, PageResult]]:
+        """Convert the pages of a document in their order; images share batches on a GPU.
 
-    def _with_glyphs(self, native: NativePage) -> NativePage:
-        """Read from the picture what glyphs mean whose characters the file does not tell.
-
-        What other pages would tell is not asked, so that a page is the same whoever converts it,
-        and when.
+        Raises:
+            InputError: A page is damaged.
+            ModelError: There is no such model, or it is damaged.
         """
-        chosen = worth_reading(native.lines) if self.options.ocr is not OcrChoice.NEVER else []
-        if not chosen:
-            return native
-        pixels = self.file.rasterise(self.index, self.dpi)
-        crops = [("", cut_line(pixels, line.quad)) for line in chosen]
-        said = self.converter.parts.lines.read_stream(crops)
-        found = meanings(
-            (line.text, result.text) for line, result in zip(chosen, said, strict=True)
-        )
-        lines = (
-            replace_unmapped(line, lambda glyph: found.get(glyph, glyph)) for line in native.lines
-        )
-        return replace(native, lines=tuple(lines))
+        self.known.clear()
+        for source, result in self._stream(sources):
+            if self.assembling.hyphens == "join":
+                self.known |= words_in(block.text for block in result.page.blocks)
+            yield source, result
 
-    def _read(self, native: NativePage, judgement: Judgement) -> PageResult:
-        """Read the page from its picture."""
-        number = self.index + 1
-        wanted = self._scan_dpi() if judgement.scan else self.dpi
-        self.dpi = self._capped(wanted, MOST_READ, tell=True)
-        self._images = None
-        pixels = self.file.rasterise(self.index, self.dpi)
-        page = self.converter.reader.read(pixels, number, self.dpi)
-        if page.warning:
-            self.warnings.append(page.warning)
-        words = any(line.words for block in page.blocks for line in block.lines)
-        if judgement.scan or native.hidden:
-            instead = self._unseen_instead(native, page)
-            if instead is not None:
-                return self._done(instead, "native")
-        if words and page.confidence < DOUBTFUL:
-            self.warnings.append(f"could hardly be read (confidence {page.confidence:.2f})")
-        if not words and native.lines and not native.pictures:
-            # Better what the file says than nothing.
-            self.dpi = native.dpi
-            return self._done(self._assembled(native), "native")
-        route: Route = "ocr" if page.blocks else "blank"
-        return self._done(page, route)
+    def _stream(self, sources: Iterable[PageSource]) -> Iterator[tuple[PageSource, PageResult]]:
+        never = self.options.ocr is OcrChoice.NEVER
+        for alone, group in itertools.groupby(sources, lambda one: isinstance(one, PdfPage)):
+            if alone or never:
+                yield from ((source, self.convert(source)) for source in group)
+            else:
+                read = self.reader.read_stream(group, self.known)
+                yield from ((source, self._image_result(source, page)) for source, page in read)
 
-    def _unseen_instead(self, native: NativePage, page: Page) -> Page | None:
-        """Return the page by its unseen text where its own reading is worse."""
-        text = " ".join(line.text for line in native.hidden)
-        if len(text) < 40 or is_unreadable(text) or is_nonsense([text]):
-            return None
-        other = is_other_alphabet(text)
-        words = any(line.words for block in page.blocks for line in block.lines)
-        if not other and words and page.confidence >= DOUBTFUL:
-            return None
-        why = "in an alphabet that is not read" if other else "could hardly be read"
-        self.warnings.append(f"{why}; the unseen text of the file is taken")
-        self.dpi = native.dpi
-        self._images = None
-        seen = replace(native, lines=(*native.lines, *native.hidden), hidden=())
-        return self._assembled(seen)
-
-    def _mixed(self, native: NativePage, judgement: Judgement) -> PageResult:
-        """Take the page's own text, and read what its pictures show beside it."""
-        kept = tuple(line for i, line in enumerate(native.lines) if i not in judgement.bad)
-        pixels = self.file.rasterise(self.index, self.dpi)
-        hide(pixels, kept, 1.0)
-        extra: list[Line] = []
-        regions: list[Region] = []
-        shown: list[Box] = list(native.pictures)
-        read = False
-        for area in judgement.areas:
-            lines, found = self._read_area(pixels, area, kept)
-            covered = sum(area_of(bounds([line.quad])) for line in lines)
-            if covered >= TEXT_PICTURE * area_of(area):
-                shown = [box for box in shown if share_of(box, area) < 0.9]
-                regions += found
-            extra += lines
-            read |= bool(lines)
-        if not read and not judgement.bad:
-            kept = native.lines
-        native = self._with_glyphs(replace(native, lines=kept, pictures=tuple(shown)))
-        page = self._assembled(native, extra, regions)
-        return self._done(page, "mixed" if read else "native")
-
-    def _read_area(
-        self, pixels: NDArray[np.uint8], area: Box, kept: Sequence[Line]
-    ) -> tuple[list[Line], list[Region]]:
-        """Return the lines in a part of the page that do not stand in its own text, and tables."""
-        margin = MARGIN * self.dpi
-        height, width = pixels.shape[:2]
-        box = Box(
-            max(0.0, math.floor(area.x0 - margin)),
-            max(0.0, math.floor(area.y0 - margin)),
-            min(float(width), area.x1 + margin),
-            min(float(height), area.y1 + margin),
-        )
-        page = self.converter.parts.read(np.ascontiguousarray(cut_box(pixels, box)), 1, self.dpi)
-        own = [bounds([word.quad]) for line in kept for word in line.words]
-        lines = [
-            moved
-            for block in page.blocks
-            for moved in (_moved(line, box.x0, box.y0) for line in block.lines)
-            if _covered(bounds([moved.quad]), own) < TAKEN
-        ]
-        regions = [
-            Region("table", _moved_box(block, box), 1.0)
-            for block in page.blocks
-            if block.kind == "table"
-        ]
-        return lines, regions
-
-    def _done(self, page: Page, route: Route) -> PageResult:
+    def _image_result(self, source: PageSource, page: Page) -> PageResult:
+        """Return the result of a page that was read from an image, its figures cut out."""
+        warnings = (page.warning,) if page.warning else ()
         files: dict[str, bytes] = {}
-        formulas = self.converter.formulas
-        if formulas is not None and not page.turned:
-            page = with_latex(page, lambda box: self._cut(box, page.dpi), formulas)
         if self.options.pictures and any(block.kind == "figure" for block in page.blocks):
-            images = placed_images(self.file, self.index, page.dpi)
-            page, files = with_figures(page, images, self._cut)
-        return PageResult(page, route, tuple(self.warnings), files)
+            from ocrtool.documents.figures import with_figures
 
-    def _cut(self, box: Box, dpi: float) -> NDArray[np.uint8]:
-        scale = dpi / self.dpi
-        clip = Box(box.x0 * scale, box.y0 * scale, box.x1 * scale, box.y1 * scale)
-        return self.file.rasterise(self.index, dpi, clip)
-
-    def _look(self, dpi: float) -> NDArray[np.uint8]:
-        """Return the page in grey; a huge one is drawn at less dots an inch."""
-        pixels = self.file.rasterise(self.index, self._capped(dpi, MOST_LOOK))
-        return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8)
-
-    def _scan_dpi(self) -> float:
-        """Return at how many dots an inch a scan is read: no more than it has."""
-        images = self._placed()
-        if not images:
-            return self.dpi
-        # A scan may be kept as a coarse ground and a sharp mask with the letters.
-        least = 0.5 * max(area_of(image.box) for image in images)
-        own = max(image.dpi for image in images if area_of(image.box) >= least)
-        longer = max(self.size) * self.dpi / POINTS_PER_INCH
-        if own > self.dpi and longer < SMALL_SIDE:
-            return min(own, max(self.dpi, SHARP_SIDE * POINTS_PER_INCH / max(self.size)))
-        return min(self.dpi, max(LEAST_DPI, own))
-
-    def _placed(self) -> list[PlacedImage]:
-        if self._images is None:
-            self._images = placed_images(self.file, self.index, self.dpi, content=False)
-        return self._images
-
-    def _capped(self, dpi: float, most: int, tell: bool = False) -> float:
-        """Return a resolution at which the page has no more than so many pixels."""
-        width, height = (side / POINTS_PER_INCH for side in self.size)
-        if width * height * dpi**2 <= most:
-            return dpi
-        less = max(1.0, math.floor(math.sqrt(most / (width * height))))
-        if tell:
-            self.warnings.append(
-                f"a page of {width:.0f} by {height:.0f} inches, drawn at {less:g} dpi"
-            )
-        return less
+            page, files = with_figures(page, (), lambda box, _: cut_rgb(source.pixels, box))
+        return PageResult(page, "ocr" if page.blocks else "blank", warnings, files)
 
 
-def _as_it_is(native: NativePage) -> tuple[Judgement, NativePage]:
-    """Return a page whose text is taken whatever it is like; of a scan, the unseen text."""
-    if not native.lines and native.hidden:
-        return Judgement("native"), replace(native, lines=native.hidden, hidden=())
-    warnings = () if native.lines else ("has no text of its own; its picture was not read",)
-    if not native.lines and not native.pictures and not native.drawings:
-        warnings = ()
-    return Judgement("native" if native.lines else "blank", warnings=warnings), native
-
-
-def _covered(box: Box, others: Sequence[Box]) -> float:
-    return sum(share_of(box, other) for other in others)
-
-
-def _moved(line: Line, x: float, y: float) -> Line:
-    def quad(given: Quad) -> Quad:
-        a, b, c, d = ((px + x, py + y) for px, py in given)
-        return a, b, c, d
-
-    words = tuple(replace(word, quad=quad(word.quad)) for word in line.words)
-    return replace(line, quad=quad(line.quad), words=words)
-
-
-def _moved_box(block: Block, by: Box) -> Box:
-    box = block.box
-    return Box(box.x0 + by.x0, box.y0 + by.y0, box.x1 + by.x0, box.y1 + by.y0)
+def cut_rgb(image: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
+    """Return a copy of a part of an image, (H, W, 3), which may be grey."""
+    pixels = image if image.ndim == 3 else np.stack([image] * 3, axis=-1)
+    return np.ascontiguousarray(cut_box(pixels, box))

@@ -21,7 +21,9 @@ MOST_WORDS = 200_000
 
 
 def structured(
-    pages: Callable[[], Iterable[Page]], bookmarks: Sequence[Bookmark] = ()
+    pages: Callable[[], Iterable[Page]],
+    bookmarks: Sequence[Bookmark] = (),
+    run_on: bool = True,
 ) -> Iterator[Page]:
     """Put pages together.
 
@@ -34,6 +36,8 @@ def structured(
     Args:
         pages: Gives the pages, in order; called twice.
         bookmarks: The document's own table of contents.
+        run_on: Whether the lines of paragraphs become one row; else text keeps its lines, and no
+            word moves from page to page.
 
     Returns:
         The pages, one by one. Every line is still in exactly one block.
@@ -51,7 +55,10 @@ def structured(
     before: Page | None = None
     for page in pages():
         page = weight.apply(headings.apply(logos.apply(running.apply(page))))
-        page = joined_page(page, known)
+        page = joined_page(page, known, run_on)
+        if not run_on:
+            yield page
+            continue
         if before is not None:
             before, page = linked(before, page, known)
             yield before

@@ -8,8 +8,7 @@ import logging
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,15 +17,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ocrtool.errors import InputError
-from ocrtool.inputs.page_image import Picture
 from ocrtool.inputs.page_ranges import PageSelection
+from ocrtool.inputs.page_source import PDF_DPI, ImagePage, PageSource, PdfPage
 
 PDF_START = b"%PDF-"
 PDF_HEAD = 1024
 """Bytes at the start of a file within which a PDF says that it is one."""
-PDF_DPI = 200.0
-"""Pixels an inch at which pages of PDFs are drawn: eight-point type is 22 pixels high."""
-
 BAND = 1024
 """Rows of an image that are converted at a time."""
 _WARNINGS_LOCK = threading.Lock()  # catch_warnings changes state of the whole process
@@ -34,29 +30,12 @@ _WARNINGS_LOCK = threading.Lock()  # catch_warnings changes state of the whole p
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, eq=False)
-class PageImage:
-    """A page as it is read.
-
-    Attributes:
-        number: From 1.
-        picture: Its pixels, and what they came from.
-        dpi: Pixels an inch, where it is known; else 0.
-        metadata: Title, author and the like of its document.
-    """
-
-    number: int
-    picture: Picture
-    dpi: float = 0.0
-    metadata: Mapping[str, str] = field(default_factory=dict)
-
-
 def open_pages(
     source: Path | bytes,
     selection: PageSelection | None = None,
     dpi: float = PDF_DPI,
     password: str | None = None,
-) -> Iterator[PageImage]:
+) -> Iterator[PageSource]:
     """Open an image, a TIFF of several pages, or a PDF, one page at a time.
 
     Of images that move, the first frame is the page.
@@ -68,7 +47,7 @@ def open_pages(
         password: Of an encrypted PDF.
 
     Yields:
-        The wanted pages in order. A PDF is open as long as one of its pictures is kept.
+        The wanted pages in order. A PDF is open as long as one of its pages is kept.
 
     Raises:
         InputError: It is missing, empty, damaged, too large, or has none of the wanted pages.
@@ -87,7 +66,7 @@ def open_pages(
         start = time.perf_counter()
         pixels, found = _decode_frame(io.BytesIO(content), name, number - 1)
         _tell(pixels, start)
-        yield PageImage(number, Picture(pixels, content if count == 1 else None), found)
+        yield ImagePage(pixels, content if count == 1 else None, number, found)
 
 
 def _content(source: Path | bytes) -> bytes:
@@ -117,15 +96,12 @@ def _pdf_pages(
     selection: PageSelection,
     dpi: float,
     password: str | None,
-) -> Iterator[PageImage]:
+) -> Iterator[PageSource]:
     from ocrtool.pdf import PdfFile
 
     file = PdfFile(source, password)
     for number in _wanted(selection, len(file), name):
-        start = time.perf_counter()
-        pixels = file.rasterise(number - 1, dpi)
-        _tell(pixels, start)
-        yield PageImage(number, Picture(pixels, pdf=file), dpi, file.metadata)
+        yield PdfPage(file, number, dpi)
 
 
 def _tell(pixels: NDArray[np.uint8], start: float) -> None:

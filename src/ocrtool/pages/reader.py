@@ -26,7 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtool.document.tree import Page
-from ocrtool.inputs.images import PageImage, pixels_of
+from ocrtool.inputs.images import pixels_of
+from ocrtool.inputs.page_source import PageSource
 from ocrtool.layout.detector import Detector
 from ocrtool.layout.orientation import Turn
 from ocrtool.options import EngineName, Order, ReadOptions
@@ -120,23 +121,36 @@ class PageReader:
         Raises:
             InputError: The array is no image.
         """
-        (text,) = self._texts([image], [find_lines(image, self.detector)])
+        return self.read_found(self.find(image), number, dpi, known)
+
+    def find(self, image: NDArray[np.uint8]) -> FoundPage:
+        """Find the lines of a page, which ``read_found`` reads.
+
+        Raises:
+            InputError: The array is no image.
+        """
+        return find_lines(image, self.detector)
+
+    def read_found(
+        self, found: FoundPage, number: int = 1, dpi: float = 0.0, known: Collection[str] = ()
+    ) -> Page:
+        """Read a page whose lines were found; the other arguments are those of ``read``."""
+        (text,) = self._texts([found])
         return self._assembled(text, number, dpi, known)
 
     def read_stream(
-        self, pages: Iterable[PageImage], known: Collection[str] = ()
-    ) -> Iterator[tuple[PageImage, Page]]:
+        self, pages: Iterable[PageSource], known: Collection[str] = ()
+    ) -> Iterator[tuple[PageSource, Page]]:
         """Read the pages of a document; see `ocrtool.readers.ReadsPages`."""
         together = PAGES_TOGETHER if self.cascade or self.overlapped else 1
 
-        def find(page: PageImage) -> FoundPage:
-            return find_lines(page.picture.pixels, self.detector)
+        def find(page: PageSource) -> FoundPage:
+            return find_lines(page.pixels, self.detector)
 
         found = ((page, find(page)) for page in pages)
         stream = ahead(find, pages, PAGES_TOGETHER) if self.overlapped else found
         while window := list(itertools.islice(stream, together)):
-            images = [page.picture.pixels for page, _ in window]
-            texts = self._texts(images, [found for _, found in window])
+            texts = self._texts([found for _, found in window])
             for (page, _), text in zip(window, texts, strict=True):
                 yield page, self._assembled(text, page.number, page.dpi, known)
 
@@ -150,20 +164,10 @@ class PageReader:
         other.assembling = replace(self.assembling, order=order)
         return other
 
-    def _texts(
-        self, images: Sequence[NDArray[np.uint8]], found: Sequence[FoundPage]
-    ) -> Sequence[OrientedText]:
-        """Return the text of images in the orientation that reads best.
-
-        Args:
-            images: As they were given.
-            found: The lines that were found on them.
-        """
+    def _texts(self, found: Sequence[FoundPage]) -> Sequence[OrientedText]:
+        """Return the text of images, found as they were given, in their best orientation."""
         recognised = recognise(found, self.lines)
-        texts = [
-            self._upright(image, self._filtered(page))
-            for image, page in zip(images, recognised, strict=True)
-        ]
+        texts = [self._upright(page.found.image, self._filtered(page)) for page in recognised]
         return escalate(texts, self.cascade, self.options.below) if self.cascade else texts
 
     def _filtered(self, page: RecognisedPage, reread: bool = True) -> OrientedText:

@@ -24,6 +24,7 @@ from ocrtool.pipelines.latex_formats import ENDINGS, SUFFIXES, TEXTS, write_text
 from ocrtool.pipelines.outputs import STDOUT, Names, folder_of, made
 
 if TYPE_CHECKING:
+    from ocrtool.document.tree import Page
     from ocrtool.pipelines.transcribe import Given, Transcriber, Transcript
 
 VERIFIED_BEAM = 4
@@ -157,8 +158,8 @@ class _Typesetting:
             try:
                 if isinstance(source, InputError):
                     raise source
-                for image in open_pages(content_of(source), self.job.selection):
-                    yield Given(source, image.picture.pixels, image.number, image.dpi)
+                for page in open_pages(content_of(source), self.job.selection):
+                    yield Given(source, page)
             except (InputError, EncryptedError) as problem:
                 self._failed(source, problem)
             step(1)
@@ -177,7 +178,7 @@ class _Typesetting:
             pages = list(group)
             yield replace(
                 pages[0],
-                pages=tuple(page for said in pages for page in said.pages),
+                pages=_structured([page for said in pages for page in said.pages], pages[0]),
                 figures={name: file for said in pages for name, file in said.figures.items()},
             )
 
@@ -214,3 +215,10 @@ class _Typesetting:
                 continue
             with console.output(str(path), self.job.overwrite) as write:
                 write_texts(texts, self.form, write)
+
+
+def _structured(pages: list[Page], first: Transcript) -> tuple[Page, ...]:
+    """Return the pages of a document with what only all of them together tell."""
+    from ocrtool.documents.structure import structured
+
+    return tuple(structured(lambda: pages, first.bookmarks))

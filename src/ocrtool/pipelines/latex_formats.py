@@ -175,6 +175,6 @@ def _page(transcript: Transcript, form: PageFormat, image_folder: str) -> str:
     writer = open_writer(form, written.append, WriteOptions(0.0, images=images,
                                                             image_folder=image_folder))  # fmt: skip
     for page in pages:
-        writer.add(PageInput(transcript.source, page))
+        writer.add(PageInput(transcript.source, page, metadata=transcript.metadata))
     writer.finish()
     return "".join(written).strip("\n")

@@ -16,13 +16,19 @@ MANY = frozenset(PageFormat) - {PageFormat.JSON, PageFormat.ALTO}
 """Formats of which one file holds any number of documents."""
 
 
-def as_read(min_confidence: float) -> WriteOptions:
-    """Return how pages are written where everything on them is wanted.
+FLOWING = frozenset({PageFormat.MD, PageFormat.TEX})
+"""Formats of running text: running headers are left out, lines of paragraphs are run on."""
+
+
+def as_read(form: PageFormat, min_confidence: float) -> WriteOptions:
+    """Return how pages are written: all that is on them, but in formats of running text.
 
     Args:
+        form: The format.
         min_confidence: Words below it (0 to 1) are marked.
     """
-    return WriteOptions(min_confidence=min_confidence, keep_furniture=True, page_breaks=True)
+    whole = form not in FLOWING
+    return WriteOptions(min_confidence=min_confidence, keep_furniture=whole, page_breaks=whole)
 
 
 class Names:
@@ -107,7 +113,7 @@ class PageOutputs:
 
     @contextmanager
     def document(self, source: str) -> Iterator[Sequence[PageWriter]]:
-        """Open the writers of an input, to which its sheets are added; close them behind it."""
+        """Open the writers of an input, one for each of ``forms``; close them behind it."""
         if not self.folder:
             yield self._whole
             return
@@ -122,7 +128,7 @@ class PageOutputs:
 
     def _open(self, stack: ExitStack, name: str, form: PageFormat) -> PageWriter:
         write = stack.enter_context(console.output(name, self.overwrite, binary=form in BINARY))
-        return open_writer(form, write, as_read(self.min_confidence))
+        return open_writer(form, write, as_read(form, self.min_confidence))
 
 
 def folder_of(target: str) -> Path | None:

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ocrtool import console
+from ocrtool.document.json import dump, page_from, page_record
 from ocrtool.errors import EncryptedError, ExitCode, InputError
 from ocrtool.inputs import clipboard
 from ocrtool.inputs.page_ranges import PageSelection
 from ocrtool.inputs.paths import content_of
-from ocrtool.options import LayoutMode, ReadOptions
-from ocrtool.pipelines.outputs import PageOutputs, as_read
-from ocrtool.writers import PageFormat, PageInput, PageWriter, open_writer
+from ocrtool.options import PageOptions
+from ocrtool.pipelines.outputs import FLOWING, PageOutputs, as_read
+from ocrtool.writers import PICTURED, PageFormat, PageInput, PageWriter, open_writer
 
 if TYPE_CHECKING:
-    from ocrtool.document.hyphenation import Hyphens
-    from ocrtool.options import Order
-    from ocrtool.readers import ReadsPages
+    from ocrtool.document.tree import Bookmark, Page
+    from ocrtool.documents.page import PageConverter
+    from ocrtool.inputs.page_source import PageSource
 
-
-_ORDERS: dict[LayoutMode, Order] = {
-    LayoutMode.AUTO: "page",
-    LayoutMode.PAGE: "page",
-    LayoutMode.BLOCK: "block",
-    LayoutMode.SPARSE: "sparse",
-}
+SPOOL_BYTES = 16_000_000
+"""Size, in bytes, from which the pages of a document that wait for the last one are kept on disk
+rather than in memory."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,6 @@ class PageJob:
         out: ``-`` for standard output, a file or a folder; see :class:`PageOutputs`.
         overwrite: Whether files that exist may be replaced.
         selection: Pages that are wanted of each input.
-        layout: What an image holds; not ``line``, which has no pages.
-        hyphens: What becomes of words that are split at the ends of lines.
         overlay: Where pictures with what was found are drawn, if wanted.
         copy: Whether the text is also left on the clipboard.
     """
@@ -51,13 +48,11 @@ class PageJob:
     out: str
     overwrite: bool
     selection: PageSelection
-    layout: LayoutMode
-    hyphens: Hyphens
     overlay: Path | None
     copy: bool = False
 
 
-def read_pages(job: PageJob, options: ReadOptions) -> int:
+def read_pages(job: PageJob, options: PageOptions) -> int:
     """Read all inputs; one that fails never stops the others.
 
     Returns:
@@ -69,36 +64,32 @@ def read_pages(job: PageJob, options: ReadOptions) -> int:
         OutputError: Nothing can be written, or copied to the clipboard.
         ModelError: There is no such model.
     """
-    outputs = PageOutputs(
-        job.out, job.forms, job.overwrite, options.min_confidence, len(job.sources)
-    )
+    least = options.reading.min_confidence
+    outputs = PageOutputs(job.out, job.forms, job.overwrite, least, len(job.sources))
     failures = 0
     overlays = _Overlays(job.overlay, job.overwrite)
     copied: list[str | bytes] = []
-    wanted = as_read(options.min_confidence)
-    copying = [open_writer(PageFormat.TXT, copied.append, wanted)] * job.copy
+    text = PageFormat.TXT
+    copying = [(text, open_writer(text, copied.append, as_read(text, least)))] * job.copy
     with outputs.opened(), console.progress("Reading", len(job.sources)) as step:
         # After the output was opened: what cannot be written need not be read.
-        from ocrtool.pages.formulas import bundled_reader
-        from ocrtool.pages.open import open_pages
-        from ocrtool.structure import AssembleOptions
+        from ocrtool.documents.page import PageConverter
 
-        assembling = AssembleOptions(hyphens=job.hyphens, order=_ORDERS[job.layout])
-        lone, formulas = job.layout is LayoutMode.AUTO, bundled_reader(options)
-        reader = open_pages(options, assembling, lone_lines=lone, formulas=formulas)
+        converter = PageConverter(options)
         for source in job.sources:
             try:
                 if isinstance(source, InputError):
                     raise source
                 with outputs.document(source) as writers:
-                    _read_document(reader, source, job, [*writers, *copying], overlays)
+                    pairs = [*zip(outputs.forms, writers, strict=True), *copying]
+                    _read_document(converter, source, job, pairs, overlays)
             except (InputError, EncryptedError) as problem:
                 if len(job.sources) == 1:
                     raise  # its failure is the command's, and no output appears
                 console.error(str(problem))
                 failures += 1
             step(1)
-    for writer in copying:
+    for _, writer in copying:
         writer.finish()
         clipboard.put("".join(str(part) for part in copied))
     if failures:
@@ -108,24 +99,87 @@ def read_pages(job: PageJob, options: ReadOptions) -> int:
 
 
 def _read_document(
-    reader: ReadsPages,
+    converter: PageConverter,
     source: str,
     job: PageJob,
-    writers: Sequence[PageWriter],
+    writers: Sequence[tuple[PageFormat, PageWriter]],
     overlays: _Overlays,
 ) -> None:
-    from ocrtool.document.hyphenation import words_in
+    """Read a document and write it: its pages first, then what only all of them together tell."""
     from ocrtool.inputs.images import open_pages
 
     content = content_of(source)
-    known: set[str] = set()
-    for image, page in reader.read_stream(open_pages(content, job.selection), known):
-        if job.hyphens == "join":
-            known |= words_in(block.text for block in page.blocks)
-        sheet = PageInput(source, page, image.picture, image.metadata)
-        for writer in writers:
-            writer.add(sheet)
-        overlays.add(sheet)
+
+    def sources() -> Iterator[PageSource]:
+        return open_pages(content, job.selection)
+
+    with PageStore() as store:
+        for page, result in converter.convert_stream(sources()):
+            for warning in result.warnings:
+                console.note(f"{source}: page {page.number}: {warning}")
+            store.add(page, result.page)
+        for run_on in (False, True):
+            wanted = [(form, writer) for form, writer in writers if (form in FLOWING) is run_on]
+            adding = overlays.add if job.overlay and not run_on else None
+            if not wanted and not adding:
+                continue
+            shown = adding or any(form in PICTURED for form, _ in wanted)
+            plain = {form for form, _ in wanted} <= {PageFormat.TXT}
+            pictures = store.sources(sources) if shown else None
+            for read in store.pages() if plain else _structured(store, run_on):
+                picture = next(pictures) if pictures else None
+                sheet = PageInput(source, read, picture, store.metadata, count=store.count)
+                for _, writer in wanted:
+                    writer.add(sheet)
+                if adding:
+                    adding(sheet)
+
+
+def _structured(store: PageStore, run_on: bool) -> Iterator[Page]:
+    from ocrtool.documents.structure import structured
+
+    return structured(store.pages, store.bookmarks, run_on)
+
+
+class PageStore:
+    """Pages of a document that wait for the last one; a context manager.
+
+    Attributes:
+        count: Number of pages.
+        metadata: Title, author and the like of the document.
+        bookmarks: Its own table of contents.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.metadata: dict[str, str] = {}
+        self.bookmarks: tuple[Bookmark, ...] = ()
+        self._only: PageSource | None = None
+        self._file = tempfile.SpooledTemporaryFile(SPOOL_BYTES)  # noqa: SIM115 - see __exit__
+
+    def __enter__(self) -> PageStore:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def add(self, source: PageSource, page: Page) -> None:
+        """Keep a page; of its source no more than that of an only page."""
+        self._only = None if self.count else source
+        if not self.count:
+            self.metadata, self.bookmarks = dict(source.metadata), source.bookmarks
+        self.count += 1
+        self._file.write(dump(page_record(page)).encode() + b"\n")
+
+    def pages(self) -> Iterator[Page]:
+        """Return the pages in order."""
+        self._file.seek(0)
+        for line in self._file:
+            yield page_from(json.loads(line))
+
+    def sources(self, opened: Callable[[], Iterable[PageSource]]) -> Iterator[PageSource]:
+        """Return the sources of the pages, opened again where there are several."""
+        return iter(opened() if self._only is None else [self._only])
 
 
 class _Overlays:
@@ -137,8 +191,7 @@ class _Overlays:
         self._count = 0
 
     def add(self, sheet: PageInput) -> None:
-        if self._path is None:
-            return
+        assert self._path is not None
         from ocrtool.writers.overlay import overlay_png
 
         self._count += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -11,18 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtool.decoding.autoregressive import DecodeOptions
-from ocrtool.document.tree import Block, Box, Page
+from ocrtool.document.tree import Block, Bookmark, Box, Page
+from ocrtool.documents.page import PageConverter
+from ocrtool.inputs.page_source import PageSource
 from ocrtool.layout.content_type import is_formula
-from ocrtool.options import PictureKind, ReadOptions
+from ocrtool.options import HyphenChoice, PageOptions, PictureKind, ReadOptions
 from ocrtool.pages.formulas import bundled_reader
 from ocrtool.pages.reader import PageReader
-from ocrtool.preprocess.crops import cut_box
 from ocrtool.readers import ReadsFormulas, open_formulas
 from ocrtool.readers.formulas import FormulaResult
-from ocrtool.structure import AssembleOptions
 
 if TYPE_CHECKING:
     from ocrtool.document.readings import LineResult
+    from ocrtool.pages.recognise import FoundPage
     from ocrtool.rendering.render import Renderer
 
 Image = NDArray[np.uint8]
@@ -35,21 +36,22 @@ MOSTLY = 0.8
 """Share of a picture's lines in one table, from which the picture is that table."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Given:
     """A picture that is to be transcribed.
 
     Attributes:
         source: Name of its input.
-        image: (H, W) grey or (H, W, 3) RGB, uint8.
-        number: Of its page, from 1.
-        dpi: Pixels an inch, where it is known; else 0.
+        page: Its page.
     """
 
     source: str
-    image: Image
-    number: int = 1
-    dpi: float = 0.0
+    page: PageSource
+
+    @cached_property
+    def image(self) -> Image:
+        """Pixels of the page."""
+        return self.page.pixels
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,8 @@ class Transcript:
         block: A table.
         pages: A page, or all of one input.
         figures: Image files of their figures, by name.
+        metadata: Title, author and the like of the input.
+        bookmarks: Table of contents of the input.
         closeness: How well the drawn formula agrees with the picture, 0 to 1, where that was
             asked; else nothing.
         agrees: Whether that is well enough.
@@ -78,7 +82,9 @@ class Transcript:
     formula: FormulaResult | None = None
     block: Block | None = None
     pages: tuple[Page, ...] = ()
-    figures: dict[str, bytes] = field(default_factory=dict)
+    figures: Mapping[str, bytes] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    bookmarks: tuple[Bookmark, ...] = ()
     closeness: float | None = None
     agrees: bool | None = None
 
@@ -118,16 +124,23 @@ class Transcriber:
         return open_formulas(self.options, self.decoding)
 
     @cached_property
-    def pages(self) -> PageReader:
-        """What reads tables and pages; the model that was asked for reads formulas."""
+    def converter(self) -> PageConverter:
+        """Converter of pages; the model that was asked for reads formulas."""
         own = self.options.model is None
         formulas = bundled_reader(self.options) if own else lambda: self.formulas
-        options = replace(self.options, model=None)
-        return PageReader(options, AssembleOptions(hyphens="join"), formulas=formulas)
+        reading = replace(self.options, model=None)
+        options = PageOptions(pictures=self.figures, hyphens=HyphenChoice.JOIN, reading=reading)
+        return PageConverter(options, formulas)
+
+    @cached_property
+    def pages(self) -> PageReader:
+        """Reader of images of pages."""
+        assert isinstance(self.converter.reader, PageReader)  # no published model is asked for
+        return self.converter.reader
 
     @cached_property
     def tables(self) -> PageReader:
-        """What reads tables, and takes everything for one."""
+        """Reader that takes the whole image for one table."""
         return self.pages.with_order("table")
 
     def read(
@@ -149,32 +162,29 @@ class Transcriber:
             yield from self._window(window, kind)
 
     def _window(self, window: Sequence[Given], kind: PictureKind) -> Iterator[Transcript]:
+        found: dict[int, FoundPage] = {}
+        if kind is PictureKind.AUTO:
+            found = {i: self.pages.find(given.image) for i, given in enumerate(window)}
         formulas = [
-            i for i, given in enumerate(window)
-            if kind is PictureKind.FORMULA
-            or (kind is PictureKind.AUTO and self._is_formula(given))
+            i for i in range(len(window))
+            if kind is PictureKind.FORMULA or (i in found and self._is_formula(found[i]))
         ]  # fmt: skip
         said = self._formulas([window[i] for i in formulas])
         for i, given in enumerate(window):
-            if i in formulas:
-                yield next(said)
-            else:
-                yield self._page(given, kind)
+            yield next(said) if i in formulas else self._page(given, kind, found.get(i))
 
-    def _is_formula(self, given: Given) -> bool:
-        reader = self.pages
-
+    def _is_formula(self, found: FoundPage) -> bool:
         def read(crops: Sequence[Image]) -> Sequence[LineResult]:
-            return list(reader.lines.read_stream([("", crop) for crop in crops]))
+            return list(self.pages.lines.read_stream([("", crop) for crop in crops]))
 
-        return is_formula(given.image, reader.detector.find(given.image, 1), read)
+        return is_formula(found.image, found.layout, read)
 
     def _formulas(self, pictures: Sequence[Given]) -> Iterator[Transcript]:
         if not pictures:
             return iter(())
         results = list(self.formulas.read_stream([(one.source, one.image) for one in pictures]))
         said = [
-            Transcript(given.source, given.number, "formula", result.confidence, result)
+            Transcript(given.source, given.page.number, "formula", result.confidence, result)
             for given, result in zip(pictures, results, strict=True)
         ]
         return iter(said if self.renderer is None else self._verified(pictures, said))
@@ -205,9 +215,13 @@ class Transcriber:
                 agrees=verdict.agrees,
             )
 
-    def _page(self, given: Given, kind: PictureKind) -> Transcript:
-        reader = self.tables if kind is PictureKind.TABLE else self.pages
-        page = reader.read(given.image, given.number, given.dpi)
+    def _page(self, given: Given, kind: PictureKind, found: FoundPage | None) -> Transcript:
+        source, number = given.page, given.page.number
+        if kind is PictureKind.TABLE:
+            page, figures = self.tables.read(given.image, number, source.dpi), {}
+        else:
+            result = self.converter.convert(source, found=found)
+            page, figures = result.page, dict(result.pictures)
         lines = sum(len(block.lines) for block in page.blocks)
         tables = [block for block in page.blocks if block.kind == "table" and block.cells]
         table = max(
@@ -215,15 +229,11 @@ class Transcriber:
         )
         alone = tables and len(table.lines) >= MOSTLY * lines
         if kind is PictureKind.TABLE or (kind is PictureKind.AUTO and alone):
-            return Transcript(given.source, given.number, "table", page.confidence, block=table)
-        figures: dict[str, bytes] = {}
-        if self.figures:
-            from ocrtool.documents.figures import with_figures
-
-            page, figures = with_figures(page, (), lambda box, dpi: _cut(given.image, box))
+            return Transcript(given.source, number, "table", page.confidence, block=table)
         return Transcript(
-            given.source, given.number, "page", page.confidence, pages=(page,), figures=figures
-        )
+            given.source, number, "page", page.confidence, pages=(page,), figures=figures,
+            metadata=source.metadata, bookmarks=source.bookmarks,
+        )  # fmt: skip
 
 
 def windows(pictures: Iterable[Given]) -> Iterator[list[Given]]:
@@ -239,8 +249,3 @@ def windows(pictures: Iterable[Given]) -> Iterator[list[Given]]:
         pixels += size
     if window:
         yield window
-
-
-def _cut(image: Image, box: Box) -> Image:
-    pixels = image if image.ndim == 3 else np.stack([image] * 3, axis=-1)
-    return np.ascontiguousarray(cut_box(pixels, box))

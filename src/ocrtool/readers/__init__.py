@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ocrtool.decoding.autoregressive import DecodeOptions
     from ocrtool.document.readings import LineResult
     from ocrtool.document.tree import Page
-    from ocrtool.inputs.images import PageImage
+    from ocrtool.inputs.page_source import PageSource
     from ocrtool.options import Order
     from ocrtool.readers.formulas import FormulaResult
 
@@ -70,8 +70,8 @@ class ReadsPages(Protocol):
         """Read a page; see `ocrtool.pages.reader.PageReader.read`."""
 
     def read_stream(
-        self, pages: Iterable[PageImage], known: Collection[str] = ()
-    ) -> Iterator[tuple[PageImage, Page]]:
+        self, pages: Iterable[PageSource], known: Collection[str] = ()
+    ) -> Iterator[tuple[PageSource, Page]]:
         """Read the pages of a document in their order.
 
         Args:

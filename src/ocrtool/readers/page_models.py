@@ -20,7 +20,7 @@ from markdown_it.token import Token
 from numpy.typing import NDArray
 
 from ocrtool.document.tree import Block, BlockKind, Box, Cell, Line, Page, Quad, Word
-from ocrtool.inputs.images import PageImage
+from ocrtool.inputs.page_source import PageSource
 from ocrtool.latex import LatexError, detokenize, normal, repair, tokenize
 from ocrtool.options import Order
 from ocrtool.readers.formulas import FormulaResult
@@ -53,11 +53,11 @@ class WholePageReader(ABC):
         """
 
     def read_stream(
-        self, pages: Iterable[PageImage], known: Collection[str] = ()
-    ) -> Iterator[tuple[PageImage, Page]]:
+        self, pages: Iterable[PageSource], known: Collection[str] = ()
+    ) -> Iterator[tuple[PageSource, Page]]:
         """Read the pages of a document one by one."""
         for page in pages:
-            yield page, self.read(page.picture.pixels, page.number, page.dpi, known)
+            yield page, self.read(page.pixels, page.number, page.dpi, known)
 
     def with_order(self, _: Order) -> Self:
         """Return the reader itself: the model decides the reading order."""

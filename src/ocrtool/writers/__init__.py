@@ -29,7 +29,7 @@ from ocrtool.writers.line_records import (
     write_jsonl,
     write_txt,
 )
-from ocrtool.writers.page_input import PageInput, PageWriter, Picture
+from ocrtool.writers.page_input import PageInput, PageWriter
 
 if TYPE_CHECKING:
     from ocrtool.writers.flow_writer import FlowForm
@@ -43,7 +43,6 @@ __all__ = [
     "PageFormat",
     "PageInput",
     "PageWriter",
-    "Picture",
     "Write",
     "WriteOptions",
     "format_of",

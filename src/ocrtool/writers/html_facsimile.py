@@ -10,10 +10,11 @@ from PIL import Image
 
 from ocrtool.document.line_metrics import words_of
 from ocrtool.document.tree import Block, Line, Word
+from ocrtool.inputs.page_source import PageSource
 from ocrtool.options import WriteOptions
 from ocrtool.writers.flow_writer import IMAGE_TYPES, data_url
 from ocrtool.writers.markup import escape, number
-from ocrtool.writers.page_input import PageInput, Picture
+from ocrtool.writers.page_input import PageInput
 from ocrtool.writers.text import TextForm
 
 JPEG_QUALITY = 85
@@ -52,7 +53,7 @@ def html_page(sheet: PageInput, count: int, options: WriteOptions) -> str:
     )
 
 
-def _data_url(picture: Picture) -> str:
+def _data_url(picture: PageSource) -> str:
     content = picture.file or b""
     if not content.startswith(tuple(IMAGE_TYPES)):
         buffer = io.BytesIO()

@@ -7,12 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from ocrtool.document.tree import Page
-from ocrtool.inputs.page_image import Picture
+from ocrtool.inputs.page_source import PageSource
 
 if TYPE_CHECKING:
     from ocrtool.pdf import PdfFile
-
-__all__ = ["PageInput", "PageWriter", "Picture"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +32,7 @@ class PageInput:
 
     source: str
     page: Page
-    picture: Picture | None = None
+    picture: PageSource | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     pictures: Mapping[str, bytes] = field(default_factory=dict)
     count: int = 0

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 from ocrtool.document.line_metrics import direction, height, words_of
 from ocrtool.document.tree import Line, Page, Quad
 from ocrtool.errors import InputError
+from ocrtool.inputs.page_source import PageSource, PdfPage
 from ocrtool.pdf import POINTS_PER_INCH, PdfLayer, PdfMaker, TextRun
-from ocrtool.writers.page_input import PageInput, Picture
+from ocrtool.writers.page_input import PageInput
 
 LONG_SIDE = 842.0
 """Points of a page's longer side where its dots an inch are not known: that of A4."""
@@ -50,16 +51,23 @@ class SearchablePdf:
         if self._maker is None:
             self._maker = PdfMaker()
             self._maker.set_metadata(sheet.metadata)
-        self._begin_page(self._maker, picture, page)
-        self._maker.add_text(page_runs(page), page.width, page.height)
+        copied = self._copies(self._maker, picture, page)
+        if not copied:
+            self._add_image(self._maker, picture, page)
+        self._maker.add_text(page_runs(page, read=copied), page.width, page.height)
 
-    def _begin_page(self, maker: PdfMaker, picture: Picture, page: Page) -> None:
-        if picture.pdf is not None:
-            try:
-                maker.add_page(picture.pdf, page.number - 1)
-                return
-            except InputError as error:  # it could be drawn all the same
-                logger.info("%s; its picture is taken", error)
+    def _copies(self, maker: PdfMaker, picture: PageSource, page: Page) -> bool:
+        """Copy a page of a PDF, with its own text; tell whether that could be done."""
+        if not isinstance(picture, PdfPage):
+            return False
+        try:
+            maker.add_page(picture.pdf, page.number - 1)
+        except InputError as error:  # it could be drawn all the same
+            logger.info("%s; its picture is taken", error)
+            return False
+        return True
+
+    def _add_image(self, maker: PdfMaker, picture: PageSource, page: Page) -> None:
         scale = POINTS_PER_INCH / page.dpi if page.dpi else LONG_SIDE / max(page.width, page.height)
         size = page.width * scale, page.height * scale
         maker.add_image(picture.file, picture.pixels, size)
