@@ -13,8 +13,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from cli.conftest import Done
 from drawn_formulas import draw, formula
+from ocrtool.document.detected import DetectedLayout
 from ocrtool.export import export_model
 from ocrtool.latex import normal
+from ocrtool.layout.detector import Detector
 from ocrtool.options import ReadOptions
 from ocrtool.readers.formulas import FormulaReader
 from small_models import save, small_formula_engine
@@ -239,3 +241,18 @@ def test_an_input_fails_once_however_many_pages_do(
     assert (alone.code, alone.out) == (4, "") and "is a table" in alone.err
     both = run_cli("latex", path, table, "-k", "table", "-f", "mathml")
     assert both.code == 1 and "0 read, 2 failed" in both.err
+
+
+def test_lines_of_a_page_are_found_once(
+    run_cli: Run, page: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[int] = []
+    find = Detector.find
+
+    def counted(detector: Detector, image: np.ndarray, *looks: int) -> DetectedLayout:
+        found.append(1)
+        return find(detector, image, *looks)
+
+    monkeypatch.setattr(Detector, "find", counted)
+    assert "boats" in run_cli("latex", page).out
+    assert len(found) == 1

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 import ocrtool
+from batch.drawn_pdfs import text_pdf
 from ocrtool.document.json import from_json
 from ocrtool.synth.fonts import bundled_fonts
 from ocrtool.training.metrics import rates
@@ -209,3 +210,28 @@ def test_words_of_earlier_pages_tell_how_a_word_was_split(run_cli, tmp_path: Pat
     assert both.count("IMPORTANT") == 2
     alone = run_cli("read", tmp_path / "second.tif", "--hyphens", "join").out
     assert "IMPOR-\nTANT" in alone
+
+
+def test_a_page_of_a_pdf_with_text_is_not_read_by_ocr(
+    run_cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = text_pdf(tmp_path / "paper.pdf", 2)
+    monkeypatch.setattr("ocrtool.pages.open.open_pages", lambda *_: pytest.fail("read by OCR"))
+    done = run_cli("read", path)
+    assert done.code == 0 and "Row 3 of page 2" in done.out
+    assert done.out.count("\f") == 1
+
+
+def test_ocr_of_a_pdf_can_be_forced(run_cli, tmp_path: Path) -> None:
+    path = text_pdf(tmp_path / "paper.pdf", 1, rows=3)
+    done = run_cli("read", path, "--ocr", "always", "-f", "json")
+    (page,) = from_json(done.out).pages
+    confidences = [line.confidence for block in page.blocks for line in block.lines]
+    assert min(confidences) < 1 and "Row 1 of page 1" in page.text
+
+
+def test_read_and_pdf_give_the_same_markdown(run_cli, tmp_path: Path) -> None:
+    path = text_pdf(tmp_path / "paper.pdf", 3)
+    read, converted = run_cli("read", path, "-f", "md"), run_cli("pdf", path)
+    assert (read.code, converted.code) == (0, 0)
+    assert "Row 3 of page 2" in read.out and read.out == converted.out

@@ -13,7 +13,7 @@ from PIL import Image
 from ocrtool.documents.page import PageConverter
 from ocrtool.documents.result import PageResult
 from ocrtool.errors import InputError
-from ocrtool.inputs.page_source import PdfPage
+from ocrtool.inputs.page_source import ImagePage, PdfPage
 from ocrtool.options import OcrChoice, PageOptions
 from ocrtool.pdf import PdfFile
 
@@ -204,3 +204,19 @@ def test_a_missing_page_is_an_error() -> None:
         content = bytes(document.tobytes())
     with pytest.raises(InputError, match="page 2 is damaged"):
         convert(PageConverter(), content, 1)
+
+
+def test_an_image_and_a_page_of_a_pdf_are_one_kind_of_source(converter: PageConverter) -> None:
+    picture = picture_of(PROSE, 420, 300)
+    pixels = np.frombuffer(picture.samples, np.uint8).reshape(picture.height, picture.width)
+    image = ImagePage(np.stack([pixels] * 3, axis=-1), number=2, dpi=200)
+    with PdfFile(pdf_of(prose)) as file:
+        sources = [PdfPage(file), image]
+        results = [result for _, result in converter.convert_stream(sources)]
+        assert [source.native(200) is None for source in sources] == [False, True]
+    assert [result.route for result in results] == ["native", "ocr"]
+    assert [result.page.number for result in results] == [1, 2]
+    assert results[1] == converter.convert(image)
+    assert alike(words(results[1]), PROSE) > 0.9
+    never = PageConverter(PageOptions(ocr=OcrChoice.NEVER)).convert(image)
+    assert never.route == "blank" and "not read" in never.warnings[0]
