@@ -1,4 +1,4 @@
-"""Jobs for the tests of worker processes, in a module that those processes can import."""
+"""Tasks for the tests of worker processes, in a module that those processes can import."""
 
 from __future__ import annotations
 
@@ -11,51 +11,48 @@ from dataclasses import dataclass
 from ocrtool.errors import EncryptedError, ModelError
 
 
-def desk() -> list[int]:
-    """Keep what has been done."""
+def make_context() -> list[str]:
+    """Return the list of what has been done."""
     return []
 
 
-def broken_desk() -> object:
-    """Fail as a model does that is not there."""
+def broken_context() -> object:
+    """Fail like a missing model."""
     raise ModelError("no model")
 
 
 @dataclass(frozen=True)
 class Act:
-    """Does something in every step, by its name."""
+    """A task that acts as its name says."""
 
     act: str
-    steps: tuple[int, ...] = (1,)
     limit: float = 0.0
     document: int = 0
-    argument: str = ""
 
-    def run(self, desk: list[int], step: int) -> object:
-        desk.append(step)
-        return getattr(self, f"_{self.act}")(desk, step)
+    def run(self, context: list[str]) -> object:
+        context.append(self.act)
+        return getattr(self, f"_{self.act}")(context)
 
-    def _tell(self, desk: list[int], step: int) -> object:
-        return os.getpid(), tuple(desk)
+    def _tell(self, context: list[str]) -> object:
+        return os.getpid(), tuple(context)
 
-    def _log(self, desk: list[int], step: int) -> object:
-        logging.getLogger("ocrtool.batch.tasks").warning("step %d", step)
+    def _log(self, context: list[str]) -> object:
+        logging.getLogger("ocrtool.batch.tasks").warning("a warning")
         return None
 
-    def _sleep(self, desk: list[int], step: int) -> object:
+    def _sleep(self, context: list[str]) -> object:
         time.sleep(600)
         return None
 
-    def _crash(self, desk: list[int], step: int) -> object:
-        if step == 2:
-            ctypes.string_at(0)
+    def _crash(self, context: list[str]) -> object:
+        ctypes.string_at(0)
         return None
 
-    def _exhaust(self, desk: list[int], step: int) -> object:
+    def _exhaust(self, context: list[str]) -> object:
         raise MemoryError
 
-    def _refuse(self, desk: list[int], step: int) -> object:
+    def _refuse(self, context: list[str]) -> object:
         raise EncryptedError("it is locked", "unlock it")
 
-    def _stumble(self, desk: list[int], step: int) -> object:
+    def _stumble(self, context: list[str]) -> object:
         raise ZeroDivisionError("oh")

@@ -1,9 +1,11 @@
-"""The journal of a document: nothing is done twice, and nothing is taken for done that is not."""
+"""The journal of a document: only what is finished counts as finished."""
 
 from __future__ import annotations
 
 import json
 import os
+import random
+import sqlite3
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,16 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from ocrtool.batch.journal import (
-    BusyError,
-    CompletionRecord,
-    Header,
-    Journal,
-    digest_of,
-    read_page,
-    write_page,
-)
+from ocrtool.batch.fingerprints import Header
+from ocrtool.batch.journal import BusyError, CompletionRecord, Journal
+from ocrtool.batch.output_files import digest_of
 from ocrtool.batch.report import PageNote, failed_page, note_of
+from ocrtool.batch.stored_pages import StoredPage, StoredPages
 from ocrtool.document.tree import Block, Box, Line, Page, Word
 from ocrtool.documents.result import PageResult
 from ocrtool.errors import OutputError
@@ -37,41 +34,69 @@ def result(number: int = 1) -> PageResult:
     return PageResult(Page(number, 100, 200, blocks), "native", ("faint",), pictures)
 
 
-def keep(journal: Journal, number: int) -> PageNote:
+def add(journal: Journal, number: int) -> PageNote:
     page = result(number)
-    return write_page(
-        journal.page(number), page, note_of(page.page, page.route, page.warnings, 0.5)
-    )
+    note = note_of(page.page, page.route, page.warnings, 0.5)
+    journal.add_page(StoredPage.of(page, note))
+    return note
 
 
-def finish(journal: Journal, notes: tuple[PageNote, ...], again: bool = False) -> None:
+def complete(journal: Journal, notes: tuple[PageNote, ...], retry: bool = False) -> None:
     draft = journal.drafts() / "draft.md"
     draft.write_text("text", "utf-8")
-    target = journal.outputs / "paper.md"
-    puts = journal.publish({target: draft}, overwrite=False)
-    journal.finish(CompletionRecord(HEADER, "outputs", puts, notes, again))
+    names = journal.publish({journal.folder / "paper.md": draft}, overwrite=False)
+    journal.complete(CompletionRecord(HEADER, "outputs", names, notes, retry))
 
 
-def test_a_page_comes_back_as_it_was_kept(tmp_path: Path) -> None:
+def begun(folder: Path, pages: int = 1) -> Path:
+    """Return the journal that a run leaves which was stopped after some pages."""
+    with Journal(folder, "paper") as journal:
+        journal.begin(HEADER)
+        for number in range(1, pages + 1):
+            add(journal, number)
+    return journal.path
+
+
+def changed(path: Path, *statements: str) -> None:
+    """Change the database of a journal by other means than the journal's own."""
+    database = sqlite3.connect(path)
+    for statement in statements:
+        database.execute(statement)
+    database.commit()
+    database.close()
+
+
+def test_a_stored_page_comes_back_unchanged(tmp_path: Path) -> None:
     with Journal(tmp_path, "paper") as journal:
-        assert journal.begin(HEADER) == ({}, "")
-        note = keep(journal, 7)
-        kept = read_page(journal.page(7), pictures=True)
-        assert kept.result == result(7)
-        assert kept.note == note == PageNote(7, "native", 0.98, 0.5, ("faint",))
-        assert read_page(journal.page(7)).result.pictures == {}
+        assert journal.begin(HEADER) == "" and journal.notes == {}
+        note = add(journal, 7)
+        assert journal.notes == {7: note} == {7: PageNote(7, "native", 0.98, 0.5, ("faint",))}
+        with StoredPages(journal.checkpoint()) as stored:
+            assert list(stored.pages([7])) == [result(7).page]
+            assert stored.pictures(7, {"page-1-1.png"}) == result(7).pictures
+            assert stored.pictures(7, {"another.png"}) == {}
 
 
-def test_what_is_done_is_known_to_the_next_run(tmp_path: Path) -> None:
+def test_a_page_is_parsed_once_in_two_passes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = begun(tmp_path, pages=3)
+    with StoredPages(path) as stored:
+        first = list(stored.pages([1, 2, 3]))
+        monkeypatch.setattr("ocrtool.batch.stored_pages.page_from", None)
+        assert list(stored.pages([1, 2, 3])) == first
+
+
+def test_finished_pages_are_known_to_the_next_run(tmp_path: Path) -> None:
     with Journal(tmp_path, "paper") as journal:
         journal.begin(HEADER)
-        notes = {number: keep(journal, number) for number in (1, 3)}
+        notes = {number: add(journal, number) for number in (1, 3)}
     with Journal(tmp_path, "paper") as journal:
-        assert journal.begin(HEADER) == (notes, "")
+        assert journal.begin(HEADER) == "" and journal.notes == notes
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
+    ("header", "reason"),
     [
         (replace(HEADER, sha256="b" * 64), "the input has changed"),
         (replace(HEADER, options="others"), "the options or models have changed"),
@@ -79,80 +104,158 @@ def test_what_is_done_is_known_to_the_next_run(tmp_path: Path) -> None:
     ],
 )
 def test_pages_of_another_input_or_of_other_options_are_dropped(
-    tmp_path: Path, changed: Header, told: str
+    tmp_path: Path, header: Header, reason: str
 ) -> None:
+    begun(tmp_path)
     with Journal(tmp_path, "paper") as journal:
-        journal.begin(HEADER)
-        keep(journal, 1)
+        assert journal.begin(header) == reason and journal.notes == {}
+        add(journal, 1)
     with Journal(tmp_path, "paper") as journal:
-        assert journal.begin(changed) == ({}, told)
-        assert len(list(journal.folder.iterdir())) == 1
+        assert journal.begin(header) == "" and set(journal.notes) == {1}
 
 
-def test_a_torn_page_is_done_again(tmp_path: Path) -> None:
-    with Journal(tmp_path, "paper") as journal:
-        journal.begin(HEADER)
-        for number in (1, 2, 3, 4):
-            keep(journal, number)
-        whole = journal.page(2).read_bytes()
-        journal.page(2).write_bytes(whole[: len(whole) // 2])
-        journal.page(3).write_bytes(bytes(len(whole)))
-        middle = bytearray(whole)
-        middle[60:80] = bytes(20)
-        journal.page(4).write_bytes(middle)
-    with Journal(tmp_path, "paper") as journal:
-        assert set(journal.begin(HEADER)[0]) == {1}
-        with pytest.raises(OutputError, match="damaged"):
-            read_page(journal.page(3))
+def assert_discarded(folder: Path) -> None:
+    """Open a journal that must be discarded, and use the new one."""
+    with Journal(folder, "paper") as journal:
+        assert journal.discarded == "its journal is not readable"
+        assert journal.completed is None and journal.notes == {}
+        assert journal.begin(HEADER) == ""
+        add(journal, 1)
+    with Journal(folder, "paper") as journal:
+        assert journal.discarded == "" and set(journal.notes) == {1}
 
 
-def test_a_journal_of_another_version_is_not_read(tmp_path: Path) -> None:
-    with Journal(tmp_path, "paper") as journal:
-        journal.begin(HEADER)
-        finish(journal, (keep(journal, 1),))
-    (marker,) = (tmp_path / ".ocrtool").iterdir()
-    marker.write_text(json.dumps({**json.loads(marker.read_text()), "journal": 99}))
-    with Journal(tmp_path, "paper") as journal:
-        assert journal.finished is None
-        with pytest.raises(OutputError, match="exists"):
-            journal.check(tmp_path / "paper.md", overwrite=False)
-    for damaged in (b"", b"[]", b'{"journal": 1}', b"\xff\xfe"):
-        marker.write_bytes(damaged)
+@pytest.mark.parametrize("seed", range(8))
+def test_a_truncated_journal_is_discarded(seed: int, tmp_path: Path) -> None:
+    path = begun(tmp_path, pages=40)
+    content = path.read_bytes()
+    path.write_bytes(content[: random.Random(seed).randrange(1, len(content))])
+    assert_discarded(tmp_path)
+
+
+def test_a_corrupt_journal_is_discarded_or_whole(tmp_path: Path) -> None:
+    path = begun(tmp_path, pages=4)
+    content = path.read_bytes()
+    chance = random.Random(1)
+    discarded = 0
+    for _ in range(60):
+        place = chance.randrange(len(content))
+        damaged = bytearray(content)
+        damaged[place : place + 16] = chance.randbytes(len(damaged[place : place + 16]))
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(damaged)
         with Journal(tmp_path, "paper") as journal:
-            assert journal.finished is None
+            discarded += bool(journal.discarded)
+            assert journal.discarded or set(journal.notes) == {1, 2, 3, 4}
+    assert discarded > 20
 
 
-def test_only_a_marker_stays_of_a_complete_document(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"[]", b"x" * 5000, b"SQLite format 3\0"])
+def test_a_file_that_is_no_database_is_discarded(content: bytes, tmp_path: Path) -> None:
+    begun(tmp_path).write_bytes(content)
+    assert_discarded(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "PRAGMA user_version = 99",
+        "PRAGMA application_id = 99",
+        "DROP TABLE outputs",
+        "ALTER TABLE pages ADD COLUMN more TEXT",
+        "CREATE VIEW more AS SELECT * FROM pages",
+        "CREATE TRIGGER more AFTER INSERT ON pages BEGIN DELETE FROM pages; END",
+    ],
+)
+def test_a_journal_with_other_tables_is_discarded(statement: str, tmp_path: Path) -> None:
+    changed(begun(tmp_path), statement)
+    assert_discarded(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE pages SET content = x'00'",
+        "UPDATE pages SET content = 'text'",
+        "UPDATE pages SET note = '{}'",
+        "UPDATE pages SET note = CAST(x'ff' AS TEXT)",
+        "UPDATE pages SET number = 2",
+        "UPDATE pictures SET content = x'00'",
+        "UPDATE pictures SET name = '../page.png'",
+        "UPDATE pictures SET name = 3",
+        "DELETE FROM pictures",
+        "UPDATE records SET value = '[]'",
+        """UPDATE records SET value = '{"sha256": 1, "size": 2, "options": "", "program": ""}'""",
+        "INSERT INTO records VALUES ('completed', '{}')",
+        "INSERT INTO outputs VALUES (3, 'a', 1, 1)",
+        "INSERT INTO outputs VALUES (CAST('../paper.md' AS BLOB), 'a', 1, 1)",
+    ],
+)
+def test_a_forged_journal_is_discarded(statement: str, tmp_path: Path) -> None:
+    changed(begun(tmp_path), statement)
+    assert_discarded(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../paper.md", "/etc/passwd", "a/../../b", "", "a\0b"])
+def test_names_outside_the_output_folder_are_refused(name: str, tmp_path: Path) -> None:
+    record = CompletionRecord(HEADER, "outputs", (name,), ()).to_record()
+    path = begun(tmp_path)
+    database = sqlite3.connect(path)
+    database.execute("INSERT INTO records VALUES ('completed', ?)", (json.dumps(record),))
+    database.commit()
+    database.close()
+    assert_discarded(tmp_path)
+
+
+def test_a_page_that_is_damaged_after_it_was_checked_is_an_error(tmp_path: Path) -> None:
+    path = begun(tmp_path)
+    changed(path, "UPDATE pages SET content = x'00'")
+    with StoredPages(path) as stored:
+        for number in (1, 2):
+            with pytest.raises(OutputError, match="damaged"):
+                list(stored.pages([number]))
+
+
+def test_an_empty_file_is_a_new_journal(tmp_path: Path) -> None:
+    begun(tmp_path).write_bytes(b"")
+    with Journal(tmp_path, "paper") as journal:
+        assert (journal.discarded, journal.notes, journal.begin(HEADER)) == ("", {}, "")
+
+
+def test_a_completed_document_keeps_no_pages(tmp_path: Path) -> None:
     with Journal(tmp_path, "paper") as journal:
         journal.begin(HEADER)
-        note = keep(journal, 1)
-        finish(journal, (note,))
-    assert [path.suffix for path in (tmp_path / ".ocrtool").iterdir()] == [".json"]
+        notes = tuple(add(journal, number) for number in range(1, 200))
+        size = journal.checkpoint().stat().st_size
+        complete(journal, notes)
+    assert list((tmp_path / ".ocrtool").iterdir()) == [journal.path]
+    assert journal.path.stat().st_size < size / 2
     with Journal(tmp_path, "paper") as journal:
-        assert journal.finished is not None and journal.finished.pages == (note,)
-        assert journal.state() == "whole"
+        assert journal.completed is not None and journal.completed.pages == notes
+        assert journal.notes == {} and journal.state() == "whole"
         (tmp_path / "paper.md").write_text("changed", "utf-8")
         assert journal.state() == "changed"
         (tmp_path / "paper.md").unlink()
         assert journal.state() == "missing"
 
 
-def test_nothing_stays_where_nothing_was_done(tmp_path: Path) -> None:
+def test_without_results_no_file_remains(tmp_path: Path) -> None:
     with Journal(tmp_path, "paper") as journal:
         journal.begin(HEADER)
+        journal.drafts()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_pages_that_may_be_mended_keep_the_journal(tmp_path: Path) -> None:
+def test_pages_that_may_succeed_later_are_read_again(tmp_path: Path) -> None:
     with Journal(tmp_path, "paper") as journal:
         journal.begin(HEADER)
-        good, damaged = keep(journal, 1), failed_page(2, "damaged", "damaged", 0.1)
+        good, damaged = add(journal, 1), failed_page(2, "damaged", "damaged", 0.1)
         late = failed_page(3, "too long", "timeout", 9.0)
         for note in (damaged, late):
-            write_page(journal.page(note.page), result(note.page), note)
-        finish(journal, (good, damaged, late), again=True)
+            journal.add_page(StoredPage.failed(note))
+        complete(journal, (good, damaged, late), retry=True)
     with Journal(tmp_path, "paper") as journal:
-        assert set(journal.begin(HEADER)[0]) == {1, 2}
+        assert journal.begin(HEADER) == "" and set(journal.notes) == {1, 2}
 
 
 def test_only_own_outputs_are_replaced(tmp_path: Path) -> None:
@@ -162,13 +265,13 @@ def test_only_own_outputs_are_replaced(tmp_path: Path) -> None:
         journal.begin(HEADER)
         draft = journal.drafts() / "draft.md"
         draft.write_text("text", "utf-8")
+        digest = digest_of(draft)
         with pytest.raises(OutputError, match="--overwrite"):
             journal.publish({target: draft}, overwrite=False)
         assert target.read_text() == "by hand"
-        puts = journal.publish({target: draft}, overwrite=True)
-        assert puts["paper.md"].digest == digest_of(target)
-        # Killed here: the next run knows that it was about to write this.
-        keep(journal, 1)
+        assert journal.publish({target: draft}, overwrite=True) == ("paper.md",)
+        assert digest_of(target) == digest
+        # Killed here: the next run recognises the output by its stored record.
     with Journal(tmp_path, "paper") as journal:
         journal.check(target, overwrite=False)
         target.write_text("by hand", "utf-8")
@@ -176,7 +279,19 @@ def test_only_own_outputs_are_replaced(tmp_path: Path) -> None:
             journal.check(target, overwrite=False)
 
 
-def test_a_folder_of_pictures_is_replaced_whole(tmp_path: Path) -> None:
+def test_outputs_under_former_names_stay_known(tmp_path: Path) -> None:
+    for name in ("a.md", "b.md"):
+        with Journal(tmp_path, "paper") as journal:
+            journal.begin(HEADER)
+            draft = journal.drafts() / "draft.md"
+            draft.write_text(name, "utf-8")
+            names = journal.publish({tmp_path / name: draft}, overwrite=False)
+            journal.complete(CompletionRecord(HEADER, name, names, ()))
+    with Journal(tmp_path, "paper") as journal:
+        assert journal.owns(tmp_path / "a.md") and journal.owns(tmp_path / "b.md")
+
+
+def test_a_picture_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
     target = tmp_path / "paper_images"
     for names in (("a.png", "b.png"), ("b.png",)):
         with Journal(tmp_path, "paper") as journal:
@@ -185,9 +300,8 @@ def test_a_folder_of_pictures_is_replaced_whole(tmp_path: Path) -> None:
             draft.mkdir()
             for name in names:
                 (draft / name).write_bytes(name.encode())
-            note = keep(journal, 1)
-            puts = journal.publish({target: draft}, overwrite=False)
-            journal.finish(CompletionRecord(HEADER, "outputs", puts, (note,)))
+            outputs = journal.publish({target: draft}, overwrite=False)
+            journal.complete(CompletionRecord(HEADER, "outputs", outputs, ()))
             assert journal.state() == "whole"
         assert sorted(path.name for path in target.iterdir()) == list(names)
 
@@ -202,7 +316,7 @@ sys.stdin.read()
 """
 
 
-def test_two_processes_are_kept_apart_and_a_dead_ones_lock_is_free(tmp_path: Path) -> None:
+def test_a_journal_is_locked_by_one_process_until_it_dies(tmp_path: Path) -> None:
     command = [sys.executable, "-c", HOLD, str(tmp_path)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -212,17 +326,36 @@ def test_two_processes_are_kept_apart_and_a_dead_ones_lock_is_free(tmp_path: Pat
             Journal(tmp_path, "paper")
         Journal(tmp_path, "another").close()
         process.kill()
-    assert [path.suffix for path in (tmp_path / ".ocrtool").iterdir()] == [".lock"]
+    assert ".lock" in {path.suffix for path in (tmp_path / ".ocrtool").iterdir()}
     Journal(tmp_path, "paper").close()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_names_that_look_alike_have_journals_of_their_own(tmp_path: Path) -> None:
+def test_similar_names_have_journals_of_their_own(tmp_path: Path) -> None:
     names = ("a/b", "a_b", "A/b", "a/b.", "x" * 300, "x" * 299, ".hidden", "ü\udcff")
-    with_names = [Journal(tmp_path, name) for name in names]
-    assert len({journal.folder for journal in with_names}) == len(names)
-    for journal in with_names:
+    journals = [Journal(tmp_path, name) for name in names]
+    assert len({journal.path for journal in journals}) == len(names)
+    for journal in journals:
         journal.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names of any bytes")
+def test_names_may_have_any_bytes(tmp_path: Path) -> None:
+    folder = tmp_path / "# 50%?\udcff"
+    name = "\udcfe\\..\\C: x"
+    for state in (None, "whole"):
+        with Journal(folder, name) as journal:
+            if state:
+                assert journal.state() == state and journal.discarded == ""
+                continue
+            journal.begin(HEADER)
+            note = add(journal, 1)
+            with StoredPages(journal.checkpoint()) as stored:
+                assert list(stored.pages([1])) == [result(1).page]
+            draft = journal.drafts() / "draft.md"
+            draft.write_text("text", "utf-8")
+            names = journal.publish({folder / f"{name}.md": draft}, overwrite=False)
+            journal.complete(CompletionRecord(HEADER, "outputs", names, (note,)))
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")
@@ -232,7 +365,7 @@ def test_a_folder_that_takes_no_files(tmp_path: Path) -> None:
         Journal(tmp_path / "out", "paper")
 
 
-def test_a_file_in_the_way_of_the_folder(tmp_path: Path) -> None:
+def test_a_file_in_place_of_the_output_folder(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("a file")
     with pytest.raises(OutputError, match="cannot write"):
         Journal(tmp_path / "out", "paper")

@@ -1,4 +1,4 @@
-"""A run that is killed goes on where it was, and nobody can tell from what it leaves."""
+"""A run that is killed can be resumed, with the same outputs as an undisturbed run."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ import contextlib
 import json
 import os
 import random
+import shutil
 import signal
+import sqlite3
 import subprocess
+import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -19,16 +23,33 @@ from batch.drawn_pdfs import command, environment, run, text_pdf, tree
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 
 
-def kept_pages(out: Path) -> dict[str, tuple[int, int]]:
-    """Return the pages in the journal, each with what changes when it is written anew."""
-    found = {}
-    for path in out.glob(".ocrtool/*/*/*.page"):
+def stored_pages(out: Path) -> dict[str, str]:
+    """Return the report entries of the pages in the journals, by journal and page number.
+
+    The command locks the journals while it runs, so copies of them are read. A copy that was made
+    while the journal was being written may not be readable; then it is made again.
+    """
+    while True:
         try:
-            status = path.stat()
-        except FileNotFoundError:  # its document has just been completed
+            return {
+                f"{path.name}/{number}": note
+                for path in out.glob(".ocrtool/*.sqlite")
+                for number, note in pages_in_copy(path)
+            }
+        except (FileNotFoundError, sqlite3.DatabaseError):
             continue
-        found[f"{path.parts[-3]}/{path.name}"] = (status.st_ino, status.st_mtime_ns)
-    return found
+
+
+def pages_in_copy(path: Path) -> list[tuple[int, str]]:
+    """Read the page numbers and report entries from a copy of a journal."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(shutil.copy(path, folder))
+        with contextlib.suppress(FileNotFoundError):
+            shutil.copy(f"{path}-wal", folder)
+        with contextlib.closing(sqlite3.connect(copy)) as database:
+            if not database.execute("SELECT * FROM sqlite_master").fetchall():
+                return []
+            return database.execute("SELECT number, note FROM pages").fetchall()
 
 
 def reported(path: Path, out: Path) -> Any:
@@ -42,10 +63,11 @@ def reported(path: Path, out: Path) -> Any:
     return documents
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_a_killed_run_goes_on_and_ends_byte_for_byte_as_one_that_was_not(
-    seed: int, tmp_path: Path
+@pytest.mark.parametrize(("seed", "kills"), [(1, 3), pytest.param(2, 20, marks=pytest.mark.slow)])
+def test_a_killed_run_is_resumed_and_its_outputs_are_the_same_byte_by_byte(
+    seed: int, kills: int, tmp_path: Path
 ) -> None:
+    """Kill it at random moments: some while pages are read, some while outputs are written."""
     text_pdf(tmp_path / "in" / "long.pdf", 40)
     text_pdf(tmp_path / "in" / "sub" / "short.pdf", 8)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
@@ -54,53 +76,67 @@ def test_a_killed_run_goes_on_and_ends_byte_for_byte_as_one_that_was_not(
     assert done.returncode == 0, done.stderr
     arguments = (tmp_path / "in", *formats, "-o", killed, "--report", tmp_path / "killed.json")
     chance = random.Random(seed)
-    counts = sorted(chance.sample(range(2, 40), 3))
-    before: dict[str, tuple[int, int]] = {}
+    counts = sorted(chance.randrange(0, 48) for _ in range(kills))
+    before: dict[str, str] = {}
     for count in counts:
         process = subprocess.Popen(
             command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment()
         )
-        while process.poll() is None and len(kept_pages(killed)) < count:
-            time.sleep(0.002)
-        time.sleep(chance.uniform(0, 0.05))
+        while process.poll() is None and len(stored_pages(killed)) < count:
+            time.sleep(chance.uniform(0, 0.02))
         process.kill()
-        process.communicate()
-        time.sleep(0.3)  # what its processes were doing is done
-        after = kept_pages(killed)
+        process.communicate()  # until its workers have ended, too
+        after = stored_pages(killed)
         for name in before.keys() & after.keys():
-            assert after[name] == before[name], f"{name} was done again"
+            assert after[name] == before[name], f"{name} was read again"
         before = after
     done = run(*arguments)
     assert done.returncode == 0, done.stderr
     assert "goes on" in done.stderr or "done before" in done.stderr
     assert tree(killed) == tree(whole)
     assert reported(tmp_path / "killed.json", killed) == reported(tmp_path / "whole.json", whole)
-    assert {path.suffix for path in (killed / ".ocrtool").iterdir()} == {".json"}
+    assert {path.suffix for path in (killed / ".ocrtool").iterdir()} == {".sqlite"}
 
 
-def test_a_run_killed_while_its_outputs_take_their_names_goes_on(tmp_path: Path) -> None:
-    """The moment is too short to be met: what it leaves is made by hand."""
+@pytest.mark.parametrize("renamed", [0, 1, 2])
+def test_a_run_killed_while_its_outputs_are_renamed_is_resumed(
+    renamed: int, tmp_path: Path
+) -> None:
+    """Kill it just before it gives a further output its final name."""
     source, out = text_pdf(tmp_path / "a.pdf", 2), tmp_path / "out"
-    arguments = (source, "-o", f"{out}/", "-f", "md", "-f", "json")
-    assert run(*arguments).returncode == 0
-    whole = tree(out)
-    (marker,) = (out / ".ocrtool").iterdir()
-    puts = json.loads(marker.read_text())["puts"]
-    folder = marker.with_suffix("")
-    folder.mkdir()
-    intended = {name: put["digest"] for name, put in puts.items()}
-    (folder / "puts.json").write_text(json.dumps(intended))
-    marker.unlink()
-    (out / "a.json").unlink()
+    arguments = (source, "-o", f"{out}/", "-f", "md", "-f", "json", "-f", "txt")
+    script = KILLED_WHILE_RENAMING.format(renamed=renamed, arguments=["pdf", *map(str, arguments)])
+    path = tmp_path / "script.py"
+    path.write_text(script, "utf-8")
+    killed = subprocess.run([sys.executable, str(path)], capture_output=True, env=environment())
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert len(tree(out)) == renamed
     done = run(*arguments)
-    assert done.returncode == 0, done.stderr
-    assert tree(out) == whole
-    assert [path.name for path in (out / ".ocrtool").iterdir()] == [marker.name]
+    assert done.returncode == 0 and "goes on, 2 of 2 pages" in done.stderr, done.stderr
+    undisturbed = tmp_path / "undisturbed"
+    assert run(source, "-o", f"{undisturbed}/", *arguments[3:]).returncode == 0
+    assert tree(out) == tree(undisturbed)
+    assert {path.suffix for path in (out / ".ocrtool").iterdir()} == {".sqlite"}
 
 
-def wait_for(path: Path, pattern: str, process: subprocess.Popen[bytes]) -> None:
+KILLED_WHILE_RENAMING = """
+import os, signal
+from ocrtool import cli
+from ocrtool.batch import journal
+if __name__ == "__main__":
+    move, moved = journal.move, []
+    def counted(draft, target):
+        if len(moved) == {renamed}:
+            os.kill(os.getpid(), signal.SIGKILL)
+        moved.append(move(draft, target))
+    journal.move = counted
+    cli.main({arguments!r})
+"""
+
+
+def wait_for_page(out: Path, number: int, process: subprocess.Popen[bytes]) -> None:
     end = time.monotonic() + 60
-    while not list(path.glob(pattern)):
+    while not any(name.endswith(f"/{number}") for name in stored_pages(out)):
         assert process.poll() is None and time.monotonic() < end
         time.sleep(0.01)
 
@@ -116,6 +152,13 @@ def workers_of(process: subprocess.Popen[bytes]) -> set[int]:
     return found
 
 
+def wait_until_gone(process: int) -> None:
+    end = time.monotonic() + 60
+    while Path(f"/proc/{process}").exists():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds processes in /proc")
 def test_a_worker_that_is_killed_twice_over_a_page_costs_that_page(
     slow_page: Path, tmp_path: Path
@@ -123,12 +166,14 @@ def test_a_worker_that_is_killed_twice_over_a_page_costs_that_page(
     out = tmp_path / "out"
     arguments = (slow_page, "-o", f"{out}/", "--jobs", "1", "--report", tmp_path / "report.json")
     process = subprocess.Popen(command(*arguments), stderr=subprocess.PIPE, env=environment())
-    wait_for(out, ".ocrtool/*/*/000001.page", process)
-    while not list(out.glob(".ocrtool/*/*/000002.page")):  # which is where its failure is kept
+    wait_for_page(out, 1, process)
+    killed = 0
+    while killed < 2:  # page 2 takes hours, so that a worker is alive until it is killed
         assert process.poll() is None
         for worker in workers_of(process):
             os.kill(worker, signal.SIGKILL)
-        time.sleep(0.2)
+            killed += 1
+            wait_until_gone(worker)
     _, told = process.communicate(timeout=60)
     assert process.returncode == 1
     assert b"page 2 cannot be read: its process was killed by SIGKILL" in told
@@ -149,8 +194,7 @@ def test_ctrl_c_ends_all_and_keeps_what_is_done(slow_page: Path, tmp_path: Path)
         env=environment(),
         start_new_session=True,
     )
-    wait_for(out, ".ocrtool/*/*/000001.page", process)
-    time.sleep(0.2)
+    wait_for_page(out, 1, process)
     workers = workers_of(process)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     _, told = process.communicate(timeout=20)
@@ -160,7 +204,7 @@ def test_ctrl_c_ends_all_and_keeps_what_is_done(slow_page: Path, tmp_path: Path)
         b"error: interrupted",
     ]
     assert len(workers) == 1 and not any(Path(f"/proc/{worker}").exists() for worker in workers)
-    assert not list(out.glob("*.md")) and len(kept_pages(out)) == 1
+    assert not list(out.glob("*.md")) and len(stored_pages(out)) == 1
     assert not list((out / ".ocrtool").glob("*.lock"))
 
 
@@ -173,7 +217,7 @@ def test_memory_is_flat_over_a_long_file(tmp_path: Path) -> None:
     )
     peaks: dict[int, int] = {}
     while process.poll() is None:
-        pages = len(kept_pages(out))
+        pages = len(stored_pages(out))
         try:
             used = sum(resident(number) for number in (process.pid, *workers_of(process)))
         except OSError:

@@ -112,7 +112,7 @@ def test_what_is_done_is_not_done_again(run_cli, pdf: Path, tmp_path: Path) -> N
     (out / "paper.md").unlink()
     assert run_cli(*arguments, "--page-breaks").code == 0
     assert b"<!-- page" in tree(out)["paper.md"]
-    assert {path.suffix for path in (out / ".ocrtool").iterdir()} == {".json"}
+    assert {path.suffix for path in (out / ".ocrtool").iterdir()} == {".sqlite"}
 
 
 def test_a_file_that_no_run_wrote_is_not_replaced(run_cli, pdf: Path, tmp_path: Path) -> None:

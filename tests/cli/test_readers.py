@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from deepocr_parts import save_deepocr, save_deepseek
-from ocrtool.batch.document_state import options_of
+from ocrtool.batch.fingerprints import options_fingerprint
 from ocrtool.options import PageOptions, ReadOptions
 
 PAGE = Path(__file__).parents[2] / "docs/images/sample-page.jpg"
@@ -61,10 +61,10 @@ def test_read_with_deepocr(deepocr: Path, tmp_path: Path, run_cli: Callable) -> 
     assert shown["kind"] == "folder" and shown["config"]["decoder"]["width"] == 48
     # A conversion that goes on knows by its fingerprint whether the model is the same.
     pages = PageOptions(reading=ReadOptions(model=str(deepocr)))
-    before = options_of(pages)
-    assert before == options_of(pages)
+    before = options_fingerprint(pages)
+    assert before == options_fingerprint(pages)
     (deepocr / "llm" / "config.json").write_text("{}")
-    assert before != options_of(pages)
+    assert before != options_fingerprint(pages)
 
 
 @pytest.mark.slow

@@ -1,56 +1,75 @@
-"""The journal of a document: what is done already, so that a run that was stopped goes on there.
+"""The journal of a document: what is finished, so that a stopped run can be resumed.
 
-Beside the outputs lies a folder ``.ocrtool``. While a document is converted, it holds
+Beside the outputs, the folder ``.ocrtool`` holds for each document
 
-- ``NAME.lock``, which the process at work keeps locked; when it dies, the system unlocks it;
-- ``NAME/FINGERPRINT/``, where FINGERPRINT stands for the content of the input and all that decides
-  what its pages become: ``000007.page`` is page 7, a zip file that appears when it is complete;
-- ``NAME/puts.json``: what the outputs will hold, noted before they take their names.
+- ``NAME.sqlite``, an SQLite database with a row for each page that is finished, for each output
+  that was written or is about to be, and for the completed document;
+- ``NAME.lock``, locked by the process that works on the document and removed when it ends;
+- ``NAME.drafts``, outputs that are being written and have no final name yet.
 
-When the document is complete, ``NAME.json`` says so and the rest is removed. Pages that may come
-out better next time (they took too long, or their process died) keep their journal.
+The database is in WAL mode: a process killed at any moment loses at most the transaction it was
+writing. When a document is complete, its pages are deleted from the journal, except where some of
+them failed for a reason that may not recur.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import json
 import os
 import shutil
-import zipfile
-import zlib
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePath
 from typing import Any, Literal
 
+from filelock import FileLock, Timeout
+
+from ocrtool.batch.fingerprints import Header
+from ocrtool.batch.output_files import OutputRecord, digest_of, move
 from ocrtool.batch.report import PageNote
-from ocrtool.document.json import dump, page_from, page_record
-from ocrtool.documents.result import PageResult
+from ocrtool.batch.stored_pages import DAMAGE, StoredPage, stored_pages
 from ocrtool.errors import OutputError
 from ocrtool.inputs.paths import JOURNALS
 
-VERSION = 1
-"""Of the journal's form; journals of other versions are not read."""
-NAME_LENGTH = 40
-"""Letters of a document's name that the names of its journal show."""
-KEY_LENGTH = 16
-"""Hexadecimal digits of hashes in names."""
-DAMAGE = (
-    EOFError,
-    KeyError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    zipfile.BadZipFile,
-    zlib.error,
+APPLICATION_ID = 0x6F637274
+"""``application_id`` of the database ("ocrt" in ASCII)."""
+FORMAT = 2
+"""``user_version`` of the database: version of the tables; other versions are discarded."""
+TABLES = {
+    "records": "CREATE TABLE records (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    "pages": (
+        "CREATE TABLE pages (number INTEGER PRIMARY KEY, note TEXT NOT NULL,"
+        " content BLOB NOT NULL, digest TEXT NOT NULL)"
+    ),
+    "pictures": (
+        "CREATE TABLE pictures (page INTEGER NOT NULL, name TEXT NOT NULL, content BLOB NOT NULL,"
+        " PRIMARY KEY (page, name))"
+    ),
+    "outputs": (
+        "CREATE TABLE outputs (name BLOB NOT NULL, digest TEXT NOT NULL, size INTEGER NOT NULL,"
+        " time INTEGER NOT NULL, PRIMARY KEY (name, digest))"
+    ),
+}
+"""The SQL of the tables by name; a journal with any other schema is discarded."""
+SYSTEM_ERRORS = (
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_READONLY,
 )
-"""What reading a page may raise that was not written to its end."""
-COMPRESSION = 1
-"""Of pages in the journal: half the time of the usual 6 for a tenth more room."""
+"""Primary SQLite error codes that do not mean that the database is damaged."""
+NAME_LENGTH = 40
+"""Maximum number of characters of the document's name in the name of its journal."""
+NAME_DIGEST_DIGITS = 16
+"""Number of hexadecimal digits of the hash that makes names of journals unique."""
+IMAGES = "_images"
+"""Suffix of the names of picture folders."""
 
 
 class BusyError(OutputError):
@@ -58,98 +77,87 @@ class BusyError(OutputError):
 
 
 @dataclass(frozen=True)
-class Header:
-    """What decides what the pages of a document become.
-
-    Attributes:
-        sha256: Of the input's content.
-        size: Of the input in bytes.
-        options: Fingerprint of the options for pages and of the models.
-        program: Version of ocrtool.
-    """
-
-    sha256: str
-    size: int
-    options: str
-    program: str
-
-    @property
-    def fingerprint(self) -> str:
-        """A short name for all of it."""
-        return fingerprint(asdict(self))
-
-    def change_from(self, other: Header) -> str:
-        """Return what differs from another header; nothing where they are the same."""
-        if (self.sha256, self.size) != (other.sha256, other.size):
-            return "the input has changed"
-        if self.program != other.program:
-            return f"it was begun by ocrtool {other.program}"
-        return "the options or models have changed" if self != other else ""
-
-
-@dataclass(frozen=True)
-class OutputRecord:
-    """An output as it was written.
-
-    Attributes:
-        digest: Of its content; see :func:`digest_of`.
-        size: In bytes; of a folder 0.
-        time: When it was changed, in nanoseconds.
-    """
-
-    digest: str
-    size: int
-    time: int
-
-
-@dataclass(frozen=True)
 class CompletionRecord:
-    """A document that is complete.
+    """A completed document.
 
     Attributes:
-        header: What its pages came from.
-        outputs: Fingerprint of what else decides what the outputs hold.
-        puts: The outputs by their names, seen from the folder that holds the journal's.
-        pages: What the report says of its pages.
-        again: Whether pages failed that may come out better next time.
-        former: Outputs of earlier runs with other options.
+        header: What its page results depend on.
+        output_options: Fingerprint of everything else that the outputs depend on.
+        outputs: Names of the outputs, relative to the output folder.
+        pages: Report entries of its pages.
+        retry: Whether some pages failed for a reason that may not recur.
     """
 
     header: Header
-    outputs: str
-    puts: Mapping[str, OutputRecord]
+    output_options: str
+    outputs: tuple[str, ...]
     pages: tuple[PageNote, ...]
-    again: bool = False
-    former: Mapping[str, OutputRecord] = field(default_factory=dict)
+    retry: bool = False
+
+    def to_record(self) -> dict[str, Any]:
+        """Convert it to JSON-serialisable values."""
+        return {**asdict(self), "pages": [note.to_record() for note in self.pages]}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> CompletionRecord:
+        """Return what :meth:`to_record` gave.
+
+        Raises:
+            KeyError: A value is missing.
+            ValueError: A value is not valid, or an output lies outside the output folder.
+        """
+        outputs = tuple(map(str, record["outputs"]))
+        for name in outputs:
+            _check_name(name)
+        return cls(
+            Header.from_record(record["header"]),
+            str(record["output_options"]),
+            outputs,
+            tuple(PageNote.from_record(page) for page in record["pages"]),
+            bool(record["retry"]),
+        )
 
 
 class Journal:
     """The journal of one document; a context manager that holds its lock.
 
     Args:
-        folder: Where the outputs go; the journal is below it.
-        name: Of the document, different from all others there.
+        folder: Output folder; the journal is below it.
+        name: Name of the document, unique in the folder.
+
+    Attributes:
+        path: The database.
+        discarded: Why the journal of an earlier run was discarded; empty if it was not.
+        notes: Report entries of the finished pages, by number.
+        completed: The completed document, if an earlier run completed it.
 
     Raises:
-        BusyError: Another process has it.
+        BusyError: Another process holds the lock.
         OutputError: The folder cannot be made or written to.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
-        self.outputs = folder
-        self.root = folder / JOURNALS
+        self.folder = folder
         plain = "".join(c if c.isalnum() or c in "-_." else "_" for c in Path(name).name)
         digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
-        key = f"{plain[:NAME_LENGTH].lstrip('.')}-{digest[:KEY_LENGTH]}"
-        self.folder = self.root / key
-        self._marker = self.root / f"{key}.json"
-        self._puts = self.folder / "puts.json"
-        self.pages = self.folder  # until it has begun
-        with _told(self.root):
-            self.root.mkdir(parents=True, exist_ok=True)
-            self._lock = _Lock(self.root / f"{key}.lock")
-        self.finished = self._read_marker()
-        """What was completed before, if anything."""
+        stem = f"{plain[:NAME_LENGTH].lstrip('.')}-{digest[:NAME_DIGEST_DIGITS]}"
+        root = folder / JOURNALS
+        self.path = root / f"{stem}.sqlite"
+        self._drafts = root / f"{stem}.drafts"
+        self._lock = FileLock(root / f"{stem}.lock", blocking=False)
+        self.discarded = ""
+        with _writing(root):
+            root.mkdir(parents=True, exist_ok=True)
+            try:
+                self._lock.acquire()
+            except Timeout:
+                told = f"another process is at work ({self._lock.lock_file} is locked)"
+                raise BusyError(told) from None
+        try:
+            self._open()
+        except BaseException:
+            self._unlock()
+            raise
 
     def __enter__(self) -> Journal:
         return self
@@ -157,44 +165,115 @@ class Journal:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def close(self) -> None:
-        """Let go of it; what holds nothing is removed."""
-        for folder in (self.pages, self.folder):
-            if folder.is_dir() and not any(folder.glob("**/*.page")) and not self._puts.exists():
-                shutil.rmtree(folder, ignore_errors=True)
-        self._lock.release()
-        with contextlib.suppress(OSError):  # others are at work, or have been
-            self.root.rmdir()
+    def _open(self) -> None:
+        """Open the database; one that cannot be used is replaced by a new one."""
+        with _writing(self.path):
+            try:
+                self._load()
+            except (*DAMAGE, sqlite3.Error) as error:
+                if getattr(error, "sqlite_errorcode", 0) & 0xFF in SYSTEM_ERRORS:
+                    raise
+                self.discarded = "its journal is not readable"
+                self._remove()
+                self._load()
 
-    def begin(self, header: Header) -> tuple[dict[int, PageNote], str]:
-        """Go on where an earlier run stopped, or start anew.
-
-        Args:
-            header: Of the run that begins.
-
-        Returns:
-            The pages that are done, by number; and why those of an earlier run are of no use, if
-            there was one that was not completed and they are not.
+    def _load(self) -> None:
+        """Open the database and read it.
 
         Raises:
-            OutputError: The folder cannot be written to.
+            sqlite3.Error: It is damaged or cannot be opened.
+            ValueError: Its content is not valid (or another exception in :data:`DAMAGE`).
         """
-        self.pages = self.folder / header.fingerprint
-        change = ""
-        with _told(self.pages):
-            for old in self.folder.glob("*/header.json"):
-                if old.parent != self.pages:
-                    found = _header_in(old)
-                    change = header.change_from(found) if found else "its journal is not readable"
-                    shutil.rmtree(old.parent)
-            self.pages.mkdir(parents=True, exist_ok=True)
-            _write(self.pages / "header.json", {"journal": VERSION, **asdict(header)})
-        notes = (whole_page(path) for path in sorted(self.pages.glob("*.page")))
-        return {note.page: note for note in notes if note is not None}, change
+        self._database = sqlite3.connect(self.path, isolation_level=None)
+        try:
+            _prepare(self._database)
+            records = dict(self._database.execute("SELECT key, value FROM records"))
+            header, completed = records.get("header"), records.get("completed")
+            self._header = Header.from_record(json.loads(header)) if header else None
+            self.completed = (
+                CompletionRecord.from_record(json.loads(completed)) if completed else None
+            )
+            self._outputs: dict[str, list[OutputRecord]] = {}
+            for name, *record in self._database.execute("SELECT * FROM outputs"):
+                _check_name(os.fsdecode(name))
+                self._outputs.setdefault(os.fsdecode(name), []).append(OutputRecord(*record))
+            self.notes = {page.note.page: page.note for page in stored_pages(self._database)}
+        except BaseException:
+            self._database.close()
+            raise
 
-    def page(self, number: int) -> Path:
-        """Return where a page is kept, complete or to be."""
-        return self.pages / f"{number:06d}.page"
+    def _remove(self) -> None:
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+
+    def _unlock(self) -> None:
+        lock = Path(self._lock.lock_file)
+        with contextlib.suppress(OSError):  # Windows removes it on release
+            lock.unlink()  # while it is locked, so that no other process locks a removed file
+        self._lock.release()
+        with contextlib.suppress(OSError):  # it holds other journals
+            lock.parent.rmdir()
+
+    def close(self) -> None:
+        """Close and unlock it; a journal without content is removed."""
+        shutil.rmtree(self._drafts, ignore_errors=True)
+        self._database.close()
+        if not (self.notes or self._outputs or self.completed):
+            with contextlib.suppress(OSError):
+                self._remove()
+        self._unlock()
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with _writing(self.path), self._database:
+            self._database.execute("BEGIN")
+            yield self._database
+
+    def begin(self, header: Header) -> str:
+        """Resume an earlier run, or start anew if its pages cannot be used.
+
+        Args:
+            header: Header of this run.
+
+        Returns:
+            Why an earlier run cannot be resumed; empty if it can, or if there was none.
+
+        Raises:
+            OutputError: The journal cannot be written.
+        """
+        reason = header.difference_from(self._header) if self._header else ""
+        if header != self._header:
+            with self._transaction() as database:
+                _delete_pages(database, self.notes)
+                _put_record(database, "header", asdict(header))
+            self._header, self.notes = header, {}
+        return reason
+
+    def add_page(self, page: StoredPage) -> None:
+        """Store a finished page.
+
+        Raises:
+            OutputError: The journal cannot be written.
+        """
+        number = page.note.page
+        with self._transaction() as database:
+            database.execute(
+                "INSERT INTO pages VALUES (?, ?, ?, ?)",
+                (number, page.note_json, page.content, page.digest),
+            )
+            rows = [(number, name, content) for name, content in page.pictures.items()]
+            database.executemany("INSERT INTO pictures VALUES (?, ?, ?)", rows)
+        self.notes[number] = page.note
+
+    def checkpoint(self) -> Path:
+        """Move all rows into the main file, so that a worker can read it; return its path.
+
+        Raises:
+            OutputError: The journal cannot be written.
+        """
+        with _writing(self.path):
+            self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return self.path
 
     def drafts(self) -> Path:
         """Return an empty folder for outputs that are being written.
@@ -202,338 +281,158 @@ class Journal:
         Raises:
             OutputError: It cannot be made.
         """
-        folder = self.folder / "drafts"
-        with _told(folder):
-            if folder.exists():
-                shutil.rmtree(folder)
-            folder.mkdir(parents=True)
-        return folder
+        with _writing(self._drafts):
+            if self._drafts.exists():
+                shutil.rmtree(self._drafts)
+            self._drafts.mkdir(parents=True)
+        return self._drafts
 
     def owns(self, path: Path) -> bool:
-        """Tell whether an output is as this document's conversion wrote it."""
-        name = self._name(path)
-        known = {**self.finished.former, **self.finished.puts} if self.finished else {}
-        put = known.get(name)
-        with _told(path):
-            if put is not None and _is_as_put(path, put):
+        """Tell whether an output is unchanged since a conversion of this document wrote it.
+
+        Raises:
+            OutputError: It cannot be read.
+        """
+        records = self._outputs.get(self._name(path), ())
+        with _writing(path):
+            if any(record.has_time_and_size_of(path) for record in records):
                 return True
-            digests = {_read(self._puts).get(name), put.digest if put else None} - {None}
-            return bool(digests) and digest_of(path) in digests
+            return bool(records) and digest_of(path) in {record.digest for record in records}
 
     def state(self) -> Literal["whole", "changed", "missing"]:
-        """Tell how the outputs of a document that is complete are found."""
-        puts = self.finished.puts if self.finished else {}
-        paths = [self.outputs / name for name in puts]
+        """Compare the outputs of the completed document with their records."""
+        paths = [self.folder / name for name in self.completed.outputs] if self.completed else []
         if not all(path.exists() for path in paths):
             return "missing"
         return "whole" if all(self.owns(path) for path in paths) else "changed"
 
-    def publish(self, drafts: Mapping[Path, Path], overwrite: bool) -> dict[str, OutputRecord]:
-        """Give outputs their names.
-
-        Args:
-            drafts: Files and folders that are complete, by the paths that they take.
-            overwrite: Whether what is not of this document, or was changed, may be replaced.
-
-        Returns:
-            What was put there, for :class:`CompletionRecord`.
-
-        Raises:
-            OutputError: A path is taken, or cannot be written.
-        """
-        for target in drafts:
-            self.check(target, overwrite)
-        _write(self._puts, {self._name(target): digest_of(at) for target, at in drafts.items()})
-        for target, draft in drafts.items():
-            with _told(target):
-                _move(draft, target)
-        return {self._name(target): _put(target) for target in drafts}
-
     def check(self, target: Path, overwrite: bool) -> None:
-        """See that an output may be written.
+        """Make sure that an output may be written.
 
         Raises:
-            OutputError: Something else is there.
+            OutputError: Another file is there.
         """
         if target.is_dir() and not target.name.endswith(IMAGES):
             raise OutputError(f"{target} is a folder", "name a file")
-        if _exists(target) and not overwrite and not self.owns(target):
+        exists = target.exists() or target.is_symlink()
+        if exists and not overwrite and not self.owns(target):
             raise OutputError(f"{target} exists", "--overwrite replaces it")
 
-    def finish(self, finished: CompletionRecord) -> None:
-        """Note that the document is complete, and drop what is not needed any more.
+    def publish(self, drafts: Mapping[Path, Path], overwrite: bool) -> tuple[str, ...]:
+        """Give outputs their final names.
+
+        The records are stored first, so that a run killed meanwhile recognises them later.
+
+        Args:
+            drafts: Complete files and folders by their final paths.
+            overwrite: Whether files that this document does not own may be replaced.
+
+        Returns:
+            The names of the outputs for :class:`CompletionRecord`.
 
         Raises:
-            OutputError: The folder cannot be written to.
+            OutputError: Another file is there, or an output cannot be written.
         """
-        if self.finished:
-            former = {**self.finished.former, **self.finished.puts}
-            former = {name: put for name, put in former.items() if name not in finished.puts}
-            finished = replace(finished, former=former)
-        with _told(self._marker):
-            _write(self._marker, _marker_record(finished))
-            self.finished = finished
-            if finished.again:
-                for note in finished.pages:
-                    if note.may_be_mended:
-                        self.page(note.page).unlink(missing_ok=True)
-                shutil.rmtree(self.folder / "drafts", ignore_errors=True)
-                self._puts.unlink(missing_ok=True)
-            else:
-                shutil.rmtree(self.folder)
+        for target in drafts:
+            self.check(target, overwrite)
+        with _writing(self._drafts):
+            records = {self._name(to): OutputRecord.of(draft) for to, draft in drafts.items()}
+        with self._transaction() as database:
+            _put_outputs(database, records)
+        for name, record in records.items():
+            self._outputs.setdefault(name, []).append(record)
+        for target, draft in drafts.items():
+            with _writing(target):
+                move(draft, target)
+        return tuple(records)
+
+    def complete(self, completed: CompletionRecord) -> None:
+        """Record that the document is complete, and delete pages that are not needed any more.
+
+        Raises:
+            OutputError: The journal cannot be written.
+        """
+        records = {name: self._outputs[name][-1] for name in completed.outputs}
+        dropped = [
+            number
+            for number, note in self.notes.items()
+            if not completed.retry or note.is_retryable
+        ]
+        with self._transaction() as database:
+            database.executemany(
+                "DELETE FROM outputs WHERE name = ?", [(os.fsencode(name),) for name in records]
+            )
+            _put_outputs(database, records)
+            _delete_pages(database, dropped)
+            _put_record(database, "completed", completed.to_record())
+        self._outputs |= {name: [record] for name, record in records.items()}
+        self.notes = {n: note for n, note in self.notes.items() if n not in dropped}
+        self.completed = completed
 
     def _name(self, path: Path) -> str:
-        return Path(os.path.relpath(path, self.outputs)).as_posix()
-
-    def _read_marker(self) -> CompletionRecord | None:
-        record = _read(self._marker)
-        try:
-            if record.get("journal") != VERSION:
-                return None
-            return CompletionRecord(
-                Header(**record["header"]),
-                record["outputs"],
-                {name: OutputRecord(**put) for name, put in record["puts"].items()},
-                tuple(PageNote.from_record(page) for page in record["pages"]),
-                record["again"],
-                {name: OutputRecord(**put) for name, put in record["former"].items()},
-            )
-        except (AttributeError, KeyError, TypeError, ValueError):
-            return None
+        return Path(os.path.relpath(path, self.folder)).as_posix()
 
 
-IMAGES = "_images"
-"""What the names of folders of pictures end with."""
-
-
-@dataclass(frozen=True)
-class KeptPage:
-    """A page as the journal keeps it.
-
-    Attributes:
-        result: The page and its pictures.
-        note: What the report says of it.
-    """
-
-    result: PageResult
-    note: PageNote
-
-
-def write_page(path: Path, result: PageResult, note: PageNote) -> PageNote:
-    """Keep a page; the file appears when it is complete.
+def _prepare(database: sqlite3.Connection) -> None:
+    """Configure a connection, and create the tables in a new database.
 
     Raises:
-        OutputError: It cannot be written.
+        sqlite3.DatabaseError: It is no database, or a damaged one.
+        ValueError: Its tables are not those of this version.
     """
-    temporary = path.with_suffix(f".{os.getpid()}")
-    with _told(path):
-        try:
-            with zipfile.ZipFile(
-                temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=COMPRESSION
-            ) as file:
-                file.writestr("page.json", dump(page_record(result.page)))
-                for name, content in result.pictures.items():
-                    entry = zipfile.ZipInfo(f"pictures/{name}")  # stored: it is compressed already
-                    file.writestr(entry, content)
-                file.writestr("note.json", dump(note.to_record()))
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    return note
+    database.execute("PRAGMA trusted_schema = OFF")
+    database.execute("PRAGMA auto_vacuum = FULL")
+    database.execute("PRAGMA locking_mode = EXCLUSIVE")  # WAL without shared memory: NFS works
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("PRAGMA synchronous = NORMAL")
+    (application,) = database.execute("PRAGMA application_id").fetchone()
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    tables = dict(database.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
+    if (application, version, tables) == (0, 0, {}):
+        with database:
+            database.execute("BEGIN")
+            for statement in TABLES.values():
+                database.execute(statement)
+            database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            database.execute(f"PRAGMA user_version = {FORMAT}")
+    elif (application, version, tables) != (APPLICATION_ID, FORMAT, TABLES):
+        raise ValueError("the tables are of another version or program")
+    elif database.execute("PRAGMA quick_check").fetchone() != ("ok",):
+        raise ValueError("the database is damaged")
 
 
-def read_page(path: Path, pictures: bool = False) -> KeptPage:
-    """Return a page that was kept.
+def _put_record(database: sqlite3.Connection, key: str, record: Mapping[str, Any]) -> None:
+    database.execute("INSERT OR REPLACE INTO records VALUES (?, ?)", (key, json.dumps(record)))
 
-    Args:
-        path: Of its file.
-        pictures: Whether its pictures are wanted, too.
+
+def _put_outputs(database: sqlite3.Connection, records: Mapping[str, OutputRecord]) -> None:
+    rows = [(os.fsencode(name), r.digest, r.size, r.time) for name, r in records.items()]
+    database.executemany("INSERT OR REPLACE INTO outputs VALUES (?, ?, ?, ?)", rows)
+
+
+def _delete_pages(database: sqlite3.Connection, numbers: Iterable[int]) -> None:
+    rows = [(number,) for number in numbers]
+    database.executemany("DELETE FROM pages WHERE number = ?", rows)
+    database.executemany("DELETE FROM pictures WHERE page = ?", rows)
+
+
+def _check_name(name: str) -> None:
+    """Make sure that the name of an output does not lead outside the output folder.
 
     Raises:
-        OutputError: It is gone, or damaged.
+        ValueError: It does.
     """
-    try:
-        with zipfile.ZipFile(path) as file:
-            page = page_from(json.loads(file.read("page.json")))
-            note = PageNote.from_record(json.loads(file.read("note.json")))
-            head = "pictures/"
-            names = [name for name in file.namelist() if pictures and name.startswith(head)]
-            content = {name.removeprefix(head): file.read(name) for name in names}
-    except DAMAGE as error:
-        raise OutputError(f"the journal {path} is damaged: {error}", "remove it") from None
-    route = note.route if note.route != "failed" else "blank"
-    return KeptPage(PageResult(page, route, note.warnings, content), note)
-
-
-def whole_page(path: Path) -> PageNote | None:
-    """Return the note of a page that is kept whole; nothing where it is missing or damaged."""
-    try:
-        with zipfile.ZipFile(path) as file:
-            if file.testzip() is None:
-                return PageNote.from_record(json.loads(file.read("note.json")))
-    except DAMAGE:
-        pass
-    return None
-
-
-def fingerprint(value: object) -> str:
-    """Return a short hash of plain values."""
-    text = json.dumps(value, sort_keys=True, ensure_ascii=True, default=str)
-    return hashlib.sha256(text.encode("ascii")).hexdigest()[:KEY_LENGTH]
-
-
-def digest_of(path: Path) -> str:
-    """Return the SHA-256 of a file, or of the names and contents of a folder's files.
-
-    Raises:
-        OSError: It cannot be read.
-    """
-    if not path.is_dir():
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    parts = [(entry.name, digest_of(entry)) for entry in sorted(path.iterdir())]
-    return hashlib.sha256(json.dumps(parts).encode("ascii")).hexdigest()
-
-
-def _exists(path: Path) -> bool:
-    return path.exists() or path.is_symlink()
-
-
-def _put(path: Path) -> OutputRecord:
-    status = path.stat()
-    return OutputRecord(digest_of(path), 0 if path.is_dir() else status.st_size, status.st_mtime_ns)
-
-
-def _is_as_put(path: Path, put: OutputRecord) -> bool:
-    """Tell by size and time alone; content that is hashed again costs the reading of it."""
-    status = path.stat()
-    return not path.is_dir() and (status.st_size, status.st_mtime_ns) == (put.size, put.time)
-
-
-def _move(draft: Path, target: Path) -> None:
-    """Rename a file or folder to what may exist already; a link to a file is followed."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if draft.is_dir():
-        if target.exists():
-            shutil.rmtree(target)
-        draft.replace(target)
-        return
-    target = target.resolve()
-    try:
-        draft.replace(target)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        from ocrtool.console import atomic_write
-
-        with atomic_write(target) as temporary:
-            shutil.copyfile(draft, temporary)
-
-
-def _marker_record(finished: CompletionRecord) -> dict[str, Any]:
-    return {
-        "journal": VERSION,
-        "header": asdict(finished.header),
-        "outputs": finished.outputs,
-        "puts": {name: asdict(put) for name, put in finished.puts.items()},
-        "former": {name: asdict(put) for name, put in finished.former.items()},
-        "pages": [note.to_record() for note in finished.pages],
-        "again": finished.again,
-    }
-
-
-def _header_in(path: Path) -> Header | None:
-    record = _read(path)
-    if record.pop("journal", None) != VERSION:
-        return None
-    try:
-        return Header(**record)
-    except TypeError:
-        return None
-
-
-def _write(path: Path, record: Mapping[str, Any]) -> None:
-    """Write a file that is there whole or not at all, after a power cut, too."""
-    temporary = path.with_name(f"{path.name}.new")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(record, file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """Return what a file holds; nothing where it is missing or damaged."""
-    try:
-        record = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return record if isinstance(record, dict) else {}
+    path = PurePath(name)
+    if not path.parts or path.anchor or ".." in path.parts or "\0" in name:
+        raise ValueError(f"{name!r} leads outside the output folder")
 
 
 @contextlib.contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """Raise what the system says of a path as the error it is here."""
+def _writing(path: Path) -> Iterator[None]:
+    """Convert errors of the system and of SQLite to :class:`OutputError`."""
     try:
         yield
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
-
-
-class _Lock:
-    """A locked file, which the system unlocks when the process ends, however it ends.
-
-    Args:
-        path: Of the file; it is removed when the lock is released.
-
-    Raises:
-        BusyError: Another process has locked it.
-        OSError: The file cannot be made.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        while True:
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-            try:
-                _lock(self._file)
-                if os.path.samestat(os.fstat(self._file), path.stat()):
-                    return
-            except FileNotFoundError:
-                pass
-            except BlockingIOError:
-                os.close(self._file)
-                raise BusyError(f"another process is at work ({path} is locked)") from None
-            os.close(self._file)  # whoever had it has removed it meanwhile
-
-    def release(self) -> None:
-        """Unlock and remove the file."""
-        with contextlib.suppress(OSError):
-            self._path.unlink()  # while it is locked, so that nobody locks what is going to vanish
-        os.close(self._file)
-        with contextlib.suppress(OSError):
-            if os.name == "nt":  # where what is open stays
-                self._path.unlink()
-
-
-def _lock(descriptor: int) -> None:
-    """Lock an open file.
-
-    Raises:
-        BlockingIOError: It is locked.
-    """
-    try:
-        if os.name == "nt":
-            import msvcrt
-
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
-        else:
-            import fcntl
-
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
-            raise BlockingIOError from None
-        if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS):
-            raise
-        # A file system without locks: two processes at once are not found out there.
+    except sqlite3.Error as error:
+        raise OutputError(f"cannot write {path}: {error}") from error

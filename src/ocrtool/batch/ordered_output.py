@@ -1,4 +1,4 @@
-"""Documents on standard output, or to a device or pipe: in order, each when it is complete."""
+"""Writes complete documents, in the order of the inputs, to standard output, a device or a pipe."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from ocrtool.batch.plan import Plan
 from ocrtool.errors import OutputError
 from ocrtool.writers import BINARY, PageFormat
 
-PIECE = 1 << 20
-"""Bytes that are copied at a time."""
-BETWEEN = {PageFormat.TXT: "\f", PageFormat.MD: "\n"}
-"""What separates documents."""
+COPY_BYTES = 1 << 20
+"""Number of bytes copied at a time."""
+SEPARATORS = {PageFormat.TXT: "\f", PageFormat.MD: "\n"}
+"""Text between two documents, by format."""
 
 
-class Stream:
-    """Takes drafts of documents in any order and writes them in theirs.
+class OrderedOutput:
+    """Accepts documents in any order and writes them in the order of the inputs.
 
     Args:
-        plan: What is converted.
+        plan: The documents of the run.
 
     Raises:
-        OutputError: Standard output is closed, or a terminal that would get bytes.
+        OutputError: Standard output is closed, or a terminal while the format is binary.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -39,7 +39,11 @@ class Stream:
             raise OutputError("a terminal shows no binary files", "name a file with -o")
 
     def put(self, number: int, draft: Path | None) -> None:
-        """Take a document, or that there will be none, and write those whose turn it is.
+        """Accept a document, and write all documents whose predecessors have been accepted.
+
+        Args:
+            number: Index of the document among the inputs.
+            draft: Its output, which is removed once written; ``None`` if it failed.
 
         Raises:
             OutputError: It cannot be written.
@@ -58,13 +62,13 @@ class Stream:
             opened = console.output(self._target, overwrite=True, binary=binary)
             self._write = self._stack.enter_context(opened)
         if self._written:
-            self._write(BETWEEN.get(self._form, ""))
+            self._write(SEPARATORS.get(self._form, ""))
         self._written = True
         with path.open("rb") as file:
-            while content := file.read(PIECE):
+            while content := file.read(COPY_BYTES):
                 self._write(content)
         path.unlink()
 
     def close(self) -> None:
-        """End it."""
+        """Close the output."""
         self._stack.close()

@@ -1,4 +1,4 @@
-"""What is converted, and where it goes: a tree of files that mirrors the inputs, or one output."""
+"""The plan of a run: its documents, and the output paths of each."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ from ocrtool.options import ImageChoice
 from ocrtool.writers import PageFormat, format_of
 
 STDOUT = "-"
+"""Output argument that stands for standard output."""
 STREAMED = frozenset({PageFormat.TXT, PageFormat.MD, PageFormat.JSONL})
-"""Formats of which documents may follow each other on standard output."""
+"""Formats in which several documents can be concatenated on standard output."""
 REFERRING = frozenset({PageFormat.MD, PageFormat.HTML, PageFormat.TEX})
-"""Formats that refer to files of pictures."""
+"""Formats that can refer to separate picture files."""
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedDocument:
     """A document and its outputs.
 
     Attributes:
-        number: Its place among the inputs, from 0.
-        source: Its path, or ``-``.
-        problem: Why it cannot be had, if so.
-        folder: Where its outputs and its journal go; nothing where it goes to standard output.
-        name: Of its outputs below the folder, without suffix; different from all others there.
-        files: The outputs, by format; empty where it goes to standard output.
+        number: Index among the inputs, from 0.
+        source: Path of the input, or ``-``.
+        problem: Why the input was not found; ``None`` if it was.
+        folder: Folder of the outputs and the journal; ``None`` for standard output.
+        name: Path of the outputs below the folder, without suffix; unique in the folder.
+        files: Output paths by format; empty for standard output.
     """
 
     number: int
@@ -41,7 +42,7 @@ class Planned:
 
     @property
     def images(self) -> Path:
-        """The folder for its pictures."""
+        """Folder for its picture files."""
         return (self.folder or Path()) / f"{self.name}{IMAGES}"
 
 
@@ -50,14 +51,14 @@ class Plan:
     """All documents of a run.
 
     Attributes:
-        documents: In order.
+        documents: The documents in the order of the inputs.
         forms: Formats of the outputs.
-        images: What becomes of pictures.
-        streamed: Whether they go to standard output.
-        device: A device or pipe that takes the one output, if so.
+        images: How pictures are written.
+        streamed: Whether the output goes to standard output, a device or a pipe.
+        device: The device or pipe, if the output goes to one.
     """
 
-    documents: tuple[Planned, ...]
+    documents: tuple[PlannedDocument, ...]
     forms: tuple[PageFormat, ...]
     images: ImageChoice
     streamed: bool
@@ -71,15 +72,15 @@ def make_plan(
     forms: Sequence[PageFormat],
     images: ImageChoice | None,
 ) -> Plan:
-    """Find the documents and give each its outputs.
+    """Find the documents and determine their output paths.
 
     Args:
         inputs: Files, folders, patterns, or ``-``.
         recursive: Whether folders are searched to any depth.
-        out: A folder (one that exists, a name that ends with a slash, or a name without suffix
-            where there may be several documents), a file, or ``-`` for standard output.
-        forms: Formats; none means what the suffix of a file tells, else Markdown.
-        images: What becomes of pictures; ``None`` for files beside outputs that are files.
+        out: A folder (an existing one, a name that ends with a slash, or a name without suffix if
+            there may be several documents), a file, or ``-`` for standard output.
+        forms: Formats; if empty, the suffix of the output file determines it, else Markdown.
+        images: How pictures are written; ``None`` for picture files beside output files.
 
     Raises:
         UsageError: The output cannot take so many formats or documents, or would replace an input.
@@ -104,13 +105,13 @@ def make_plan(
     documents = []
     for number, item in enumerate(found):
         if isinstance(item, InputError):
-            documents.append(Planned(number, "", item))
+            documents.append(PlannedDocument(number, "", item))
         elif folder is not None:
             name = _name(item.place, taken)
             files = {form: folder / f"{name}.{form.value}" for form in chosen}
-            documents.append(Planned(number, item.source, None, folder, name, files))
+            documents.append(PlannedDocument(number, item.source, None, folder, name, files))
         elif streamed:
-            documents.append(Planned(number, item.source))
+            documents.append(PlannedDocument(number, item.source))
         else:
             documents.append(_single(number, item, Path(out), chosen))
     _spare_inputs(documents)
@@ -144,15 +145,17 @@ def _check_single(forms: Sequence[PageFormat], documents: int, out: str, streame
         )
 
 
-def _single(number: int, item: FoundInput, path: Path, forms: Sequence[PageFormat]) -> Planned:
+def _single(
+    number: int, item: FoundInput, path: Path, forms: Sequence[PageFormat]
+) -> PlannedDocument:
     files = {form: path.with_suffix(f".{form.value}") for form in forms}
     if len(forms) == 1:
         files = {forms[0]: path}
-    return Planned(number, item.source, None, path.parent, path.stem, files)
+    return PlannedDocument(number, item.source, None, path.parent, path.stem, files)
 
 
 def _name(place: PurePath, taken: set[str]) -> str:
-    """Return a name for the outputs of a document that no other has, capitals or not."""
+    """Return a unique name for the outputs of a document; names are compared without case."""
     name, number = place.with_suffix("").as_posix(), 1
     if name.casefold() in taken:
         name = place.as_posix()
@@ -163,7 +166,7 @@ def _name(place: PurePath, taken: set[str]) -> str:
     return name
 
 
-def _spare_inputs(documents: Sequence[Planned]) -> None:
+def _spare_inputs(documents: Sequence[PlannedDocument]) -> None:
     sources = {Path(item.source).resolve() for item in documents if item.source not in ("", STDIN)}
     for item in documents:
         for path in item.files.values():

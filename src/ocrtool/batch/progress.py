@@ -1,4 +1,4 @@
-"""How far a batch is, drawn on standard error while it runs."""
+"""The progress of a run, displayed on standard error."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from ocrtool import console
 
 @dataclass
 class Progress:
-    """What has been done, and what there is to do as far as that is known.
+    """Numbers of documents and pages that are finished and expected.
 
     Attributes:
-        documents: All of them.
-        opened: Those whose pages are counted.
-        ended: Those that are complete, or failed.
-        pages: Of the documents that are counted.
-        read: Of those, read or found done.
-        fresh: Pages that were read in this run.
+        documents: Number of documents of the run.
+        opened: How many of them were opened, so that their number of pages is known.
+        ended: How many of them are complete or failed.
+        pages: Number of pages of the opened documents.
+        read: How many of them are finished, in this run or an earlier one.
+        fresh: How many of them were finished in this run.
     """
 
     documents: int
@@ -31,20 +31,20 @@ class Progress:
     fresh: int = 0
 
     def expected(self) -> int:
-        """Return how many pages there may be, those not counted taken like the others."""
+        """Estimate the number of all pages from the mean of the opened documents."""
         rest = self.documents - self.opened
         return self.pages + round(rest * self.pages / max(1, self.opened)) if rest else self.pages
 
 
 @contextmanager
-def drawn(progress: Progress) -> Iterator[Callable[[], None]]:
-    """Draw it while the block runs.
+def progress_bar(progress: Progress) -> Iterator[Callable[[], None]]:
+    """Display a progress bar while the block runs, if standard error is a terminal.
 
     Args:
-        progress: What is shown; the block changes it.
+        progress: The numbers to display; the block changes them.
 
     Yields:
-        A function to call when it has changed.
+        A function to call after a change.
     """
     if not console.progress_wanted():
         yield lambda: None

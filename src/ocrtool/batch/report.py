@@ -1,4 +1,4 @@
-"""``--report``: what became of every document and page, as JSON; ``docs/pdf.md`` tells the form."""
+"""The report of a run (``--report``) as JSON; its format is documented in ``docs/pdf.md``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 from ocrtool import console
 from ocrtool.document.tree import Page
@@ -16,26 +16,29 @@ from ocrtool.errors import OutputError
 from ocrtool.version import __version__
 
 SCHEMA = 1
-"""Version of the form; raised when a reader of the old form would misread the new one."""
+"""Version of the format; raised when a reader of the old format would misread the new one."""
 KIND = "ocrtool pdf report"
+"""Value of ``kind``, by which a report is recognised."""
 
 Failure = Literal["", "damaged", "timeout", "crash", "memory"]
-"""Why a page could not be read; damaged: the page itself is to blame."""
+"""Why a page could not be read; ``damaged`` if the page itself is the cause."""
+ROUTES = ("native", "ocr", "mixed", "blank", "failed")
+"""Values of ``route`` in the order of the report."""
 Outcome = Literal["converted", "unchanged", "failed"]
 
 
 @dataclass(frozen=True)
 class PageNote:
-    """What the report says of a page.
+    """Report entry of a page.
 
     Attributes:
-        page: Its number, from 1.
-        route: Where its text is from, or that it failed.
-        confidence: Mean of its words, 0 to 1.
-        seconds: What it took.
-        warnings: What may be wrong with it.
-        error: Why it could not be read.
-        failure: Of what kind the error is.
+        page: Number of the page, from 1.
+        route: Source of its text, or that it failed.
+        confidence: Mean confidence of its words, 0 to 1.
+        seconds: Time it took to read.
+        warnings: Possible defects of the result.
+        error: Why it could not be read; empty if it was.
+        failure: Kind of the error.
     """
 
     page: int
@@ -47,12 +50,12 @@ class PageNote:
     failure: Failure = ""
 
     @property
-    def may_be_mended(self) -> bool:
-        """Whether the page failed for a reason that may not be there next time."""
+    def is_retryable(self) -> bool:
+        """Whether the page failed for a reason that may not recur."""
         return self.failure in ("timeout", "crash", "memory")
 
     def to_record(self) -> dict[str, Any]:
-        """Return it as plain values."""
+        """Convert it to JSON-serialisable values."""
         return {
             "page": self.page,
             "route": self.route,
@@ -69,7 +72,10 @@ class PageNote:
 
         Raises:
             KeyError: A value is missing.
+            ValueError: A value is not valid.
         """
+        if record["route"] not in ROUTES or record["failure"] not in get_args(Failure):
+            raise ValueError(f"page {record['page']} has no valid route or failure")
         return cls(
             int(record["page"]),
             cast(Route, str(record["route"])),
@@ -82,26 +88,26 @@ class PageNote:
 
 
 def failed_page(number: int, error: str, failure: Failure, seconds: float) -> PageNote:
-    """Return the note of a page that could not be read."""
+    """Return the report entry of a page that could not be read."""
     return PageNote(number, "failed", 0.0, seconds, error=error, failure=failure)
 
 
 def note_of(page: Page, route: Route, warnings: Sequence[str], seconds: float) -> PageNote:
-    """Return the note of a page that was converted."""
+    """Return the report entry of a page that was read."""
     return PageNote(page.number, route, page.confidence, seconds, tuple(warnings))
 
 
 @dataclass(frozen=True)
 class DocumentNote:
-    """What the report says of a document.
+    """Report entry of a document.
 
     Attributes:
-        source: As it was given or found.
-        outcome: Whether it was converted now, or had been before, or not at all.
-        outputs: Paths of the files that were written.
-        error: Why it could not be converted.
-        pages: In order.
-        seconds: From its first work to its outputs.
+        source: Path as it was given or found.
+        outcome: Whether it was converted by this run, by an earlier one, or failed.
+        outputs: Paths of its outputs.
+        error: Why it could not be converted; empty if it was.
+        pages: Entries of its pages, in order.
+        seconds: Time from its start to its outputs.
     """
 
     source: str
@@ -112,7 +118,7 @@ class DocumentNote:
     seconds: float = 0.0
 
     def to_record(self) -> dict[str, Any]:
-        """Return it as plain values."""
+        """Convert it to JSON-serialisable values."""
         return {
             "source": self.source,
             "outcome": self.outcome,
@@ -125,12 +131,12 @@ class DocumentNote:
 
 @dataclass
 class BatchReport:
-    """All documents of a run.
+    """The report of a run.
 
     Attributes:
-        notes: Of each document, by its place among the inputs.
-        seconds: That the run took.
-        fresh: Pages that were read in this run, not in an earlier one.
+        notes: Entries of the documents by index among the inputs.
+        seconds: Time the run took.
+        fresh: Number of pages that were read in this run, not in an earlier one.
     """
 
     notes: dict[int, DocumentNote] = field(default_factory=dict)
@@ -139,7 +145,7 @@ class BatchReport:
 
     @property
     def failures(self) -> int:
-        """Documents and pages that could not be read."""
+        """Number of documents and pages that could not be read."""
         failed = sum(note.outcome == "failed" for note in self.notes.values())
         return failed + self.routes()["failed"]
 
@@ -152,7 +158,7 @@ class BatchReport:
         return Counter(note.outcome for note in self.notes.values())
 
     def to_record(self) -> dict[str, Any]:
-        """Return it as plain values."""
+        """Convert it to JSON-serialisable values."""
         outcomes, routes = self.outcomes(), self.routes()
         return {
             "kind": KIND,
@@ -162,16 +168,14 @@ class BatchReport:
                 "documents": len(self.notes),
                 **{name: outcomes[name] for name in ("converted", "unchanged", "failed")},
                 "pages": sum(routes.values()),
-                "routes": {
-                    name: routes[name] for name in ("native", "ocr", "mixed", "blank", "failed")
-                },
+                "routes": {name: routes[name] for name in ROUTES},
                 "seconds": round(self.seconds, 3),
             },
             "documents": [self.notes[place].to_record() for place in sorted(self.notes)],
         }
 
     def summary(self) -> str:
-        """Return the line that ends a run."""
+        """Return the summary line that is displayed at the end of a run."""
         outcomes, routes = self.outcomes(), self.routes()
         parts = [_count(len(self.notes), "document")]
         parts += [
@@ -194,15 +198,15 @@ def _count(number: int, name: str) -> str:
 
 
 def check_report(path: Path, overwrite: bool, folders: Collection[Path]) -> None:
-    """See that a report may be written: to a new file, or in the place of an earlier report.
+    """Make sure that a report may be written; an earlier report may be replaced.
 
     Args:
-        path: Where it goes.
-        overwrite: Whether anything else that is there may be replaced.
-        folders: Those that are made for the outputs; a report may go there, too.
+        path: Path of the report.
+        overwrite: Whether any other file may be replaced as well.
+        folders: Folders that the run makes for the outputs.
 
     Raises:
-        OutputError: Something else is there, or the folder is missing.
+        OutputError: Another file is there, or the folder is missing.
     """
     if path.is_dir():
         raise OutputError(f"{path} is a folder", "name a file")
@@ -219,7 +223,7 @@ def check_report(path: Path, overwrite: bool, folders: Collection[Path]) -> None
 
 
 def write_report(path: Path, report: BatchReport) -> None:
-    """Write a report.
+    """Write a report as JSON.
 
     Raises:
         OutputError: It cannot be written.

@@ -1,9 +1,9 @@
-"""A batch: documents to pages to outputs, with worker processes, a journal and a report.
+"""Runs a batch: documents become pages, pages become outputs, by worker processes.
 
-The process of the command itself never opens a document. It keeps the journals, hands out jobs, and
-gives outputs their names::
+The command's own process never opens an input. It schedules tasks, stores finished pages in the
+journals, and gives outputs their final names::
 
-    with BatchRunner(plan, options) as batch:
+    with BatchRunner(plan, settings) as batch:
         code = batch.run()
 """
 
@@ -22,18 +22,12 @@ from functools import partial
 from pathlib import Path
 
 from ocrtool import console
-from ocrtool.batch.document_state import Conversion, header_of, options_of
-from ocrtool.batch.journal import (
-    CompletionRecord,
-    Header,
-    Journal,
-    OutputRecord,
-    fingerprint,
-    whole_page,
-)
-from ocrtool.batch.ordered_output import Stream
-from ocrtool.batch.plan import Plan, Planned
-from ocrtool.batch.progress import Progress, drawn
+from ocrtool.batch.document_state import DocumentState
+from ocrtool.batch.fingerprints import Header, fingerprint, header_of, options_fingerprint
+from ocrtool.batch.journal import CompletionRecord, Journal
+from ocrtool.batch.ordered_output import OrderedOutput
+from ocrtool.batch.plan import Plan, PlannedDocument
+from ocrtool.batch.progress import Progress, progress_bar
 from ocrtool.batch.report import (
     BatchReport,
     DocumentNote,
@@ -43,8 +37,9 @@ from ocrtool.batch.report import (
     failed_page,
     write_report,
 )
-from ocrtool.batch.tasks import Opened, OpenJob, ReadJob, WorkerContext, WriteJob, keep_failure
-from ocrtool.batch.worker_pool import Done, Event, Failed, Job, Lost, WorkerPool
+from ocrtool.batch.stored_pages import StoredPage
+from ocrtool.batch.tasks import OpenedDocument, OpenTask, ReadTask, WorkerContext, WriteTask
+from ocrtool.batch.worker_pool import Done, Event, Failed, Lost, Task, WorkerPool
 from ocrtool.errors import (
     EncryptedError,
     ExitCode,
@@ -59,33 +54,32 @@ from ocrtool.inputs.page_ranges import PageSelection
 from ocrtool.inputs.paths import STDIN
 from ocrtool.options import BatchOptions, ImageChoice, PageOptions, WriteOptions
 
-LARGEST_CHUNK = 16
-"""Pages that a worker gets at a time; fewer where they would not go round several times."""
-ROUNDS = 4
-START = 0.7
-"""Seconds that a worker takes to start: for less work than that none is."""
-GUESS = 0.1
-"""Seconds that a page takes, before one has been read."""
-TOLD = 3
-"""Pages of a document whose failures are told one by one; the report has them all."""
-TRIES = 3
-"""Of a password that a person types."""
-FATAL = (MissingDependencyError, ModelError, OutputError, UsageError)
-"""Errors over a page that every other page would raise, too."""
+WORKER_START_SECONDS = 0.7
+"""Time in seconds to start a worker: no further one is started for less work than this."""
+INITIAL_PAGE_SECONDS = 0.1
+"""Assumed time in seconds to read a page before the first one has been read."""
+ASSUMED_PAGES = 2
+"""Assumed number of pages of a document that has not been opened."""
+MAX_SHOWN_FAILURES = 3
+"""Maximum number of page failures of a document on standard error; the report has all."""
+PASSWORD_ATTEMPTS = 3
+"""Maximum number of times that a password is asked for at the terminal."""
+FATAL_ERRORS = (MissingDependencyError, ModelError, OutputError, UsageError)
+"""Errors of reading a page that every other page would raise as well: they end the run."""
 
 
 @dataclass(frozen=True)
 class BatchSettings:
-    """All that a run is told beside what it converts.
+    """Settings of a run, except for its inputs and outputs.
 
     Attributes:
         pages: How pages are read.
         writing: How outputs are written.
-        selection: Pages that are wanted of each document.
-        running: Processes and time limits.
-        passwords: Tried on documents that are encrypted.
-        overwrite: Whether files may be replaced that are not from an earlier run, or were changed.
-        report: Where the report goes, if wanted.
+        selection: Which pages of each document are converted.
+        running: Number of processes and time limits.
+        passwords: Passwords to try on encrypted documents.
+        overwrite: Whether files may be replaced that no earlier run wrote, or that were changed.
+        report: Path of the report, if one is wanted.
     """
 
     pages: PageOptions = field(default_factory=PageOptions)
@@ -97,15 +91,15 @@ class BatchSettings:
     report: Path | None = None
 
 
-def cores() -> int:
-    """Return how many cores this process may use."""
+def available_cores() -> int:
+    """Return the number of CPU cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 class BatchRunner:
-    """Converts what is planned; a context manager that ends all processes.
+    """Converts the documents of a plan; a context manager that ends all worker processes.
 
     Args:
         plan: The documents and their outputs.
@@ -113,7 +107,7 @@ class BatchRunner:
 
     Raises:
         OutputError: The report cannot be written.
-        ModelError: There is no such model.
+        ModelError: The model does not exist.
     """
 
     def __init__(self, plan: Plan, settings: BatchSettings) -> None:
@@ -124,23 +118,18 @@ class BatchRunner:
         if settings.report is not None:
             folders = {planned.folder for planned in plan.documents if planned.folder}
             check_report(settings.report, settings.overwrite, folders)
-        self._pages = replace(settings.pages, pictures=plan.images is not ImageChoice.NONE)
-        self._options = options_of(self._pages)
-        reading = self._pages.reading
-        size = settings.running.jobs or cores()
-        threads = reading.threads or max(1, cores() // size)
+        pages = replace(settings.pages, pictures=plan.images is not ImageChoice.NONE)
+        self._options = options_fingerprint(pages)
+        size = settings.running.jobs or available_cores()
+        threads = pages.reading.threads or max(1, available_cores() // size)
         self._scratch = Path(tempfile.mkdtemp(prefix="ocrtool-"))
-        desk = partial(
-            WorkerContext,
-            replace(self._pages, reading=replace(reading, threads=threads)),
-            self._scratch,
-        )
-        self.pool = WorkerPool(size, desk, threads)
-        self._coming = deque(plan.documents)
-        self._active: dict[int, Conversion] = {}
-        self._spent = 0.0
+        pages = replace(pages, reading=replace(pages.reading, threads=threads))
+        self.pool = WorkerPool(size, partial(WorkerContext, pages, self._scratch), threads)
+        self._queue = deque(plan.documents)
+        self._active: dict[int, DocumentState] = {}
+        self._reading_seconds = 0.0
         self._errors: list[OcrToolError] = []
-        self._stream = Stream(plan) if plan.streamed else None
+        self._stream = OrderedOutput(plan) if plan.streamed else None
 
     def __enter__(self) -> BatchRunner:
         return self
@@ -148,26 +137,25 @@ class BatchRunner:
     def __exit__(self, *_: object) -> None:
         self.pool.__exit__()
         for document in self._active.values():
-            if document.journal:
-                document.journal.close()
+            document.journal.close()
         if self._stream:
             self._stream.close()
         shutil.rmtree(self._scratch, ignore_errors=True)
 
     def run(self) -> int:
-        """Convert everything.
+        """Convert all documents.
 
         Returns:
             The exit code.
 
         Raises:
             OcrToolError: The only document cannot be converted, or none can.
-            KeyboardInterrupt: Ctrl-C was pressed; what is done is kept.
+            KeyboardInterrupt: Ctrl-C was pressed; finished pages are kept.
         """
         start = time.monotonic()
         try:
-            with drawn(self.progress) as update:
-                self._work(update)
+            with progress_bar(self.progress) as update:
+                self._loop(update)
         except KeyboardInterrupt:
             if self.progress.fresh and not self.plan.streamed:
                 console.say("what is done is kept: the same command goes on from there")
@@ -182,124 +170,117 @@ class BatchRunner:
             console.say(self.report.summary())
         return ExitCode.FAILED if self.report.failures else ExitCode.OK
 
-    def _work(self, update: Callable[[], None]) -> None:
+    # Scheduling
+
+    def _loop(self, update: Callable[[], None]) -> None:
         with self.pool:
             while True:
-                while self._has_hands() and (job := self._next_job()) is not None:
-                    self.pool.submit(job)
+                while self._may_submit() and (task := self._next_task()) is not None:
+                    self.pool.submit(task)
                 update()
                 if not self.pool.busy:
                     return
-                for event in self.pool.events(START if self.pool.free else None):
-                    self._take(event)
+                for event in self.pool.events(WORKER_START_SECONDS if self.pool.free else None):
+                    self._handle(event)
                     update()
 
-    def _has_hands(self) -> bool:
-        """Tell whether somebody may take a job: idle, or worth the time that starting takes."""
+    def _may_submit(self) -> bool:
+        """Tell whether a worker is idle, or there is enough work to start another one."""
         if self.pool.idle or not self.pool.busy or not self.pool.free:
             return self.pool.free > 0
         waiting = sum(len(document.waiting) for document in self._active.values())
-        pages = waiting + 2 * len(self._coming)
-        pace = self._spent / self.progress.fresh if self.progress.fresh else GUESS
-        return pages * pace > START or self.pool.longest > START
+        pages = waiting + ASSUMED_PAGES * len(self._queue)
+        fresh = self.progress.fresh
+        page_seconds = self._reading_seconds / fresh if fresh else INITIAL_PAGE_SECONDS
+        longest = max(pages * page_seconds, self.pool.longest)
+        return longest > WORKER_START_SECONDS
 
-    def _next_job(self) -> Job | None:
-        """Return what is to be done next: the first documents come first."""
+    def _next_task(self) -> Task | None:
+        """Return the next task; documents that were begun earlier come first."""
         for document in self._active.values():
-            job = self._job_of(document)
-            if job is not None:
-                return job
-        while self._coming:
-            opened = self._begin(self._coming.popleft())
-            if opened is not None:
-                return opened
+            if (task := self._task_of(document)) is not None:
+                return task
+        while self._queue:
+            planned = self._queue.popleft()
+            try:
+                started = self._start(planned)
+            except (InputError, OutputError) as error:
+                self._fail(planned, error)
+                continue
+            if started is not None:
+                self._active[planned.number] = started
+                return self._task_of(started)
         return None
 
-    def _job_of(self, document: Conversion) -> Job | None:
-        number, limit = document.planned.number, self.settings.running.page_timeout
+    def _task_of(self, document: DocumentState) -> Task | None:
+        """Return the next task of a document, if it has one now."""
+        planned, opened = document.planned, document.opened
+        limit = self.settings.running.page_timeout
         if document.stage == "to open":
             document.stage = "opening"
-            made = self._scratch / f"{number}.pdf"
-            return OpenJob(
-                number, document.planned.source, document.path, made, document.passwords, limit
+            converted = self._scratch / f"{planned.number}.pdf"
+            return OpenTask(
+                planned.number, planned.source, document.path, converted, document.passwords, limit
             )
-        assert document.opened is not None or document.stage == "opening"
-        if document.stage == "reading" and document.opened:
-            pages = self._chunk(document)
-            if pages:
-                places = {page: document.page(page) for page in pages}
-                return ReadJob(number, document.opened, places, limit)
-        if document.stage == "to write":
+        if opened is not None and document.stage == "reading" and document.waiting:
+            return ReadTask(planned.number, opened, document.waiting.popleft(), limit)
+        if opened is not None and document.stage == "to write":
             document.stage = "writing"
-            return self._write_job(document)
+            folder = document.journal.drafts()
+            return WriteTask(
+                planned.number,
+                planned.source,
+                opened,
+                document.journal.checkpoint(),
+                document.wanted,
+                {form: folder / f"draft.{form.value}" for form in self.plan.forms},
+                folder / "pictures" if self.plan.images is ImageChoice.REFS else None,
+                self._write_options(planned),
+                limit * len(document.wanted),
+            )
         return None
 
-    def _chunk(self, document: Conversion) -> list[int]:
-        """Take some of the pages that wait."""
-        if document.alone:
-            return [document.alone.popleft()]
-        share = len(document.waiting) // (ROUNDS * max(1, self.pool.free + self.pool.busy))
-        size = min(len(document.waiting), max(1, min(LARGEST_CHUNK, share)))
-        return [document.waiting.popleft() for _ in range(size)]
+    # Starting a document
 
-    # Beginning
-
-    def _begin(self, planned: Planned) -> Job | None:
-        """Return the first job for a document; nothing where there is none to do."""
-        try:
-            if planned.problem is not None:
-                raise planned.problem
-            document = self._prepared(planned)
-        except (InputError, OutputError) as error:
-            self._fail(planned, error)
-            return None
-        if document is None:
-            return None
-        self._active[planned.number] = document
-        return self._job_of(document)
-
-    def _prepared(self, planned: Planned) -> Conversion | None:
-        """Find out what is done already of a document.
+    def _start(self, planned: PlannedDocument) -> DocumentState | None:
+        """Open the journal of a document; return nothing if an earlier run completed it.
 
         Raises:
-            InputError: It cannot be read.
-            OutputError: Its outputs are taken, or another process is at work on it.
+            InputError: The input cannot be read.
+            OutputError: An output exists already, or another process works on the document.
         """
+        if planned.problem is not None:
+            raise planned.problem
         begun = time.monotonic()
-        path = self._file_of(planned)
+        path = self._input_file(planned)
         header = header_of(planned.source, path, self._options)
-        journal = Journal(planned.folder, planned.name) if planned.folder else None
-        notes: dict[int, PageNote] = {}
-        kept = self._scratch / f"{planned.number}.pages"
+        if planned.folder:
+            journal = Journal(planned.folder, planned.name)
+        else:
+            journal = Journal(self._scratch / str(planned.number), "document")
+        if journal.discarded:
+            console.say(f"{planned.source}: {journal.discarded}: starts anew")
         try:
-            if journal is None:
-                kept.mkdir()
-            elif self._is_done(planned, header, journal):
+            if self._is_completed(planned, header, journal):
                 journal.close()
                 return None
-            else:
-                for target in planned.files.values():
-                    journal.check(target, self.settings.overwrite)
-                notes, change = journal.begin(header)
-                if change:
-                    console.say(f"{planned.source}: {change}: starts anew")
+            for target in planned.files.values():
+                journal.check(target, self.settings.overwrite)
+            change = journal.begin(header)
         except BaseException:
-            if journal:
-                journal.close()
+            journal.close()
             raise
-        passwords = self.settings.passwords
-        return Conversion(planned, path, header, journal, kept, notes, passwords, begun)
+        if change:
+            console.say(f"{planned.source}: {change}: starts anew")
+        return DocumentState(planned, path, header, journal, self.settings.passwords, begun)
 
-    def _is_done(self, planned: Planned, header: Header, journal: Journal) -> bool:
-        """Tell whether an earlier run completed a document, so that nothing is left to do."""
-        done = journal.finished
-        if done is None:
-            return False
-        if done.header != header:
-            console.say(f"{planned.source}: {header.change_from(done.header)}: starts anew")
+    def _is_completed(self, planned: PlannedDocument, header: Header, journal: Journal) -> bool:
+        """Tell whether an earlier run completed a document, and report it if so."""
+        completed = journal.completed
+        if completed is None or completed.header != header or completed.retry:
             return False
         state = journal.state()
-        if done.outputs != self._outputs_of(planned) or done.again or state == "missing":
+        if completed.output_options != self._output_options(planned) or state == "missing":
             return False
         if state == "changed" and self.settings.overwrite:
             return False
@@ -308,34 +289,33 @@ class BatchRunner:
             console.warn(f"{planned.source}: {told}")
         else:
             console.note(f"{planned.source}: done before, and unchanged")
-        bad = [note for note in done.pages if note.error]
-        for note in bad[:TOLD]:
+        failed = [note for note in completed.pages if note.error]
+        for note in failed[:MAX_SHOWN_FAILURES]:
             console.error(f"{planned.source}: page {note.page} cannot be read: {note.error}")
-        if len(bad) > TOLD:
-            console.error(f"{planned.source}: {len(bad) - TOLD} more pages cannot be read")
-        puts = tuple(str(journal.outputs / name) for name in done.puts)
-        self._note(planned, "unchanged", outputs=puts, pages=done.pages)
+        self._show_remaining_failures(planned, len(failed))
+        outputs = tuple(str(journal.folder / name) for name in completed.outputs)
+        self._report(planned, "unchanged", outputs=outputs, pages=completed.pages)
         self.progress.opened += 1
-        self.progress.pages += len(done.pages)
-        self.progress.read += len(done.pages)
+        self.progress.pages += len(completed.pages)
+        self.progress.read += len(completed.pages)
         return True
 
-    def _outputs_of(self, planned: Planned) -> str:
-        """Return a fingerprint of what decides what the outputs hold, beside the pages."""
+    def _output_options(self, planned: PlannedDocument) -> str:
+        """Return a fingerprint of what the outputs depend on besides the page results."""
         forms = sorted(form.value for form in planned.files)
-        selection = self.settings.selection.ranges
-        return fingerprint([forms, asdict(self._writing(planned)), selection, planned.source])
+        writing = asdict(self._write_options(planned))
+        return fingerprint([forms, writing, self.settings.selection.ranges, planned.source])
 
-    def _writing(self, planned: Planned) -> WriteOptions:
+    def _write_options(self, planned: PlannedDocument) -> WriteOptions:
         folder = planned.images.name if self.plan.images is ImageChoice.REFS else ""
         return replace(self.settings.writing, images=self.plan.images, image_folder=folder)
 
-    def _file_of(self, planned: Planned) -> Path:
-        """Return the path of a document; what comes through a pipe is put into a file.
+    def _input_file(self, planned: PlannedDocument) -> Path:
+        """Return the file of a document; standard input and pipes are copied to one.
 
         Raises:
-            InputError: It is missing, or no file.
-            OutputError: There is no room.
+            InputError: It is missing, or not a regular file.
+            OutputError: The temporary file cannot be written.
         """
         path = Path(planned.source)
         try:
@@ -356,91 +336,85 @@ class BatchRunner:
             raise OutputError(f"no temporary files can be made: {error.strerror}") from None
         return spool
 
-    # What comes back
+    # Handling events of the workers
 
-    def _take(self, event: Event) -> None:
-        document = self._active.get(event.job.document)
-        if document is None:  # it has failed meanwhile
+    def _handle(self, event: Event) -> None:
+        document = self._active.get(event.task.document)
+        if document is None:  # it has failed in the meantime
             return
-        match event.job, event:
-            case OpenJob(), Done(value=Opened() as opened):
-                self._take_opened(document, opened)
-            case ReadJob(), Done(value=PageNote() as note):
-                self._take_page(document, note)
-            case WriteJob() as job, Done():
-                self._complete(document, job)
-            case ReadJob(), Failed(error=error) if isinstance(error, FATAL):
+        match event.task, event:
+            case OpenTask(), Done(value=OpenedDocument() as opened):
+                self._handle_opened(document, opened)
+            case ReadTask(), Done(value=StoredPage() as page):
+                self._add_page(document, page)
+            case WriteTask() as task, Done():
+                self._complete(document, task)
+            case ReadTask(), Failed(error=error) if isinstance(error, FATAL_ERRORS):
                 raise error
-            case ReadJob(), Failed(step=step, error=error, seconds=seconds):
-                self._lose_page(document, failed_page(step, str(error), "damaged", seconds))
-            case OpenJob(), Failed(error=EncryptedError() as error):
-                if not self._ask(document):
+            case ReadTask(page=page), Failed(error=error, seconds=seconds):
+                note = failed_page(page, str(error), "damaged", seconds)
+                self._add_page(document, StoredPage.failed(note))
+            case OpenTask(), Failed(error=EncryptedError() as error):
+                if not self._ask_password(document):
                     self._fail(document.planned, error)
             case _, Failed(error=error):
                 self._fail(document.planned, error)
-            case ReadJob(), Lost() as lost:
-                self._take_loss(document, lost)
+            case ReadTask(page=page), Lost() as lost:
+                self._handle_lost_page(document, page, lost)
             case _, Lost() as lost:
-                self._open_or_write_again(document, lost)
+                self._handle_lost_document(document, lost)
 
-    def _take_opened(self, document: Conversion, opened: Opened) -> None:
+    def _handle_opened(self, document: DocumentState, opened: OpenedDocument) -> None:
+        source = document.planned.source
         document.opened = opened
-        document.wanted = self.settings.selection.of(opened.pages)
+        document.wanted = tuple(self.settings.selection.of(opened.pages))
         if not document.wanted:
             pages = "1 page" if opened.pages == 1 else f"{opened.pages} pages"
-            told = f"{document.planned.source}: has {pages}, none of them asked for"
+            told = f"{source}: has {pages}, none of them asked for"
             self._fail(document.planned, InputError(told, "see --pages"))
             return
-        document.waiting = deque(page for page in document.wanted if page not in document.notes)
-        document.unread = set(document.waiting)
-        found = len(document.wanted) - len(document.waiting)
-        if found:
-            console.say(
-                f"{document.planned.source}: goes on, {found} of {len(document.wanted)} pages"
-                " being done"
-            )
+        notes = document.journal.notes
+        document.waiting = deque(page for page in document.wanted if page not in notes)
+        document.unfinished = len(document.waiting)
+        finished = len(document.wanted) - document.unfinished
+        if finished:
+            console.say(f"{source}: goes on, {finished} of {len(document.wanted)} pages being done")
         self.progress.opened += 1
         self.progress.pages += len(document.wanted)
-        self.progress.read += found
-        document.stage = "reading" if document.unread else "to write"
+        self.progress.read += finished
+        document.stage = "reading" if document.unfinished else "to write"
 
-    def _take_page(self, document: Conversion, note: PageNote) -> None:
-        document.notes[note.page] = note
+    def _add_page(self, document: DocumentState, page: StoredPage) -> None:
+        """Store a finished or failed page."""
+        document.journal.add_page(page)
+        note, source = page.note, document.planned.source
         self.progress.read += 1
         self.progress.fresh += 1
-        self._spent += note.seconds
-        source = document.planned.source
-        if note.error and document.told < TOLD:
-            console.error(f"{source}: page {note.page} cannot be read: {note.error}")
-        document.told += bool(note.error)
+        self._reading_seconds += note.seconds
+        if note.error:
+            document.failed_pages += 1
+            if document.failed_pages <= MAX_SHOWN_FAILURES:
+                console.error(f"{source}: page {note.page} cannot be read: {note.error}")
         for warning in note.warnings:
             console.note(f"{source}: page {note.page}: {warning}")
-        document.unread.discard(note.page)
-        if not document.unread:
+        document.unfinished -= 1
+        if not document.unfinished:
             document.stage = "to write"
 
-    def _lose_page(self, document: Conversion, note: PageNote) -> None:
-        """Keep a page that could not be read."""
-        keep_failure(document.page(note.page), note)
-        self._take_page(document, note)
-
-    def _take_loss(self, document: Conversion, lost: Lost) -> None:
-        """Give the pages of a worker that died to others; the one it died over has a last try."""
-        document.waiting.extendleft(reversed(lost.left))
-        note = whole_page(document.page(lost.step))
-        if note is not None:  # it died between writing and telling
-            self._take_page(document, note)
+    def _handle_lost_page(self, document: DocumentState, page: int, lost: Lost) -> None:
+        """Try a page once more if its worker died; otherwise store its failure."""
+        if lost.reason != "timeout" and page not in document.retried:
+            console.note(f"{document.planned.source}: page {page}: {lost.message}; once more")
+            document.retried.add(page)
+            document.waiting.appendleft(page)
             return
-        if lost.reason != "timeout" and lost.step not in document.tried:
-            console.note(f"{document.planned.source}: page {lost.step}: {lost.message}; once more")
-            document.tried.add(lost.step)
-            document.alone.append(lost.step)
-            return
-        self._lose_page(document, failed_page(lost.step, lost.message, lost.reason, lost.seconds))
+        note = failed_page(page, lost.message, lost.reason, lost.seconds)
+        self._add_page(document, StoredPage.failed(note))
 
-    def _open_or_write_again(self, document: Conversion, lost: Lost) -> None:
-        document.died += 1
-        if lost.reason != "timeout" and document.died == 1:
+    def _handle_lost_document(self, document: DocumentState, lost: Lost) -> None:
+        """Open or write a document once more if the worker died; otherwise give it up."""
+        document.losses += 1
+        if lost.reason != "timeout" and document.losses == 1:
             document.stage = "to open" if document.stage == "opening" else "to write"
             return
         source = document.planned.source
@@ -450,12 +424,13 @@ class BatchRunner:
             told = f"{source}: its outputs cannot be written: {lost.message}"
             self._fail(document.planned, OutputError(told))
 
-    def _ask(self, document: Conversion) -> bool:
-        """Ask a person at a terminal for the password of a document; tell whether it was given."""
-        if self.settings.passwords or not _at_terminal() or document.asked >= TRIES:
+    def _ask_password(self, document: DocumentState) -> bool:
+        """Ask for the password of a document at the terminal; tell whether one was given."""
+        prompts = document.password_prompts
+        if self.settings.passwords or not _at_terminal() or prompts >= PASSWORD_ATTEMPTS:
             return False
-        document.asked += 1
-        wrong = "wrong; " if document.asked > 1 else ""
+        document.password_prompts += 1
+        wrong = "wrong; " if prompts else ""
         try:
             given = getpass.getpass(f"{wrong}password of {document.planned.source}: ")
         except (EOFError, OSError):
@@ -464,94 +439,77 @@ class BatchRunner:
         document.stage = "to open"
         return bool(given)
 
-    # Ending
+    # Ending a document
 
-    def _write_job(self, document: Conversion) -> WriteJob:
-        planned, opened = document.planned, document.opened
-        assert opened is not None
-        if document.journal:
-            folder = document.journal.drafts()
-        else:
-            folder = self._scratch / f"{planned.number}.drafts"
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir()
-        apart = self.plan.images is ImageChoice.REFS
-        return WriteJob(
-            planned.number,
-            planned.source,
-            opened,
-            tuple(document.page(page) for page in document.wanted),
-            {form: folder / f"draft.{form.value}" for form in self.plan.forms},
-            folder / "pictures" if apart else None,
-            self._writing(planned),
-            self.settings.running.page_timeout * len(document.wanted),
-        )
-
-    def _complete(self, document: Conversion, job: WriteJob) -> None:
+    def _complete(self, document: DocumentState, task: WriteTask) -> None:
+        """Give the outputs their final names, and record that the document is complete."""
         planned, journal = document.planned, document.journal
-        outputs: dict[str, OutputRecord] = {}
+        targets = {
+            planned.files.get(form, journal.folder / draft.name): draft
+            for form, draft in task.drafts.items()
+        }
+        if task.pictures and task.pictures.exists():
+            targets[planned.images] = task.pictures
         try:
             if header_of(planned.source, document.path, self._options) != document.header:
                 raise InputError(f"{planned.source}: was changed while it was read")
-            if journal:
-                drafts = {planned.files[form]: path for form, path in job.drafts.items()}
-                if job.pictures and job.pictures.exists():
-                    drafts[planned.images] = job.pictures
-                outputs = journal.publish(drafts, self.settings.overwrite)
+            names = journal.publish(targets, self.settings.overwrite)
         except (InputError, OutputError) as error:
             self._fail(planned, error)
             return
-        notes = tuple(document.notes[page] for page in document.wanted)
-        if journal:
-            again = any(note.may_be_mended for note in notes)
-            finished = CompletionRecord(
-                document.header, self._outputs_of(planned), outputs, notes, again
-            )
-            journal.finish(finished)
-        elif self._stream:
-            self._stream.put(planned.number, next(iter(job.drafts.values())))
-        puts = tuple(str(journal.outputs / name) for name in outputs) if journal else ()
+        notes = tuple(journal.notes[page] for page in document.wanted)
+        outputs = tuple(str(journal.folder / name) for name in names)
+        if self._stream:
+            self._stream.put(planned.number, Path(outputs[0]))
+            outputs = ()
+        else:
+            retry = any(note.is_retryable for note in notes)
+            options = self._output_options(planned)
+            journal.complete(CompletionRecord(document.header, options, names, notes, retry))
         seconds = time.monotonic() - document.begun
-        if document.told > TOLD:
-            console.error(f"{planned.source}: {document.told - TOLD} more pages cannot be read")
+        self._show_remaining_failures(planned, document.failed_pages)
         self._close(document)
-        self._note(planned, "converted", outputs=puts, pages=notes, seconds=seconds)
+        self._report(planned, "converted", outputs=outputs, pages=notes, seconds=seconds)
 
-    def _fail(self, planned: Planned, error: OcrToolError) -> None:
-        """Give a document up."""
+    def _fail(self, planned: PlannedDocument, error: OcrToolError) -> None:
+        """Give up a document."""
         document = self._active.get(planned.number)
         seconds = time.monotonic() - document.begun if document else 0.0
         if document:
             self._close(document)
         self._errors.append(error)
-        if len(self.plan.documents) > 1:  # the only document's failure is the command's
+        if len(self.plan.documents) > 1:  # the failure of an only document is raised by run()
             told = str(error)
             console.error(told if planned.source in told else f"{planned.source}: {told}")
         if self._stream:
             self._stream.put(planned.number, None)
-        self._note(planned, "failed", error=error.message, seconds=seconds)
+        self._report(planned, "failed", error=error.message, seconds=seconds)
 
-    def _close(self, document: Conversion) -> None:
+    def _close(self, document: DocumentState) -> None:
         del self._active[document.planned.number]
-        if document.journal:
-            document.journal.close()
-        shutil.rmtree(document.kept, ignore_errors=True)
+        document.journal.close()
+        if self._stream:
+            shutil.rmtree(document.journal.path.parent, ignore_errors=True)
 
-    def _note(
+    def _show_remaining_failures(self, planned: PlannedDocument, failed: int) -> None:
+        if failed > MAX_SHOWN_FAILURES:
+            more = failed - MAX_SHOWN_FAILURES
+            console.error(f"{planned.source}: {more} more pages cannot be read")
+
+    def _report(
         self,
-        planned: Planned,
+        planned: PlannedDocument,
         outcome: Outcome,
         outputs: tuple[str, ...] = (),
         error: str = "",
         pages: tuple[PageNote, ...] = (),
         seconds: float = 0.0,
     ) -> None:
-        """Note what became of a document, and send on what standard output waits for."""
         note = DocumentNote(planned.source, outcome, outputs, error, pages, seconds)
         self.report.notes[planned.number] = note
         self.progress.ended += 1
 
 
 def _at_terminal() -> bool:
-    """Tell whether there is somebody to be asked."""
+    """Tell whether a person can be asked for a password."""
     return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))

@@ -1,21 +1,20 @@
-"""What worker processes do with a document: open it, read its pages, write its outputs."""
+"""The tasks of worker processes: open a document, read one page, write the outputs."""
 
 from __future__ import annotations
 
 import tempfile
 import time
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from stringprep import in_table_b1, in_table_c12
 from typing import TYPE_CHECKING, Any
 
-from ocrtool.batch.journal import read_page, write_page
-from ocrtool.batch.report import PageNote, failed_page, note_of
+from ocrtool.batch.report import failed_page, note_of
+from ocrtool.batch.stored_pages import StoredPage, StoredPages
 from ocrtool.document.tree import Bookmark, Page
-from ocrtool.documents.result import PageResult
 from ocrtool.errors import EncryptedError, InputError, OutputError
 from ocrtool.inputs.page_source import PdfPage
 from ocrtool.inputs.paths import IMAGE_SUFFIXES
@@ -27,21 +26,22 @@ if TYPE_CHECKING:
     from ocrtool.pdf import PdfFile
 
 PDF_START = b"%PDF-"
+"""Signature of a PDF."""
 PDF_HEAD = 1024
-"""Bytes at the start of a file within which a PDF says that it is one."""
-LONG_SIDE = 842.0
-"""Points of the longer side of a picture whose dots an inch are not known: that of A4."""
+"""Number of bytes at the start of a file within which the signature of a PDF must be."""
+DEFAULT_LONG_SIDE = 842.0
+"""Longer side, in points, of the page of an image of unknown resolution: that of A4."""
 
 
 @dataclass(frozen=True)
-class Opened:
-    """What is known of a document that was opened.
+class OpenedDocument:
+    """Properties of a document that was opened.
 
     Attributes:
-        path: Of the PDF: the input itself, or what was made of its pictures.
-        password: That opened it, where it is encrypted.
-        pages: How many there are.
-        metadata: Title, author and the like.
+        path: The PDF: the input itself, or the one made from an image file.
+        password: Password of an encrypted document.
+        pages: Number of pages.
+        metadata: Title, author and more.
         bookmarks: Its own table of contents.
     """
 
@@ -53,27 +53,27 @@ class Opened:
 
 
 class WorkerContext:
-    """What a worker keeps: the models, and the document that it had last.
+    """State that a worker keeps from task to task: the models and the last document.
 
     Args:
         options: How pages are read.
-        scratch: Folder for temporary files, which outlives this process.
+        scratch: Folder for temporary files, which the command removes.
     """
 
     def __init__(self, options: PageOptions, scratch: Path) -> None:
         from ocrtool.documents.page import PageConverter
 
-        tempfile.tempdir = str(scratch)  # what a process that is killed leaves there is removed
+        tempfile.tempdir = str(scratch)  # removed even if this process is killed
         self.converter: PageConverter = PageConverter(options)
         self._file: PdfFile | None = None
         self._key: tuple[Path, str | None] | None = None
 
     def file(self, path: Path, password: str | None) -> PdfFile:
-        """Return a document, opened.
+        """Return an open document.
 
         Raises:
             InputError: It cannot be opened.
-            EncryptedError: The password does not open it.
+            EncryptedError: The password is wrong.
         """
         from ocrtool.pdf import PdfFile
 
@@ -90,153 +90,138 @@ class WorkerContext:
 
 
 @dataclass(frozen=True)
-class OpenJob:
+class OpenTask:
     """Opens a document.
 
     Attributes:
-        document: Its number.
-        source: What it is called.
-        path: Of the file.
-        made: Where a PDF goes that is made of pictures.
-        passwords: That are tried.
-        limit: Seconds it may take.
+        document: Number of the document.
+        source: Its name in messages.
+        path: Its file.
+        converted: Path for the PDF that is made from an image file.
+        passwords: Passwords to try.
+        limit: Time limit in seconds; 0 for none.
     """
 
     document: int
     source: str
     path: Path
-    made: Path
+    converted: Path
     passwords: tuple[str, ...]
     limit: float
-    steps: tuple[int, ...] = (0,)
 
-    def run(self, desk: WorkerContext, step: int) -> Opened:
+    def run(self, context: WorkerContext) -> OpenedDocument:
         """Open it.
 
         Raises:
-            InputError: It is no PDF or picture, or damaged.
+            InputError: It is damaged, or neither a PDF nor an image.
             EncryptedError: No password opens it.
         """
         try:
-            path = _pdf_of_pictures(self.path, self.made) or self.path
-            file, password = self._unlocked(desk, path)
-            return Opened(path, password, len(file), file.metadata, tuple(file.bookmarks))
+            path = _pdf_of_image(self.path, self.converted) or self.path
+            file, password = self._decrypt(context, path)
+            return OpenedDocument(path, password, len(file), file.metadata, tuple(file.bookmarks))
         except (InputError, EncryptedError) as error:
             message = error.message.replace(str(self.path), self.source)
             raise type(error)(message, error.remedy) from None
 
-    def _unlocked(self, desk: WorkerContext, path: Path) -> tuple[PdfFile, str | None]:
-        given = [form for password in self.passwords for form in (password, prepared(password))]
+    def _decrypt(self, context: WorkerContext, path: Path) -> tuple[PdfFile, str | None]:
+        given = [form for password in self.passwords for form in (password, saslprep(password))]
         for password in dict.fromkeys([None, *given]):
             try:
-                return desk.file(path, password), password
+                return context.file(path, password), password
             except EncryptedError:
                 continue
         reason = "none of the passwords opens it" if self.passwords else "is encrypted"
         raise EncryptedError(f"{self.source}: {reason}", "give its password in --password-file")
 
 
-@dataclass(frozen=True)
-class ReadJob:
-    """Reads pages and keeps each where the journal wants it.
-
-    Attributes:
-        document: Its number.
-        opened: The document.
-        pages: Where each page is kept, by number.
-        limit: Seconds that a page may take.
-    """
-
-    document: int
-    opened: Opened
-    pages: Mapping[int, Path]
-    limit: float
-
-    @property
-    def steps(self) -> Sequence[int]:
-        """The numbers of the pages."""
-        return tuple(self.pages)
-
-    def run(self, desk: WorkerContext, step: int) -> PageNote:
-        """Read a page; one that is damaged is kept with its error.
-
-        Raises:
-            OcrToolError: Nothing can be read so, as without a model.
-        """
-        start = time.monotonic()
-        try:
-            file = desk.file(self.opened.path, self.opened.password)
-            result = desk.converter.convert(PdfPage(file, step))
-        except InputError as error:
-            told = error.message.removeprefix(f"{self.opened.path}: ")
-            told = told.removeprefix(f"page {step} ").removeprefix("is ")
-            note = failed_page(step, told, "damaged", time.monotonic() - start)
-            return keep_failure(self.pages[step], note)
-        seconds = time.monotonic() - start
-        note = note_of(result.page, result.route, result.warnings, seconds)
-        if result.page.error:
-            note = failed_page(step, result.page.error, "damaged", seconds)
-        return write_page(self.pages[step], result, note)
-
-
-def prepared(password: str) -> str:
-    """Return a password as PDF 2.0 wants it (SASLprep, RFC 4013): one way to write it of many."""
+def saslprep(password: str) -> str:
+    """Return a password in the normal form that PDF 2.0 requires (SASLprep, RFC 4013)."""
     kept = (" " if in_table_c12(c) else c for c in password if not in_table_b1(c))
     return unicodedata.normalize("NFKC", "".join(kept))
 
 
-def keep_failure(path: Path, note: PageNote) -> PageNote:
-    """Keep a page that could not be read.
+@dataclass(frozen=True)
+class ReadTask:
+    """Reads a page.
 
-    Raises:
-        OutputError: It cannot be written.
+    Attributes:
+        document: Number of the document.
+        opened: The document.
+        page: Number of the page, from 1.
+        limit: Time limit in seconds; 0 for none.
     """
-    return write_page(path, PageResult(Page(note.page, 0, 0, error=note.error), "blank"), note)
+
+    document: int
+    opened: OpenedDocument
+    page: int
+    limit: float
+
+    def run(self, context: WorkerContext) -> StoredPage:
+        """Read and serialise the page; a damaged one carries its error.
+
+        Raises:
+            OcrToolError: No page can be read, for example because a model is missing.
+        """
+        start = time.monotonic()
+        try:
+            file = context.file(self.opened.path, self.opened.password)
+            result = context.converter.convert(PdfPage(file, self.page))
+        except InputError as error:
+            message = error.message.removeprefix(f"{self.opened.path}: ")
+            message = message.removeprefix(f"page {self.page} ").removeprefix("is ")
+            seconds = time.monotonic() - start
+            return StoredPage.failed(failed_page(self.page, message, "damaged", seconds))
+        seconds = time.monotonic() - start
+        note = note_of(result.page, result.route, result.warnings, seconds)
+        if result.page.error:
+            note = failed_page(self.page, result.page.error, "damaged", seconds)
+        return StoredPage.of(result, note)
 
 
 @dataclass(frozen=True)
-class WriteJob:
-    """Puts the pages of a document together and writes drafts of its outputs.
+class WriteTask:
+    """Combines the pages of a document and writes drafts of its outputs.
 
     Attributes:
-        document: Its number.
-        source: What it is called.
+        document: Number of the document.
+        source: Its name in the outputs.
         opened: The document.
-        pages: Where its pages are kept, in order.
+        journal: Database that holds its pages.
+        pages: Numbers of its pages, in order.
         drafts: Files to write, by format.
-        pictures: Folder to write pictures to, if they are wanted as files.
-        pictures_name: What the outputs call that folder.
-        options: How they are written.
-        limit: Seconds it may take.
+        pictures: Folder for pictures, if they become files of their own.
+        options: How the outputs are written.
+        limit: Time limit in seconds; 0 for none.
     """
 
     document: int
     source: str
-    opened: Opened
-    pages: tuple[Path, ...]
+    opened: OpenedDocument
+    journal: Path
+    pages: tuple[int, ...]
     drafts: Mapping[PageFormat, Path]
     pictures: Path | None
     options: WriteOptions
     limit: float
-    steps: tuple[int, ...] = (0,)
 
-    def run(self, desk: WorkerContext, step: int) -> None:
+    def run(self, context: WorkerContext) -> None:
         """Write them.
 
         Raises:
-            OutputError: They cannot be written.
+            OutputError: They cannot be written, or the journal is damaged.
         """
         try:
-            self._write(desk)
+            with StoredPages(self.journal) as stored:
+                self._write(context, stored)
         except OSError as error:
-            name = next(iter(self.drafts.values())).parent
-            raise OutputError(f"cannot write {name}: {error.strerror or error}") from None
+            folder = next(iter(self.drafts.values())).parent
+            raise OutputError(f"cannot write {folder}: {error.strerror or error}") from None
 
-    def _write(self, desk: WorkerContext) -> None:
+    def _write(self, context: WorkerContext, stored: StoredPages) -> None:
         from ocrtool.documents.structure import structured
 
-        kept = {int(path.stem): path for path in self.pages}
-        pages = structured(self._pages, self.opened.bookmarks)
+        pages = structured(lambda: stored.pages(self.pages), self.opened.bookmarks)
         if self.pictures is not None:
             self.pictures.mkdir()
         with ExitStack() as stack:
@@ -246,13 +231,13 @@ class WriteJob:
             ]
             original = None
             if PageFormat.PDF in self.drafts:
-                original = desk.file(self.opened.path, self.opened.password)
+                original = context.file(self.opened.path, self.opened.password)
             for page in pages:
                 sheet = PageInput(
                     self.source,
                     page,
                     metadata=self.opened.metadata,
-                    pictures=self._pictures(page, kept[page.number]),
+                    pictures=self._pictures(page, stored),
                     count=self.opened.pages,
                     original=original,
                 )
@@ -263,12 +248,8 @@ class WriteJob:
         if self.pictures is not None and not any(self.pictures.iterdir()):
             self.pictures.rmdir()
 
-    def _pages(self) -> Iterator[Page]:
-        for path in self.pages:
-            yield read_page(path).result.page
-
-    def _pictures(self, page: Page, path: Path) -> Mapping[str, bytes]:
-        """Return the pictures of a page that are part of the outputs; those apart are written."""
+    def _pictures(self, page: Page, stored: StoredPages) -> Mapping[str, bytes]:
+        """Return the pictures that become part of the outputs; write those that become files."""
         from ocrtool.writers.flow import FURNITURE
 
         names = {
@@ -277,11 +258,10 @@ class WriteJob:
         }  # fmt: skip
         if not names or self.options.images is ImageChoice.NONE:
             return {}
-        found = read_page(path, pictures=True).result.pictures
-        wanted = {name: content for name, content in found.items() if name in names}
+        pictures = stored.pictures(page.number, names)
         if self.pictures is None:
-            return wanted
-        for name, content in wanted.items():
+            return pictures
+        for name, content in pictures.items():
             (self.pictures / name).write_bytes(content)
         return {}
 
@@ -293,16 +273,19 @@ def _open_draft(stack: ExitStack, path: Path, form: PageFormat) -> Callable[[Any
     return stack.enter_context(file).write
 
 
-def _pdf_of_pictures(path: Path, made: Path) -> Path | None:
-    """Make a PDF of an image file, a page a frame; nothing where it is a PDF, or not known.
+def _pdf_of_image(path: Path, target: Path) -> Path | None:
+    """Convert an image file to a PDF with a page for each frame.
 
     Args:
-        path: Of the image.
-        made: Where the PDF goes.
+        path: The input, of any kind.
+        target: Path of the PDF.
+
+    Returns:
+        The path of the PDF; nothing if the input is a PDF already or of an unknown kind.
 
     Raises:
-        InputError: It is missing, empty, or an image that is damaged.
-        OutputError: There is no room for it.
+        InputError: The input is missing, empty, or a damaged image.
+        OutputError: The PDF cannot be written.
     """
     from ocrtool.inputs.images import open_pages
     from ocrtool.pdf import POINTS_PER_INCH, PdfMaker
@@ -317,18 +300,20 @@ def _pdf_of_pictures(path: Path, made: Path) -> Path | None:
         for page in open_pages(path):
             maker = maker or PdfMaker()
             height, width = page.pixels.shape[:2]
-            scale = POINTS_PER_INCH / page.dpi if page.dpi else LONG_SIDE / max(width, height)
+            scale = (
+                POINTS_PER_INCH / page.dpi if page.dpi else DEFAULT_LONG_SIDE / max(width, height)
+            )
             maker.add_image(page.file, page.pixels, (width * scale, height * scale))
     except InputError:
         if path.suffix.lower() in IMAGE_SUFFIXES:
             raise
-        return None  # perhaps a PDF whose first bytes are lost
+        return None  # possibly a PDF without its first bytes
     try:
-        with made.open("wb") as file:
+        with target.open("wb") as file:
             (maker or PdfMaker()).finish(file.write)
     except OSError as error:
-        raise OutputError(f"cannot write {made}: {error.strerror or error}") from None
-    return made
+        raise OutputError(f"cannot write {target}: {error.strerror or error}") from None
+    return target
 
 
 def _head(path: Path) -> bytes:

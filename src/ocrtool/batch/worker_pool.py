@@ -1,9 +1,8 @@
-"""Worker processes: jobs are handed out and watched, and the death of a worker costs one step.
+"""A pool of worker processes that run tasks; the death of a worker costs one task.
 
-A native library may crash, hang or take all memory over a damaged file, so nothing of a file is
-touched in the process of the command. A job is a row of steps (the pages of a chunk); a worker
-tells of each when it begins and when it ends. A step that takes too long, or whose process dies, is
-reported as lost, and another worker takes the dead one's place.
+A native library may crash, hang or exhaust the memory over a damaged file, so input files are only
+opened in workers. A task that exceeds its time limit, or whose worker dies, is reported as lost,
+and a new worker is started when there is more to do.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -25,94 +24,86 @@ from typing import Any, Literal, Protocol
 from ocrtool.errors import OcrToolError
 
 OUT_OF_MEMORY = 98
-"""Exit code of a worker that has no memory left: only its end gives back what it holds."""
-GRACE = 15
-"""Seconds past its limit after which a worker whose command was killed ends itself."""
-STARTING = 60
-"""Seconds that a worker may take to begin its first step, beyond the limit of that."""
-LESS_DEAR = "600"
-"""Out of 1000, how much rather than others a worker is killed when memory runs out (Linux)."""
+"""Exit code of a worker that ran out of memory: only its end returns what it has allocated."""
+ORPHAN_GRACE_SECONDS = 15
+"""Seconds past the time limit after which a worker ends itself if the command was killed."""
+STARTUP_SECONDS = 60
+"""Seconds that a worker may take before it begins a task, in addition to the task's limit."""
+OOM_SCORE = "600"
+"""Linux ``oom_score_adj`` of workers, 0 to 1000: the kernel kills them before other processes."""
 THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""Environment variables that limit the threads of native libraries."""
 
 logger = logging.getLogger(__name__)
 
 LossReason = Literal["timeout", "crash", "memory"]
 
 
-class Job(Protocol):
-    """What a worker does; it and its values must be picklable."""
+class Task(Protocol):
+    """A unit of work for a worker; it and its result must be picklable."""
 
     @property
     def document(self) -> int:
-        """What it is for: a worker that has done a job for it is preferred."""
-
-    @property
-    def steps(self) -> Sequence[int]:
-        """Numbers of its steps, in order."""
+        """Number of its document: a worker that last worked on the same one is preferred."""
 
     @property
     def limit(self) -> float:
-        """Seconds that a step may take; 0 for no limit."""
+        """Time limit in seconds; 0 for none."""
 
-    def run(self, desk: Any, step: int) -> Any:
-        """Do a step; errors of :mod:`ocrtool.errors` are handed on as they are."""
+    def run(self, context: Any) -> Any:
+        """Do the work; errors of :mod:`ocrtool.errors` are passed on as they are."""
 
 
 @dataclass(frozen=True)
 class Done:
-    """A step has come to its end."""
+    """A task has returned a value."""
 
-    job: Job
-    step: int
+    task: Task
     value: Any
 
 
 @dataclass(frozen=True)
 class Failed:
-    """A step has raised an error."""
+    """A task has raised an error after some seconds."""
 
-    job: Job
-    step: int
+    task: Task
     error: OcrToolError
     seconds: float
 
 
 @dataclass(frozen=True)
 class Lost:
-    """A worker has died over a step, or was ended because the step took too long.
+    """A worker died while it ran a task, or was killed because of the time limit.
 
     Attributes:
-        job: What it was doing.
-        step: The step.
-        reason: Of what kind its end was.
-        message: What happened, in words.
-        seconds: Since the step began.
-        left: Steps of the job that were not begun.
+        task: What it was running.
+        reason: Kind of loss.
+        message: Description of the loss.
+        seconds: Time since the task began.
     """
 
-    job: Job
-    step: int
+    task: Task
     reason: LossReason
     message: str
     seconds: float
-    left: tuple[int, ...]
 
 
 Event = Done | Failed | Lost
 
 
 class WorkerPool:
-    """Workers, started when they are needed; a context manager that ends them.
+    """Worker processes, started on demand; a context manager that kills them.
 
     Args:
-        size: Most workers at a time.
-        desk: Makes what a worker keeps from job to job, in its own process.
-        threads: That each may use.
+        size: Maximum number of workers.
+        make_context: Picklable function that makes, inside a worker, the state it keeps from task
+            to task.
+        threads: Number of threads of each worker.
     """
 
-    def __init__(self, size: int, desk: Callable[[], object], threads: int) -> None:
+    def __init__(self, size: int, make_context: Callable[[], object], threads: int) -> None:
         self._size = size
-        self._make = (desk, threads)
+        self._arguments = (make_context, threads)
         self._workers: list[_Worker] = []
 
     def __enter__(self) -> WorkerPool:
@@ -120,167 +111,162 @@ class WorkerPool:
 
     def __exit__(self, *_: object) -> None:
         for worker in self._workers:
-            worker.end()
+            worker.kill()
         self._workers.clear()
 
     @property
     def free(self) -> int:
-        """How many jobs can be taken now."""
+        """Number of tasks that can be submitted now."""
         return self._size - self.busy
 
     @property
     def busy(self) -> int:
-        """How many jobs are being done."""
-        return sum(worker.job is not None for worker in self._workers)
+        """Number of tasks that are running."""
+        return sum(worker.task is not None for worker in self._workers)
 
     @property
     def idle(self) -> int:
-        """How many workers have nothing to do."""
+        """Number of started workers without a task."""
         return len(self._workers) - self.busy
 
     @property
     def longest(self) -> float:
-        """Seconds since the step began that has been going on for longest."""
-        return max((worker.seconds for worker in self._workers if worker.job), default=0.0)
+        """Seconds since the longest-running task began."""
+        return max((worker.seconds for worker in self._workers if worker.task), default=0.0)
 
     @property
     def processes(self) -> tuple[int, ...]:
         """Process ids of the workers."""
         return tuple(worker.process.pid or 0 for worker in self._workers)
 
-    def submit(self, job: Job) -> None:
-        """Have a job done by a free worker; there must be one."""
-        idle = [worker for worker in self._workers if worker.job is None]
-        idle.sort(key=lambda worker: worker.last != job.document)
+    def submit(self, task: Task) -> None:
+        """Have a task run by a free worker; :attr:`free` must not be 0."""
+        idle = [worker for worker in self._workers if worker.task is None]
+        idle.sort(key=lambda worker: worker.last_document != task.document)
         if not idle:
-            idle = [_Worker(*self._make)]
+            idle = [_Worker(*self._arguments)]
             self._workers += idle
-        idle[0].take(job)
+        idle[0].submit(task)
 
     def events(self, patience: float | None = None) -> Iterator[Event]:
-        """Wait until something has happened, and give it; nothing where nobody is at work.
+        """Wait until a worker sends a message, and yield what has happened.
 
         Args:
-            patience: Seconds after which there may be nothing.
+            patience: Maximum waiting time in seconds.
+
+        Yields:
+            Events; possibly none.
         """
-        working = [worker for worker in self._workers if worker.job is not None]
-        if not working:
+        busy = [worker for worker in self._workers if worker.task is not None]
+        if not busy:
             return
-        times = [worker.deadline for worker in working if worker.deadline]
-        rests = [max(0.0, min(times) - time.monotonic())] if times else []
-        rests += [patience] if patience is not None else []
-        ready = set(wait([worker.connection for worker in working], min(rests, default=None)))
-        for worker in working:
+        now = time.monotonic()
+        times = [max(0.0, worker.deadline - now) for worker in busy if worker.deadline]
+        times += [patience] if patience is not None else []
+        ready = set(wait([worker.connection for worker in busy], min(times, default=None)))
+        for worker in busy:
             if worker.connection in ready:
-                yield from self._heard(worker)
+                yield from self._receive(worker)
             elif worker.deadline and time.monotonic() > worker.deadline:
                 yield self._lose(worker, timeout=True)
 
-    def _heard(self, worker: _Worker) -> Iterator[Event]:
-        """Give what a worker has told, all of it that is there."""
+    def _receive(self, worker: _Worker) -> Iterator[Event]:
+        """Yield the events of all messages that have arrived from a worker."""
         try:
-            while worker.connection.poll():
-                event = worker.hear(worker.connection.recv())
+            while worker.task is not None and worker.connection.poll():
+                event = worker.handle(worker.connection.recv())
                 if event is not None:
                     yield event
         except (EOFError, OSError):
             yield self._lose(worker, timeout=False)
 
     def _lose(self, worker: _Worker, timeout: bool) -> Lost:
-        """End a worker, and tell what is lost with it."""
         self._workers.remove(worker)
-        return worker.lost(timeout)
+        return worker.lose(timeout)
 
 
 class _Worker:
-    """A process, as the pool sees it."""
+    """A worker process as seen from the pool."""
 
-    def __init__(self, desk: Callable[[], object], threads: int) -> None:
-        context = multiprocessing.get_context("spawn")  # a fork would copy locks of threads
-        self.connection, other = context.Pipe()
-        self.process: SpawnProcess = context.Process(
+    def __init__(self, make_context: Callable[[], object], threads: int) -> None:
+        spawn = multiprocessing.get_context("spawn")  # a fork would copy locks of other threads
+        self.connection, other = spawn.Pipe()
+        self.process: SpawnProcess = spawn.Process(
             target=_serve,
-            args=(other, desk, threads, logger.getEffectiveLevel()),
+            args=(other, make_context, threads, logger.getEffectiveLevel()),
             daemon=True,
             name="ocrtool worker",
         )
-        with _interrupts_held():
+        with _interrupts_blocked():
             self.process.start()
         other.close()
-        self.job: Job | None = None
-        self.last: int | None = None
+        self.task: Task | None = None
+        self.last_document: int | None = None
         self.deadline = 0.0
-        self._left: list[int] = []
-        self._step = 0
+        """Time of :func:`time.monotonic` at which the task is lost; 0 for no limit."""
         self._begun = 0.0
 
     @property
     def seconds(self) -> float:
-        """Since its step began."""
+        """Time since the task began."""
         return time.monotonic() - self._begun
 
-    def take(self, job: Job) -> None:
-        """Hand over a job."""
-        self.job, self.last = job, job.document
-        self._left = list(job.steps)
-        self._begin(self._left[0])
-        if self.deadline:
-            self.deadline += STARTING
-        with contextlib.suppress(OSError):  # it is dead, which is noticed in its turn
-            self.connection.send(job)
+    def submit(self, task: Task) -> None:
+        """Send a task to the process."""
+        self.task, self.last_document = task, task.document
+        self._start_clock(STARTUP_SECONDS)
+        with contextlib.suppress(OSError):  # the process is dead, which the pool notices next
+            self.connection.send(task)
 
-    def _begin(self, step: int) -> None:
-        assert self.job is not None
-        self._step, self._begun = step, time.monotonic()
-        self.deadline = self._begun + self.job.limit if self.job.limit else 0.0
+    def _start_clock(self, extra: float = 0.0) -> None:
+        assert self.task is not None
+        self._begun = time.monotonic()
+        self.deadline = self._begun + self.task.limit + extra if self.task.limit else 0.0
 
-    def hear(self, message: tuple[Any, ...]) -> Event | None:
-        """Take what the process tells."""
-        job = self.job
-        assert job is not None
+    def handle(self, message: tuple[Any, ...]) -> Event | None:
+        """Handle a message of the process."""
+        assert self.task is not None
+        event: Event | None = None
         match message:
-            case ("begun", int(step)):
-                self._left.remove(step)
-                self._begin(step)
-            case ("done", int(step), value):
-                return Done(job, step, value)
-            case ("failed", int(step), error, float(seconds)):
-                return Failed(job, step, error, seconds)
-            case ("said", int(level), str(text)):
+            case ("begun",):
+                self._start_clock()
+            case ("log", int(level), str(text)):
                 logger.log(level, "%s", text)
-            case ("free",):
-                self.job, self.deadline = None, 0.0
-        return None
+            case ("done", value):
+                event = Done(self.task, value)
+            case ("failed", error, float(seconds)):
+                event = Failed(self.task, error, seconds)
+        if event is not None:
+            self.task, self.deadline = None, 0.0
+        return event
 
-    def lost(self, timeout: bool) -> Lost:
-        """End the process, and tell what is lost with it."""
-        assert self.job is not None
+    def lose(self, timeout: bool) -> Lost:
+        """Kill the process and describe the loss of its task."""
+        assert self.task is not None
         seconds = self.seconds
-        limit = self.job.limit
-        self.end()
+        self.kill()
         code = self.process.exitcode
-        left = tuple(step for step in self._left if step != self._step)
         reason: LossReason = "crash"
         message = f"its process ended with code {code}"
         if timeout:
-            reason, message = "timeout", f"it took more than {limit:g} s"
+            reason, message = "timeout", f"it took more than {self.task.limit:g} s"
         elif code == OUT_OF_MEMORY:
             reason, message = "memory", "it needs more memory than there is"
         elif code is not None and code < 0:
             with contextlib.suppress(ValueError):
                 message = f"its process was killed by {signal.Signals(-code).name}"
-        return Lost(self.job, self._step, reason, message, seconds, left)
+        return Lost(self.task, reason, message, seconds)
 
-    def end(self) -> None:
-        """End the process at once."""
+    def kill(self) -> None:
+        """Kill the process."""
         self.process.kill()
         self.process.join()
         self.connection.close()
 
 
 @contextlib.contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Start processes that Ctrl-C passes by: they inherit that the signal is blocked."""
+def _interrupts_blocked() -> Iterator[None]:
+    """Block SIGINT, so that processes started meanwhile inherit this and ignore Ctrl-C."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -292,66 +278,44 @@ def _interrupts_held() -> Iterator[None]:
 
 
 def _serve(
-    connection: Connection, make_desk: Callable[[], object], threads: int, level: int
+    connection: Connection, make_context: Callable[[], object], threads: int, level: int
 ) -> None:
-    """Do jobs until the other side closes the connection; what a worker process runs."""
+    """Run tasks until the pool closes the connection: the main function of a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    for name in THREAD_LIMITS:  # before the libraries that obey them are imported
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    for name in THREAD_LIMITS:  # before the libraries that read them are imported
         os.environ.setdefault(name, str(threads))
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123
-        file.write(LESS_DEAR)
-    _hear_loggers(connection, level)
-    desk = _Desk(make_desk)
+        file.write(OOM_SCORE)
+    _forward_logs(connection, level)
+    context: object | None = None
     try:
         while True:
-            job: Job = connection.recv()
-            desk.prepare()
-            for step in job.steps:
-                connection.send(("begun", step))
-                _set_alarm(job.limit)
-                connection.send(desk.outcome(job, step))
-                _set_alarm(0)
-            connection.send(("free",))
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        os._exit(0)  # nobody is left to work for
-
-
-class _Desk:
-    """What a worker keeps, made at its first job; what goes wrong in that is told at a step."""
-
-    def __init__(self, make: Callable[[], object]) -> None:
-        self._make = make
-        self._made: object | None = None
-        self._error: OcrToolError | None = None
-
-    def prepare(self) -> None:
-        """Make it."""
-        if self._made is None and self._error is None:
+            task: Task = connection.recv()
+            start = time.monotonic()
             try:
-                self._made = self._make()
+                if context is None:
+                    context = make_context()
+                connection.send(("begun",))
+                start = time.monotonic()
+                _set_alarm(task.limit)
+                message: tuple[Any, ...] = ("done", task.run(context))
             except OcrToolError as error:
-                self._error = error
-
-    def outcome(self, job: Job, step: int) -> tuple[Any, ...]:
-        """Do a step and return the message that tells of it."""
-        start = time.monotonic()
-        try:
-            if self._error:
-                raise self._error
-            return "done", step, job.run(self._made, step)
-        except OcrToolError as error:
-            told = error
-        except MemoryError:
-            os._exit(OUT_OF_MEMORY)
-        except Exception as error:
-            logger.info("%s", traceback.format_exc().rstrip())
-            told = OcrToolError(f"unexpected {type(error).__name__}: {error}")
-        return "failed", step, told, time.monotonic() - start
+                message = ("failed", error, time.monotonic() - start)
+            except MemoryError:
+                os._exit(OUT_OF_MEMORY)
+            except Exception as error:
+                logger.info("%s", traceback.format_exc().rstrip())
+                unexpected = OcrToolError(f"unexpected {type(error).__name__}: {error}")
+                message = ("failed", unexpected, time.monotonic() - start)
+            _set_alarm(0)
+            connection.send(message)
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        os._exit(0)  # the command has ended
 
 
-def _end_with_parent() -> None:
-    """End this process when the command's has ended, however it did."""
+def _exit_with_parent() -> None:
+    """End this process when the command's process has ended, however it did."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
@@ -359,22 +323,22 @@ def _end_with_parent() -> None:
 
 
 def _set_alarm(limit: float) -> None:
-    """Have the system end this process long past the limit.
+    """Have the system kill this process well past the time limit; 0 cancels the alarm.
 
-    The pool does so in time; this is for a process that hangs in native code, where no thread of
-    Python runs, after the command itself was killed.
+    Usually the pool kills it in time. The alarm is for a worker whose command was killed while
+    native code holds the interpreter lock, so that :func:`_exit_with_parent` cannot run.
     """
     if hasattr(signal, "alarm"):
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.alarm(int(limit) + GRACE if limit else 0)
+        signal.alarm(int(limit) + ORPHAN_GRACE_SECONDS if limit else 0)
 
 
-def _hear_loggers(connection: Connection, level: int) -> None:
-    """Send what the library logs to the command."""
+def _forward_logs(connection: Connection, level: int) -> None:
+    """Send the log records of the package to the command's process."""
 
     class Sender(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            connection.send(("said", record.levelno, record.getMessage()))
+            connection.send(("log", record.levelno, record.getMessage()))
 
     package = logging.getLogger("ocrtool")
     package.handlers = [Sender()]
