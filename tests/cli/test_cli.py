@@ -10,7 +10,6 @@ import typer
 
 import ocrtool
 from ocrtool.cli import app
-from ocrtool.options import EngineName, ReadOptions
 from ocrtool.training import TrainOptions
 
 
@@ -151,9 +150,10 @@ def test_verbose_says_what_was_chosen(read, pictures: Path) -> None:
 
 
 def test_python_reads_the_same(model_that_reads_a: Path, pictures: Path) -> None:
-    options = ReadOptions(model=str(model_that_reads_a), engine=EngineName.TORCH)
-    line = ocrtool.read(pictures / "1.png", options)
-    assert line.text == "a"
+    page = ocrtool.read(
+        pictures / "1.png", model=str(model_that_reads_a), engine="torch", layout="line"
+    )
+    assert page.text == "a"
 
 
 def train_options() -> dict[str, typer.models.OptionInfo]:

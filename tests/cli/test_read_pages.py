@@ -112,7 +112,7 @@ def test_pdfs_are_read(run_cli, tmp_path: Path) -> None:
 def test_a_turned_page_is_read_and_its_boxes_lie_where_the_ink_is(turns: int) -> None:
     upright = np.asarray(drawn())
     pixels = np.rot90(upright, turns)
-    page = ocrtool.read_page(np.ascontiguousarray(pixels))
+    page = ocrtool.read(np.ascontiguousarray(pixels))
     assert page.turned == {1: 270, 2: 180, 3: 90}[turns]
     assert close(page.text, most=0.05)
     assert (page.height, page.width) == pixels.shape
@@ -124,7 +124,7 @@ def test_a_turned_page_is_read_and_its_boxes_lie_where_the_ink_is(turns: int) ->
 
 
 def test_light_text_on_dark_ground_is_read() -> None:
-    assert close(ocrtool.read_page(255 - np.asarray(drawn())).text)
+    assert close(ocrtool.read(255 - np.asarray(drawn())).text)
 
 
 def test_blank_paper_says_nothing(run_cli, folder: Path) -> None:

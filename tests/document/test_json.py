@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ocrtool.document.json import from_json, page_record, to_json
-from ocrtool.document.tree import Block, BlockKind, Box, Cell, Document, Line, Page, Span, Word
+from ocrtool.document.tree import Block, BlockKind, Box, Cell, DocumentTree, Line, Page, Span, Word
 from ocrtool.errors import InputError
 
 # What is rounded already comes back as it was.
@@ -60,7 +60,7 @@ pages = st.builds(
     texts,
 )
 documents = st.builds(
-    Document, texts, st.lists(pages, max_size=2).map(tuple), st.dictionaries(texts, texts)
+    DocumentTree, texts, st.lists(pages, max_size=2).map(tuple), st.dictionaries(texts, texts)
 )
 
 QUAD = ((0.0, 0.0), (9.0, 0.0), (9.0, 3.0), (0.0, 3.0))
@@ -69,13 +69,13 @@ QUAD = ((0.0, 0.0), (9.0, 0.0), (9.0, 3.0), (0.0, 3.0))
 def sample(**changes: Any) -> dict[str, Any]:
     word = Word("ab", 0.5, QUAD)
     block = Block("table", Box(0, 0, 9, 3), (Line("ab", 0.5, QUAD, (word,)),), "ab")
-    record: dict[str, Any] = json.loads(to_json(Document("x", (Page(1, 10, 4, (block,)),))))
+    record: dict[str, Any] = json.loads(to_json(DocumentTree("x", (Page(1, 10, 4, (block,)),))))
     return {**record, **changes}
 
 
 @settings(max_examples=40, deadline=None)
 @given(documents)
-def test_there_and_back_changes_nothing(document: Document) -> None:
+def test_there_and_back_changes_nothing(document: DocumentTree) -> None:
     text = to_json(document)
     assert from_json(text) == document
     check(json.loads(text), SCHEMA)
@@ -84,7 +84,7 @@ def test_there_and_back_changes_nothing(document: Document) -> None:
 def test_numbers_are_rounded() -> None:
     word = Word("a", 1 / 3, tuple((x + 1 / 3, y) for x, y in QUAD))  # type: ignore[arg-type]
     block = Block("paragraph", Box(2 / 3, 0, 1, 1), (Line("a", 0.99999, QUAD, (word,)),), "a")
-    (page,) = from_json(to_json(Document("x", (Page(1, 9, 9, (block,), dpi=299.9994),)))).pages
+    (page,) = from_json(to_json(DocumentTree("x", (Page(1, 9, 9, (block,), dpi=299.9994),)))).pages
     line = page.blocks[0].lines[0]
     assert page.blocks[0].box.x0 == 0.67 and page.dpi == 300 and line.confidence == 1.0
     assert line.words[0].confidence == 0.3333 and line.words[0].quad[0] == (0.33, 0.0)
@@ -143,7 +143,7 @@ def test_numbers_that_json_lacks_are_refused() -> None:
     word = Word("a", float("nan"), QUAD)
     block = Block("list", Box(0, 0, 1, 1), (Line("a", 1, QUAD, (word,)),))
     with pytest.raises(ValueError, match="Out of range"):
-        to_json(Document("x", (Page(1, 1, 1, (block,)),)))
+        to_json(DocumentTree("x", (Page(1, 1, 1, (block,)),)))
 
 
 SCHEMA: dict[str, Any] = json.loads(

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-import ocrtool
 from ocrtool.decoding.autoregressive import DecodeOptions
 from ocrtool.decoding.ctc import Decoded
 from ocrtool.errors import InputError, ModelError
@@ -113,18 +112,18 @@ def test_low_confidence_is_withheld(checkpoint: Path) -> None:
 
 
 def test_paths_bytes_and_pixels_read_the_same(checkpoint: Path, tmp_path: Path) -> None:
-    options = ReadOptions(model=str(checkpoint), device="cpu")
+    reader = LineReader(ReadOptions(model=str(checkpoint), device="cpu"))
     image = lines(1)[0][1]
     path = tmp_path / "line.png"
     Image.fromarray(image).save(path)
-    results = [ocrtool.read(given, options) for given in (str(path), path, path.read_bytes())]
-    assert {result.text for result in results} == {ocrtool.read(image, options).text}
+    results = [reader.read(given) for given in (str(path), path, path.read_bytes())]
+    assert {result.text for result in results} == {reader.read(image).text}
     assert results[0].source == results[1].source == str(path)
     for wrong in (np.zeros((4, 4)), np.zeros((0, 5), np.uint8), np.zeros(5, np.uint8)):
         with pytest.raises(InputError, match="uint8"):
-            ocrtool.read(wrong, options)  # type: ignore[arg-type]
+            reader.read(wrong)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="no such file"):
-        ocrtool.read(str(tmp_path / "gone.png"), options)
+        reader.read(str(tmp_path / "gone.png"))
 
 
 def test_extremely_long_lines_are_read_in_pieces(reader: LineReader) -> None:

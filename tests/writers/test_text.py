@@ -10,7 +10,7 @@ import pytest
 
 from ocrtool.document.json import from_json, to_json
 from ocrtool.document.line_metrics import words_of
-from ocrtool.document.tree import Block, Document, Line, Page, Word
+from ocrtool.document.tree import Block, DocumentTree, Line, Page, Word
 from ocrtool.errors import UsageError
 from ocrtool.writers import PageFormat, PageInput, WriteOptions, format_of, open_writer
 from ocrtool.writers.low_confidence import marked_block, marked_line
@@ -39,7 +39,7 @@ def test_txt_holds_texts_a_blank_line_between_them(two_pages: tuple[PageInput, P
 def test_an_empty_page_is_empty() -> None:
     empty = sheet_of()
     assert written("txt", empty) == written("md", empty) == ""
-    assert from_json(written("json", empty)) == Document("x.png", (empty.page,))
+    assert from_json(written("json", empty)) == DocumentTree("x.png", (empty.page,))
     for form in PageFormat:
         if form is not PageFormat.PDF:
             written(form, empty)
@@ -81,7 +81,7 @@ def test_without_doubt_the_text_is_untouched() -> None:
 
 
 def test_json_is_the_document(two_pages: tuple[PageInput, PageInput]) -> None:
-    document = Document(
+    document = DocumentTree(
         "a & b.jpg", tuple(sheet.page for sheet in two_pages), two_pages[0].metadata
     )
     assert json.loads(written("json", *two_pages)) == json.loads(to_json(document))

@@ -17,7 +17,7 @@ from ocrtool.document.tree import (
     BlockKind,
     Box,
     Cell,
-    Document,
+    DocumentTree,
     Line,
     Page,
     Point,
@@ -36,7 +36,7 @@ CONFIDENCE_DIGITS = 4
 KINDS: frozenset[str] = frozenset(get_args(BlockKind))
 
 
-def to_json(document: Document, min_confidence: float = 0.0) -> str:
+def to_json(document: DocumentTree, min_confidence: float = 0.0) -> str:
     """Return a document as JSON on one line.
 
     Args:
@@ -46,7 +46,7 @@ def to_json(document: Document, min_confidence: float = 0.0) -> str:
     return dump(to_record(document, min_confidence))
 
 
-def from_json(text: str) -> Document:
+def from_json(text: str) -> DocumentTree:
     """Return the document that :func:`to_json` wrote.
 
     Raises:
@@ -68,7 +68,7 @@ def dump(record: Mapping[str, Any]) -> str:
     return json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
-def to_record(document: Document, min_confidence: float = 0.0) -> dict[str, Any]:
+def to_record(document: DocumentTree, min_confidence: float = 0.0) -> dict[str, Any]:
     """Return a document as plain values."""
     return {
         "schema": SCHEMA,
@@ -166,7 +166,7 @@ def _unless(default: object, **values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value != default}
 
 
-def from_record(record: object) -> Document:
+def from_record(record: object) -> DocumentTree:
     """Return the document that :func:`to_record` gave.
 
     Raises:
@@ -180,7 +180,7 @@ def from_record(record: object) -> Document:
             "read it with the version of ocrtool that wrote it",
         )
     try:
-        return Document(
+        return DocumentTree(
             source=_text(record["source"]),
             pages=tuple(page_from(page) for page in record["pages"]),
             metadata={_text(name): _text(fact) for name, fact in record.get("facts", {}).items()},

@@ -1,4 +1,4 @@
-"""The tree that every stage hands on: Document > Page > Block > Line > Word.
+"""The tree that every stage hands on: DocumentTree > Page > Block > Line > Word.
 
 Geometry is in pixels of the page's image as it was given, origin top left, x to the right and y
 down. Confidences are probabilities, 0 to 1.
@@ -212,7 +212,7 @@ class Bookmark:
 
 
 @dataclass(frozen=True)
-class Document:
+class DocumentTree:
     """What was read from one input.
 
     Attributes:

@@ -18,15 +18,12 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ocrtool.document.tree import Page
-from ocrtool.inputs.images import pixels_of
 from ocrtool.inputs.page_source import PageSource
 from ocrtool.layout.detector import Detector
 from ocrtool.layout.orientation import Turn
@@ -197,29 +194,3 @@ class PageReader:
         page = assembled(upright, number, options, self.formulas)
         logger.info("assembled in %.0f ms", 1000 * (time.perf_counter() - start))
         return replace(page, dpi=dpi)
-
-
-def read_page(
-    image: NDArray[np.uint8] | Path | str | bytes, options: ReadOptions | None = None
-) -> Page:
-    """Read a page, photo or screenshot; see :class:`PageReader` for many.
-
-    The models are loaded at the first call and kept.
-
-    Args:
-        image: A path, the content of an image file, or pixels (H, W) or (H, W, 3), uint8.
-        options: Model of the lines, engine, device and the like.
-
-    Raises:
-        InputError: It is no image that can be read.
-        ModelError: There is no such model, or it is damaged.
-        MissingDependencyError: The engine is not installed.
-        DeviceError: The device that is asked for cannot be used.
-    """
-    _, pixels = pixels_of(image)
-    return _reader(options or ReadOptions()).read(pixels)
-
-
-@lru_cache(maxsize=1)
-def _reader(options: ReadOptions) -> PageReader:
-    return PageReader(options, lone_lines=True)

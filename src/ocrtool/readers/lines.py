@@ -11,7 +11,6 @@ import logging
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -363,26 +362,3 @@ def batches(widths: Sequence[int], max_width: int) -> Iterator[list[int]]:
         groups.append(order[starts[end - 1] : end])
         end = starts[end - 1]
     yield from reversed(groups)
-
-
-def read(image: Image | Path | str | bytes, options: ReadOptions | None = None) -> LineResult:
-    """Read the image of one text line; use :class:`LineReader` for many.
-
-    The model is loaded at the first call and kept.
-
-    Args:
-        image: A path, the content of an image file, or pixels (H, W) or (H, W, 3), uint8.
-        options: Model, engine, device, threads and minimum confidence.
-
-    Raises:
-        InputError: The image cannot be opened or decoded.
-        ModelError: The model does not exist, is damaged, or reads formulas.
-        MissingDependencyError: The engine is not installed.
-        DeviceError: The requested device cannot be used.
-    """
-    return _reader(options or ReadOptions()).read(image)
-
-
-@lru_cache(maxsize=2)
-def _reader(options: ReadOptions) -> LineReader:
-    return LineReader(options)
