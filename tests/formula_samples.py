@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ocrtool.latex import LatexError, normal
+from ocrtool.latex_syntax import LatexError, normal
 from ocrtool.synth.formula_vocabulary import formula_tokens
 
 CONSTRUCTS = [

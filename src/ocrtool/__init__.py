@@ -51,7 +51,6 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Import a name on first use, so that ``import ocrtool`` stays light (PEP 562)."""
     if name not in __all__:
-        # `ocrtool.latex` is the function; the package of that name is imported as a whole.
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from ocrtool.pipelines import api
 

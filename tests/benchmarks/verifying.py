@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ocrtool.latex import LatexError, detokenize, normal
+from ocrtool.latex_syntax import LatexError, detokenize, normal
 from ocrtool.rendering.compare import MARGIN, Match, best_match, formula_inks
 from ocrtool.rendering.render import TexRenderer, ZiamathRenderer
 from ocrtool.synth.formulas import FormulaSource

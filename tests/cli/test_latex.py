@@ -15,7 +15,7 @@ from cli.conftest import Done
 from drawn_formulas import draw, formula
 from ocrtool.document.detected import DetectedLayout
 from ocrtool.export import export_model
-from ocrtool.latex import normal
+from ocrtool.latex_syntax import normal
 from ocrtool.layout.detector import Detector
 from ocrtool.options import ReadOptions
 from ocrtool.readers.formulas import FormulaReader

@@ -17,7 +17,7 @@ from ocrtool.engines.onnx import OnnxEngine
 from ocrtool.engines.torch import TorchEngine
 from ocrtool.errors import InputError, ModelError
 from ocrtool.export import export_model
-from ocrtool.latex import is_valid
+from ocrtool.latex_syntax import is_valid
 from ocrtool.options import ReadOptions
 from ocrtool.preprocess.formulas import PAPER_VALUE, collate_formulas, formula_pixels, rescaled
 from ocrtool.readers import formulas

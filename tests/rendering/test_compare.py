@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from drawn_formulas import draw
-from ocrtool.latex import detokenize, normal
+from ocrtool.latex_syntax import detokenize, normal
 from ocrtool.rendering import tex
 from ocrtool.rendering.compare import closeness, verify, verify_all
 from ocrtool.rendering.render import Renderer, TexRenderer, ZiamathRenderer, open_renderer

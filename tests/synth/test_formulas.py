@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ocrtool.errors import InputError
-from ocrtool.latex import is_valid, normal
+from ocrtool.latex_syntax import is_valid, normal
 from ocrtool.rendering import tex
 from ocrtool.synth.formula_shards import DrawnFormula, Shards, draw_shards, write_shard
 from ocrtool.synth.formula_texts import (

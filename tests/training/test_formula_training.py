@@ -15,7 +15,7 @@ from drawn_formulas import draw, formula, write_csv
 from interrupted import cut_short
 from ocrtool.engines.base import read_metadata
 from ocrtool.errors import InputError, UsageError
-from ocrtool.latex import normal
+from ocrtool.latex_syntax import normal
 from ocrtool.models.ocr import OcrModel
 from ocrtool.models.presets import FORMULA
 from ocrtool.synth.formula_shards import DrawnFormula, write_shard

@@ -64,7 +64,7 @@ def typst_of(transcript: Transcript, wrap: Wrap = Wrap.NONE, image_folder: str =
     Raises:
         InputError: It is no formula.
     """
-    from ocrtool.latex.typst import to_typst
+    from ocrtool.latex_syntax.typst import to_typst
 
     return _wrapped(to_typst(_only_formula(transcript, LatexFormat.TYPST)), TYPST_WRAPS[wrap])
 
@@ -76,7 +76,7 @@ def mathml_of(transcript: Transcript, wrap: Wrap = Wrap.NONE, image_folder: str 
         InputError: It is no formula.
         MissingDependencyError: The package that makes it is not installed.
     """
-    from ocrtool.latex.mathml import to_mathml
+    from ocrtool.latex_syntax.mathml import to_mathml
 
     latex = _only_formula(transcript, LatexFormat.MATHML)
     return to_mathml(latex, display=wrap is not Wrap.INLINE)

@@ -31,8 +31,8 @@ from ocrtool.engines.base import Engine
 from ocrtool.engines.oom import split_on_oom
 from ocrtool.errors import InputError, ModelError
 from ocrtool.inputs.images import pixels_of
-from ocrtool.latex import detokenize, is_valid, normal, repair
-from ocrtool.latex.delimiters import with_automatic_delimiters
+from ocrtool.latex_syntax import detokenize, is_valid, normal, repair
+from ocrtool.latex_syntax.delimiters import with_automatic_delimiters
 from ocrtool.options import ReadOptions
 from ocrtool.preprocess.formulas import PAPER_VALUE, collate_formulas, formula_pixels, rescaled
 from ocrtool.preprocess.lines import square_pixels

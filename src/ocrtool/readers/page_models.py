@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from ocrtool.document.tree import Block, BlockKind, Box, Cell, Line, Page, Quad, Word
 from ocrtool.inputs.page_source import PageSource
-from ocrtool.latex import LatexError, detokenize, normal, repair, tokenize
+from ocrtool.latex_syntax import LatexError, detokenize, normal, repair, tokenize
 from ocrtool.options import Order
 from ocrtool.readers.formulas import FormulaResult
 from ocrtool.readers.transformers import LOOP_CONFIDENCE, GeneratedText, Published

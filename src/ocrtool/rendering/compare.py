@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.latex.tokens import tokenize
+from ocrtool.latex_syntax.tokens import tokenize
 from ocrtool.preprocess.formulas import even_ink, letter_height
 from ocrtool.rendering.render import EM, Renderer
 

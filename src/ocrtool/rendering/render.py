@@ -20,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtool.errors import MissingDependencyError
-from ocrtool.latex.delimiters import with_automatic_delimiters
-from ocrtool.latex.mathml import to_mathml
-from ocrtool.latex.normal import normal
-from ocrtool.latex.symbols import LARGE, NAMED
-from ocrtool.latex.tokens import LatexError, detokenize
+from ocrtool.latex_syntax.delimiters import with_automatic_delimiters
+from ocrtool.latex_syntax.mathml import to_mathml
+from ocrtool.latex_syntax.normal import normal
+from ocrtool.latex_syntax.symbols import LARGE, NAMED
+from ocrtool.latex_syntax.tokens import LatexError, detokenize
 
 Grey = NDArray[np.uint8]
 

@@ -15,8 +15,8 @@ from difflib import SequenceMatcher
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.latex.symbols import ACCENTS, CHARACTERS, NAMED
-from ocrtool.latex.unicode import CHARACTER
+from ocrtool.latex_syntax.symbols import ACCENTS, CHARACTERS, NAMED
+from ocrtool.latex_syntax.unicode import CHARACTER
 from ocrtool.rendering.tex import Glyph
 
 UNKNOWN = "\ufffd"

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ocrtool.latex.normal import normal
-from ocrtool.latex.tokens import LatexError
+from ocrtool.latex_syntax.normal import normal
+from ocrtool.latex_syntax.tokens import LatexError
 from ocrtool.synth.formula_vocabulary import formula_tokens
 
 Random = np.random.Generator

@@ -18,9 +18,9 @@ from pathlib import Path
 
 from ocrtool.console import atomic_write
 from ocrtool.errors import InputError
-from ocrtool.latex.normal import normal
-from ocrtool.latex.symbols import CHARACTERS, FONTS, MATRICES
-from ocrtool.latex.tokens import LatexError
+from ocrtool.latex_syntax.normal import normal
+from ocrtool.latex_syntax.symbols import CHARACTERS, FONTS, MATRICES
+from ocrtool.latex_syntax.tokens import LatexError
 
 MIN_COUNT = 20
 """Minimum number of formulas that contain a token of the vocabulary."""

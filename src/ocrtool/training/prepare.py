@@ -153,7 +153,7 @@ def normal_rows(rows: Sequence[LabelledImage], problems: list[str]) -> list[Labe
         rows: Rows whose texts are LaTeX.
         problems: Gets a line for every row whose LaTeX does not parse, which is left out.
     """
-    from ocrtool.latex import LatexError, normal
+    from ocrtool.latex_syntax import LatexError, normal
 
     kept = []
     for row in rows:

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ocrtool.errors import MissingDependencyError, ModelError
-from ocrtool.latex import LatexError, detokenize, tokenize
+from ocrtool.latex_syntax import LatexError, detokenize, tokenize
 from ocrtool.weights.bundled import TOKENIZER
 from ocrtool.weights.vocabulary import SPECIALS, Vocabulary
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-from ocrtool.latex.tree import Words
+from ocrtool.latex_syntax.tree import Words
 
 _PAIRS = r"""
 \alpha α \beta β \gamma γ \delta δ \epsilon ϵ \varepsilon ε \zeta ζ \eta η \theta θ \vartheta ϑ

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from ocrtool.latex.symbols import (
+from ocrtool.latex_syntax.symbols import (
     ACCENT_NAMES,
     ACCENTS,
     BINARY,
@@ -33,8 +33,8 @@ from ocrtool.latex.symbols import (
     TEXT_SYMBOLS,
     UNICODE,
 )
-from ocrtool.latex.tokens import TEXT_COMMANDS, LatexError
-from ocrtool.latex.tree import (
+from ocrtool.latex_syntax.tokens import TEXT_COMMANDS, LatexError
+from ocrtool.latex_syntax.tree import (
     DIGITS,
     LETTERS,
     Atop,

@@ -11,9 +11,9 @@ import pytest
 
 from formula_samples import covering
 from ocrtool.errors import MissingDependencyError
-from ocrtool.latex import LatexError, normal
-from ocrtool.latex.mathml import NAMESPACE, to_mathml
-from ocrtool.latex.symbols import ACCENTS, LONG_ARROWS, NAMED, SYMBOLS
+from ocrtool.latex_syntax import LatexError, normal
+from ocrtool.latex_syntax.mathml import NAMESPACE, to_mathml
+from ocrtool.latex_syntax.symbols import ACCENTS, LONG_ARROWS, NAMED, SYMBOLS
 
 TEXTS = (Path(__file__).parents[1] / "synth" / "formulas.txt").read_text().splitlines()
 

@@ -1,7 +1,7 @@
 """LaTeX formulas: tokenisation, normal form, validation and repair."""
 
-from ocrtool.latex.normal import is_valid, normal, repair
-from ocrtool.latex.tokens import LatexError, detokenize, tokenize
+from ocrtool.latex_syntax.normal import is_valid, normal, repair
+from ocrtool.latex_syntax.tokens import LatexError, detokenize, tokenize
 
 __all__ = [
     "LatexError",

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ocrtool.latex.parse import parse
-from ocrtool.latex.symbols import FONTS
-from ocrtool.latex.tokens import LatexError, detokenize, tokenize
-from ocrtool.latex.tree import Atop, Call, Fence, Leaf, MatrixNode, Node, Row, Scripts, Words
+from ocrtool.latex_syntax.parse import parse
+from ocrtool.latex_syntax.symbols import FONTS
+from ocrtool.latex_syntax.tokens import LatexError, detokenize, tokenize
+from ocrtool.latex_syntax.tree import Atop, Call, Fence, Leaf, MatrixNode, Node, Row, Scripts, Words
 
 _WRAPPERS = ((r"\[", r"\]"), (r"\(", r"\)"), ("$$", "$$"), ("$", "$"))
 

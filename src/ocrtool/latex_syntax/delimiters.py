@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ocrtool.latex.symbols import LARGE
-from ocrtool.latex.tokens import names
+from ocrtool.latex_syntax.symbols import LARGE
+from ocrtool.latex_syntax.tokens import names
 
 _OPENING = frozenset({"(", "[", r"\{", *names(r"\langle \lfloor \lceil")})
 _CLOSING = frozenset({")", "]", r"\}", *names(r"\rangle \rfloor \rceil")})
@@ -23,7 +23,7 @@ def with_automatic_delimiters(tokens: Sequence[str], everywhere: bool = False) -
     since it both opens and closes.
 
     Args:
-        tokens: A normal form, from ``ocrtool.latex.normal``.
+        tokens: A normal form, from ``ocrtool.latex_syntax.normal``.
         everywhere: Whether to insert them at all other matched brackets, too.
 
     Returns:

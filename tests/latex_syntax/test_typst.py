@@ -10,10 +10,10 @@ import pytest
 import typst
 
 from formula_samples import covering
-from ocrtool.latex import LatexError
-from ocrtool.latex.symbols import ACCENTS, CHARACTERS, FONTS, LONG_ARROWS, NAMED, SYMBOLS
-from ocrtool.latex.typst import to_typst
-from ocrtool.latex.unicode import CHARACTER
+from ocrtool.latex_syntax import LatexError
+from ocrtool.latex_syntax.symbols import ACCENTS, CHARACTERS, FONTS, LONG_ARROWS, NAMED, SYMBOLS
+from ocrtool.latex_syntax.typst import to_typst
+from ocrtool.latex_syntax.unicode import CHARACTER
 
 TEXTS = (Path(__file__).parents[1] / "synth" / "formulas.txt").read_text().splitlines()
 

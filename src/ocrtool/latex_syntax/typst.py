@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from ocrtool.latex.normal import normal
-from ocrtool.latex.parse import parse
-from ocrtool.latex.tokens import LatexError
-from ocrtool.latex.tree import (
+from ocrtool.latex_syntax.normal import normal
+from ocrtool.latex_syntax.parse import parse
+from ocrtool.latex_syntax.tokens import LatexError
+from ocrtool.latex_syntax.tree import (
     DIGITS,
     LETTERS,
     Atop,
@@ -30,7 +30,7 @@ from ocrtool.latex.tree import (
     Words,
     only_primes,
 )
-from ocrtool.latex.unicode import CHARACTER, words_of
+from ocrtool.latex_syntax.unicode import CHARACTER, words_of
 
 _NAMES = r"""
 \alpha alpha  \beta beta  \gamma gamma  \delta delta  \epsilon epsilon.alt  \varepsilon epsilon

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from ocrtool.latex import detokenize, normal
-from ocrtool.latex.delimiters import with_automatic_delimiters
+from ocrtool.latex_syntax import detokenize, normal
+from ocrtool.latex_syntax.delimiters import with_automatic_delimiters
 
 GROWN = {
     r"(\frac{a}{b})^{2}": r"\left(\frac{a}{b}\right)^{2}",
@@ -34,6 +34,6 @@ def test_the_normal_form_stays_the_same(latex: str) -> None:
 
 
 def latex_tokens(latex: str) -> list[str]:
-    from ocrtool.latex.tokens import tokenize
+    from ocrtool.latex_syntax.tokens import tokenize
 
     return tokenize(latex)

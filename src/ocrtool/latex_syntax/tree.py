@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import string
 
-from ocrtool.latex.symbols import (
+from ocrtool.latex_syntax.symbols import (
     ACCENTS,
     CAPITALS,
     CLOSING,
@@ -20,7 +20,7 @@ from ocrtool.latex.symbols import (
     NARROW,
     WIDE,
 )
-from ocrtool.latex.tokens import names
+from ocrtool.latex_syntax.tokens import names
 
 LETTERS = frozenset(string.ascii_letters)
 """ASCII letters."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import string
 
-from ocrtool.latex.tokens import names
+from ocrtool.latex_syntax.tokens import names
 
 _GREEK = r"""\alpha \beta \gamma \delta \epsilon \varepsilon \zeta \eta \theta \vartheta \iota
 \kappa \varkappa \lambda \mu \nu \xi \pi \varpi \rho \varrho \sigma \varsigma \tau \upsilon

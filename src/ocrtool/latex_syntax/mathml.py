@@ -15,10 +15,10 @@ from typing import Any
 from xml.etree import ElementTree
 
 from ocrtool.errors import MissingDependencyError
-from ocrtool.latex.normal import normal
-from ocrtool.latex.tokens import TEXT_COMMANDS, LatexError, detokenize
-from ocrtool.latex.tree import Words
-from ocrtool.latex.unicode import CHARACTER, words_of
+from ocrtool.latex_syntax.normal import normal
+from ocrtool.latex_syntax.tokens import TEXT_COMMANDS, LatexError, detokenize
+from ocrtool.latex_syntax.tree import Words
+from ocrtool.latex_syntax.unicode import CHARACTER, words_of
 
 NAMESPACE = "http://www.w3.org/1998/Math/MathML"
 """XML namespace of MathML."""

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ocrtool.latex import LatexError, detokenize, is_valid, normal, repair, tokenize
-from ocrtool.latex.symbols import SYMBOLS
+from ocrtool.latex_syntax import LatexError, detokenize, is_valid, normal, repair, tokenize
+from ocrtool.latex_syntax.symbols import SYMBOLS
 from ocrtool.synth.formula_vocabulary import counted, formula_tokens, main
 
 FORMULAS = [
