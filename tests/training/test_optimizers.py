@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from ocrtool.errors import MissingDependencyError, UsageError
+from ocrtool.errors import UsageError
 from ocrtool.training.config import make_options
-from ocrtool.training.optimizers import MuonAdamW, optimizer_of
+from ocrtool.training.optimizers import Muon, MuonAdamW, optimizer_of
 
 RATE = 0.01
 
@@ -66,12 +66,24 @@ def test_muon_keeps_its_state_where_the_loop_looks_for_it(model: nn.ModuleDict) 
     assert set(optimizer.state[embed]) == {"step", "exp_avg", "exp_avg_sq"}
 
 
-def test_a_pytorch_without_muon_is_told(
-    model: nn.ModuleDict, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delattr(torch.optim, "Muon")
-    with pytest.raises(MissingDependencyError, match="Muon"):
-        optimizer_of(model, "muon", weight_decay=0.0, beta2=0.98)
+@pytest.mark.parametrize("shape", [(16, 24), (24, 16), (32, 32)])
+def test_muon_agrees_with_pytorch_within_the_tolerance_of_bfloat16(shape: tuple[int, int]) -> None:
+    torch.manual_seed(1)
+    ours = nn.Parameter(torch.randn(shape))
+    theirs = nn.Parameter(ours.detach().clone())
+    group = {"lr": RATE, "weight_decay": 0.1}
+    optimizers = (
+        Muon([{"params": [ours], **group}]),
+        torch.optim.Muon([theirs], **group, adjust_lr_fn="match_rms_adamw"),
+    )
+    for _ in range(4):
+        before = ours.detach().clone(), theirs.detach().clone()
+        ours.grad = torch.randn(shape)
+        theirs.grad = ours.grad.clone()
+        for optimizer in optimizers:
+            optimizer.step()
+        moved, wanted = ours.detach() - before[0], theirs.detach() - before[1]
+        assert (moved - wanted).norm() < 0.02 * wanted.norm()
 
 
 def test_unknown_names_are_refused() -> None:
