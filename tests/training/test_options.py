@@ -96,7 +96,8 @@ def test_files_that_are_no_configuration(tmp_path: Path) -> None:
     [
         {},
         {"synth": "pages"},
-        {**DATA, "synth": "lines"},
+        {**DATA, "synth": "formulas", "formulas": (Path("f"),)},
+        {**DATA, "synth": "lines", "mix": 1.0},
         {**DATA, "fonts": (Path("f"),)},
         {"synth": "lines", "epochs": 3.0},
         {**DATA, "resume": True, "overwrite": True},
