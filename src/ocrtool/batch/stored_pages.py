@@ -24,8 +24,8 @@ from ocrtool.errors import OutputError
 COMPRESSION_LEVEL = 1
 """zlib level of stored pages: half the time of the default level 6 for a tenth more space."""
 PARSED_CACHE_BYTES = 100_000
-"""Maximum compressed size, in bytes, of pages that stay parsed between two passes over them. Parsed,
-they take some ninety times as much memory."""
+"""Maximum compressed size, in bytes, of pages that stay parsed between two passes over them; parsed
+pages take some ninety times as much memory."""
 DAMAGE = (AttributeError, KeyError, TypeError, ValueError, zlib.error)
 """Exceptions that parsing a damaged or forged record may raise."""
 
