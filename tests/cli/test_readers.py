@@ -116,7 +116,8 @@ def test_a_pdf_is_open_while_its_pages_wait_for_the_larger_reader(
             page = made.new_page(width=400, height=120)
             page.insert_text((30, 60), "Lamp oil, forty barrels", fontsize=20)
         made.save(scan)
-    done = run_cli("read", scan, "-o", out, "--escalate", "line", "--below", "1")
+    arguments = ("--ocr", "always", "--escalate", "line", "--below", "1")
+    done = run_cli("read", scan, "-o", out, *arguments)
     assert done.code == 0, done.err
     with pymupdf.open(out) as found:
         assert [len(page.get_text().split()) >= 8 for page in found] == [True, True]

@@ -76,6 +76,8 @@ def read_pages(job: PageJob, options: PageOptions) -> int:
         from ocrtool.documents.page import PageConverter
 
         converter = PageConverter(options)
+        if options.reading.model is not None:
+            _ = converter.reader  # a model that does not exist is told before any input is read
         for source in job.sources:
             try:
                 if isinstance(source, InputError):
