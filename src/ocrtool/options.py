@@ -296,6 +296,8 @@ class WriteOptions:
         keep_furniture: Whether running heads and feet are written, in md and tex as comments.
         page_breaks: Whether md and tex tell where pages begin, by comments.
         front_matter: Whether md begins with title, author, pages and source, in YAML.
+        as_printed: Whether formats other than running text (md, tex) keep the lines, running
+            headers and page breaks of the pages.
     """
 
     min_confidence: float = 0.0
@@ -305,3 +307,4 @@ class WriteOptions:
     keep_furniture: bool = False
     page_breaks: bool = False
     front_matter: bool = False
+    as_printed: bool = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -67,8 +68,8 @@ def test_every_format_at_once_into_a_folder(run_cli, folder: Path, tmp_path: Pat
     forms = ("txt", "md", "json", "jsonl", "tsv", "hocr", "alto", "html", "pdf")
     flags = [flag for form in forms for flag in ("-f", form)]
     done = run_cli("read", folder / "page.png", folder / "pages.tif", *flags, "-o", f"{out}/")
-    assert (done.code, done.out, done.err) == (0, "", "")
-    assert {path.name for path in out.iterdir()} == {
+    assert (done.code, done.out) == (0, "") and done.err.startswith("2 documents; 3 pages (3 ocr)")
+    assert {path.name for path in out.iterdir()} - {".ocrtool"} == {
         f"{name}.{form}" for name in ("page", "pages") for form in forms
     }
     page = from_json((out / "page.json").read_text("utf-8")).pages[0]
@@ -137,8 +138,8 @@ def test_one_bad_input_never_stops_the_others(run_cli, folder: Path, tmp_path: P
     out = tmp_path / "out"
     done = run_cli("read", tmp_path / "bad.png", folder / "page.png", "-o", f"{out}/")
     assert done.code == 1
-    assert [path.name for path in out.iterdir()] == ["page.txt"]
-    assert str(tmp_path / "bad.png") in done.err and "1 read, 1 failed" in done.err
+    assert [path.name for path in out.glob("*.txt")] == ["page.txt"]
+    assert str(tmp_path / "bad.png") in done.err and "1 failed" in done.err
     assert run_cli("read", tmp_path / "bad.png").code == 4
 
 
@@ -148,9 +149,58 @@ def test_inputs_of_one_name_keep_their_own_files(run_cli, folder: Path, tmp_path
         drawn("page " + name).save(tmp_path / name / "same.png")
     out = tmp_path / "out"
     run_cli("read", tmp_path / "a", tmp_path / "b", "-o", f"{out}/")
-    assert sorted(path.name for path in out.iterdir()) == ["same.png.txt", "same.txt"]
-    assert run_cli("read", tmp_path / "a", "-o", f"{out}/").code == 5
+    assert sorted(path.name for path in out.glob("*.txt")) == ["same.png.txt", "same.txt"]
+    (out / "same.txt").write_text("changed")
+    assert "--overwrite" in run_cli("read", tmp_path / "a", "-o", f"{out}/").err
     assert run_cli("read", tmp_path / "a", "-o", f"{out}/", "--overwrite").code == 0
+    assert "changed" not in (out / "same.txt").read_text()
+
+
+def test_a_folder_is_mirrored_and_a_second_run_reads_nothing_again(
+    run_cli, folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "scans" / "deep").mkdir(parents=True)
+    for name in ("one.png", "deep/two.png"):
+        shutil.copy(folder / "page.png", tmp_path / "scans" / name)
+    out, report = tmp_path / "out", tmp_path / "report.json"
+    asked = ("read", "-r", tmp_path / "scans", "-o", f"{out}/", "--report", report)
+    assert run_cli(*asked).code == 0
+    assert (out / "deep" / "two.txt").read_text() == run_cli("read", folder / "page.png").out
+    assert run_cli(*asked).code == 0
+    record = json.loads(report.read_text())
+    assert [note["outcome"] for note in record["documents"]] == ["unchanged"] * 2
+
+
+def test_images_in_a_batch_are_not_rasterised_again(run_cli, folder: Path, tmp_path: Path) -> None:
+    for command in ("read", "pdf"):
+        out = tmp_path / command
+        asked = (command, folder / "page.png", "-f", "json", "-f", "pdf", "-o", f"{out}/")
+        assert run_cli(*asked).code == 0
+        (page,) = json.loads((out / "page.json").read_text())["pages"]
+        with Image.open(folder / "page.png") as image:
+            assert (page["width"], page["height"]) == image.size
+        with pymupdf.open(out / "page.pdf") as document:
+            assert close(document[0].get_text())
+
+
+def test_a_damaged_frame_costs_one_page(run_cli, tmp_path: Path) -> None:
+    path = tmp_path / "pages.tif"
+    frames = [drawn("first page"), drawn("second page"), drawn("third page")]
+    frames[0].save(path, save_all=True, append_images=frames[1:], compression="tiff_lzw")
+    content = bytearray(path.read_bytes())
+    with Image.open(path) as image:
+        image.seek(1)
+        start = image.tag_v2[273][0]
+    content[start : start + 60] = b"\xff" * 60
+    path.write_bytes(content)
+    for out in (tmp_path / "p.pdf", f"{tmp_path}/out/"):
+        done = run_cli("read", path, "-f", "pdf", "-f", "json", "-o", out)
+        assert done.code == 1 and "page 2 cannot be read" in done.err
+    for result in (tmp_path / "p", tmp_path / "out" / "pages"):
+        pages = json.loads(result.with_suffix(".json").read_text())["pages"]
+        assert [bool(page.get("error")) for page in pages] == [False, True, False]
+        with pymupdf.open(result.with_suffix(".pdf")) as document:
+            assert len(document) == 3
 
 
 def test_words_in_doubt_are_marked(run_cli, folder: Path) -> None:

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from ocrtool.errors import InputError
-from ocrtool.inputs.images import load_image, open_pages
+from ocrtool.inputs.images import load_image
+from ocrtool.inputs.page_files import open_pages
 from ocrtool.inputs.page_ranges import PageSelection
 
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pytest
 
 from ocrtool.errors import InputError, UsageError
-from ocrtool.inputs.paths import expand
+from ocrtool.inputs.paths import OutputNames, expand, paths_of
 
 
 def names(folder: Path, *inputs: str | Path, recursive: bool = False) -> list[str]:
     found = expand([str(given) for given in inputs], recursive)
     return [
-        f"! {entry.message}" if isinstance(entry, InputError) else os.path.relpath(entry, folder)
-        for entry in found
+        f"! {one.message}" if isinstance(one, InputError) else os.path.relpath(one.source, folder)
+        for one in found
     ]
 
 
@@ -57,6 +57,12 @@ def test_what_stands_for_nothing_is_an_error_in_its_place(pictures: Path) -> Non
 
 
 def test_standard_input_once() -> None:
-    assert list(expand(["-"])) == ["-"]
+    assert list(paths_of(expand(["-"]))) == ["-"]
     with pytest.raises(UsageError, match="only once"):
         list(expand(["-", "-"]))
+
+
+def test_outputs_mirror_the_inputs_under_unique_names() -> None:
+    names = OutputNames()
+    places = [PurePath(place) for place in ("a/x.png", "a/X.tif", "b/x.png", "a/x.png")]
+    assert [names.of(place) for place in places] == ["a/x", "a/X.tif", "b/x", "a/x.png"]

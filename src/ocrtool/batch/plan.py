@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from ocrtool.batch.journal import IMAGES
 from ocrtool.errors import InputError, UsageError
-from ocrtool.inputs.paths import STDIN, FoundInput, expand_documents
+from ocrtool.inputs.paths import PDF_SUFFIX, STDIN, FoundInput, OutputNames, expand
 from ocrtool.options import ImageChoice
 from ocrtool.writers import PageFormat, format_of
 
@@ -71,6 +71,8 @@ def make_plan(
     out: str,
     forms: Sequence[PageFormat],
     images: ImageChoice | None,
+    default: PageFormat = PageFormat.MD,
+    suffixes: Collection[str] = frozenset({PDF_SUFFIX}),
 ) -> Plan:
     """Find the documents and determine their output paths.
 
@@ -79,17 +81,19 @@ def make_plan(
         recursive: Whether folders are searched to any depth.
         out: A folder (an existing one, a name that ends with a slash, or a name without suffix if
             there may be several documents), a file, or ``-`` for standard output.
-        forms: Formats; if empty, the suffix of the output file determines it, else Markdown.
+        forms: Formats; if empty, the suffix of the output file determines it, else ``default``.
         images: How pictures are written; ``None`` for picture files beside output files.
+        default: Format of outputs whose format nothing determines.
+        suffixes: Suffixes, in lower case, of the files that a folder stands for.
 
     Raises:
         UsageError: The output cannot take so many formats or documents, or would replace an input.
     """
     several = len(inputs) > 1 or any(Path(given).is_dir() or "*" in given for given in inputs)
     folder = _folder(out, several)
-    found = list(expand_documents(inputs, recursive, folder))
+    found = list(_each_once(expand(inputs, recursive, suffixes, folder)))
     named = None if out == STDOUT or folder else format_of(out)
-    chosen = tuple(dict.fromkeys(forms)) or (named or PageFormat.MD,)
+    chosen = tuple(dict.fromkeys(forms)) or (named or default,)
     device = _device(out) if folder is None else None
     streamed = out == STDOUT or device is not None
     if folder is None:
@@ -101,13 +105,13 @@ def make_plan(
     if images is None:
         referring = not streamed and bool(REFERRING & set(chosen))
         images = ImageChoice.REFS if referring else ImageChoice.NONE
-    taken: set[str] = set()
+    names = OutputNames()
     documents = []
     for number, item in enumerate(found):
         if isinstance(item, InputError):
             documents.append(PlannedDocument(number, "", item))
         elif folder is not None:
-            name = _name(item.place, taken)
+            name = names.of(item.place)
             files = {form: folder / f"{name}.{form.value}" for form in chosen}
             documents.append(PlannedDocument(number, item.source, None, folder, name, files))
         elif streamed:
@@ -116,6 +120,18 @@ def make_plan(
             documents.append(_single(number, item, Path(out), chosen))
     _spare_inputs(documents)
     return Plan(tuple(documents), chosen, images, streamed, device)
+
+
+def _each_once(found: Iterable[FoundInput | InputError]) -> Iterator[FoundInput | InputError]:
+    """Leave out files that were found before."""
+    seen: set[Path] = set()
+    for item in found:
+        if isinstance(item, FoundInput) and item.source != STDIN:
+            path = Path(item.source).absolute()
+            if path in seen:
+                continue
+            seen.add(path)
+        yield item
 
 
 def _folder(out: str, several: bool) -> Path | None:
@@ -152,18 +168,6 @@ def _single(
     if len(forms) == 1:
         files = {forms[0]: path}
     return PlannedDocument(number, item.source, None, path.parent, path.stem, files)
-
-
-def _name(place: PurePath, taken: set[str]) -> str:
-    """Return a unique name for the outputs of a document; names are compared without case."""
-    name, number = place.with_suffix("").as_posix(), 1
-    if name.casefold() in taken:
-        name = place.as_posix()
-    while name.casefold() in taken:
-        number += 1
-        name = f"{place.as_posix()}-{number}"
-    taken.add(name.casefold())
-    return name
 
 
 def _spare_inputs(documents: Sequence[PlannedDocument]) -> None:

@@ -50,6 +50,7 @@ from ocrtool.errors import (
     OutputError,
     UsageError,
 )
+from ocrtool.inputs import clipboard
 from ocrtool.inputs.page_ranges import PageSelection
 from ocrtool.inputs.paths import STDIN
 from ocrtool.options import BatchOptions, ImageChoice, PageOptions, WriteOptions
@@ -218,9 +219,8 @@ class BatchRunner:
         limit = self.settings.running.page_timeout
         if document.stage == "to open":
             document.stage = "opening"
-            converted = self._scratch / f"{planned.number}.pdf"
             return OpenTask(
-                planned.number, planned.source, document.path, converted, document.passwords, limit
+                planned.number, planned.source, document.path, document.passwords, limit
             )
         if opened is not None and document.stage == "reading" and document.waiting:
             return ReadTask(planned.number, opened, document.waiting.popleft(), limit)
@@ -318,8 +318,10 @@ class BatchRunner:
             OutputError: The temporary file cannot be written.
         """
         path = Path(planned.source)
+        if planned.source == clipboard.SOURCE:
+            content = clipboard.grab()
         try:
-            if planned.source != STDIN and not path.is_fifo():
+            if planned.source not in (STDIN, clipboard.SOURCE) and not path.is_fifo():
                 if path.is_dir():
                     raise InputError(f"{path}: is a folder")
                 if path.exists() and not path.is_file():
@@ -327,7 +329,9 @@ class BatchRunner:
                 return path
             spool = self._scratch / f"{planned.number}.input"
             with spool.open("wb") as file:
-                if planned.source == STDIN:
+                if planned.source == clipboard.SOURCE:
+                    file.write(content)
+                elif planned.source == STDIN:
                     shutil.copyfileobj(sys.stdin.buffer, file)
                 else:
                     with path.open("rb") as pipe:

@@ -116,12 +116,12 @@ def latex(
         model=model, engine=engine, device=device, threads=threads, offline=offline
     )
     from ocrtool.inputs.page_ranges import PageSelection
-    from ocrtool.inputs.paths import expand
+    from ocrtool.inputs.paths import READABLE_SUFFIXES, expand
     from ocrtool.pipelines.latex import LatexJob, typeset
 
     sources = given(inputs, from_clipboard)
     job = LatexJob(
-        sources=tuple(dict.fromkeys(expand(sources, recursive, documents=True))),
+        sources=tuple(dict.fromkeys(expand(sources, recursive, READABLE_SUFFIXES))),
         kind=kind,
         form=form,
         wrap=wrap,

@@ -16,13 +16,16 @@ from ocrtool.commands.shared import (
     Engine,
     Escalate,
     Int8,
+    Jobs,
     Mode,
     Model,
     NoProgress,
     Offline,
+    PageTimeout,
     Prompt,
     Quiet,
     Recursive,
+    Report,
     Verbose,
     talk,
 )
@@ -146,35 +149,9 @@ def pdf(
             help="Replace files that no earlier run wrote, or that were changed since.",
         ),
     ] = False,
-    report: Annotated[
-        Path | None,
-        typer.Option(
-            "--report",
-            metavar="FILE.json",
-            show_default=False,
-            help="What became of every document and page.",
-        ),
-    ] = None,
-    jobs: Annotated[
-        int,
-        typer.Option(
-            "--jobs",
-            "-j",
-            envvar="OCRTOOL_JOBS",
-            min=0,
-            metavar="N",
-            help="Processes; 0 takes as many as there are cores.",
-        ),
-    ] = 0,
-    page_timeout: Annotated[
-        float,
-        typer.Option(
-            "--page-timeout",
-            metavar="SECONDS",
-            min=0,
-            help="Give a page up that takes longer; 0 for never.",
-        ),
-    ] = BatchOptions.page_timeout,
+    report: Report = None,
+    jobs: Jobs = 0,
+    page_timeout: PageTimeout = BatchOptions.page_timeout,
     min_confidence: Annotated[
         float,
         typer.Option(

@@ -19,6 +19,7 @@ from ocrtool.commands.shared import (
     FromClipboard,
     Inputs,
     Int8,
+    Jobs,
     Mode,
     Model,
     NoProgress,
@@ -26,9 +27,11 @@ from ocrtool.commands.shared import (
     Out,
     Overwrite,
     Pages,
+    PageTimeout,
     Prompt,
     Quiet,
     Recursive,
+    Report,
     Threads,
     Verbose,
     given,
@@ -37,13 +40,16 @@ from ocrtool.commands.shared import (
 from ocrtool.console import Color
 from ocrtool.errors import ExitCode, InputError, UsageError
 from ocrtool.options import (
+    BatchOptions,
     EngineName,
     HyphenChoice,
+    ImageChoice,
     LayoutMode,
     OcrChoice,
     PageOptions,
     ReadOptions,
     TextFormat,
+    WriteOptions,
     parse_budget,
 )
 from ocrtool.writers import PageFormat
@@ -104,6 +110,9 @@ def read(
         bool,
         typer.Option("--copy", show_default=False, help="Also leave the text on the clipboard."),
     ] = False,
+    report: Report = None,
+    jobs: Jobs = 0,
+    page_timeout: PageTimeout = BatchOptions.page_timeout,
     min_confidence: Annotated[
         float,
         typer.Option(
@@ -141,7 +150,8 @@ def read(
       ocrtool read --clipboard --copy
 
     What cannot be read is reported and left out; the others are read, and the exit code is 1 (that
-    of its own failure if it is the only one).
+    of its own failure if it is the only one). Outputs in a folder mirror the inputs, and a run that
+    was stopped goes on when the same command is given again.
     """
     console.begin(talk(verbose, quiet, color, no_progress))
     lines, seconds = parse_budget(budget)
@@ -160,31 +170,58 @@ def read(
         prompt=prompt,
         int8=int8,
     )
-    from ocrtool.inputs.paths import expand
+    from ocrtool.inputs.page_ranges import PageSelection
+    from ocrtool.inputs.paths import READABLE_SUFFIXES, expand, paths_of
+    from ocrtool.pipelines.outputs import folder_of
 
     sources = given(inputs, from_clipboard)
+    in_batch = folder_of(out) is not None or report is not None
     if layout is LayoutMode.LINE:
-        for name, value in (("--pages", pages), ("--overlay", overlay)):
+        for name, value in (("--pages", pages), ("--overlay", overlay), ("--report", report)):
             if value is not None:
                 raise UsageError(f"{name} is of no use for single lines", "leave out --layout line")
-        single = list(expand(sources, recursive))
+        single = list(paths_of(expand(sources, recursive)))
         return _read_lines(single, options, forms or [], out, overwrite, copy)
-    from ocrtool.inputs.page_ranges import PageSelection
-    from ocrtool.pipelines.read import PageJob, read_pages
+    page_options = PageOptions(
+        ocr=ocr, pictures=False, hyphens=hyphens, layout=layout, reading=options
+    )
+    writing = WriteOptions(min_confidence=min_confidence, as_printed=True)
+    selection = PageSelection.parse(pages) if pages is not None else PageSelection()
+    if not in_batch:
+        from ocrtool.pipelines.read import PageJob, read_pages
 
-    job = PageJob(
-        sources=tuple(expand(sources, recursive, documents=True)),
-        forms=tuple(forms or ()),
-        out=out,
+        job = PageJob(
+            sources=tuple(paths_of(expand(sources, recursive, READABLE_SUFFIXES))),
+            forms=tuple(forms or ()),
+            out=out,
+            overwrite=overwrite,
+            selection=selection,
+            writing=writing,
+            overlay=overlay,
+            copy=copy,
+        )
+        return read_pages(job, page_options)
+    for name, wanted in (("--overlay", overlay is not None), ("--copy", copy)):
+        if wanted:
+            raise UsageError(
+                f"{name} goes with standard output or one file", "leave out -o FOLDER/ and --report"
+            )
+    from ocrtool.batch.plan import make_plan
+    from ocrtool.batch.runner import BatchRunner, BatchSettings
+
+    plan = make_plan(
+        sources, recursive, out, forms or (), ImageChoice.NONE, PageFormat.TXT, READABLE_SUFFIXES
+    )
+    settings = BatchSettings(
+        pages=page_options,
+        writing=writing,
+        selection=selection,
+        running=BatchOptions(jobs, page_timeout),
         overwrite=overwrite,
-        selection=PageSelection.parse(pages) if pages is not None else PageSelection(),
-        overlay=overlay,
-        copy=copy,
+        report=report,
     )
-    return read_pages(
-        job,
-        PageOptions(ocr=ocr, pictures=False, hyphens=hyphens, layout=layout, reading=options),
-    )
+    with BatchRunner(plan, settings) as batch:
+        return batch.run()
 
 
 def _read_lines(

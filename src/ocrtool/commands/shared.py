@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -162,6 +163,35 @@ Threads = Annotated[
         min=0,
         metavar="N",
         help="CPU threads; 0 leaves the choice to the engine.",
+    ),
+]
+Report = Annotated[
+    Path | None,
+    typer.Option(
+        "--report",
+        metavar="FILE.json",
+        show_default=False,
+        help="Write the outcome of every document and page to a JSON file.",
+    ),
+]
+Jobs = Annotated[
+    int,
+    typer.Option(
+        "--jobs",
+        "-j",
+        envvar="OCRTOOL_JOBS",
+        min=0,
+        metavar="N",
+        help="Number of processes; 0 for as many as there are cores.",
+    ),
+]
+PageTimeout = Annotated[
+    float,
+    typer.Option(
+        "--page-timeout",
+        metavar="SECONDS",
+        min=0,
+        help="Time limit of a page; 0 for none.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", show_default=False, help="Print JSON.")]

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from ocrtool.document.hyphenation import words_in
 from ocrtool.document.tree import Box, Page
 from ocrtool.documents.result import PageResult
-from ocrtool.inputs.page_source import PDF_DPI, PageSource, PdfPage
+from ocrtool.errors import InputError
+from ocrtool.inputs.page_source import PDF_DPI, ImagePage, PageSource, PdfPage
 from ocrtool.options import ORDERS, FormulaChoice, LayoutMode, OcrChoice, PageOptions
 from ocrtool.pages.formulas import bundled_reader
 from ocrtool.preprocess.crops import cut_box
@@ -105,10 +106,21 @@ class PageConverter:
                 it is read. The geometry of an image is in its own pixels.
             found: The lines of ``source.pixels``, where they have been found already.
 
+        Returns:
+            The result; a damaged page is empty and has an ``error``.
+
         Raises:
-            InputError: The page is damaged.
             ModelError: There is no such model, or it is damaged.
         """
+        try:
+            return self._convert(source, dpi, found)
+        except InputError as error:
+            name = source.pdf.name if isinstance(source, PdfPage) else ""
+            message = error.message.removeprefix(f"{name}: ")
+            message = message.removeprefix(f"page {source.number} ").removeprefix("is ")
+            return PageResult(Page(source.number, 0, 0, error=message), "blank")
+
+    def _convert(self, source: PageSource, dpi: float, found: FoundPage | None) -> PageResult:
         if isinstance(source, PdfPage):
             from ocrtool.documents.pdf_page import convert_pdf_page
 
@@ -138,7 +150,6 @@ class PageConverter:
         """Convert the pages of a document in their order; images share batches on a GPU.
 
         Raises:
-            InputError: A page is damaged.
             ModelError: There is no such model, or it is damaged.
         """
         self.known.clear()
@@ -148,9 +159,9 @@ class PageConverter:
             yield source, result
 
     def _stream(self, sources: Iterable[PageSource]) -> Iterator[tuple[PageSource, PageResult]]:
-        never = self.options.ocr is OcrChoice.NEVER
-        for alone, group in itertools.groupby(sources, lambda one: isinstance(one, PdfPage)):
-            if alone or never:
+        seen = self.options.ocr is not OcrChoice.NEVER
+        for together, group in itertools.groupby(sources, lambda one: isinstance(one, ImagePage)):
+            if not together or not seen:
                 yield from ((source, self.convert(source)) for source in group)
             else:
                 read = self.reader.read_stream(group, self.known)

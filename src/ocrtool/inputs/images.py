@@ -1,4 +1,4 @@
-"""Files to pixels: every image that Pillow reads, turned as the camera meant, and pages of PDFs."""
+"""Image files to pixels: every format that Pillow reads, with the EXIF orientation applied."""
 
 from __future__ import annotations
 
@@ -17,12 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ocrtool.errors import InputError
-from ocrtool.inputs.page_ranges import PageSelection
-from ocrtool.inputs.page_source import PDF_DPI, ImagePage, PageSource, PdfPage
 
-PDF_START = b"%PDF-"
-PDF_HEAD = 1024
-"""Bytes at the start of a file within which a PDF says that it is one."""
 BAND = 1024
 """Rows of an image that are converted at a time."""
 _WARNINGS_LOCK = threading.Lock()  # catch_warnings changes state of the whole process
@@ -30,84 +25,45 @@ _WARNINGS_LOCK = threading.Lock()  # catch_warnings changes state of the whole p
 logger = logging.getLogger(__name__)
 
 
-def open_pages(
-    source: Path | bytes,
-    selection: PageSelection | None = None,
-    dpi: float = PDF_DPI,
-    password: str | None = None,
-) -> Iterator[PageSource]:
-    """Open an image, a TIFF of several pages, or a PDF, one page at a time.
-
-    Of images that move, the first frame is the page.
+class FrameReader:
+    """Decodes the frames of an image file, in any order.
 
     Args:
-        source: A path, or the content of a file.
-        selection: Pages that are wanted.
-        dpi: Pixels an inch at which pages of a PDF are drawn.
-        password: Of an encrypted PDF.
+        content: Content of the file.
+        name: Its name in messages.
 
-    Yields:
-        The wanted pages in order. A PDF is open as long as one of its pages is kept.
+    Attributes:
+        count: Number of frames that are pages: those of a TIFF; of animations, only the first.
 
     Raises:
-        InputError: It is missing, empty, damaged, too large, or has none of the wanted pages.
-        EncryptedError: It is a PDF that needs a password, or another one.
+        InputError: It is no image.
     """
-    selection = selection or PageSelection()
-    name, content = str(source) if isinstance(source, Path) else "input", _content(source)
-    if PDF_START in content[:PDF_HEAD]:
-        # PyMuPDF reads a path piece by piece: the content of a large file is let go.
-        del content
-        yield from _pdf_pages(source, name, selection, dpi, password)
-        return
-    count = _frame_count(content, name)
-    wanted = _wanted(selection, count, name)
-    for number in wanted:
+
+    def __init__(self, content: bytes, name: str) -> None:
+        self._name = name
+        with _errors_of(name):
+            self._image = _open(io.BytesIO(content))
+            self.count = 1
+            if self._image.format == "TIFF":
+                with contextlib.suppress(Exception):  # decoding reports what is damaged
+                    self.count = int(getattr(self._image, "n_frames", 1))
+
+    def decode(self, index: int) -> tuple[NDArray[np.uint8], float]:
+        """Return (H, W, 3) RGB pixels of a frame, and its resolution (pixels per inch, or 0).
+
+        Raises:
+            InputError: It is damaged or too large.
+        """
         start = time.perf_counter()
-        pixels, found = _decode_frame(io.BytesIO(content), name, number - 1)
-        _tell(pixels, start)
-        yield ImagePage(pixels, content if count == 1 else None, number, found)
-
-
-def _content(source: Path | bytes) -> bytes:
-    if isinstance(source, bytes):
-        return source
-    try:
-        return source.read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"{source}: no such file") from None
-    except IsADirectoryError:
-        raise InputError(f"{source}: is a folder, not an image") from None
-    except OSError as error:
-        raise InputError(f"{source}: cannot be opened ({error.strerror or error})") from None
-
-
-def _wanted(selection: PageSelection, count: int, name: str) -> list[int]:
-    wanted = selection.of(count)
-    if not wanted:
-        pages = "1 page" if count == 1 else f"{count} pages"
-        raise InputError(f"{name}: has {pages}, none of them asked for", "see --pages")
-    return wanted
-
-
-def _pdf_pages(
-    source: Path | bytes,
-    name: str,
-    selection: PageSelection,
-    dpi: float,
-    password: str | None,
-) -> Iterator[PageSource]:
-    from ocrtool.pdf import PdfFile
-
-    file = PdfFile(source, password)
-    for number in _wanted(selection, len(file), name):
-        yield PdfPage(file, number, dpi)
-
-
-def _tell(pixels: NDArray[np.uint8], start: float) -> None:
-    """Log how long a page took to decode since ``start``."""
-    height, width = pixels.shape[:2]
-    logger.info("%d x %d decoded in %.0f ms", width, height, 1e3 * (time.perf_counter() - start))
+        with _errors_of(self._name):
+            if self.count > 1:
+                self._image.seek(index)
+            pixels = _to_rgb(_upright(self._image))
+            dpi = _dpi(self._image)
+        height, width = pixels.shape[:2]
+        seconds = time.perf_counter() - start
+        logger.info("%d x %d decoded in %.0f ms", width, height, 1e3 * seconds)
+        return pixels, dpi
 
 
 def pixels_of(image: NDArray[np.uint8] | Path | str | bytes) -> tuple[str, NDArray[np.uint8]]:
@@ -156,33 +112,26 @@ def load_image(source: Path | BinaryIO | bytes) -> NDArray[np.uint8]:
     return _decode(io.BytesIO(source.read()), name)
 
 
-def _frame_count(content: bytes, name: str) -> int:
-    """Return how many pages an image file has; 1 where it is broken, which decoding finds out."""
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            return int(getattr(image, "n_frames", 1)) if image.format == "TIFF" else 1
-    except Exception:
-        return 1
-
-
 def _decode(file: BinaryIO, name: str) -> NDArray[np.uint8]:
-    return _decode_frame(file, name, 0)[0]
-
-
-def _decode_frame(file: BinaryIO, name: str, frame: int) -> tuple[NDArray[np.uint8], float]:
-    """Return the pixels of a frame, and its dots an inch where they are known."""
     if not file.read(1):
         raise InputError(f"{name}: is empty")
     file.seek(0)
+    with _errors_of(name), _open(file) as image:
+        return _to_rgb(_upright(image))
+
+
+def _open(file: BinaryIO) -> Image.Image:
+    with _WARNINGS_LOCK, warnings.catch_warnings():
+        # Between Pillow's warning and its error lie honest scans of large sheets.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return Image.open(file)
+
+
+@contextlib.contextmanager
+def _errors_of(name: str) -> Iterator[None]:
+    """Turn what Pillow raises into an :class:`InputError`."""
     try:
-        with _WARNINGS_LOCK, warnings.catch_warnings():
-            # Between Pillow's warning and its error lie honest scans of large sheets.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(file)
-        with image:
-            if frame:
-                image.seek(frame)
-            return _to_rgb(_upright(image)), _dpi(image)
+        yield
     except UnidentifiedImageError:
         raise InputError(f"{name}: not an image in a known format") from None
     except Image.DecompressionBombError:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ocrtool.errors import InputError
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -96,6 +98,25 @@ class ImagePage(PageSource):
     def file(self) -> bytes | None:
         """Content of the image file, where the frame is its only one."""
         return self._file
+
+
+@dataclass(frozen=True, eq=False)
+class DamagedPage(PageSource):
+    """A page that cannot be decoded.
+
+    Args:
+        number: Of the page, from 1.
+        error: Raised when its pixels are asked for.
+    """
+
+    number: int
+    error: InputError
+    dpi: float = 0.0
+
+    @property
+    def pixels(self) -> NDArray[np.uint8]:
+        """Raises the error."""
+        raise self.error
 
 
 @dataclass(frozen=True, eq=False)

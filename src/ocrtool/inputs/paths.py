@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import itertools
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -22,26 +22,46 @@ IMAGE_SUFFIXES = frozenset({
     ".png", ".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp",
 })
 # fmt: on
-"""What a folder is searched for. A file that is named outright may have any name."""
+"""Suffixes of the images of a folder. A file that is named itself may have any name."""
+READABLE_SUFFIXES = IMAGE_SUFFIXES | {PDF_SUFFIX}
+"""Suffixes of the images and PDFs of a folder."""
+
+
+@dataclass(frozen=True)
+class FoundInput:
+    """An input that was named or found.
+
+    Attributes:
+        source: Its path, or ``-``.
+        place: Its path in a folder that mirrors the inputs: below the folder, or the constant part
+            of the pattern, in which it was found.
+    """
+
+    source: str
+    place: PurePath
 
 
 def expand(
-    inputs: Sequence[str], recursive: bool = False, documents: bool = False
-) -> Iterator[str | InputError]:
-    """List the images that ``inputs`` stand for, in order.
+    inputs: Sequence[str],
+    recursive: bool = False,
+    suffixes: Collection[str] = IMAGE_SUFFIXES,
+    excluded: Path | None = None,
+) -> Iterator[FoundInput | InputError]:
+    """List the files that inputs stand for, in order.
 
-    A folder stands for its images sorted by name; a pattern that the shell left alone (as shells
-    on Windows do) for the files that match it, sorted; ``-`` for standard input. What does not
-    exist is found out when it is opened.
+    A folder stands for its files with one of the suffixes, sorted; a pattern that the shell left
+    alone (as shells on Windows do) for the files that match it, sorted; ``-`` for standard input.
+    Whether a named file exists is found out when it is opened.
 
     Args:
         inputs: Files, folders, patterns, or ``-``.
         recursive: Whether folders are searched to any depth.
-        documents: Whether PDFs are searched for, too.
+        suffixes: Suffixes, in lower case, of the files of a folder.
+        excluded: A folder that is not searched unless it is named itself: that of the outputs.
 
     Yields:
-        The path of an image or ``-``; an :class:`~ocrtool.errors.InputError` in the place of a
-        folder without images and of a pattern without a match.
+        Inputs; an :class:`~ocrtool.errors.InputError` in the place of a folder without such files
+        and of a pattern without a match.
 
     Raises:
         UsageError: ``-`` is given twice.
@@ -51,100 +71,77 @@ def expand(
     for given in inputs:
         path = Path(given)
         if given == STDIN:
-            yield given
+            yield FoundInput(STDIN, PurePath("stdin"))
+        elif given == clipboard.SOURCE:
+            yield FoundInput(given, PurePath("clipboard"))
         elif path.is_dir():
-            yield from _folder(path, recursive, documents)
+            yield from _folder(path, recursive, suffixes, excluded)
         elif glob.has_magic(given) and not path.exists():
-            matches = sorted(glob.glob(given, recursive=True))  # noqa: PTH207 - absolute, too
-            files = [match for match in matches if Path(match).is_file()]
-            yield from files
-            if not files:
-                yield InputError(f"nothing matches {given}")
+            yield from _pattern(given)
         else:
-            yield given
+            yield FoundInput(given, PurePath(path.name))
 
 
-@dataclass(frozen=True)
-class FoundInput:
-    """A document that was named or found.
-
-    Attributes:
-        source: Its path, or ``-``.
-        place: Where it belongs in a folder that mirrors the inputs: its path below the folder, or
-            below the part of the pattern that names one, where it was found.
-    """
-
-    source: str
-    place: PurePath
-
-
-def expand_documents(
-    inputs: Sequence[str], recursive: bool = False, apart: Path | None = None
+def _folder(
+    folder: Path, recursive: bool, suffixes: Collection[str], excluded: Path | None
 ) -> Iterator[FoundInput | InputError]:
-    """List the documents that ``inputs`` stand for, in order, each once.
-
-    A folder stands for its PDFs; all else is as in :func:`expand`.
-
-    Args:
-        inputs: Files, folders, patterns, or ``-``.
-        recursive: Whether folders are searched to any depth.
-        apart: A folder whose files are no inputs unless it is named itself: the outputs'.
-
-    Yields:
-        A document; an :class:`~ocrtool.errors.InputError` in the place of a folder without PDFs and
-        of a pattern without a match.
-
-    Raises:
-        UsageError: ``-`` is given twice.
-    """
-    if list(inputs).count(STDIN) > 1:
-        raise UsageError("standard input can be read only once", "give - only once")
-    seen: set[Path] = set()
-    for given in inputs:
-        for found in _documents(given, recursive, apart):
-            if isinstance(found, FoundInput) and found.source != STDIN:
-                path = Path(found.source).absolute()
-                if path in seen:
-                    continue
-                seen.add(path)
-            yield found
+    try:
+        entries = sorted(folder.rglob("*") if recursive else folder.iterdir())
+    except OSError as error:
+        yield InputError(f"cannot list {folder}: {error.strerror}")
+        return
+    if excluded is not None and folder.absolute().is_relative_to(excluded.absolute()):
+        excluded = None
+    found = [
+        FoundInput(str(entry), entry.relative_to(folder))
+        for entry in entries
+        if entry.suffix.lower() in suffixes
+        and JOURNALS not in entry.parts
+        and not (excluded and entry.absolute().is_relative_to(excluded.absolute()))
+        and entry.is_file()
+    ]
+    yield from found
+    if not found:
+        kind = "PDFs" if set(suffixes) == {PDF_SUFFIX} else "images"
+        remedy = None if recursive else "--recursive also searches the folders below"
+        yield InputError(f"no {kind} in {folder}", remedy)
 
 
-def _documents(
-    given: str, recursive: bool, apart: Path | None
-) -> Iterator[FoundInput | InputError]:
-    path = Path(given)
-    if given == STDIN:
-        yield FoundInput(STDIN, PurePath("stdin"))
-    elif path.is_dir():
-        try:
-            entries = sorted(path.rglob("*") if recursive else path.iterdir())
-        except OSError as error:
-            yield InputError(f"cannot list {path}: {error.strerror}")
-            return
-        if apart is not None and path.absolute().is_relative_to(apart.absolute()):
-            apart = None
-        found = [
-            FoundInput(str(entry), entry.relative_to(path))
-            for entry in entries
-            if entry.suffix.lower() == PDF_SUFFIX
-            and JOURNALS not in entry.parts
-            and not (apart and entry.absolute().is_relative_to(apart.absolute()))
-            and entry.is_file()
-        ]
-        yield from found
-        if not found:
-            remedy = None if recursive else "--recursive also searches the folders below"
-            yield InputError(f"no PDFs in {path}", remedy)
-    elif glob.has_magic(given) and not path.exists():
-        matches = sorted(glob.glob(given, recursive=True))  # noqa: PTH207 - absolute, too
-        plain = itertools.takewhile(lambda part: not glob.has_magic(part), path.parts)
-        files = [Path(match) for match in matches if Path(match).is_file()]
-        yield from (FoundInput(str(file), file.relative_to(Path(*plain))) for file in files)
-        if not files:
-            yield InputError(f"nothing matches {given}")
-    else:
-        yield FoundInput(given, PurePath(path.name))
+def _pattern(pattern: str) -> Iterator[FoundInput | InputError]:
+    plain = itertools.takewhile(lambda part: not glob.has_magic(part), Path(pattern).parts)
+    root = Path(*plain)
+    matches = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - absolute, too
+    files = [Path(match) for match in matches if Path(match).is_file()]
+    yield from (FoundInput(str(file), file.relative_to(root)) for file in files)
+    if not files:
+        yield InputError(f"nothing matches {pattern}")
+
+
+def paths_of(found: Iterable[FoundInput | InputError]) -> Iterator[str | InputError]:
+    """Return the paths of inputs, and the errors between them."""
+    return (one.source if isinstance(one, FoundInput) else one for one in found)
+
+
+class OutputNames:
+    """Unique names for the outputs of inputs; names are compared without case."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+
+    def of(self, place: PurePath) -> str:
+        """Return a name, without a suffix, that no other input has.
+
+        Args:
+            place: Path of the input in a folder that mirrors the inputs.
+        """
+        name, number = place.with_suffix("").as_posix(), 1
+        if name.casefold() in self._taken:
+            name = place.as_posix()
+        while name.casefold() in self._taken:
+            number += 1
+            name = f"{place.as_posix()}-{number}"
+        self._taken.add(name.casefold())
+        return name
 
 
 def content_of(source: str) -> Path | bytes:
@@ -158,20 +155,3 @@ def content_of(source: str) -> Path | bytes:
     if source == clipboard.SOURCE:
         return clipboard.grab()
     return Path(source)
-
-
-def _folder(folder: Path, recursive: bool, documents: bool) -> Iterator[str | InputError]:
-    entries = folder.rglob("*") if recursive else folder.iterdir()
-    suffixes = IMAGE_SUFFIXES | ({PDF_SUFFIX} if documents else set())
-    try:
-        images = sorted(
-            str(entry) for entry in entries if entry.suffix.lower() in suffixes and entry.is_file()
-        )
-    except OSError as error:
-        yield InputError(f"cannot list {folder}: {error.strerror}")
-        return
-    if images:
-        yield from images
-    else:
-        remedy = None if recursive else "--recursive also searches the folders below"
-        yield InputError(f"no images in {folder}", remedy)

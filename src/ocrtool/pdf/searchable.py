@@ -85,6 +85,10 @@ class PdfMaker:
         pixmap = pymupdf.Pixmap(space, width, height, samples.tobytes(), False)
         page.insert_image(page.rect, pixmap=pixmap, keep_proportion=False)
 
+    def add_blank(self, width: float, height: float) -> None:
+        """Begin an empty page; its size is in points."""
+        self._append_page(lambda: self._document.new_page(width=width, height=height))
+
     def add_page(self, source: PdfFile, index: int) -> None:
         """Begin a page that is a copy of a page of another PDF.
 

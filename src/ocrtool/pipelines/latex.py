@@ -18,10 +18,11 @@ from ocrtool.errors import (
 )
 from ocrtool.inputs import clipboard
 from ocrtool.inputs.page_ranges import PageSelection
-from ocrtool.inputs.paths import content_of
+from ocrtool.inputs.page_source import DamagedPage
+from ocrtool.inputs.paths import FoundInput, OutputNames, content_of
 from ocrtool.options import LatexFormat, PictureKind, ReadOptions, Wrap
 from ocrtool.pipelines.latex_formats import ENDINGS, SUFFIXES, TEXTS, write_texts
-from ocrtool.pipelines.outputs import STDOUT, Names, folder_of, made
+from ocrtool.pipelines.outputs import STDOUT, folder_of, made
 
 if TYPE_CHECKING:
     from ocrtool.document.tree import Page
@@ -48,7 +49,7 @@ class LatexJob:
         copy: Whether the text is also left on the clipboard.
     """
 
-    sources: Sequence[str | InputError]
+    sources: Sequence[FoundInput | InputError]
     kind: PictureKind
     form: LatexFormat | None
     wrap: Wrap
@@ -84,7 +85,10 @@ class _Typesetting:
         self.options = options
         self.folder = folder_of(job.out)
         self.form = job.form or SUFFIXES.get(Path(job.out).suffix.lower(), LatexFormat.TEX)
-        self.names = Names()
+        self.names = OutputNames()
+        self.places = {
+            item.source: item.place for item in job.sources if isinstance(item, FoundInput)
+        }
         self.failures: dict[str | InputError, OcrToolError] = {}  # the first of each input
         self.copied: list[str] = []
 
@@ -151,14 +155,19 @@ class _Typesetting:
 
     def _pictures(self, step: Callable[[int], None]) -> Iterator[Given]:
         """Load pictures one by one; those that cannot be read are told."""
-        from ocrtool.inputs.images import open_pages
+        from ocrtool.inputs.page_files import open_pages
         from ocrtool.pipelines.transcribe import Given
 
-        for source in self.job.sources:
+        for item in self.job.sources:
+            source = item if isinstance(item, InputError) else item.source
             try:
                 if isinstance(source, InputError):
                     raise source
                 for page in open_pages(content_of(source), self.job.selection):
+                    if isinstance(page, DamagedPage):
+                        page_of = f"{source}: page {page.number} cannot be read"
+                        self._failed(source, InputError(f"{page_of}: {page.error.message}"))
+                        continue
                     yield Given(source, page)
             except (InputError, EncryptedError) as problem:
                 self._failed(source, problem)
@@ -209,10 +218,11 @@ class _Typesetting:
         assert self.folder is not None
         suffix = ENDINGS.get(self.form, f".{self.form}")
         for source, group in itertools.groupby(transcripts, lambda said: said.source):
-            path = self.folder / (self.names.of(source) + suffix)
+            path = self.folder / (self.names.of(self.places[source]) + suffix)
             texts = list(self._texts(self._merged(group), path))
             if not texts and source in self.failures:
                 continue
+            made(path.parent)
             with console.output(str(path), self.job.overwrite) as write:
                 write_texts(texts, self.form, write)
 

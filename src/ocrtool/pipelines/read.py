@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ocrtool import console
 from ocrtool.document.json import dump, page_from, page_record
+from ocrtool.documents.writing import options_of, write_document
 from ocrtool.errors import EncryptedError, ExitCode, InputError
 from ocrtool.inputs import clipboard
 from ocrtool.inputs.page_ranges import PageSelection
 from ocrtool.inputs.paths import content_of
-from ocrtool.options import PageOptions
-from ocrtool.pipelines.outputs import FLOWING, PageOutputs, as_read
+from ocrtool.options import PageOptions, WriteOptions
+from ocrtool.pipelines.outputs import PageOutputs
 from ocrtool.writers import PICTURED, PageFormat, PageInput, PageWriter, open_writer
 
 if TYPE_CHECKING:
-    from ocrtool.document.tree import Bookmark, Page
+    from ocrtool.document.tree import Page
     from ocrtool.documents.page import PageConverter
     from ocrtool.inputs.page_source import PageSource
 
@@ -36,9 +37,10 @@ class PageJob:
     Attributes:
         sources: Inputs; an error stands for one that cannot be had.
         forms: Formats; none means what the suffix of ``out`` tells.
-        out: ``-`` for standard output, a file or a folder; see :class:`PageOutputs`.
+        out: ``-`` for standard output, or a file.
         overwrite: Whether files that exist may be replaced.
         selection: Pages that are wanted of each input.
+        writing: How pages are written.
         overlay: Where pictures with what was found are drawn, if wanted.
         copy: Whether the text is also left on the clipboard.
     """
@@ -48,12 +50,13 @@ class PageJob:
     out: str
     overwrite: bool
     selection: PageSelection
-    overlay: Path | None
+    writing: WriteOptions
+    overlay: Path | None = None
     copy: bool = False
 
 
 def read_pages(job: PageJob, options: PageOptions) -> int:
-    """Read all inputs; one that fails never stops the others.
+    """Read all inputs in this process; one that fails never stops the others.
 
     Returns:
         The exit code.
@@ -64,13 +67,15 @@ def read_pages(job: PageJob, options: PageOptions) -> int:
         OutputError: Nothing can be written, or copied to the clipboard.
         ModelError: There is no such model.
     """
-    least = options.reading.min_confidence
-    outputs = PageOutputs(job.out, job.forms, job.overwrite, least, len(job.sources))
-    failures = 0
-    overlays = _Overlays(job.overlay, job.overwrite)
+    outputs = PageOutputs(job.out, job.forms, job.overwrite, job.writing, len(job.sources))
+    failures = damaged = 0
     copied: list[str | bytes] = []
     text = PageFormat.TXT
-    copying = [(text, open_writer(text, copied.append, as_read(text, least)))] * job.copy
+    extra: list[tuple[PageFormat, PageWriter]] = []
+    if job.copy:
+        extra.append((text, open_writer(text, copied.append, options_of(text, job.writing))))
+    if job.overlay:
+        extra.append((PageFormat.PDF, OverlayWriter(job.overlay, job.overwrite)))
     with outputs.opened(), console.progress("Reading", len(job.sources)) as step:
         # After the output was opened: what cannot be written need not be read.
         from ocrtool.documents.page import PageConverter
@@ -82,22 +87,20 @@ def read_pages(job: PageJob, options: PageOptions) -> int:
             try:
                 if isinstance(source, InputError):
                     raise source
-                with outputs.document(source) as writers:
-                    pairs = [*zip(outputs.forms, writers, strict=True), *copying]
-                    _read_document(converter, source, job, pairs, overlays)
+                damaged += _read_document(converter, source, job, [*outputs.writers, *extra])
             except (InputError, EncryptedError) as problem:
                 if len(job.sources) == 1:
                     raise  # its failure is the command's, and no output appears
                 console.error(str(problem))
                 failures += 1
             step(1)
-    for _, writer in copying:
+    for _, writer in extra:
         writer.finish()
+    if job.copy:
         clipboard.put("".join(str(part) for part in copied))
     if failures:
         console.say(f"{len(job.sources) - failures} read, {failures} failed")
-        return ExitCode.FAILED
-    return ExitCode.OK
+    return ExitCode.FAILED if failures or damaged else ExitCode.OK
 
 
 def _read_document(
@@ -105,42 +108,37 @@ def _read_document(
     source: str,
     job: PageJob,
     writers: Sequence[tuple[PageFormat, PageWriter]],
-    overlays: _Overlays,
-) -> None:
-    """Read a document and write it: its pages first, then what only all of them together tell."""
-    from ocrtool.inputs.images import open_pages
+) -> int:
+    """Read a document and write it; return the number of its damaged pages.
 
-    content = content_of(source)
+    Raises:
+        InputError: It cannot be opened, or its only wanted page is damaged.
+        EncryptedError: It needs a password.
+    """
+    from ocrtool.inputs.page_files import open_file
 
-    def sources() -> Iterator[PageSource]:
-        return open_pages(content, job.selection)
-
-    with PageStore() as store:
-        for page, result in converter.convert_stream(sources()):
+    errors: list[str] = []
+    with open_file(content_of(source)) as file, PageStore() as store:
+        pages = file.pages(job.selection, source)
+        for page, result in converter.convert_stream(pages):
+            if result.page.error:
+                errors.append(f"page {page.number} cannot be read: {result.page.error}")
             for warning in result.warnings:
                 console.note(f"{source}: page {page.number}: {warning}")
             store.add(page, result.page)
-        for run_on in (False, True):
-            wanted = [(form, writer) for form, writer in writers if (form in FLOWING) is run_on]
-            adding = overlays.add if job.overlay and not run_on else None
-            if not wanted and not adding:
-                continue
-            shown = adding or any(form in PICTURED for form, _ in wanted)
-            plain = {form for form, _ in wanted} <= {PageFormat.TXT}
-            pictures = store.sources(sources) if shown else None
-            for read in store.pages() if plain else _structured(store, run_on):
-                picture = next(pictures) if pictures else None
-                sheet = PageInput(source, read, picture, store.metadata, count=store.count)
-                for _, writer in wanted:
-                    writer.add(sheet)
-                if adding:
-                    adding(sheet)
+        if errors and store.count == 1:
+            raise InputError(f"{source}: {errors[0]}")
+        for error in errors:
+            console.error(f"{source}: {error}")
+        pictured = any(form in PICTURED for form, _ in writers)
 
+        def page_input(page: Page) -> PageInput:
+            shown = pictured and not page.error
+            picture = (store.only or file.page(page.number)) if shown else None
+            return PageInput(source, page, picture, file.metadata, count=store.count)
 
-def _structured(store: PageStore, run_on: bool) -> Iterator[Page]:
-    from ocrtool.documents.structure import structured
-
-    return structured(store.pages, store.bookmarks, run_on)
+        write_document(store.pages, writers, page_input, file.bookmarks, job.writing)
+    return len(errors)
 
 
 class PageStore:
@@ -148,15 +146,12 @@ class PageStore:
 
     Attributes:
         count: Number of pages.
-        metadata: Title, author and the like of the document.
-        bookmarks: Its own table of contents.
+        only: Source of the page of a document of a single page, which is still decoded.
     """
 
     def __init__(self) -> None:
         self.count = 0
-        self.metadata: dict[str, str] = {}
-        self.bookmarks: tuple[Bookmark, ...] = ()
-        self._only: PageSource | None = None
+        self.only: PageSource | None = None
         self._file = tempfile.SpooledTemporaryFile(SPOOL_BYTES)  # noqa: SIM115 - see __exit__
 
     def __enter__(self) -> PageStore:
@@ -166,10 +161,8 @@ class PageStore:
         self._file.close()
 
     def add(self, source: PageSource, page: Page) -> None:
-        """Keep a page; of its source no more than that of an only page."""
-        self._only = None if self.count else source
-        if not self.count:
-            self.metadata, self.bookmarks = dict(source.metadata), source.bookmarks
+        """Store a page."""
+        self.only = None if self.count else source
         self.count += 1
         self._file.write(dump(page_record(page)).encode() + b"\n")
 
@@ -179,26 +172,25 @@ class PageStore:
         for line in self._file:
             yield page_from(json.loads(line))
 
-    def sources(self, opened: Callable[[], Iterable[PageSource]]) -> Iterator[PageSource]:
-        """Return the sources of the pages, opened again where there are several."""
-        return iter(opened() if self._only is None else [self._only])
 
-
-class _Overlays:
+class OverlayWriter:
     """Draws each page to a file of its own: NAME.png, NAME-2.png and so on."""
 
-    def __init__(self, path: Path | None, overwrite: bool) -> None:
-        self._path = path
-        self._overwrite = overwrite
+    def __init__(self, path: Path, overwrite: bool) -> None:
+        self._path, self._overwrite = path, overwrite
         self._count = 0
 
     def add(self, sheet: PageInput) -> None:
-        assert self._path is not None
+        """Draw the next page; a damaged one has no picture, but counts."""
         from ocrtool.writers.overlay import overlay_png
 
         self._count += 1
         path = self._path
         if self._count > 1:
             path = path.with_name(f"{path.stem}-{self._count}{path.suffix}")
-        with console.output(str(path), self._overwrite, binary=True) as write:
-            write(overlay_png(sheet))
+        if sheet.picture is not None:
+            with console.output(str(path), self._overwrite, binary=True) as write:
+                write(overlay_png(sheet))
+
+    def finish(self) -> None:
+        """Do nothing: every file is complete."""

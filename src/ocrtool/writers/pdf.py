@@ -12,8 +12,10 @@ from ocrtool.inputs.page_source import PageSource, PdfPage
 from ocrtool.pdf import POINTS_PER_INCH, PdfLayer, PdfMaker, TextRun
 from ocrtool.writers.page_input import PageInput
 
-LONG_SIDE = 842.0
-"""Points of a page's longer side where its dots an inch are not known: that of A4."""
+A4 = 595.0, 842.0
+"""Width and height, in points, of the page that stands for a damaged one."""
+LONG_SIDE = A4[1]
+"""Longer side, in points, of the page of an image of unknown resolution."""
 LEAST_GAP = 0.1
 """Width of the space between words that touch or overlap, in heights of the line."""
 
@@ -46,11 +48,14 @@ class SearchablePdf:
             self._layer.add_page(page.number - 1)
             self._layer.add_text(page_runs(page, read=True), page.width, page.height)
             return
-        if picture is None:
-            raise ValueError("a searchable PDF shows the pictures of its pages")
         if self._maker is None:
             self._maker = PdfMaker()
             self._maker.set_metadata(sheet.metadata)
+        if picture is None:
+            if not page.error:
+                raise ValueError("a searchable PDF shows the pictures of its pages")
+            self._maker.add_blank(*A4)
+            return
         copied = self._copies(self._maker, picture, page)
         if not copied:
             self._add_image(self._maker, picture, page)

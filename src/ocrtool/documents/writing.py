@@ -1,0 +1,54 @@
+"""Pages to the outputs of their document: put together as each format needs it, and written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+from ocrtool.document.tree import Bookmark, Page
+from ocrtool.options import WriteOptions
+from ocrtool.writers import PageFormat, PageInput, PageWriter
+
+FLOWING = frozenset({PageFormat.MD, PageFormat.TEX})
+"""Formats of running text."""
+
+
+def keeps_lines(form: PageFormat, options: WriteOptions) -> bool:
+    """Tell whether a format keeps the lines of the page instead of running paragraphs on."""
+    return options.as_printed and form not in FLOWING
+
+
+def options_of(form: PageFormat, options: WriteOptions) -> WriteOptions:
+    """Return the options of one format: one that keeps the lines keeps all that is on the page."""
+    if not keeps_lines(form, options):
+        return options
+    return replace(options, keep_furniture=True, page_breaks=True)
+
+
+def write_document(
+    pages: Callable[[], Iterable[Page]],
+    writers: Sequence[tuple[PageFormat, PageWriter]],
+    page_input: Callable[[Page], PageInput],
+    bookmarks: Sequence[Bookmark],
+    options: WriteOptions,
+) -> None:
+    """Write all pages of a document with every writer; writers are not finished.
+
+    Args:
+        pages: Gives the pages in order; called several times.
+        writers: Open writers and their formats.
+        page_input: Adds to a page what writers need beside it.
+        bookmarks: The document's own table of contents.
+        options: How the document is written.
+    """
+    from ocrtool.documents.structure import structured
+
+    for keeping in (True, False):
+        wanted = [(form, one) for form, one in writers if keeps_lines(form, options) is keeping]
+        # Plain text that keeps its lines needs nothing that only all pages together tell.
+        plain = keeping and {form for form, _ in wanted} == {PageFormat.TXT}
+        if wanted:
+            for page in pages() if plain else structured(pages, bookmarks, not keeping):
+                given = page_input(page)
+                for _, writer in wanted:
+                    writer.add(given)
