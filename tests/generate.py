@@ -12,7 +12,7 @@ from typing import Any
 import typer
 from typer.testing import CliRunner
 
-from ocrtool.cli import app
+from ocrtool.cli import make_app
 from ocrtool.commands.completion_script import Shell, script
 
 ROOT = Path(__file__).parent.parent
@@ -37,10 +37,10 @@ def generated() -> dict[Path, str]:
 
 def sections() -> Iterator[str]:
     """Return a section of docs/cli.md for each command."""
-    for path in command_paths((), typer.main.get_command(app)):
+    for path in command_paths((), typer.main.get_command(make_app())):
         title = " ".join(("ocrtool", *path))
         result = CliRunner().invoke(
-            app, [*path, "--help"], prog_name="ocrtool", env={"COLUMNS": "96"}
+            make_app(), [*path, "--help"], prog_name="ocrtool", env={"COLUMNS": "96"}
         )
         assert result.exit_code == 0, result.output
         yield f"\n## {title}\n\n```text\n{result.output.strip()}\n```\n"

@@ -6,6 +6,7 @@ it.
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from collections.abc import Sequence
@@ -14,34 +15,36 @@ from typing import Annotated
 import typer
 
 from ocrtool import console
-from ocrtool.commands import models
-from ocrtool.commands.completions import completions
-from ocrtool.commands.doctor import doctor
-from ocrtool.commands.export import export
-from ocrtool.commands.latex import latex
-from ocrtool.commands.pdf import pdf
-from ocrtool.commands.read import read
-from ocrtool.commands.train import train
 from ocrtool.version import __version__
 
-app = typer.Typer(
-    name="ocrtool",
-    epilog="Documentation: docs/ in the source; exit codes: docs/errors.md.",
-    no_args_is_help=True,
-    add_completion=False,
-    # Plain help: Rich would cost more time than everything else together.
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 96},
-)
-app.command(no_args_is_help=True)(read)
-app.command(no_args_is_help=True)(pdf)
-app.command(no_args_is_help=True)(latex)
-app.command(no_args_is_help=True)(train)
-app.command(no_args_is_help=True)(export)
-app.add_typer(models.app, name="models")
-app.command()(doctor)
-app.command(no_args_is_help=True)(completions)
+COMMANDS = ("read", "pdf", "latex", "train", "export", "models", "doctor", "completions")
+"""Commands in the order of the help, each in a module of this name."""
+
+
+def make_app(only: str | None = None) -> typer.Typer:
+    """Return the command line.
+
+    Args:
+        only: Name of the command that is going to be run, so that no other one is imported.
+    """
+    app = typer.Typer(
+        name="ocrtool",
+        epilog="Documentation: docs/ in the source; exit codes: docs/errors.md.",
+        no_args_is_help=True,
+        add_completion=False,
+        # Plain help: Rich would cost more time than everything else together.
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 96},
+    )
+    app.callback()(root)
+    for name in (only,) if only in COMMANDS else COMMANDS:
+        module = importlib.import_module(f"ocrtool.commands.{name}")
+        if hasattr(module, "app"):
+            app.add_typer(module.app, name=name)
+        else:
+            app.command(no_args_is_help=name != "doctor")(getattr(module, name))
+    return app
 
 
 def _version(wanted: bool) -> None:
@@ -50,7 +53,6 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def root(
     version: Annotated[
         bool,
@@ -88,13 +90,14 @@ def main(arguments: Sequence[str]) -> int:
         The exit code; every error has been told.
     """
     if "_OCRTOOL_COMPLETE" in os.environ:
+        arguments = ()
         from typer.completion import completion_init  # type: ignore[attr-defined]
 
         completion_init()
     if sys.stdout is not None and hasattr(sys.stdout, "reconfigure"):
         # Help and the version, before a command takes over the streams.
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
-    command = typer.main.get_command(app)
+    command = typer.main.get_command(make_app(arguments[0] if arguments else None))
     return console.run(
         lambda: command.main(args=list(arguments), prog_name="ocrtool", standalone_mode=False)
     )

@@ -9,7 +9,7 @@ import pytest
 import typer
 
 import ocrtool
-from ocrtool.cli import app
+from ocrtool.cli import make_app
 from ocrtool.training import TrainOptions
 
 
@@ -46,7 +46,7 @@ def commands(group: object, path: tuple[str, ...] = ()):
             yield from commands(command, (*path, name))
 
 
-@pytest.mark.parametrize("path", list(commands(typer.main.get_command(app))))
+@pytest.mark.parametrize("path", list(commands(typer.main.get_command(make_app()))))
 def test_help_has_examples_before_options(path: list[str], run_cli) -> None:
     done = run_cli(*path, "--help")
     assert done.code == 0
@@ -157,7 +157,7 @@ def test_python_reads_the_same(model_that_reads_a: Path, pictures: Path) -> None
 
 
 def train_options() -> dict[str, typer.models.OptionInfo]:
-    command = typer.main.get_command(app).commands["train"]
+    command = typer.main.get_command(make_app()).commands["train"]
     return {parameter.name: parameter for parameter in command.params}
 
 

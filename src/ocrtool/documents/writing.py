@@ -41,14 +41,21 @@ def write_document(
         bookmarks: The document's own table of contents.
         options: How the document is written.
     """
-    from ocrtool.documents.structure import structured
-
     for keeping in (True, False):
         wanted = [(form, one) for form, one in writers if keeps_lines(form, options) is keeping]
         # Plain text that keeps its lines needs nothing that only all pages together tell.
         plain = keeping and {form for form, _ in wanted} == {PageFormat.TXT}
-        if wanted:
-            for page in pages() if plain else structured(pages, bookmarks, not keeping):
-                given = page_input(page)
-                for _, writer in wanted:
-                    writer.add(given)
+        if not wanted:
+            continue
+        read = pages() if plain else _structured(pages, bookmarks, not keeping)
+        for given in map(page_input, read):
+            for _, writer in wanted:
+                writer.add(given)
+
+
+def _structured(
+    pages: Callable[[], Iterable[Page]], bookmarks: Sequence[Bookmark], run_on: bool
+) -> Iterable[Page]:
+    from ocrtool.documents.structure import structured  # not needed for plain text
+
+    return structured(pages, bookmarks, run_on)
