@@ -1,25 +1,28 @@
-"""Trainings that are cut short."""
+"""Training runs that are interrupted."""
 
 from __future__ import annotations
 
-import torch
+from typing import Any
 
-from ocrtool.training import trainer
-from ocrtool.training.config import TrainOptions
-from ocrtool.training.distributed import Group
+from ocrtool.training.distributed import Compute, Group
+from ocrtool.training.options import TrainOptions
 from ocrtool.training.prepare import prepare
+from ocrtool.training.recognition import make_trainer
+from ocrtool.training.trainer import Interrupt, claim_folder
 
 
 def cut_short(options: TrainOptions, stop: int) -> None:
-    """Train as Ctrl-C at a step would leave it."""
+    """Train until a step as if Ctrl-C were pressed there."""
+    with Interrupt() as interrupt:
+        claim_folder(options, Group())
+        data, config = prepare(options, None, Group())
+        trainer = make_trainer(options, config, data, Compute(), None)
+        step = trainer._step
 
-    class Interrupted(trainer.Trainer):
-        def _step(self, *given: object) -> None:
-            super()._step(*given)  # type: ignore[arg-type]
-            if self.position.step == stop:
+        def interrupted(*given: Any) -> None:
+            step(*given)
+            if trainer.position.step == stop:
                 interrupt.asked = True
 
-    with trainer.Interrupt() as interrupt:
-        trainer.claim_folder(options, Group())
-        data, config = prepare(options, None, Group())
-        Interrupted(options, config, data, Group(), torch.device("cpu"), None).run(interrupt)
+        trainer._step = interrupted  # type: ignore[method-assign]
+        trainer.run(interrupt)

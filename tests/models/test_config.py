@@ -15,7 +15,7 @@ from ocrtool.models.config import ModelConfig
 from ocrtool.models.presets import EQUATION_VLM, FORMULA, LINE, PRESETS, TINY, preset
 
 
-@pytest.mark.parametrize("config", PRESETS.values(), ids=lambda config: config.preset)
+@pytest.mark.parametrize("config", [p.config for p in PRESETS.values()], ids=lambda c: c.preset)
 def test_a_config_survives_json(config: ModelConfig) -> None:
     filled = dataclasses.replace(config, vocab_size=104)
     assert ModelConfig.from_dict(json.loads(json.dumps(filled.to_dict()))) == filled

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ocrtool.models.config import FORMULA_CELL
-from ocrtool.models.presets import PRESETS
+from ocrtool.models.presets import FORMULA
 from ocrtool.rendering import tex
 from ocrtool.rendering.tex import Glyph
 from ocrtool.synth.formula_alignment import UNKNOWN, token_positions
@@ -60,7 +60,7 @@ def test_places_follow_their_signs_through_all_damage(name: str) -> None:
     for index in range(len(source)):
         picture = source.draw(index)
         vocabulary = Vocabulary.from_texts([picture.text], " ")
-        ready = Preparation(PRESETS["formula"], vocabulary).ready(picture)
+        ready = Preparation(FORMULA, vocabulary).ready(picture)
         across = ready.pixels.shape[2] // FORMULA_CELL[1]
         ink = ready.pixels[0] > 0.6
         for cell in ready.signs[ready.signs >= 0]:
@@ -73,7 +73,7 @@ def test_tokens_that_draw_nothing_announce_what_follows() -> None:
     drawn = Shards([SHIPPED]).get(0, 0)
     assert len(drawn.places) and (np.diff(drawn.places[:, 0]) > 0).all()
     picture = FormulaSource([SHIPPED], looks={}).draw(0)
-    preparation = Preparation(PRESETS["formula"], Vocabulary.from_texts([picture.text], " "))
+    preparation = Preparation(FORMULA, Vocabulary.from_texts([picture.text], " "))
     ready = preparation.ready(picture)
     numbers = picture.places[:, 0].astype(int)
     assert np.flatnonzero(ready.signs >= 0).tolist() == numbers.tolist()

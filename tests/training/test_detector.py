@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from detector_pages import DrawnLine, DrawnRegion, TwoPages
 from detector_pages import box as quad
@@ -13,10 +15,19 @@ from ocrtool.errors import ExitCode, ModelError, UsageError
 from ocrtool.layout.detector import Detector
 from ocrtool.layout.postprocess import REGION_KINDS
 from ocrtool.models.detector import DetectorConfig, DetectorNet
-from ocrtool.training.detector import DetectorOptions, DetectorTrainer, main, with_areas
-from ocrtool.training.detector_data import CropDataset, SharedPages, batches_from, draw_crop
+from ocrtool.training.data import loaded
+from ocrtool.training.detector import (
+    DetectorOptions,
+    main,
+    make_trainer,
+    train_detector,
+    with_areas,
+)
+from ocrtool.training.detector_data import CropDataset, SharedPages, draw_crop
 from ocrtool.training.detector_scores import match_lines
 from ocrtool.training.detector_targets import make_targets
+from ocrtool.training.distributed import Compute
+from ocrtool.training.report import MetricsWindow
 
 SMALL = DetectorConfig(stem=8, widths=(16, 16, 24, 32), blocks=(0, 1, 0, 0), neck=16)
 
@@ -24,7 +35,7 @@ SMALL = DetectorConfig(stem=8, widths=(16, 16, 24, 32), blocks=(0, 1, 0, 0), nec
 def options(out: Path, **changes: object) -> DetectorOptions:
     values = {
         "steps": 4, "batch_size": 2, "crop": 128, "workers": 0, "warmup": 5, "log_every": 2,
-        "validate_every": 100, "validation_pages": 2, "device": "cpu", "precision": "fp32",
+        "validate_every": 100, "validation_size": 2, "device": "cpu", "precision": "fp32",
         "threads": 1, **changes,
     }  # fmt: skip
     return DetectorOptions(out=out, **values)  # type: ignore[arg-type]
@@ -84,7 +95,7 @@ def test_some_crops_are_inverted_always_the_same() -> None:
 
 def test_batches_do_not_depend_on_workers() -> None:
     dataset = CropDataset(SharedPages((), (), 0), 2, 96, 0)
-    alone, helped = batches_from(dataset, 3, 0), batches_from(dataset, 3, 1)
+    alone, helped = (loaded(dataset, count(3), workers) for workers in (0, 1))
     for _ in range(2):
         for a, b in zip(next(alone), next(helped), strict=True):
             assert np.array_equal(a, b)
@@ -118,15 +129,15 @@ def test_sixty_steps_find_the_lines_of_two_pages(
 ) -> None:
     monkeypatch.setattr("ocrtool.training.detector_data.INVERTED", 0.0)
     config = DetectorConfig(stem=16, widths=(24, 32, 48, 64), blocks=(0, 1, 0, 0), neck=24)
-    trainer = DetectorTrainer(
+    result = train_detector(
         options(tmp_path / "run", steps=60, ema=0.8, crop=192, learning_rate=1e-2),
         TwoPages(), TwoPages(), config,
     )  # fmt: skip
-    assert trainer.run()
+    assert not result.interrupted
     records = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
-    losses = [record["total"] for record in records if record["kind"] == "train"]
+    losses = [record["loss"] for record in records if record["kind"] == "train"]
     assert losses[-1] < 0.5 * losses[0]
-    assert trainer.position.metrics["recall"] >= 0.8, trainer.position.metrics
+    assert result.metrics["recall"] >= 0.8, result.metrics
     page = TwoPages().draw_crop(0, 192)
     found = Detector(tmp_path / "run/best", device="cpu").find(page.image)
     quads = [line.quad for line in found.lines]
@@ -134,29 +145,30 @@ def test_sixty_steps_find_the_lines_of_two_pages(
 
 
 def test_a_resumed_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    whole = DetectorTrainer(options(tmp_path / "a", steps=4), TwoPages(), TwoPages(), SMALL)
-    whole.run()
+    train_detector(options(tmp_path / "a", steps=4), TwoPages(), TwoPages(), SMALL)
     half = options(tmp_path / "b", steps=4)
-    part = DetectorTrainer(half, TwoPages(), TwoPages(), SMALL)
-    batches = batches_from(part.dataset, 0, 0)
+    part = make_trainer(half, TwoPages(), TwoPages(), Compute(), SMALL)
+    batches = part.task.batches(part.position)
     for _ in range(2):
-        part.step(next(batches).to(part.device), part.learning_rate(part.progress()))
+        part._step(batches, part.learning_rate(part.progress(0.0)), MetricsWindow())
     part._save()
-    again = DetectorTrainer(options(half.out, steps=4, resume=True), TwoPages(), TwoPages())
-    assert again.position.step == 2
-    again.run()
-    for name, value in again.net.state_dict().items():
-        assert torch.allclose(value, whole.net.state_dict()[name], atol=1e-6), name
+    again = options(half.out, steps=4, resume=True)
+    assert make_trainer(again, TwoPages(), TwoPages(), Compute()).position.step == 2
+    train_detector(again, TwoPages(), TwoPages())
+    for file in ("trainer.safetensors", "model.safetensors"):
+        whole, parts = (load_file(tmp_path / run / "last" / file) for run in ("a", "b"))
+        assert whole.keys() == parts.keys()
+        for name, value in parts.items():
+            assert torch.equal(value, whole[name]), name
 
 
 def test_runs_are_not_overwritten_and_damage_is_told(tmp_path: Path) -> None:
-    trainer = DetectorTrainer(options(tmp_path, steps=1), TwoPages(), TwoPages(), SMALL)
-    trainer.run()
+    train_detector(options(tmp_path, steps=1), TwoPages(), TwoPages(), SMALL)
     with pytest.raises(UsageError, match="holds a run"):
-        DetectorTrainer(options(tmp_path), TwoPages(), TwoPages())
+        train_detector(options(tmp_path), TwoPages(), TwoPages())
     (tmp_path / "last/trainer.safetensors").write_bytes(b"no")
     with pytest.raises(ModelError, match="damaged"):
-        DetectorTrainer(options(tmp_path, resume=True), TwoPages(), TwoPages())
+        train_detector(options(tmp_path, resume=True), TwoPages(), TwoPages())
     with pytest.raises(UsageError, match="no end"):
         DetectorOptions(out=tmp_path)
 
@@ -176,24 +188,22 @@ def test_the_command_trains_on_the_bundled_fonts(tmp_path: Path) -> None:
 
 
 def test_one_kind_is_learned_without_a_change_of_anything_else(tmp_path: Path) -> None:
-    before = DetectorTrainer(options(tmp_path / "a", steps=2), TwoPages(), TwoPages(), SMALL)
-    before.run()
+    train_detector(options(tmp_path / "a", steps=2), TwoPages(), TwoPages(), SMALL)
     start = tmp_path / "a" / "last"
     changes = {"start_from": start, "areas": 8, "only": ("table",), "learning_rate": 1e-2}
-    with pytest.raises(UsageError, match="pyramid of their own"):
-        DetectorTrainer(options(tmp_path / "c", **{**changes, "areas": 0}), TwoPages(), TwoPages())
+    with pytest.raises(UsageError, match="separate pyramid"):
+        train_detector(options(tmp_path / "c", **{**changes, "areas": 0}), TwoPages(), TwoPages())
     run = options(tmp_path / "b", steps=6, crop=192, **changes)
-    trainer = DetectorTrainer(run, TwoPages(), TwoPages())
-    assert trainer.run() and trainer.net.config.areas == 8
+    assert not train_detector(run, TwoPages(), TwoPages()).interrupted
+    facts = json.loads((run.out / "last/model.json").read_text("utf-8"))
+    assert facts["config"]["areas"] == 8
     image = TwoPages().draw_crop(0, 192).image
     old, new = (Detector(path, device="cpu").maps(image) for path in (start, run.out / "last"))
     assert np.array_equal(old.kernel, new.kernel) and np.array_equal(old.geometry, new.geometry)
     changed = np.abs(old.regions - new.regions).max(axis=(1, 2))
     assert {kind for kind, most in zip(REGION_KINDS, changed, strict=True) if most} == {"table"}
-    again = DetectorTrainer(
-        options(run.out, steps=8, resume=True, **changes), TwoPages(), TwoPages()
-    )
-    assert again.run() and again.position.step == 8
+    again = options(run.out, steps=8, resume=True, **changes)
+    assert train_detector(again, TwoPages(), TwoPages()).step == 8
     records = [json.loads(line) for line in (run.out / "log.jsonl").read_text().splitlines()]
     assert all("regions" in record for record in records)
 

@@ -25,7 +25,7 @@ from ocrtool.models.published import llama_weights, vit_weights
 from ocrtool.options import EngineName, ReadOptions
 from ocrtool.readers.formulas import FormulaReader
 from ocrtool.training import make_options, run
-from ocrtool.training.config import TrainOptions
+from ocrtool.training.options import TrainOptions
 from ocrtool.training.published import fetched_parts
 from ocrtool.weights.bpe import BpeVocabulary
 from published_parts import byte_tokenizer, lively
@@ -258,7 +258,7 @@ def test_a_name_on_the_hub_needs_a_network(tmp_path: Path, monkeypatch: pytest.M
         ({"start_from": "line"}, "--from and --vision-from"),
         ({"resume": True}, "--resume and --vision-from"),
         ({"vision_layers": 3}, "vision_layers is fixed by --vision-from"),
-        ({"decoder_from": "b", "alphabet": "abc", "tokens": "characters"}, "--alphabet"),
+        ({"decoder_from": "b", "alphabet": "abc", "tokens": "characters"}, "vocabulary of its own"),
         ({"decoder_from": "b", "rope_theta": 5.0}, "rope_theta is fixed by --decoder-from"),
     ],
     ids=str,

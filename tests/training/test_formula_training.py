@@ -21,7 +21,6 @@ from ocrtool.models.presets import FORMULA
 from ocrtool.synth.formula_shards import DrawnFormula, write_shard
 from ocrtool.synth.formulas import SHIPPED
 from ocrtool.training import checkpoint, make_options, run
-from ocrtool.training.config import TrainOptions
 from ocrtool.training.data import (
     PoolDataset,
     Preparation,
@@ -30,6 +29,7 @@ from ocrtool.training.data import (
 from ocrtool.training.distributed import Group
 from ocrtool.training.evaluation import guidance_of, to_device
 from ocrtool.training.metrics import rates
+from ocrtool.training.options import TrainOptions
 from ocrtool.training.prepare import prepare
 from ocrtool.weights.vocabulary import Vocabulary
 
@@ -246,8 +246,8 @@ def test_rates_of_tokens() -> None:
         ({"formulas": ()}, "typeset formulas"),
         ({"synth": None, "data": (Path("a.csv"),)}, "belongs to --synth formulas"),
         ({"tokens": "characters"}, "not what this network reads"),
-        ({"tokens": "words"}, "--tokens knows"),
-        ({"alphabet": "abc"}, "--alphabet"),
+        ({"tokens": "words"}, "tokens is one of"),
+        ({"alphabet": "abc"}, "alphabet lists characters"),
         ({"max_tokens": 0}, "max_tokens"),
         ({"curriculum": ((0.1, 5),)}, "rise from 0"),
         ({"curriculum": ((0.0, 5), (0.5, 6), (0.5, 7))}, "rise from 0"),

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ocrtool.errors import UsageError
-from ocrtool.training.config import make_options
+from ocrtool.training import make_options
 from ocrtool.training.optimizers import Muon, MuonAdamW, optimizer_of
 
 RATE = 0.01

@@ -12,8 +12,8 @@ from rapidfuzz.distance import Levenshtein
 
 from ocrtool.errors import InputError, UsageError
 from ocrtool.training import TrainOptions, make_options
-from ocrtool.training.config import model_config
 from ocrtool.training.metrics import edit_distance, rates
+from ocrtool.training.options import model_config
 
 DATA = {"data": (Path("words.csv"),)}
 
@@ -92,6 +92,48 @@ def test_files_that_are_no_configuration(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("setting", "name", "value"),
+    [
+        ("warmup=7", "warmup", 7),
+        ("ema=0.5", "ema", 0.5),
+        ("optimizer=muon", "optimizer", "muon"),
+        ("alphabet=0123", "alphabet", "0123"),
+        ("use_gqa=true", "use_gqa", True),
+        ("vision_stem=[4, 8, 16]", "vision_stem", (4, 8, 16)),
+        ("curriculum=[[0, 24], [0.25, 60]]", "curriculum", ((0.0, 24.0), (0.25, 60.0))),
+        ("validation=held.csv", "validation", Path("held.csv")),
+        ("max_tokens=null", "max_tokens", None),
+    ],
+)
+def test_settings_have_the_types_of_the_fields(
+    setting: str, name: str, value: object, tmp_path: Path
+) -> None:
+    path = config_file(tmp_path, warmup=3, ema=0.1)
+    assert getattr(make_options(DATA, path, [setting]), name) == value
+
+
+def test_flags_win_over_settings() -> None:
+    assert make_options({**DATA, "seed": 3}, settings=["seed=4", "clip=2"]).seed == 3
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("warmpu=7", "warmpu is not an option; did you mean 'warmup'"),
+        ("warmup=7.5", "warmup: must be a whole number"),
+        ("warmup=soon", 'must be a whole number, not "soon"'),
+        ("use_gqa=1", "true or false"),
+        ("warmup", "--set key=value"),
+        ("lora=4", "lora is for training in stages"),
+    ],
+)
+def test_a_wrong_setting_is_named(setting: str, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        make_options(DATA, settings=[setting])
+    assert message in f"{caught.value.message}; {caught.value.remedy}"
+
+
+@pytest.mark.parametrize(
     "flags",
     [
         {},
@@ -136,7 +178,7 @@ def test_the_preset_follows_the_data() -> None:
 
 def test_options_need_no_torch() -> None:
     code = (
-        "import sys; import ocrtool.training; from ocrtool.training.config import model_config;"
+        "import sys; import ocrtool.training; from ocrtool.training.options import model_config;"
         "assert not {'torch', 'numpy', 'PIL', 'cv2'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -19,11 +19,13 @@ from ocrtool.errors import InputError, MissingDependencyError, UsageError
 from ocrtool.models.deepocr import IMAGE
 from ocrtool.options import ReadOptions
 from ocrtool.pages.open import open_pages
-from ocrtool.training import StageOptions, is_staged, make_options, make_stage_options, run
+from ocrtool.training import StageOptions, TrainOptions, make_options, run
 from ocrtool.training.checkpoint import load_state
-from ocrtool.training.distributed import Group
+from ocrtool.training.distributed import Compute
+from ocrtool.training.report import MetricsWindow
 from ocrtool.training.stage_data import read_samples
-from ocrtool.training.stages import StageTrainer, merged, start_of
+from ocrtool.training.stages import StageTask, make_trainer, merged, start_of
+from ocrtool.training.trainer import Position, Trainer
 
 TEXTS = ("red fox", "old owl\nsat", "blue\nsky", "ten men", "six hens\nate", "a cat")
 
@@ -51,20 +53,22 @@ def options(pages: Path, out: Path, **changed: Any) -> StageOptions:
     return StageOptions(**{**base, **changed})
 
 
-def trainer(chosen: StageOptions, group: Group | None = None) -> StageTrainer:
+def trainer(chosen: StageOptions) -> Trainer:
     samples = read_samples(chosen.data, [])
     network, words = start_of(chosen)
-    device = torch.device("cpu")
-    return StageTrainer(chosen, network, words, samples, samples[:1], group or Group(), device)
+    return make_trainer(chosen, network, words, samples, samples[:1], Compute())
 
 
-def steps(made: StageTrainer, count: int) -> StageTrainer:
-    from ocrtool.training.stages import _Window
+def task(chosen: StageOptions) -> StageTask:
+    made = trainer(chosen).task
+    assert isinstance(made, StageTask)
+    return made
 
-    numbers = made.batches.numbers(made.position.batches, 0, 1)
-    batches = (made.batches[number] for number in numbers)
+
+def steps(made: Trainer, count: int) -> Trainer:
+    batches = made.task.batches(made.position)
     for _ in range(count):
-        made._step(batches, 1e-3, _Window())
+        made._step(batches, 1e-3, MetricsWindow())
     return made
 
 
@@ -72,10 +76,10 @@ def steps(made: StageTrainer, count: int) -> StageTrainer:
 
 
 def test_loss_is_on_the_text_alone(pages: Path, tmp_path: Path) -> None:
-    made = trainer(options(pages, tmp_path, batch_size=3))
+    made = task(options(pages, tmp_path, batch_size=3))
     samples = read_samples([pages], [])[:3]
     samples[1] = dataclasses.replace(samples[1], prompt="What is this?")
-    batch = made.batches.together(samples)
+    batch = made.pages.together(samples)
     ends = [TEXTS[i] + "<|im_end|>" for i in range(3)]
     words = made.words
     assert words.decode(batch.targets.tolist(), skip_special_tokens=False) == "".join(ends)
@@ -92,7 +96,7 @@ def test_loss_is_on_the_text_alone(pages: Path, tmp_path: Path) -> None:
 
 
 def test_every_pass_has_every_sample_once(pages: Path, tmp_path: Path) -> None:
-    batches = trainer(options(pages, tmp_path, batch_size=4)).batches
+    batches = task(options(pages, tmp_path, batch_size=4)).pages
     for first in (0, 2):
         seen = [batches[number] for number in (first, first + 1)]
         assert [len(batch.views) for batch in seen] == [4, 2]
@@ -120,8 +124,8 @@ def test_folders_pair_pdfs_with_markdown(tmp_path: Path, pages: Path) -> None:
         ("wrong", 0, "# wrong"),
     ]
     assert samples[0].pixels().shape == (160, 160, 3)
-    made = trainer(options(pages, tmp_path))
-    batch = made.batches.together(samples)
+    made = task(options(pages, tmp_path))
+    batch = made.pages.together(samples)
     assert batch.grids == [(2, 2)] * 3  # larger than a tile
     assert len(batch.misfits) == 2
     assert "no page 3" in batch.misfits[0] and "2 pages and one text" in batch.misfits[1]
@@ -139,8 +143,8 @@ def test_rows_that_cannot_be_used_are_told(tmp_path: Path, pages: Path) -> None:
     ]
     with pytest.raises(InputError, match="no usable sample"):
         run(options(path, tmp_path / "run"))
-    made = trainer(options(pages, tmp_path))
-    short = dataclasses.replace(made.batches, max_length=30)
+    made = task(options(pages, tmp_path))
+    short = dataclasses.replace(made.pages, max_length=30)
     assert "positions, the network has 30" in short.together(read_samples([pages], [])).misfits[0]
     path.write_text('{"image": "gone.png", "text": "x"}\n' * 2)
     with pytest.raises(InputError, match="no such file"):
@@ -164,14 +168,13 @@ def test_what_is_frozen_does_not_change(
     chosen = options(pages, tmp_path, weight_decay=0.1, **changed)
     before = start_of(chosen)[0].state_dict()
     made = trainer(chosen)
-    batches = iter([made.batches[0]])
-    scores, targets = made._scores(next(batches))
+    scores, targets = made.task.scores(made.task.pages[0])
     torch.nn.functional.cross_entropy(scores, targets).backward()
-    parts = {n.partition(".")[0] for n, p in made.network.named_parameters() if p.grad is not None}
+    parts = {n.partition(".")[0] for n, p in made.model.named_parameters() if p.grad is not None}
     assert parts == learning
     made.optimizer.zero_grad()
     steps(made, 2)
-    after = made.network.state_dict()
+    after = made.model.state_dict()
     moved = {name for name in after if not torch.equal(after[name], before[name])}
     assert {name.partition(".")[0] for name in moved} == learning
     assert {name for name in after if name.startswith("mm_projector.")} <= moved
@@ -182,7 +185,7 @@ def test_batches_that_accumulate_equal_the_large_one(pages: Path, tmp_path: Path
     parts = trainer(options(pages, tmp_path, batch_size=2, accumulation=3, recompute=True))
     steps(parts, 1)
     # Adam's first step is the sign of the gradient: compare what it was made of.
-    for (name, one), (_, other) in zip(whole.learning, parts.learning, strict=True):
+    for (name, one), (_, other) in zip(whole.trained, parts.trained, strict=True):
         first, second = (
             made.optimizer.state[p]["exp_avg"] for made, p in ((whole, one), (parts, other))
         )
@@ -197,8 +200,8 @@ def test_a_run_goes_on_where_it_stopped(pages: Path, tmp_path: Path) -> None:
     again = trainer(options(pages, tmp_path / "b", resume=True))
     assert (again.position.step, again.position.batches) == (2, 2)
     steps(again, 1)
-    wanted = straight.network.state_dict()
-    for name, tensor in again.network.state_dict().items():
+    wanted = straight.model.state_dict()
+    for name, tensor in again.model.state_dict().items():
         assert torch.equal(tensor, wanted[name]), name
     saved = load_state(tmp_path / "b" / "last")
     assert not any("vision_tower" in name for name in saved.tensors)
@@ -212,17 +215,17 @@ def test_two_stages_and_reading(pages: Path, tmp_path: Path) -> None:
     second = run(options(pages, tmp_path / "pretrain", start_from=str(first.last), steps=1))
     lines = (tmp_path / "pretrain" / "log.jsonl").read_text().splitlines()
     assert [json.loads(line)["kind"] for line in lines] == ["train", "validation"]
-    saved = make_stage_options({"resume": True, "out": tmp_path / "pretrain"})
+    saved = make_options({"resume": True, "out": tmp_path / "pretrain"})
     assert saved.start_from == str(first.last) and saved.stage == "pretrain"
     reader = open_pages(ReadOptions(model=str(second.last), device="cpu"))
-    made = trainer(dataclasses.replace(saved, resume=False, start_from=str(second.last)))
+    made = task(dataclasses.replace(saved, resume=False, start_from=str(second.last)))
     sample = made.held[0]
     said = reader.write(sample.pixels(), "gundam").text  # type: ignore[attr-defined]
     read = made.read(sample)
     assert read and said.strip().startswith(read[:8])
     mixed = options(pages, tmp_path, vision_from=str(first.last), decoder_from=str(second.last))
     network = start_of(mixed)[0].state_dict()
-    of_second = made.network.state_dict()
+    of_second = made.model.state_dict()
     for name, tensor in network.items():
         same = torch.equal(tensor, of_second[name])
         assert same != name.startswith("mm_projector."), name
@@ -234,21 +237,23 @@ def test_adapters_learn_instead_of_the_language_model(pages: Path, tmp_path: Pat
         made = trainer(chosen)
     except MissingDependencyError:
         pytest.skip("peft is not installed")
-    before = {name: t.clone() for name, t in made.network.state_dict().items()}
-    assert {name.partition(".")[0] for name, _ in made.learning} == {"mm_projector", "llm"}
-    assert all(".lora_" in name for name, _ in made.learning if name.startswith("llm."))
+    before = {name: t.clone() for name, t in made.model.state_dict().items()}
+    assert {name.partition(".")[0] for name, _ in made.trained} == {"mm_projector", "llm"}
+    assert all(".lora_" in name for name, _ in made.trained if name.startswith("llm."))
     steps(made, 2)
-    after = made.network.state_dict()
+    after = made.model.state_dict()
     changed = {name for name in after if not torch.equal(after[name], before[name])}
     assert all(".lora_" in name or name.startswith("mm_projector.") for name in changed)
-    made.network.eval()
-    wanted = made._scores(made.batches[0])[0]
+    made.model.eval()
+    wanted = made.task.scores(made.task.pages[0])[0]
     (tmp_path / "last").mkdir()
     made._save()
     plain, _ = start_of(options(pages, tmp_path, start_from=str(tmp_path / "last")))
-    assert plain.state_dict().keys() == merged(made.network).keys()
-    made.network = plain
-    torch.testing.assert_close(made._scores(made.batches[0])[0], wanted, rtol=1e-3, atol=1e-4)
+    assert plain.state_dict().keys() == merged(made.model).keys()
+    made.task.model = plain
+    torch.testing.assert_close(
+        made.task.scores(made.task.pages[0])[0], wanted, rtol=1e-3, atol=1e-4
+    )
 
 
 def test_the_rate_rises_and_falls(pages: Path, tmp_path: Path) -> None:
@@ -264,35 +269,58 @@ def test_the_rate_rises_and_falls(pages: Path, tmp_path: Path) -> None:
     assert rates[-1] < 1e-8 and sorted(rates[5:], reverse=True) == rates[5:]
     whole = {"stage": "align", "accumulation": None, "learning_rate": None, "steps": None}
     aligned = trainer(options(pages, tmp_path, **whole))
-    assert (aligned.accumulation, aligned.last_step) == (3, 1)  # one pass is less than a batch
+    assert lengths(aligned) == (3, 1)  # one pass is less than a batch
+    aligned.position = Position()
     assert aligned.learning_rate(0.0) == 1e-3
     aligned = trainer(options(pages, tmp_path, **{**whole, "data": (pages,) * 200}))
-    assert (aligned.accumulation, aligned.last_step) == (256, 3)
+    assert lengths(aligned) == (256, 3)
+
+
+def lengths(made: Trainer) -> tuple[int | None, int]:
+    """Batches of a step, and steps of the run."""
+    accumulation = made.options.accumulation or 0
+    while made.progress(0.0) < 1.0:
+        made.position.step += 1
+        made.position.batches += accumulation
+    return accumulation, made.position.step
+
+
+def test_parts_of_a_batch_equal_the_whole(pages: Path, tmp_path: Path) -> None:
+    whole, cut = (trainer(options(pages, tmp_path, batch_size=6)) for _ in range(2))
+    cut.position.split = 4
+    steps(whole, 1)
+    steps(cut, 1)
+    for (name, one), (_, other) in zip(whole.trained, cut.trained, strict=True):
+        first, second = (m.optimizer.state[p]["exp_avg"] for m, p in ((whole, one), (cut, other)))
+        torch.testing.assert_close(first, second, rtol=1e-3, atol=1e-6, msg=name)
 
 
 def test_options_of_other_networks_are_refused(pages: Path, tmp_path: Path) -> None:
     flags = {"stage": "align", "data": (pages,), "preset": "deepocr-small"}
-    assert is_staged(flags, None) and not is_staged({"data": (pages,)}, None)
-    assert make_stage_options(flags).trained == ("mm_projector",)
+    assert isinstance(make_options({"data": (pages,)}), TrainOptions)
+    assert make_options(flags).trained == ("mm_projector",)
     config = tmp_path / "config.json"
     config.write_text('{"stage": "pretrain", "lora": 4}')
-    assert is_staged({}, config)
-    assert make_stage_options({**flags, "stage": None}, config).lora == 4
+    assert make_options({**flags, "stage": None}, config).lora == 4
     for wrong, message in (
-        ({"ema": 0.5}, "--ema is not for training in stages"),
+        ({"synth": "lines"}, "--synth is not for training in stages"),
+        ({"ema": 0.5}, "ema is not for training in stages"),
         ({"preset": "line"}, "deepocr, deepocr-small"),
         ({"stage": "sing"}, "align, pretrain"),
         ({"lora": 2}, "leaves as it is"),
         ({"batch_size": 0}, "above 0"),
     ):
         with pytest.raises(UsageError, match=message):
-            make_stage_options({**flags, **wrong})
+            make_options({**flags, **wrong})
+    with pytest.raises(UsageError, match="guidance is not for training in stages"):
+        make_options(flags, settings=["guidance=1"])
+    assert make_options(flags, settings=["tune_vision=true"]).tune_vision
     with pytest.raises(UsageError, match="deepocr starts from trained parts"):
         start_of(options(pages, tmp_path, preset="deepocr"))
     with pytest.raises(UsageError, match="--lora is for training in stages"):
         make_options({"data": (pages,), "lora": 2})
     with pytest.raises(UsageError, match="deepocr is trained in stages"):
-        from ocrtool.training.config import model_config
+        from ocrtool.training.options import model_config
 
         model_config(make_options({"data": (pages,), "preset": "deepocr"}), 99)
 
@@ -302,8 +330,8 @@ def test_two_processes_learn_what_one_does(pages: Path, tmp_path: Path) -> None:
     alone = options(pages, tmp_path / "one", accumulation=2, validation_share=0.0)
     run(alone)
     program = (
-        "import json, sys; from ocrtool.training import make_stage_options, run;"
-        "from pathlib import Path; run(make_stage_options({'out': Path(sys.argv[1])},"
+        "import json, sys; from ocrtool.training import make_options, run;"
+        "from pathlib import Path; run(make_options({'out': Path(sys.argv[1])},"
         " Path(sys.argv[2])))"
     )
     config = tmp_path / "config.json"

@@ -16,13 +16,14 @@ from safetensors.torch import load_file
 
 from ocrtool.errors import ExitCode, InputError, ModelError, OutputError, UsageError
 from ocrtool.models.ocr import OcrModel
-from ocrtool.training import checkpoint, make_options, run
-from ocrtool.training import trainer as trainer_module
-from ocrtool.training.config import TrainOptions
-from ocrtool.training.data import read_rows
-from ocrtool.training.distributed import Group
+from ocrtool.training import checkpoint, make_options, recognition, run
+from ocrtool.training.data import Batch, read_rows
+from ocrtool.training.distributed import Compute, Group
+from ocrtool.training.options import TrainOptions
 from ocrtool.training.prepare import choose_vocabulary, prepare
-from ocrtool.training.trainer import Trainer, _Window
+from ocrtool.training.recognition import RecognitionTask
+from ocrtool.training.report import MetricsWindow
+from ocrtool.training.trainer import Trainer, claim_folder
 
 Options = Callable[..., TrainOptions]
 Writer = Callable[..., Path]
@@ -35,10 +36,24 @@ def records(out: Path, kind: str) -> list[dict[str, object]]:
 
 def make_trainer(options: TrainOptions) -> Trainer:
     data, config = prepare(options, None, Group())
-    return Trainer(options, config, data, Group(), torch.device("cpu"), None)
+    return recognition.make_trainer(options, config, data, Compute(), None)
 
 
-def gradients(trainer: Trainer, batches: list) -> dict[str, torch.Tensor]:
+def pool(trainer: Trainer, number: int) -> Batch:
+    """First batch of a pool of the training set."""
+    assert isinstance(trainer.task, RecognitionTask)
+    return trainer.task.dataset(0)[number].batches[0]
+
+
+def take_step(
+    trainer: Trainer, batches: list[Batch], rate: float = 0.0, window: MetricsWindow | None = None
+) -> None:
+    assert isinstance(trainer.task, RecognitionTask)
+    loaded = map(trainer.task.on_device, batches)
+    trainer._step(loaded, rate, window or MetricsWindow())
+
+
+def gradients(trainer: Trainer, batches: list[Batch]) -> dict[str, torch.Tensor]:
     """Gradients of one step, taken before the optimiser uses them."""
     seen = {}
     step = trainer.scaler.step
@@ -49,7 +64,7 @@ def gradients(trainer: Trainer, batches: list) -> dict[str, torch.Tensor]:
         step(optimizer)
 
     trainer.scaler.step = look
-    trainer._step(iter([(batch, 0) for batch in batches]), 0.0, _Window(trainer.device))
+    take_step(trainer, batches)
     return seen
 
 
@@ -111,7 +126,7 @@ def test_accumulation_and_splitting_equal_the_big_batch(
         preset, data=(words_csv,), out=tmp_path / "run", batch_size=8, dropout=0.0, clip=0.0
     )
     big = make_trainer(base)
-    batch = big.dataset[0].batches[0]
+    batch = pool(big, 0)
     half = len(batch.sizes) // 2
     parts = [type(batch)(*(array[s] for array in batch)) for s in (slice(half), slice(half, None))]
     expected = gradients(big, [batch])
@@ -131,7 +146,7 @@ def test_out_of_memory_halves_the_batch_once(
     capfd: pytest.CaptureFixture,
     small_options: Options,
 ) -> None:
-    whole = trainer_module.sums_of
+    whole = recognition.sums_of
 
     def bounded(output, batch, smoothing):
         if batch.pixels.shape[0] > 4:
@@ -140,13 +155,12 @@ def test_out_of_memory_halves_the_batch_once(
 
     options = small_options("tiny", data=(words_csv,), out=tmp_path / "run", batch_size=8)
     plain = make_trainer(options)
-    batches = [plain.dataset[number].batches[0] for number in range(2)]
+    batches = [pool(plain, number) for number in range(2)]
     expected = gradients(plain, batches[:1])
     short = make_trainer(options)
-    monkeypatch.setattr(trainer_module, "sums_of", bounded)
-    window = _Window(short.device)
+    monkeypatch.setattr(recognition, "sums_of", bounded)
     found = gradients(short, batches[:1])
-    short._step(iter([(batches[1], 0)]), 0.0, window)
+    take_step(short, batches[1:])
     assert short.position.split == 2
     assert capfd.readouterr().err.count("out of memory") == 1
     assert found.keys() == expected.keys()
@@ -184,9 +198,7 @@ def test_resume_is_exact(
     interrupted = make_trainer(options("parts", workers))
     result = interrupted.run(StopAt(interrupted, 5))
     assert (result.step, result.interrupted) == (5, True)
-    trainer_module.claim_folder(
-        dataclasses.replace(options("parts", workers), overwrite=True), Group()
-    )
+    claim_folder(dataclasses.replace(options("parts", workers), overwrite=True), Group())
     assert not run(make_options({"out": tmp_path / "parts", "resume": True})).interrupted
     for file in ("trainer.safetensors", "model.safetensors"):
         whole = load_file(tmp_path / "whole" / "last" / file)
@@ -206,8 +218,8 @@ def test_average_follows_the_weights(
 ) -> None:
     trainer = make_trainer(small_options("tiny", data=(words_csv,), out=tmp_path, ema=0.5))
     before = [p.clone() for p in trainer.average.parameters()]
-    batch = trainer.dataset[0].batches[0]
-    trainer._step(iter([(batch, 0)]), 1e-2, _Window(trainer.device))
+    batch = pool(trainer, 0)
+    take_step(trainer, [batch], 1e-2)
     decay = min(0.5, 2 / 11)
     for old, average, now in zip(
         before, trainer.average.parameters(), trainer.model.parameters(), strict=True
@@ -219,11 +231,11 @@ def test_a_gradient_that_is_no_number_is_skipped(
     words_csv: Path, tmp_path: Path, small_options: Options
 ) -> None:
     trainer = make_trainer(small_options("tiny", data=(words_csv,), out=tmp_path))
-    batch = trainer.dataset[0].batches[0]
+    batch = pool(trainer, 0)
     before = {name: p.clone() for name, p in trainer.model.named_parameters()}
     batch.pixels[0, 0, 0, 0] = float("nan")
-    window = _Window(trainer.device)
-    trainer._step(iter([(batch, 0)]), 1e-2, window)
+    window = MetricsWindow()
+    take_step(trainer, [batch], 1e-2, window)
     assert all(torch.equal(p, before[name]) for name, p in trainer.model.named_parameters())
     with pytest.raises(Exception, match="lower the learning rate"):
         window.record(1, 1e-2, 1.0, 1)
@@ -378,7 +390,7 @@ def test_two_processes_train_together(
     # Pools 0, 2, 4... and 1, 3, 5...: two processes of one batch equal one process of both.
     options = small_options("line", data=(words_csv,), out=tmp_path, dropout=0.0)
     trainer = make_trainer(options)
-    pools = [trainer.dataset[number].batches[0] for number in (0, 1)]
+    pools = [pool(trainer, number) for number in (0, 1)]
     assert not (
         pools[0].pixels.shape == pools[1].pixels.shape
         and (pools[0].pixels == pools[1].pixels).all()

@@ -18,17 +18,12 @@ from ocrtool.weights.cache import ModelCache
 from ocrtool.weights.registry import TABLE
 from ocrtool.weights.vocabulary import SPECIALS
 
-ABOUT = {
-    "deepocr": "pages of any kind: DeepEncoder and Qwen2-7B, trained in two stages",
-    "deepocr-small": "the same at a size for trials",
+DESCRIPTIONS = {
     "detector": "finds lines of text and regions on pages of any kind",
-    "equation-vlm": "formulas: ViT-B/16 and SmolLM-135M, from published weights or none",
-    "equation-vlm-small": "the same at a size for trials",
-    "formula": "formulas of any size, read as LaTeX by an autoregressive decoder",
-    "line": "text lines of any width: CTC proposes, the decoder verifies",
-    "tiny": "square images, read by a small autoregressive decoder",
+    **{name: entry.description for name, entry in PRESETS.items()},
+    **STAGED,
 }
-
+"""One line on each bundled network and preset."""
 ASCII = 95
 """Printable characters of ASCII."""
 
@@ -199,9 +194,9 @@ def entries() -> Iterator[Entry]:
     bundled = {path.parent.name: path.parent for path in BUNDLED.glob(f"*/{METADATA}")}
     for name, folder in sorted(bundled.items()):
         size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
-        yield Entry(name, "bundled", ABOUT.get(name, "text reader"), size)
+        yield Entry(name, "bundled", DESCRIPTIONS.get(name, "text reader"), size)
     for name in sorted({*PRESETS, *STAGED} - bundled.keys()):
-        yield Entry(name, "preset", ABOUT.get(name, "network"), 0)
+        yield Entry(name, "preset", DESCRIPTIONS.get(name, "network"), 0)
     stored = {model.repository: model.size for model in ModelCache().models()}
     for spec in TABLE:
         about = f"{spec.about} ({spec.license})"
@@ -233,7 +228,7 @@ def describe(
     if own_architecture(Path(name)) == "deepocr":
         return _describe_staged(name)
     if name in PRESETS and not (BUNDLED / name / METADATA).is_file():
-        config = PRESETS[name]
+        config = PRESETS[name].config
         if characters is None:
             characters = config.vocab_size - SPECIALS if config.vocab_size else ASCII
         config = replace(config, vocab_size=SPECIALS + characters)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,6 +11,14 @@ from ocrtool import console
 from ocrtool.commands.shared import ColorChoice, NoProgress, Quiet, Verbose, talk
 from ocrtool.console import Color
 from ocrtool.errors import ExitCode
+
+NOT_OPTIONS = ("config", "settings", "verbose", "quiet", "color", "no_progress")
+"""Parameters of the command that are not fields of the training options."""
+
+
+def _flag(name: str, value: str | None, about: str, *more: str, **settings: Any) -> Any:
+    """Return a flag: name, placeholder of its value, help, further names."""
+    return typer.Option(name, *more, metavar=value, show_default=False, help=about, **settings)
 
 
 def train(
@@ -24,322 +32,152 @@ def train(
         ),
     ] = None,
     out: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="DIR",
-            show_default=False,
-            help="Folder of the run; default run.",
-        ),
+        Path | None, _flag("--output", "DIR", "Folder of the run; default run.", "-o")
     ] = None,
     preset: Annotated[
         str | None,
-        typer.Option(
+        _flag(
             "--preset",
-            metavar="NAME",
-            show_default=False,
-            help="Network (ocrtool models list); default tiny, with --synth line or formula.",
+            "NAME",
+            "Network (ocrtool models list); default tiny, with --synth line or formula.",
         ),
     ] = None,
     stage: Annotated[
         str | None,
-        typer.Option(
+        _flag(
             "--stage",
-            metavar="align|pretrain",
-            show_default=False,
-            help="Train deepocr: its projector, or its language model with it.",
+            "align|pretrain",
+            "Train deepocr: its projector, or its language model with it.",
         ),
     ] = None,
     lora: Annotated[
         int | None,
-        typer.Option(
+        _flag(
             "--lora",
-            metavar="RANK",
-            show_default=False,
-            help="With --stage pretrain: train adapters of this rank instead of the language model"
+            "RANK",
+            "With --stage pretrain: train adapters of this rank instead of the language model"
             " (needs peft).",
         ),
     ] = None,
-    tune_vision: Annotated[
-        bool,
-        typer.Option(
-            "--tune-vision", show_default=False, help="With --stage: train the vision, too."
-        ),
-    ] = False,
-    recompute: Annotated[
-        bool,
-        typer.Option(
-            "--recompute",
-            show_default=False,
-            help="With --stage: compute activations twice rather than keep them in memory.",
-        ),
-    ] = False,
     config: Annotated[
         Path | None,
-        typer.Option(
+        _flag(
             "--config",
-            metavar="FILE",
-            show_default=False,
-            help="JSON file with any option, the network's figures too, or a bundled recipe (line,"
-            " formula, words); flags win over it.",
+            "FILE",
+            "JSON file with any options, or a bundled recipe (line, formula, words); flags win.",
+        ),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        _flag(
+            "--set",
+            "KEY=VALUE",
+            "Any other option of docs/train.md, such as warmup=100; repeatable.",
         ),
     ] = None,
     start_from: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            metavar="MODEL",
-            show_default=False,
-            help="Fine-tune a bundled model or a model folder.",
-        ),
+        str | None, _flag("--from", "MODEL", "Fine-tune a bundled model or a model folder.")
     ] = None,
     vision_from: Annotated[
         str | None,
-        typer.Option(
+        _flag(
             "--vision-from",
-            metavar="MODEL",
-            show_default=False,
-            help="Start what sees from published weights: a folder, or owner/name on the hub.",
+            "MODEL",
+            "Published weights of the vision encoder: a folder, or owner/name on the hub.",
         ),
     ] = None,
     decoder_from: Annotated[
         str | None,
-        typer.Option(
+        _flag(
             "--decoder-from",
-            metavar="MODEL",
-            show_default=False,
-            help="Start what writes from a published Llama (deepocr: Qwen2) and its tokenizer,"
-            " likewise.",
+            "MODEL",
+            "Published Llama (deepocr: Qwen2) for the decoder, and its tokenizer.",
         ),
     ] = None,
-    resume: Annotated[
-        bool,
-        typer.Option("--resume", show_default=False, help="Go on with the run in DIR."),
-    ] = False,
+    resume: Annotated[bool, _flag("--resume", None, "Continue the run in DIR.")] = False,
     overwrite: Annotated[
-        bool,
-        typer.Option(
-            "--overwrite", show_default=False, help="Start anew in a DIR that holds a run."
-        ),
+        bool, _flag("--overwrite", None, "Start anew in a DIR that holds a run.")
     ] = False,
     validation: Annotated[
         Path | None,
-        typer.Option(
+        _flag(
             "--validation",
-            metavar="CSV",
-            show_default=False,
-            help="Validation set (formulas: or a folder of them); default a part of the data.",
+            "CSV",
+            "Validation set (formulas: or a folder of them); default a part of the data.",
         ),
     ] = None,
     strict: Annotated[
-        bool,
-        typer.Option(
-            "--strict",
-            show_default=False,
-            help="Refuse data with unusable rows; else they are skipped.",
-        ),
+        bool, _flag("--strict", None, "Refuse data with unusable rows; else they are skipped.")
     ] = False,
-    alphabet: Annotated[
-        str | None,
-        typer.Option(
-            "--alphabet",
-            metavar="TEXT",
-            show_default=False,
-            help="Characters to learn; default those of the data.",
-        ),
-    ] = None,
-    tokens: Annotated[
-        str | None,
-        typer.Option(
-            "--tokens",
-            metavar="characters|latex",
-            show_default=False,
-            help="What a text is made of; default latex for the preset formula.",
-        ),
-    ] = None,
-    max_tokens: Annotated[
-        int | None,
-        typer.Option(
-            "--max-tokens",
-            metavar="N",
-            show_default=False,
-            help="Leave out texts longer than N characters or tokens.",
-        ),
-    ] = None,
     synth: Annotated[
         str | None,
-        typer.Option(
-            "--synth",
-            metavar="lines|formulas",
-            show_default=False,
-            help="Draw the data without end instead.",
-        ),
+        _flag("--synth", "lines|formulas", "Draw endless data; lines may accompany CSV files."),
+    ] = None,
+    mix: Annotated[
+        float | None,
+        _flag("--mix", "SHARE", "Share of drawn lines beside CSV files; default 0.5."),
     ] = None,
     formulas: Annotated[
         list[Path] | None,
-        typer.Option(
+        _flag(
             "--formulas",
-            metavar="DIR",
-            show_default=False,
-            help="Typeset formulas for --synth, repeatable (python -m ocrtool.synth.formulas).",
+            "DIR",
+            "Typeset formulas for --synth, repeatable (python -m ocrtool.synth.formulas).",
         ),
     ] = None,
     fonts: Annotated[
         list[Path] | None,
-        typer.Option(
-            "--fonts",
-            metavar="DIR",
-            show_default=False,
-            help="Fonts for --synth, repeatable; default the bundled ones.",
-        ),
+        _flag("--fonts", "DIR", "Fonts for --synth, repeatable; default the bundled ones."),
     ] = None,
     text: Annotated[
         list[Path] | None,
-        typer.Option(
-            "--text",
-            metavar="FILE",
-            show_default=False,
-            help="Text for --synth, repeatable; default a bundled sample.",
-        ),
+        _flag("--text", "FILE", "Text for --synth, repeatable; default a bundled sample."),
     ] = None,
     draw: Annotated[
         int | None,
-        typer.Option(
-            "--draw",
-            metavar="N",
-            min=1,
-            show_default=False,
-            help="Only write a picture of N samples to DIR, to look at.",
-        ),
+        _flag("--draw", "N", "Only write a contact sheet of N samples to DIR.", min=1),
     ] = None,
-    steps: Annotated[
-        int | None,
-        typer.Option("--steps", metavar="N", show_default=False, help="Steps of the whole run."),
-    ] = None,
+    steps: Annotated[int | None, _flag("--steps", "N", "Steps of the whole run.")] = None,
     epochs: Annotated[
-        float | None,
-        typer.Option(
-            "--epochs",
-            metavar="N",
-            show_default=False,
-            help="Passes over the data of the whole run.",
-        ),
+        float | None, _flag("--epochs", "N", "Passes over the data of the whole run.")
     ] = None,
     max_minutes: Annotated[
-        float | None,
-        typer.Option(
-            "--max-minutes", metavar="N", show_default=False, help="Minutes of the whole run."
-        ),
+        float | None, _flag("--max-minutes", "N", "Minutes of the whole run.")
     ] = None,
     batch_size: Annotated[
-        int | None,
-        typer.Option(
-            "--batch-size", metavar="N", show_default=False, help="Images a batch; default 64."
-        ),
-    ] = None,
-    accumulate: Annotated[
-        int | None,
-        typer.Option(
-            "--accumulate",
-            metavar="N",
-            show_default=False,
-            help="Batches whose gradients make a step; default 1.",
-        ),
+        int | None, _flag("--batch-size", "N", "Images of a batch; default 64.")
     ] = None,
     learning_rate: Annotated[
-        float | None,
-        typer.Option(
-            "--lr",
-            metavar="RATE",
-            show_default=False,
-            help="Peak learning rate; default the preset's.",
-        ),
-    ] = None,
-    warmup: Annotated[
-        int | None,
-        typer.Option(
-            "--warmup",
-            metavar="N",
-            show_default=False,
-            help="Steps of linear warm-up; default 500.",
-        ),
-    ] = None,
-    label_smoothing: Annotated[
-        float | None,
-        typer.Option(
-            "--label-smoothing",
-            metavar="SHARE",
-            show_default=False,
-            help="Share of the target spread over all characters; default 0.0.",
-        ),
-    ] = None,
-    ema: Annotated[
-        float | None,
-        typer.Option(
-            "--ema",
-            metavar="DECAY",
-            show_default=False,
-            help="Decay of the averaged weights, 0 is off; default 0.999.",
-        ),
-    ] = None,
-    validate_every: Annotated[
-        int | None,
-        typer.Option(
-            "--validate-every",
-            metavar="N",
-            show_default=False,
-            help="Steps between validations; default 1000.",
-        ),
+        float | None, _flag("--lr", "RATE", "Peak learning rate; default the preset's.")
     ] = None,
     precision: Annotated[
-        str | None,
-        typer.Option(
-            "--precision",
-            metavar="auto|fp32|bf16|fp16",
-            show_default=False,
-            help="Arithmetic; default auto.",
-        ),
+        str | None, _flag("--precision", "auto|fp32|bf16|fp16", "Number format; default auto.")
     ] = None,
     device: Annotated[
         str | None,
-        typer.Option(
+        _flag(
             "--device",
+            "auto|cpu|cuda|cuda:N",
+            "Where to compute; default auto.",
             envvar="OCRTOOL_DEVICE",
-            metavar="auto|cpu|cuda|cuda:N",
-            show_default=False,
-            help="Where to compute; default auto.",
         ),
     ] = None,
     threads: Annotated[
         int | None,
-        typer.Option(
+        _flag(
             "--threads",
+            "N",
+            "CPU threads; default 0, PyTorch's choice.",
             envvar="OCRTOOL_THREADS",
-            metavar="N",
-            show_default=False,
-            help="CPU threads; default 0, PyTorch's choice.",
         ),
     ] = None,
     workers: Annotated[
-        int | None,
-        typer.Option(
-            "--workers",
-            metavar="N",
-            show_default=False,
-            help="Processes that load or draw images; default 1.",
-        ),
+        int | None, _flag("--workers", "N", "Processes that load or draw images; default 1.")
     ] = None,
-    compile_network: Annotated[
-        bool,
-        typer.Option("--compile", show_default=False, help="Compile the network (torch.compile)."),
+    compile: Annotated[
+        bool, _flag("--compile", None, "Compile the network (torch.compile).")
     ] = False,
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            "--seed", metavar="N", show_default=False, help="Of everything random; default 42."
-        ),
-    ] = None,
+    seed: Annotated[int | None, _flag("--seed", "N", "Seed of all randomness; default 42.")] = None,
     verbose: Verbose = 0,
     quiet: Quiet = False,
     color: ColorChoice = Color.AUTO,
@@ -351,57 +189,22 @@ def train(
     Examples:
       ocrtool train words.csv -o run --epochs 20
       ocrtool train more.csv --from line -o fine --max-minutes 30
+      ocrtool train mine.csv --synth lines --mix 0.6 --from line -o fine --steps 2000
       ocrtool train --synth lines --fonts ~/fonts --text book.txt -o run --steps 20000
-      ocrtool train formulas.csv --preset formula -o run
+      ocrtool train formulas.csv --preset formula -o run --set warmup=100 --set ema=0.99
       ocrtool train pages.jsonl --preset deepocr --stage pretrain --from aligned/last --lora 128
       ocrtool train words.csv -o run --resume
       ocrtool train --synth lines --draw 40 -o look
 
-    Needs PyTorch: pip install 'ocrtool[torch]'. Ctrl-C saves the run, and --resume goes on with it.
+    Needs PyTorch: pip install 'ocrtool[torch]'. Ctrl-C saves the run, and --resume continues it.
     """
-    console.begin(talk(verbose, quiet, color, no_progress))
-    flags = {
-        "data": tuple(data) if data else None,
-        "out": out,
-        "preset": preset,
-        "stage": stage,
-        "lora": lora,
-        "tune_vision": tune_vision or None,
-        "recompute": recompute or None,
-        "start_from": start_from,
-        "vision_from": vision_from,
-        "decoder_from": decoder_from,
-        "resume": resume or None,
-        "overwrite": overwrite or None,
-        "validation": validation,
-        "strict": strict or None,
-        "alphabet": alphabet,
-        "tokens": tokens,
-        "max_tokens": max_tokens,
-        "synth": synth,
-        "formulas": tuple(formulas) if formulas else None,
-        "fonts": tuple(fonts) if fonts else None,
-        "text": tuple(text) if text else None,
-        "draw": draw,
-        "steps": steps,
-        "epochs": epochs,
-        "max_minutes": max_minutes,
-        "batch_size": batch_size,
-        "accumulation": accumulate,
-        "learning_rate": learning_rate,
-        "warmup": warmup,
-        "label_smoothing": label_smoothing,
-        "ema": ema,
-        "validate_every": validate_every,
-        "precision": precision,
-        "device": device,
-        "threads": threads,
-        "workers": workers,
-        "compile": compile_network or None,
-        "seed": seed,
+    given = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in locals().items()
+        if name not in NOT_OPTIONS and value is not False and value != []
     }
-    from ocrtool.training import is_staged, make_options, make_stage_options, run
+    console.begin(talk(verbose, quiet, color, no_progress))
+    from ocrtool.training import make_options, run
 
-    make = make_stage_options if is_staged(flags, config) else make_options
-    result = run(make(flags, config))
+    result = run(make_options(given, config, settings or ()))
     return ExitCode.INTERRUPTED if result.interrupted else ExitCode.OK

@@ -1,9 +1,12 @@
-"""Named model geometries. Torch-free; ``vocab_size`` is filled from the data before training."""
+"""Network presets: one entry of `PRESETS` each. Nothing here imports torch.
+
+``vocab_size`` is 0 where it is the size of the data's vocabulary.
+"""
 
 from __future__ import annotations
 
 import difflib
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from ocrtool.errors import UsageError
 from ocrtool.models.config import DecoderConfig, ModelConfig, VisionConfig
@@ -37,7 +40,6 @@ TINY = ModelConfig(
     ctc=False,
     flash=True,
 )
-"""Square images cut into 196 patches, read by an autoregressive decoder."""
 
 LINE = ModelConfig(
     preset="line",
@@ -69,7 +71,6 @@ LINE = ModelConfig(
     ctc=True,
     flash=True,
 )
-"""Text lines of any width: CTC proposes, the decoder verifies."""
 
 FORMULA = ModelConfig(
     preset="formula",
@@ -102,7 +103,6 @@ FORMULA = ModelConfig(
     ctc=False,
     flash=True,
 )
-"""Formulas of any size, read as LaTeX tokens by an autoregressive decoder."""
 
 EQUATION_VLM = ModelConfig(
     preset="equation-vlm",
@@ -141,7 +141,6 @@ EQUATION_VLM = ModelConfig(
     flash=True,
     prompt="LaTeX: ",
 )
-"""ViT-B/16 and SmolLM-135M, joined by a linear map: the image is a prefix of the formula's text."""
 
 EQUATION_VLM_SMALL = ModelConfig(
     preset="equation-vlm-small",
@@ -162,23 +161,67 @@ EQUATION_VLM_SMALL = ModelConfig(
     flash=True,
     prompt="LaTeX: ",
 )
-"""The same at a size for trials on a CPU."""
 
-PRESETS: dict[str, ModelConfig] = {
-    config.preset: config for config in (EQUATION_VLM, EQUATION_VLM_SMALL, FORMULA, LINE, TINY)
+
+@dataclass(frozen=True)
+class Preset:
+    """A network that ``ocrtool train --preset NAME`` builds.
+
+    Attributes:
+        config: Geometry; ``config.preset`` is the name.
+        learning_rate: Peak learning rate where none is given.
+        description: One line for ``ocrtool models list``.
+        latex: Whether its texts consist of LaTeX tokens rather than characters.
+        synth: Kind of drawn data (``--synth``) for which it is the default network.
+    """
+
+    config: ModelConfig
+    learning_rate: float
+    description: str
+    latex: bool = False
+    synth: str | None = None
+
+
+PRESETS: dict[str, Preset] = {
+    entry.config.preset: entry
+    for entry in (
+        Preset(TINY, 5e-4, "square images, read by a small autoregressive decoder"),
+        Preset(
+            LINE, 1e-3, "text lines of any width: CTC proposes, the decoder verifies", synth="lines"
+        ),
+        Preset(
+            FORMULA,
+            5e-4,
+            "formulas of any size, read as LaTeX by an autoregressive decoder",
+            latex=True,
+            synth="formulas",
+        ),
+        Preset(
+            EQUATION_VLM,
+            1e-4,
+            "formulas: ViT-B/16 as the prefix of SmolLM-135M, from published weights or none",
+            latex=True,
+        ),
+        Preset(
+            EQUATION_VLM_SMALL, 1e-3, "equation-vlm with 0.3 M parameters, for trials", latex=True
+        ),
+    )
 }
-STAGED = ("deepocr", "deepocr-small")
-"""Networks of `ocrtool.models.deepocr`, which are trained in stages."""
+STAGED = {
+    "deepocr": "pages of any kind: DeepEncoder and Qwen2-7B, trained in two stages",
+    "deepocr-small": "deepocr with 3.7 M parameters, for trials",
+}
+"""Descriptions of the networks of `ocrtool.models.deepocr`, which are trained in stages."""
 
 
 def preset(name: str) -> ModelConfig:
-    """Return the preset called ``name``.
+    """Return the geometry of a preset.
 
     Raises:
-        UsageError: when there is none; the nearest name is suggested.
+        UsageError: There is no such preset; the nearest name is suggested.
     """
     if name in PRESETS:
-        return PRESETS[name]
+        return PRESETS[name].config
     if name in STAGED:
         raise UsageError(f"{name} is trained in stages", "give --stage align, then pretrain")
     near = difflib.get_close_matches(name, PRESETS, n=1, cutoff=0.4)

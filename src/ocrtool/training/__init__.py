@@ -1,4 +1,4 @@
-"""Training: ``ocrtool train`` and the same from Python.
+"""Training: what ``ocrtool train`` calls, for use from Python.
 
 Example:
     >>> from ocrtool.training import make_options, run
@@ -12,8 +12,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ocrtool.errors import MissingDependencyError
-from ocrtool.training.config import TrainOptions, make_options
-from ocrtool.training.stage_options import StageOptions, is_staged, make_stage_options
+from ocrtool.training.config import make_options
+from ocrtool.training.options import TrainOptions
+from ocrtool.training.stage_options import StageOptions
 
 if TYPE_CHECKING:
     from ocrtool.training.trainer import TrainResult
@@ -21,21 +22,19 @@ if TYPE_CHECKING:
 __all__ = [
     "StageOptions",
     "TrainOptions",
-    "is_staged",
     "make_options",
-    "make_stage_options",
     "run",
 ]
 
 
 def run(options: TrainOptions | StageOptions) -> TrainResult:
-    """Train a model; see :func:`ocrtool.training.trainer.run` and the same of `stages`.
+    """Train a model; see `ocrtool.training.recognition.run` and `ocrtool.training.stages.run`.
 
     Raises:
         MissingDependencyError: PyTorch is not installed.
     """
     try:
-        from ocrtool.training import stages, trainer
+        from ocrtool.training import recognition, stages
     except ModuleNotFoundError as error:
         if error.name is not None and error.name.startswith("ocrtool"):
             raise
@@ -44,4 +43,4 @@ def run(options: TrainOptions | StageOptions) -> TrainResult:
         ) from None
     if isinstance(options, StageOptions):
         return stages.run(options)
-    return trainer.run(options)
+    return recognition.run(options)

@@ -29,7 +29,7 @@ from ocrtool.engines.base import SCHEMA, read_metadata
 from ocrtool.errors import ModelError, OutputError, UsageError
 from ocrtool.models.config import ModelConfig
 from ocrtool.models.ocr import OcrModel
-from ocrtool.training.config import NETWORK_FIELDS, TrainOptions
+from ocrtool.training.options import NETWORK_FIELDS, TrainOptions
 from ocrtool.weights.bpe import BpeVocabulary
 from ocrtool.weights.bundled import METADATA, TOKENIZER, WEIGHTS
 from ocrtool.weights.vocabulary import Vocabulary
@@ -63,7 +63,7 @@ class Checkpoint:
     def files(self) -> dict[str, bytes]:
         """The files of a model folder."""
         vocabulary = self.vocabulary
-        files = {WEIGHTS: _packed(self.weights)}
+        files = {WEIGHTS: packed(self.weights)}
         if isinstance(vocabulary, BpeVocabulary):
             written: dict[str, Any] = {"tokenizer": {"separator": vocabulary.separator}}
             files[TOKENIZER] = vocabulary.source.encode()
@@ -76,7 +76,7 @@ class Checkpoint:
             "step": self.step,
             "metrics": dict(self.metrics),
         }
-        return {**files, METADATA: _json(facts)}
+        return {**files, METADATA: to_json(facts).encode()}
 
 
 @dataclass(frozen=True)
@@ -84,16 +84,17 @@ class TrainerState:
     """What an exact resume needs beside the model.
 
     Attributes:
-        tensors: Weights, both moments of AdamW and whatever else, by name.
-        facts: Step, loader position, seconds and the like, as JSON values.
+        tensors: Trained weights, buffers and moments of the optimizer, by name.
+        facts: Position, scale of the gradient scaler and number of processes, as JSON values.
     """
 
     tensors: Mapping[str, Tensor]
     facts: Mapping[str, Any]
 
-    def files(self) -> dict[str, bytes]:
-        """The files beside those of the model."""
-        return {STATE: _packed(self.tensors), STATE_FACTS: _json(self.facts)}
+    def write(self, folder: Path) -> None:
+        """Write the files beside those of the model."""
+        (folder / STATE).write_bytes(packed(self.tensors))
+        (folder / STATE_FACTS).write_text(to_json(self.facts), "utf-8")
 
 
 def write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
@@ -306,7 +307,8 @@ def _rows_by_character(config: ModelConfig) -> set[str]:
     return {name for name in small if small[name].shape != large[name].shape}
 
 
-def _packed(tensors: Mapping[str, Tensor]) -> bytes:
+def packed(tensors: Mapping[str, Tensor]) -> bytes:
+    """Return tensors of any device and memory format as the content of a safetensors file."""
     return bytes(
         save_tensors({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
     )
@@ -315,7 +317,3 @@ def _packed(tensors: Mapping[str, Tensor]) -> bytes:
 def to_json(content: Mapping[str, Any]) -> str:
     """JSON as the files of a run have it."""
     return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
-
-
-def _json(content: Mapping[str, Any]) -> bytes:
-    return to_json(content).encode()

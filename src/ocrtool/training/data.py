@@ -530,7 +530,8 @@ def loaded(dataset: Any, numbers: Iterable[int], workers: int) -> Iterator[Any]:
             worker_init_fn=_start_worker,
             multiprocessing_context=multiprocessing.get_context(method),
         )
-    yield from loader
+        batches = iter(loader)
+    yield from batches
 
 
 class _Numbers:

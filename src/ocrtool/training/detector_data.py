@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
-import multiprocessing
-import os
-import signal
-import sys
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-import cv2
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from ocrtool.layout.detector import standardize
 from ocrtool.synth.pages import MATHEMATICS_WEIGHT, PageSource
@@ -151,36 +144,3 @@ def collate(crops: Sequence[Crop]) -> DetectorBatch:
     pixels = np.stack([standardize(crop.image)[None] for crop in crops])
     maps = (np.stack(parts) for parts in zip(*(crop.targets() for crop in crops), strict=True))
     return DetectorBatch(pixels, *maps)
-
-
-def batches_from(dataset: CropDataset, start: int, workers: int) -> Iterator[DetectorBatch]:
-    """Batches without end from number ``start`` on, the same for any number of workers."""
-    if workers == 0:
-        yield from (dataset[number] for number in itertools.count(start))
-        return
-    method = "spawn" if sys.platform == "win32" else "forkserver"
-    with warnings.catch_warnings():
-        # It finds more workers than processors suspicious; the user chose.
-        warnings.filterwarnings("ignore", message="This DataLoader will create")
-        loader = DataLoader(
-            dataset,
-            batch_size=None,
-            sampler=itertools.count(start),
-            num_workers=workers,
-            collate_fn=_unchanged,  # arrays stay arrays: no shared memory, which containers lack
-            worker_init_fn=_start_worker,
-            multiprocessing_context=multiprocessing.get_context(method),
-        )
-    yield from loader
-
-
-def _unchanged(batch: Any) -> Any:
-    return batch
-
-
-def _start_worker(_: int) -> None:
-    torch.set_num_threads(1)
-    cv2.setNumThreads(0)
-    if sys.platform != "win32":
-        os.nice(5)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

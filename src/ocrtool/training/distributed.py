@@ -12,14 +12,17 @@ import functools
 import os
 import timeit
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
 
+import cv2
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from ocrtool import console
 from ocrtool.errors import DeviceError
+from ocrtool.training.options import RunOptions
 
 PRODUCT = 512
 """Side of the matrices by which the types of numbers are compared."""
@@ -72,6 +75,42 @@ class Group:
         parts = torch.split(flat, [gradient.numel() for gradient in gradients])
         for gradient, part in zip(gradients, parts, strict=True):
             gradient.copy_(part.view_as(gradient))
+
+
+@dataclass(frozen=True)
+class Compute:
+    """Where and how this process computes.
+
+    Attributes:
+        group: The processes that train together.
+        device: Device of this process.
+        precision: Number format of matrix products.
+    """
+
+    group: Group = Group()
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    precision: torch.dtype = torch.float32
+
+    @classmethod
+    def chosen(cls, options: RunOptions, group: Group) -> Compute:
+        """Apply the options about devices, threads and precision.
+
+        Raises:
+            DeviceError: The device is missing, or cannot compute in the precision.
+        """
+        device = choose_device(options.device, group)
+        if options.threads:
+            torch.set_num_threads(options.threads)
+        cv2.setNumThreads(0)
+        precision, reason = choose_precision(options.precision, device)
+        if group.leads:
+            console.note(f"{device}, {str(precision).removeprefix('torch.')}: {reason}")
+        return cls(group, device, precision)
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """Return the context in which the network computes in this precision."""
+        half = self.precision != torch.float32
+        return torch.autocast(self.device.type, self.precision, enabled=half)
 
 
 @contextmanager

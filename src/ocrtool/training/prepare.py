@@ -11,7 +11,6 @@ from ocrtool.errors import InputError, UsageError
 from ocrtool.models.config import ModelConfig
 from ocrtool.training import checkpoint
 from ocrtool.training.checkpoint import Checkpoint
-from ocrtool.training.config import TrainOptions, model_config
 from ocrtool.training.data import (
     HeldSource,
     LabelledImage,
@@ -24,6 +23,7 @@ from ocrtool.training.data import (
     usable_rows,
 )
 from ocrtool.training.distributed import Group
+from ocrtool.training.options import TrainOptions, model_config
 from ocrtool.training.published import tokenizer_of, with_parts
 from ocrtool.weights.bpe import BpeVocabulary
 from ocrtool.weights.vocabulary import Vocabulary

@@ -22,7 +22,7 @@ from ocrtool.errors import ModelError, UsageError
 from ocrtool.models.config import ModelConfig
 from ocrtool.models.ocr import OcrModel
 from ocrtool.models.published import llama_config, llama_weights, vit_config, vit_weights
-from ocrtool.training.config import TrainOptions
+from ocrtool.training.options import TrainOptions
 from ocrtool.weights.bpe import BpeVocabulary
 from ocrtool.weights.bundled import TOKENIZER, WEIGHTS
 

@@ -1,15 +1,97 @@
-"""What a run tells: a log of JSON lines, and progress on standard error."""
+"""Reports of a training run: means over steps, a log of JSON lines, progress on standard error."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from ocrtool import console
 from ocrtool.console import atomic_write
-from ocrtool.errors import OutputError
+from ocrtool.errors import OcrToolError, OutputError
+
+
+class MetricsWindow:
+    """Means over the optimizer steps between two log records, without waiting for the device.
+
+    Args:
+        processes: Processes that train together; each adds its own share of a step's means.
+    """
+
+    def __init__(self, processes: int = 1) -> None:
+        self.processes = processes
+        self.since = time.monotonic()
+        self._sums: Tensor | None = None
+        self._names: list[str] = []
+        self._step: Tensor | None = None
+        self._samples = self._misfits = 0.0
+
+    def add(self, values: Mapping[str, Tensor]) -> None:
+        """Add scalars by name: the shares that a part of a step has in the means over the step."""
+        self._names = list(values)
+        stacked = torch.stack([value.detach().float() for value in values.values()])
+        self._step = stacked if self._step is None else self._step + stacked
+
+    def forget(self) -> None:
+        """Drop the parts of a step that is repeated."""
+        self._step = None
+
+    def close(self, norm: Tensor, samples: float, misfits: float) -> None:
+        """End a step.
+
+        Args:
+            norm: Norm of the gradient; a step whose norm is not finite was skipped.
+            samples: Samples of the step, over all processes.
+            misfits: Samples that were left out, likewise.
+        """
+        self._samples += samples
+        self._misfits += misfits
+        if self._step is None:
+            return
+        taken = norm.isfinite() & self._step.isfinite().all()
+        values = torch.cat((self._step, torch.stack((norm, torch.ones_like(norm)))))
+        values = torch.where(taken, values, torch.zeros_like(values))
+        self._sums = values if self._sums is None else self._sums + values
+        self._step = None
+
+    def record(self, step: int, rate: float, seconds: float, steps: int) -> dict[str, Any]:
+        """Return the means as a log record and start the next window.
+
+        Args:
+            step: Number of the last step.
+            rate: Its learning rate.
+            seconds: Seconds of the whole run.
+            steps: Steps of a window.
+
+        Raises:
+            OcrToolError: No step of the window had a finite loss and gradient.
+        """
+        *sums, norm, taken = [0.0, 0.0] if self._sums is None else self._sums.tolist()
+        if self._sums is not None and not taken:
+            raise OcrToolError(
+                f"no loss or gradient of the steps up to {step} is a number",
+                "lower the learning rate, or resume from last/",
+            )
+        spent = time.monotonic() - self.since
+        means = [round(value * self.processes / max(taken, 1), 6) for value in sums]
+        record = {
+            "kind": "train",
+            "step": step,
+            **dict(zip(self._names, means, strict=False)),
+            "learning_rate": rate,
+            "gradient_norm": round(norm / max(taken, 1), 4),
+            "samples_per_second": round(self._samples / max(spent, 1e-9), 2),
+            "seconds": round(seconds, 1),
+            "skipped_steps": max(0, steps - round(taken)),
+            "misfits": round(self._misfits),
+        }
+        self.__init__(self.processes)  # type: ignore[misc]
+        return record
 
 
 class Log:
@@ -68,40 +150,49 @@ class TrainingProgress:
         self._bar.start()
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.stop()
 
     def training(self, record: Mapping[str, Any], progress: float, left: float | None) -> None:
-        """Show a training record; `left` is in seconds."""
-        text = (
-            f"step {record['step']}  loss {_figure(record['loss'])}"
-            f"  accuracy {record['accuracy']:.1%}  lr {record['learning_rate']:.2g}"
-            f"  {record['samples_per_second']:.0f}/s  {_time(left)}"
+        """Show a training record and the seconds that are left."""
+        text = f"step {record['step']}  loss {record.get('loss', 0.0):.4f}"
+        if "accuracy" in record:
+            text += f"  accuracy {record['accuracy']:.1%}"
+        text += (
+            f"  lr {record['learning_rate']:.2g}  {record['samples_per_second']:.0f}/s"
+            f"  {_time(left)}"
         )
         if self._bar is not None:
             self._bar.update(self._task, description=text, completed=progress)
         elif not self._quiet:
             console.say(text)
 
-    def validation(self, record: Mapping[str, Any], is_best: bool, tokens: bool = False) -> None:
-        """Show a validation record with its samples; of a network that writes `tokens` or not."""
+    def validation(self, step: int, lines: Sequence[str], is_best: bool) -> None:
+        """Show the scores of a validation, the first line with the step."""
         if self._quiet:
             return
-        rates = f"CER {record['cer']:.2%}  WER {record['wer']:.2%}"
-        if tokens:
-            rates = f"edit similarity {record['similarity']:.2%}"
-        console.say(
-            f"step {record['step']}: validation loss {_figure(record['loss'])}"
-            f"  accuracy {record['accuracy']:.2%}  {rates}"
-            f"  exact {record['exact']:.1%}{'  best' if is_best else ''}"
-        )
-        for truth, reading in record["samples"]:
-            console.say(f"    {'=' if truth == reading else '!'} {truth!r} -> {reading!r}")
+        console.say(f"step {step}: {lines[0]}{'  best' if is_best else ''}")
+        for line in lines[1:]:
+            console.say(f"    {line}")
 
 
-def _figure(value: float | None) -> str:
-    return "not a number" if value is None else f"{value:.4f}"
+def describe_readings(scores: Mapping[str, Any], tokens: bool = False) -> list[str]:
+    """Describe scores of readings in lines of text.
+
+    Args:
+        scores: Fields of `ocrtool.training.evaluation.Scores`.
+        tokens: Whether the texts consist of tokens rather than characters.
+    """
+    rates = f"CER {scores['cer']:.2%}  WER {scores['wer']:.2%}"
+    if tokens:
+        rates = f"edit similarity {scores['similarity']:.2%}"
+    first = (
+        f"validation loss {scores['loss']:.4f}  accuracy {scores['accuracy']:.2%}"
+        f"  {rates}  exact {scores['exact']:.1%}"
+    )
+    pairs = scores["samples"]
+    return [first, *(f"{'=' if t == r else '!'} {t!r} -> {r!r}" for t, r in pairs)]
 
 
 def _time(seconds: float | None) -> str:

@@ -1,23 +1,19 @@
 """Training DeepOCR in stages: first the projector alone, then the language model with it.
 
-Losses are sums over the tokens of texts (what is asked is not learnt), divided by those of the
-whole step: accumulation and several processes equal the one big batch. Nothing random has a state,
-so a resumed run goes on as if it had not stopped; what is frozen then comes from the start again.
+The loss is the cross-entropy of the texts' tokens; prompts are not learnt. A resumed run loads the
+frozen parts from its start again.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from torch import Tensor, nn
 
@@ -27,7 +23,6 @@ from ocrtool.errors import (
     InputError,
     MissingDependencyError,
     ModelError,
-    OcrToolError,
     UsageError,
 )
 from ocrtool.models.deepocr import GEOMETRIES, Deepocr
@@ -43,34 +38,32 @@ from ocrtool.readers.deepocr_files import (
     parts_of,
     save_network,
 )
-from ocrtool.training import checkpoint
-from ocrtool.training.checkpoint import STATE, STATE_FACTS
 from ocrtool.training.data import loaded
-from ocrtool.training.distributed import Group, choose_device, choose_precision, process_group
+from ocrtool.training.distributed import Compute, process_group
 from ocrtool.training.metrics import rates
-from ocrtool.training.optimizers import moments, optimizer_of, restore_moments
 from ocrtool.training.prepare import LISTED
 from ocrtool.training.published import fetched_part
-from ocrtool.training.report import Log, TrainingProgress
+from ocrtool.training.report import describe_readings
 from ocrtool.training.stage_data import PROMPT, PageBatch, PageBatches, PromptSample, read_samples
-from ocrtool.training.stage_options import STAGES, WARMUP, StageOptions
-from ocrtool.training.trainer import Interrupt, TrainResult, claim_folder, time_left
+from ocrtool.training.stage_options import STAGES, StageOptions
+from ocrtool.training.trainer import (
+    Interrupt,
+    Position,
+    Task,
+    Trainer,
+    TrainResult,
+    claim_folder,
+)
 from ocrtool.weights.cache import fetched
 
 LORA_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-"""Maps of the language model that adapters stand beside."""
+"""Linear layers of the language model that get adapters."""
 READ = 16
-"""Samples of the validation set that are read freely."""
-
-
-@dataclass
-class Position:
-    """Where a run stands: steps and batches done, seconds before this start, last scores."""
-
-    step: int = 0
-    batches: int = 0
-    seconds: float = 0.0
-    metrics: dict[str, float] = dataclasses.field(default_factory=dict)
+"""Maximum number of validation samples that are read freely."""
+SHOWN = 4
+"""Maximum number of readings in a validation record."""
+READ_LENGTH = 2
+"""Length after which a reading is cut, as a multiple of the tokens of its true text."""
 
 
 def run(options: StageOptions) -> TrainResult:
@@ -85,9 +78,7 @@ def run(options: StageOptions) -> TrainResult:
         MissingDependencyError: Adapters are asked for and peft is not installed.
     """
     with process_group(options.device) as group, Interrupt() as interrupt:
-        device = choose_device(options.device, group)
-        if options.threads:
-            torch.set_num_threads(options.threads)
+        compute = Compute.chosen(options, group)
         claim_folder(options, group)
         problems: list[str] = []
         samples, held = _split(options, problems)
@@ -98,7 +89,7 @@ def run(options: StageOptions) -> TrainResult:
                 console.warn(problem)
             console.say(f"{len(samples)} samples to train on, {len(held)} to validate")
         network, words = start_of(options)
-        trainer = StageTrainer(options, network, words, samples, held, group, device)
+        trainer = make_trainer(options, network, words, samples, held, compute)
         return trainer.run(interrupt)
 
 
@@ -180,11 +171,8 @@ def byte_tokenizer() -> Tokenizer:
     return words
 
 
-def freeze(network: Deepocr, options: StageOptions) -> list[tuple[str, nn.Parameter]]:
-    """Let only the parts of the stage learn, of the language model with ``lora`` only adapters.
-
-    Returns:
-        The parameters that learn, by name.
+def freeze(network: Deepocr, options: StageOptions) -> None:
+    """Train only the parts of the stage, and of the language model with ``lora`` only adapters.
 
     Raises:
         MissingDependencyError: Adapters are asked for and peft is not installed.
@@ -209,7 +197,6 @@ def freeze(network: Deepocr, options: StageOptions) -> list[tuple[str, nn.Parame
         )
         inject_adapter_in_model(adapters, network.llm)
     network.llm.model.recompute = options.recompute
-    return [(name, p) for name, p in network.named_parameters() if p.requires_grad]
 
 
 def merged(network: Deepocr) -> dict[str, Tensor]:
@@ -226,21 +213,56 @@ def merged(network: Deepocr) -> dict[str, Tensor]:
     return state
 
 
-# --------------------------------------------------------------------------- the loop
+# --------------------------------------------------------------------------- the task
 
 
-class StageTrainer:
-    """One run on one process.
+def make_trainer(
+    options: StageOptions,
+    network: Deepocr,
+    words: Tokenizer,
+    samples: Sequence[PromptSample],
+    held: Sequence[PromptSample],
+    compute: Compute,
+) -> Trainer[PageBatch]:
+    """Freeze what the stage does not train, and build the trainer.
 
     Args:
-        options: What was asked for.
-        network: To be trained.
+        options: Options of the run.
+        network: The network, in float32.
         words: Its tokenizer.
         samples: Training set.
         held: Validation set.
-        group: The processes that train together.
-        device: Where this one computes.
+        compute: Where and how to compute.
+
+    Raises:
+        DeviceError: The GPU has no bfloat16.
     """
+    if compute.precision == torch.float16:
+        raise DeviceError("the GPU has no bf16", "use --precision fp32")
+    stage, group = STAGES[options.stage], compute.group
+    # A step has the images of the stage's recipe, but no more than one pass over the data.
+    images = min(stage.batch, len(samples))
+    accumulation = options.accumulation or -(-images // (options.batch_size * group.size))
+    limits = [options.steps] if options.steps else []
+    epochs = options.epochs or (0.0 if options.steps or options.max_minutes else 1.0)
+    if epochs:
+        batches = -(-len(samples) // options.batch_size)
+        limits.append(math.ceil(epochs * batches / (group.size * accumulation)))
+    options = dataclasses.replace(
+        options,
+        accumulation=accumulation,
+        learning_rate=options.learning_rate or stage.rate,
+        steps=min(limits, default=None),
+        epochs=None,
+    )
+    return Trainer(StageTask(options, network, words, samples, held, compute), options, compute)
+
+
+class StageTask(Task[PageBatch]):
+    """DeepOCR with its pages; see `make_trainer` for the arguments."""
+
+    model: Deepocr
+    keeps_best = False
 
     def __init__(
         self,
@@ -249,32 +271,15 @@ class StageTrainer:
         words: Tokenizer,
         samples: Sequence[PromptSample],
         held: Sequence[PromptSample],
-        group: Group,
-        device: torch.device,
+        compute: Compute,
     ) -> None:
-        self.options, self.words, self.held = options, words, held
-        self.group, self.device = group, device
-        self.precision, reason = choose_precision(options.precision, device)
-        if self.precision == torch.float16:
-            raise DeviceError("the GPU has no bf16", "use --precision fp32")
-        if group.leads:
-            console.note(f"{device}, {str(self.precision).removeprefix('torch.')}: {reason}")
-        self.learning = freeze(network, options)
-        for parameter in network.parameters():  # what is frozen need not be finer
+        self.options, self.words, self.held, self.compute = options, words, held, compute
+        freeze(network, options)
+        for parameter in network.parameters():  # frozen weights need no float32
             if not parameter.requires_grad:
-                parameter.data = parameter.data.to(self.precision)
-        self.network = network.to(device)
-        self.optimizer = optimizer_of(
-            network,
-            options.optimizer,
-            weight_decay=options.weight_decay,
-            beta2=options.beta2,
-        )
-        # A step is the stage's batch, but no more than one pass.
-        images = min(STAGES[options.stage].batch, len(samples))
-        per_round = options.batch_size * group.size
-        self.accumulation = options.accumulation or -(-images // per_round)
-        self.batches = PageBatches(
+                parameter.data = parameter.data.to(compute.precision)
+        self.model = network.to(compute.device)
+        self.pages = PageBatches(
             samples,
             words,
             mode_for(network.config, options.mode),
@@ -282,252 +287,114 @@ class StageTrainer:
             options.batch_size,
             options.seed,
         )
-        ends = (options.steps, options.epochs, options.max_minutes)
-        epochs = options.epochs or (None if any(ends) else 1.0)
-        limits = [options.steps] if options.steps else []
-        if epochs:
-            per_pass = -(-len(samples) // options.batch_size)
-            limits.append(math.ceil(epochs * per_pass / (group.size * self.accumulation)))
-        self.last_step = min(limits, default=0)
-        self.position = Position()
-        if options.resume:
-            self._restore()
-        self.started = time.monotonic()
 
-    @property
-    def seconds(self) -> float:
-        """Seconds of the whole run so far."""
-        return self.position.seconds + time.monotonic() - self.started
+    def batches(self, position: Position) -> Generator[PageBatch, None, None]:
+        """Yield endless training batches, from the first that the run has not consumed."""
+        group = self.compute.group
+        numbers = self.pages.numbers(position.batches, group.rank, group.size)
+        for batch in loaded(self.pages, numbers, self.options.workers):
+            for reason in batch.misfits:
+                if self.options.strict:
+                    raise InputError(reason, "mend it or leave out --strict")
+                console.warn(f"left out: {reason}")
+            yield batch
 
-    def progress(self, seconds: float) -> float:
-        """Share of the run that is done, 0 to 1."""
-        shares = [0.0]
-        if self.last_step:
-            shares.append(self.position.step / self.last_step)
-        if self.options.max_minutes:
-            shares.append(seconds / (60 * self.options.max_minutes))
-        return min(1.0, max(shares))
+    def counts(self, batch: PageBatch) -> Sequence[float]:
+        """Return samples, misfits and tokens of the texts."""
+        return len(batch.tokens), len(batch.misfits), len(batch.targets)
 
-    def learning_rate(self, progress: float) -> float:
-        """Linear warm-up, then half a cosine to nothing."""
-        options = self.options
-        peak = options.learning_rate or STAGES[options.stage].rate
-        if options.warmup is not None:
-            ramp = (self.position.step + 1) / max(1, options.warmup)
-        else:
-            step = 1 / self.last_step if self.last_step else 1e-3
-            ramp = (progress + step) / WARMUP
-        return peak * min(1.0, ramp) * 0.5 * (1 + math.cos(math.pi * progress))
-
-    def run(self, interrupt: Interrupt) -> TrainResult:
-        """Train until the end or an interruption, and save."""
-        options, position, group = self.options, self.position, self.group
-        log = Log(options.out / "log.jsonl", position.step) if group.leads else None
-        display = TrainingProgress(quiet=not group.leads)
-        numbers = self.batches.numbers(position.batches, group.rank, group.size)
-        batches = loaded(self.batches, numbers, options.workers)
-        began = (time.monotonic(), self.progress(self.seconds))
-        saved_at = time.monotonic()
-        window = _Window()
-        try:
-            while True:
-                seconds, stop = group.agreed(self.seconds, interrupt.asked)
-                progress = self.progress(seconds)
-                if stop or progress >= 1.0:
-                    break
-                rate = self.learning_rate(progress)
-                self._step(batches, rate, window)
-                if log is None:
-                    continue
-                if position.step % options.log_every == 0:
-                    record = window.record(position.step, rate, self.seconds)
-                    log.add(record)
-                    display.training(record, progress, time_left(began, progress))
-                if position.step % options.validate_every == 0:
-                    self._validate(log, display, interrupt)
-                if time.monotonic() - saved_at > 60 * options.save_minutes:
-                    self._save()
-                    saved_at = time.monotonic()
-            if log is not None:
-                if not stop and position.step % options.validate_every:
-                    self._validate(log, display, interrupt)
-                self._save()
-        finally:
-            display.close()
-        last = options.out / "last"
-        return TrainResult(last, last, position.step, self.seconds, dict(position.metrics), stop)
-
-    def _step(self, batches: Iterator[PageBatch], rate: float, window: _Window) -> None:
-        """One step of the optimiser over `accumulation` batches."""
-        micro = [next(batches) for _ in range(self.accumulation)]
-        misfits = [reason for batch in micro for reason in batch.misfits]
-        window.misfits += len(misfits)
-        for reason in misfits:
-            if self.options.strict:
-                raise InputError(reason, "mend it or leave out --strict")
-            console.warn(f"left out: {reason}")
-        (total,) = self.group.total([sum(len(batch.targets) for batch in micro)])
-        position = self.position
-        # Dropout of adapters is a function of the seed and the step.
-        torch.manual_seed((self.options.seed * 1_000_003 + position.step) * 1009 + self.group.rank)
-        self.network.train()
-        for batch in micro:
-            if len(batch.targets):
-                scores, targets = self._scores(batch)
-                loss = F.cross_entropy(scores, targets, reduction="sum") / total
-                torch.autograd.backward(loss)
-                window.add(loss, scores.argmax(-1) == targets, len(batch.tokens))
-        for _, parameter in self.learning:
-            if parameter.grad is None:  # all processes need the same ones
-                parameter.grad = torch.zeros_like(parameter)
-        self.group.add_gradients(parameter for _, parameter in self.learning)
-        learning = [parameter for _, parameter in self.learning]
-        norm = nn.utils.clip_grad_norm_(learning, self.options.clip or math.inf)
-        if not torch.isfinite(norm):
-            raise OcrToolError(
-                f"the gradient of step {position.step + 1} is not a number",
-                "lower the learning rate, or resume from last/",
+    def split(self, batch: PageBatch, parts: int) -> Iterator[PageBatch]:
+        """Cut a batch along its images."""
+        size = -(-len(batch.tokens) // parts)
+        ends = batch.where.sum(1).cumsum().tolist()
+        for start in range(0, len(batch.tokens), size):
+            rows = slice(start, start + size)
+            first, last = ([0, *ends][start], ends[rows][-1])
+            yield PageBatch(
+                batch.tokens[rows],
+                batch.where[rows],
+                batch.targets[first:last],
+                batch.views[rows],
+                batch.tiles[rows],
+                batch.grids[rows],
+                [],
             )
-        for settings in self.optimizer.param_groups:
-            settings["lr"] = rate
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        position.step += 1
-        position.batches += self.accumulation
-        window.steps += 1
 
-    def _scores(self, batch: PageBatch) -> tuple[Tensor, Tensor]:
+    def losses(self, batch: PageBatch, totals: Sequence[float]) -> dict[str, Tensor]:
+        """Return the cross-entropy of the texts and the share of correct tokens."""
+        scores, targets = self.scores(batch)
+        loss = F.cross_entropy(scores, targets, reduction="sum") / totals[2]
+        return {"loss": loss, "accuracy": (scores.argmax(-1) == targets).sum() / totals[2]}
+
+    def scores(self, batch: PageBatch, model: nn.Module | None = None) -> tuple[Tensor, Tensor]:
         """Return scores (N, V) in float32 and targets (N,) of a batch."""
 
         def here(array: Any) -> Tensor:
-            return torch.from_numpy(array).to(self.device)
+            return torch.from_numpy(array).to(self.compute.device)
 
-        half = self.precision != torch.float32
-        with torch.autocast(self.device.type, self.precision, enabled=half):
+        with self.compute.autocast():
             tiles = [None if part is None else here(part) for part in batch.tiles]
             tokens, where, views = here(batch.tokens), here(batch.where), here(batch.views)
-            scores: Tensor = self.network(tokens, where, views, tiles, batch.grids)
+            network = self.model if model is None else model
+            scores: Tensor = network(tokens, where, views, tiles, batch.grids)
         return scores.float(), here(batch.targets)
 
-    # ------------------------------------------------------------------ validate and save
-
     @torch.no_grad()
-    def _validate(self, log: Log, display: TrainingProgress, interrupt: Interrupt) -> None:
-        """Score the validation set with the truth behind each token, and read some of it freely."""
-        self.network.eval()
+    def validate(self, model: nn.Module, stopped: Callable[[], bool]) -> dict[str, Any] | None:
+        """Score the validation set with the true text before each token, and read some freely."""
+        model.eval()
         loss, right, count = 0.0, 0, 0
         for start in range(0, len(self.held), self.options.batch_size):
-            batch = self.batches.together(self.held[start : start + self.options.batch_size])
-            if interrupt.asked:
-                return
+            batch = self.pages.together(self.held[start : start + self.options.batch_size])
+            if stopped():
+                return None
             if len(batch.targets):
-                scores, targets = self._scores(batch)
+                scores, targets = self.scores(batch, model)
                 loss += float(F.cross_entropy(scores, targets, reduction="sum"))
                 right += int((scores.argmax(-1) == targets).sum())
                 count += len(targets)
         if not count:
-            return
-        pairs = [(sample.words(), self.read(sample)) for sample in self._readable(READ)]
+            return None
+        fitting = [s for s in self.held[:READ] if not self.pages.together([s]).misfits]
+        pairs = [(sample.words(), self.read(sample)) for sample in fitting]
         read = rates([reading for _, reading in pairs], [truth for truth, _ in pairs])
-        record = {
-            "kind": "validation",
-            "step": self.position.step,
+        return {
             "loss": loss / count,
             "accuracy": right / count,
             **dataclasses.asdict(read),
-            "samples": pairs[:4],
-            "seconds": round(self.seconds, 1),
+            "samples": pairs[:SHOWN],
         }
-        log.add(record)
-        self.position.metrics = {k: v for k, v in record.items() if isinstance(v, float)}
-        display.validation(record, False)
-
-    def _readable(self, most: int) -> Iterator[PromptSample]:
-        for sample in self.held[:most]:
-            if not self.batches.together([sample]).misfits:
-                yield sample
 
     @torch.no_grad()
     def read(self, sample: PromptSample) -> str:
-        """Return what the network writes of a sample that fits, greedily."""
-        page = self.batches.page(sample)
-        batch = self.batches.together([sample])
-        half = self.precision != torch.float32
+        """Return the greedy reading of a sample that fits the network."""
+        page = self.pages.page(sample)
+        batch = self.pages.together([sample])
+        device = self.compute.device
         ends, written, past = end_ids(self.words), list[int](), None
         tiles = None if batch.tiles[0] is None else torch.from_numpy(batch.tiles[0])
-        with torch.autocast(self.device.type, self.precision, enabled=half):
-            seen = self.network.see(
-                torch.from_numpy(batch.views[0]).to(self.device),
-                None if tiles is None else tiles.to(self.device),
+        with self.compute.autocast():
+            seen = self.model.see(
+                torch.from_numpy(batch.views[0]).to(device),
+                None if tiles is None else tiles.to(device),
                 batch.grids[0],
             )
-            x = self.network.embed(torch.tensor([page.ids[: page.start]]).to(self.device), seen)
-            for _ in range(2 * (len(page.ids) - page.start)):
-                scores, past = self.network.read(x, past)
+            x = self.model.embed(torch.tensor([page.ids[: page.start]]).to(device), seen)
+            for _ in range(READ_LENGTH * (len(page.ids) - page.start)):
+                scores, past = self.model.read(x, past)
                 token = int(scores[0].argmax())
                 if token in ends:
                     break
                 written.append(token)
-                x = self.network.embed(torch.tensor([[token]]).to(self.device))
+                x = self.model.embed(torch.tensor([[token]]).to(device))
         return str(self.words.decode(written, skip_special_tokens=False)).strip()
 
-    def _save(self) -> None:
-        position = dataclasses.replace(self.position, seconds=self.seconds)
-        tensors = {f"weights.{name}": parameter.detach() for name, parameter in self.learning}
-        tensors |= moments(self.optimizer, self.learning)
-        facts = {"position": dataclasses.asdict(position), "processes": self.group.size}
-        with checkpoint.replacing(self.options.out / "last") as fresh:
-            save_network(fresh, self.network.config, merged(self.network))
-            self.words.save(str(fresh / LLM / TOKENIZER))
-            plain = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-            save_file(plain, fresh / STATE)
-            (fresh / STATE_FACTS).write_text(checkpoint.to_json(facts), "utf-8")
+    def report(self, scores: Mapping[str, Any]) -> list[str]:
+        """Describe validation scores in lines of text."""
+        return describe_readings(scores)
 
-    def _restore(self) -> None:
-        """Take up what had been learnt, the optimiser and the position of a saved run."""
-        state = checkpoint.load_state(self.options.out / "last")
-        if state.facts["processes"] != self.group.size:
-            raise UsageError(
-                f"the run had {state.facts['processes']} processes, this has {self.group.size}",
-                "resume with the same number",
-            )
-        self.position = Position(**state.facts["position"])
-        with torch.no_grad():
-            for name, parameter in self.learning:
-                if f"weights.{name}" not in state.tensors:
-                    raise ModelError(f"{self.options.out}: the run trained other parts")
-                parameter.copy_(state.tensors[f"weights.{name}"])
-        restore_moments(self.optimizer, self.learning, state.tensors)
-
-
-class _Window:
-    """Sums over the steps between two records."""
-
-    def __init__(self) -> None:
-        self.loss: Tensor | float = 0.0
-        self.right: Tensor | int = 0
-        self.tokens = self.samples = self.steps = self.misfits = 0
-        self.since = time.monotonic()
-
-    def add(self, loss: Tensor, right: Tensor, samples: int) -> None:
-        """Add a batch: its part of the step's loss, and which tokens were right."""
-        self.loss = self.loss + loss.detach()
-        self.right = self.right + right.sum()
-        self.tokens += len(right)
-        self.samples += samples
-
-    def record(self, step: int, rate: float, seconds: float) -> dict[str, Any]:
-        """Return means over the window as a log record; start the next one."""
-        spent = time.monotonic() - self.since
-        record = {
-            "kind": "train",
-            "step": step,
-            "loss": round(float(self.loss) / max(self.steps, 1), 6),
-            "accuracy": round(float(self.right) / max(self.tokens, 1), 6),
-            "learning_rate": rate,
-            "samples_per_second": round(self.samples / max(spent, 1e-9), 2),
-            "seconds": round(seconds, 1),
-            "misfits": self.misfits,
-        }
-        self.__init__()  # type: ignore[misc]
-        return record
+    def write_model(self, folder: Path, model: nn.Module, position: Position) -> None:
+        """Write a checkpoint in the published layout, adapters merged."""
+        assert isinstance(model, Deepocr)
+        save_network(folder, model.config, merged(model))
+        self.words.save(str(folder / LLM / TOKENIZER))
