@@ -119,7 +119,9 @@ def test_flags_win_over_settings() -> None:
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("warmpu=7", "warmpu is not an option; did you mean 'warmup'"),
+        ("warmpu=7", "--set warmpu is not an option; did you mean warmup"),
+        ("decoder_head=7", "did you mean decoder_heads or decoder_kv_heads"),
+        ("xyz=7", "docs/train.md lists all options"),
         ("warmup=7.5", "warmup: must be a whole number"),
         ("warmup=soon", 'must be a whole number, not "soon"'),
         ("use_gqa=1", "true or false"),

@@ -18,12 +18,8 @@ from ocrtool.weights.cache import ModelCache
 from ocrtool.weights.registry import TABLE
 from ocrtool.weights.vocabulary import SPECIALS
 
-DESCRIPTIONS = {
-    "detector": "finds lines of text and regions on pages of any kind",
-    **{name: entry.description for name, entry in PRESETS.items()},
-    **STAGED,
-}
-"""One line on each bundled network and preset."""
+DETECTOR = "finds lines of text and regions on pages of any kind"
+"""Description of the bundled text detector."""
 ASCII = 95
 """Printable characters of ASCII."""
 
@@ -189,14 +185,21 @@ class PagesDescription:
         return asdict(self)
 
 
+def _description(name: str) -> str:
+    """Return one line on a bundled network or preset."""
+    if name in PRESETS:
+        return PRESETS[name].description
+    return STAGED.get(name, DETECTOR if name == "detector" else "text reader")
+
+
 def entries() -> Iterator[Entry]:
     """List the bundled models, the other presets that can be trained, the published models."""
     bundled = {path.parent.name: path.parent for path in BUNDLED.glob(f"*/{METADATA}")}
     for name, folder in sorted(bundled.items()):
         size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
-        yield Entry(name, "bundled", DESCRIPTIONS.get(name, "text reader"), size)
+        yield Entry(name, "bundled", _description(name), size)
     for name in sorted({*PRESETS, *STAGED} - bundled.keys()):
-        yield Entry(name, "preset", DESCRIPTIONS.get(name, "network"), 0)
+        yield Entry(name, "preset", _description(name), 0)
     stored = {model.repository: model.size for model in ModelCache().models()}
     for spec in TABLE:
         about = f"{spec.about} ({spec.license})"

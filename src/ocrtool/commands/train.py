@@ -1,7 +1,12 @@
-"""``ocrtool train``."""
+"""``ocrtool train``.
+
+A flag is an entry of `FLAGS`, named as the field of the training options that it sets; types,
+ranges and defaults are those of the field.
+"""
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,176 +17,126 @@ from ocrtool.commands.shared import ColorChoice, NoProgress, Quiet, Verbose, tal
 from ocrtool.console import Color
 from ocrtool.errors import ExitCode
 
-NOT_OPTIONS = ("config", "settings", "verbose", "quiet", "color", "no_progress")
-"""Parameters of the command that are not fields of the training options."""
+
+def _flag(name: str, value: str, about: str, *more: str, kind: Any = str, env: str = "") -> Any:
+    """Return the annotation of a flag.
+
+    Args:
+        name: The flag.
+        value: Placeholder of its value.
+        about: Its help.
+        more: Its other names.
+        kind: ``Path`` where the shell completes file names; ``list`` of that if repeatable.
+        env: Environment variable that sets it.
+    """
+    option = typer.Option(
+        name, *more, metavar=value, show_default=False, help=about, envvar=env or None
+    )
+    return Annotated[kind | None, option]
 
 
-def _flag(name: str, value: str | None, about: str, *more: str, **settings: Any) -> Any:
-    """Return a flag: name, placeholder of its value, help, further names."""
-    return typer.Option(name, *more, metavar=value, show_default=False, help=about, **settings)
+def _switch(name: str, about: str) -> Any:
+    """Return the annotation of a flag without a value."""
+    return Annotated[bool, typer.Option(name, show_default=False, help=about)]
+
+
+PATHS = list[Path]
+DATA = typer.Argument(
+    metavar="DATA",
+    show_default=False,
+    help="CSV files with the columns image and text; with --stage, JSON lines with image, prompt"
+    " and text, or folders of PDFs with Markdown. Paths are relative to the file.",
+)
+FLAGS = {
+    "data": Annotated[PATHS | None, DATA],
+    "out": _flag("--output", "DIR", "Folder of the run; default run.", "-o", kind=Path),
+    "preset": _flag(
+        "--preset",
+        "NAME",
+        "Network (ocrtool models list); default tiny, with --synth line or formula.",
+    ),
+    "stage": _flag(
+        "--stage", "align|pretrain", "Train deepocr: its projector, or its language model with it."
+    ),
+    "lora": _flag(
+        "--lora",
+        "RANK",
+        "With --stage pretrain: train adapters of this rank instead of the language model (needs"
+        " peft).",
+    ),
+    "config": _flag(
+        "--config",
+        "FILE",
+        "JSON file with any options, or a bundled recipe (line, formula, words); flags win.",
+        kind=Path,
+    ),
+    "settings": _flag(
+        "--set",
+        "KEY=VALUE",
+        "Any other option of docs/train.md, such as warmup=100; repeatable.",
+        kind=list[str],
+    ),
+    "start_from": _flag("--from", "MODEL", "Fine-tune a bundled model or a model folder."),
+    "vision_from": _flag(
+        "--vision-from",
+        "MODEL",
+        "Published weights of the vision encoder: a folder, or owner/name on the hub.",
+    ),
+    "decoder_from": _flag(
+        "--decoder-from", "MODEL", "Published Llama (deepocr: Qwen2) for the decoder."
+    ),
+    "resume": _switch("--resume", "Continue the run in DIR."),
+    "overwrite": _switch("--overwrite", "Start anew in a DIR that holds a run."),
+    "validation": _flag(
+        "--validation",
+        "CSV",
+        "Validation set (formulas: or a folder of them); default a part of the data.",
+        kind=Path,
+    ),
+    "strict": _switch("--strict", "Refuse data with unusable rows; else they are skipped."),
+    "synth": _flag(
+        "--synth", "lines|formulas", "Draw endless data; lines may accompany CSV files."
+    ),
+    "mix": _flag("--mix", "SHARE", "Share of drawn lines beside CSV files, 0-1; default 0.5."),
+    "formulas": _flag(
+        "--formulas",
+        "DIR",
+        "Typeset formulas for --synth, repeatable (python -m ocrtool.synth.formulas).",
+        kind=PATHS,
+    ),
+    "fonts": _flag(
+        "--fonts", "DIR", "Fonts for --synth, repeatable; default the bundled ones.", kind=PATHS
+    ),
+    "text": _flag(
+        "--text", "FILE", "Text for --synth, repeatable; default a bundled sample.", kind=PATHS
+    ),
+    "draw": _flag("--draw", "N", "Only write a contact sheet of N samples to DIR."),
+    "steps": _flag("--steps", "N", "Steps of the whole run."),
+    "epochs": _flag("--epochs", "N", "Passes over the data of the whole run."),
+    "max_minutes": _flag("--max-minutes", "N", "Minutes of the whole run."),
+    "batch_size": _flag("--batch-size", "N", "Images of a batch; default 64."),
+    "learning_rate": _flag("--lr", "RATE", "Peak learning rate; default the preset's."),
+    "precision": _flag("--precision", "auto|fp32|bf16|fp16", "Number format; default auto."),
+    "device": _flag(
+        "--device", "auto|cpu|cuda|cuda:N", "Where to compute; default auto.", env="OCRTOOL_DEVICE"
+    ),
+    "threads": _flag(
+        "--threads", "N", "CPU threads; default 0, PyTorch's choice.", env="OCRTOOL_THREADS"
+    ),
+    "workers": _flag("--workers", "N", "Processes that load or draw images; default 1."),
+    "compile": _switch("--compile", "Compile the network (torch.compile)."),
+    "seed": _flag("--seed", "N", "Seed of all randomness; default 42."),
+}
+"""Annotation of each flag, in the order of the help, by its option of the run."""
 
 
 def train(
-    data: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="DATA",
-            show_default=False,
-            help="CSV files with the columns image and text; with --stage, JSON lines with image,"
-            " prompt and text, or folders of PDFs with Markdown. Paths are relative to the file.",
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None, _flag("--output", "DIR", "Folder of the run; default run.", "-o")
-    ] = None,
-    preset: Annotated[
-        str | None,
-        _flag(
-            "--preset",
-            "NAME",
-            "Network (ocrtool models list); default tiny, with --synth line or formula.",
-        ),
-    ] = None,
-    stage: Annotated[
-        str | None,
-        _flag(
-            "--stage",
-            "align|pretrain",
-            "Train deepocr: its projector, or its language model with it.",
-        ),
-    ] = None,
-    lora: Annotated[
-        int | None,
-        _flag(
-            "--lora",
-            "RANK",
-            "With --stage pretrain: train adapters of this rank instead of the language model"
-            " (needs peft).",
-        ),
-    ] = None,
-    config: Annotated[
-        Path | None,
-        _flag(
-            "--config",
-            "FILE",
-            "JSON file with any options, or a bundled recipe (line, formula, words); flags win.",
-        ),
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        _flag(
-            "--set",
-            "KEY=VALUE",
-            "Any other option of docs/train.md, such as warmup=100; repeatable.",
-        ),
-    ] = None,
-    start_from: Annotated[
-        str | None, _flag("--from", "MODEL", "Fine-tune a bundled model or a model folder.")
-    ] = None,
-    vision_from: Annotated[
-        str | None,
-        _flag(
-            "--vision-from",
-            "MODEL",
-            "Published weights of the vision encoder: a folder, or owner/name on the hub.",
-        ),
-    ] = None,
-    decoder_from: Annotated[
-        str | None,
-        _flag(
-            "--decoder-from",
-            "MODEL",
-            "Published Llama (deepocr: Qwen2) for the decoder, and its tokenizer.",
-        ),
-    ] = None,
-    resume: Annotated[bool, _flag("--resume", None, "Continue the run in DIR.")] = False,
-    overwrite: Annotated[
-        bool, _flag("--overwrite", None, "Start anew in a DIR that holds a run.")
-    ] = False,
-    validation: Annotated[
-        Path | None,
-        _flag(
-            "--validation",
-            "CSV",
-            "Validation set (formulas: or a folder of them); default a part of the data.",
-        ),
-    ] = None,
-    strict: Annotated[
-        bool, _flag("--strict", None, "Refuse data with unusable rows; else they are skipped.")
-    ] = False,
-    synth: Annotated[
-        str | None,
-        _flag("--synth", "lines|formulas", "Draw endless data; lines may accompany CSV files."),
-    ] = None,
-    mix: Annotated[
-        float | None,
-        _flag("--mix", "SHARE", "Share of drawn lines beside CSV files; default 0.5."),
-    ] = None,
-    formulas: Annotated[
-        list[Path] | None,
-        _flag(
-            "--formulas",
-            "DIR",
-            "Typeset formulas for --synth, repeatable (python -m ocrtool.synth.formulas).",
-        ),
-    ] = None,
-    fonts: Annotated[
-        list[Path] | None,
-        _flag("--fonts", "DIR", "Fonts for --synth, repeatable; default the bundled ones."),
-    ] = None,
-    text: Annotated[
-        list[Path] | None,
-        _flag("--text", "FILE", "Text for --synth, repeatable; default a bundled sample."),
-    ] = None,
-    draw: Annotated[
-        int | None,
-        _flag("--draw", "N", "Only write a contact sheet of N samples to DIR.", min=1),
-    ] = None,
-    steps: Annotated[int | None, _flag("--steps", "N", "Steps of the whole run.")] = None,
-    epochs: Annotated[
-        float | None, _flag("--epochs", "N", "Passes over the data of the whole run.")
-    ] = None,
-    max_minutes: Annotated[
-        float | None, _flag("--max-minutes", "N", "Minutes of the whole run.")
-    ] = None,
-    batch_size: Annotated[
-        int | None, _flag("--batch-size", "N", "Images of a batch; default 64.")
-    ] = None,
-    learning_rate: Annotated[
-        float | None, _flag("--lr", "RATE", "Peak learning rate; default the preset's.")
-    ] = None,
-    precision: Annotated[
-        str | None, _flag("--precision", "auto|fp32|bf16|fp16", "Number format; default auto.")
-    ] = None,
-    device: Annotated[
-        str | None,
-        _flag(
-            "--device",
-            "auto|cpu|cuda|cuda:N",
-            "Where to compute; default auto.",
-            envvar="OCRTOOL_DEVICE",
-        ),
-    ] = None,
-    threads: Annotated[
-        int | None,
-        _flag(
-            "--threads",
-            "N",
-            "CPU threads; default 0, PyTorch's choice.",
-            envvar="OCRTOOL_THREADS",
-        ),
-    ] = None,
-    workers: Annotated[
-        int | None, _flag("--workers", "N", "Processes that load or draw images; default 1.")
-    ] = None,
-    compile: Annotated[
-        bool, _flag("--compile", None, "Compile the network (torch.compile).")
-    ] = False,
-    seed: Annotated[int | None, _flag("--seed", "N", "Seed of all randomness; default 42.")] = None,
+    *,
     verbose: Verbose = 0,
     quiet: Quiet = False,
     color: ColorChoice = Color.AUTO,
     no_progress: NoProgress = False,
+    **given: Any,
 ) -> int:
     """Train a model on your own images, or on drawn lines or formulas.
 
@@ -198,13 +153,28 @@ def train(
 
     Needs PyTorch: pip install 'ocrtool[torch]'. Ctrl-C saves the run, and --resume continues it.
     """
-    given = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in locals().items()
-        if name not in NOT_OPTIONS and value is not False and value != []
-    }
     console.begin(talk(verbose, quiet, color, no_progress))
     from ocrtool.training import make_options, run
 
-    result = run(make_options(given, config, settings or ()))
+    config, settings = given.pop("config"), given.pop("settings")
+    flags = {name: value for name, value in given.items() if value}
+    result = run(make_options(flags, config, settings or ()))
     return ExitCode.INTERRUPTED if result.interrupted else ExitCode.OK
+
+
+def _signature() -> inspect.Signature:
+    """Return the signature of `train` with a parameter for each flag, which Typer reads."""
+    shared = inspect.signature(train, eval_str=True).parameters.values()
+    flags = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=False if annotation.__origin__ is bool else None,
+            annotation=annotation,
+        )
+        for name, annotation in FLAGS.items()
+    ]
+    return inspect.Signature([*flags, *(p for p in shared if p.kind is p.KEYWORD_ONLY)])
+
+
+train.__signature__ = _signature()  # type: ignore[attr-defined]

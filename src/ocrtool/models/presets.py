@@ -11,157 +11,6 @@ from dataclasses import dataclass, replace
 from ocrtool.errors import UsageError
 from ocrtool.models.config import DecoderConfig, ModelConfig, VisionConfig
 
-TINY = ModelConfig(
-    preset="tiny",
-    vision=VisionConfig(
-        kind="vit",
-        channels=3,
-        height=224,
-        width=224,
-        patch=16,
-        d_model=128,
-        n_layer=4,
-        n_head=2,
-        d_ff=512,
-        dropout=0.1,
-    ),
-    decoder=DecoderConfig(
-        d_model=256,
-        n_layer=4,
-        n_head=4,
-        n_kv_head=4,
-        d_ff=1024,
-        dropout=0.1,
-        swiglu=True,
-        rope_theta=10_000.0,
-        max_length=64,
-    ),
-    vocab_size=0,
-    ctc=False,
-    flash=True,
-)
-
-LINE = ModelConfig(
-    preset="line",
-    vision=VisionConfig(
-        kind="line",
-        channels=1,
-        height=32,
-        width=0,
-        patch=8,
-        d_model=192,
-        n_layer=6,
-        n_head=4,
-        d_ff=768,
-        dropout=0.1,
-        stem=(24, 64, 128),
-    ),
-    decoder=DecoderConfig(
-        d_model=192,
-        n_layer=2,
-        n_head=4,
-        n_kv_head=4,
-        d_ff=512,
-        dropout=0.1,
-        swiglu=True,
-        rope_theta=10_000.0,
-        max_length=256,
-    ),
-    vocab_size=0,
-    ctc=True,
-    flash=True,
-)
-
-FORMULA = ModelConfig(
-    preset="formula",
-    vision=VisionConfig(
-        kind="formula",
-        channels=1,
-        height=160,
-        width=1024,
-        patch=8,
-        d_model=256,
-        n_layer=4,
-        n_head=8,
-        d_ff=768,
-        dropout=0.1,
-        stem=(24, 48, 96, 192),
-    ),
-    decoder=DecoderConfig(
-        d_model=256,
-        n_layer=4,
-        n_head=8,
-        n_kv_head=8,
-        d_ff=1536,
-        dropout=0.1,
-        swiglu=True,
-        rope_theta=10_000.0,
-        max_length=256,
-        tied=True,
-    ),
-    vocab_size=0,
-    ctc=False,
-    flash=True,
-)
-
-EQUATION_VLM = ModelConfig(
-    preset="equation-vlm",
-    vision=VisionConfig(
-        kind="vit",
-        channels=3,
-        height=224,
-        width=224,
-        patch=16,
-        d_model=768,
-        n_layer=12,
-        n_head=12,
-        d_ff=3072,
-        dropout=0.0,
-        norm="layer",
-        norm_eps=1e-12,
-        bias=True,
-        class_token=True,
-    ),
-    decoder=DecoderConfig(
-        d_model=576,
-        n_layer=30,
-        n_head=9,
-        n_kv_head=3,
-        d_ff=1536,
-        dropout=0.0,
-        swiglu=True,
-        rope_theta=10_000.0,
-        max_length=256,
-        fusion="prefix",
-        tied=True,
-        norm_eps=1e-5,
-    ),
-    vocab_size=49_152,
-    ctc=False,
-    flash=True,
-    prompt="LaTeX: ",
-)
-
-EQUATION_VLM_SMALL = ModelConfig(
-    preset="equation-vlm-small",
-    vision=replace(
-        EQUATION_VLM.vision, height=64, width=64, patch=8, d_model=64, n_layer=2, n_head=4, d_ff=128
-    ),
-    decoder=replace(
-        EQUATION_VLM.decoder,
-        d_model=96,
-        n_layer=2,
-        n_head=3,
-        n_kv_head=1,
-        d_ff=192,
-        max_length=64,
-    ),
-    vocab_size=0,
-    ctc=False,
-    flash=True,
-    prompt="LaTeX: ",
-)
-
 
 @dataclass(frozen=True)
 class Preset:
@@ -181,6 +30,62 @@ class Preset:
     latex: bool = False
     synth: str | None = None
 
+
+TINY = ModelConfig(
+    preset="tiny", vocab_size=0, ctc=False, flash=True,
+    vision=VisionConfig(
+        kind="vit", channels=3, height=224, width=224, patch=16,
+        d_model=128, n_layer=4, n_head=2, d_ff=512, dropout=0.1,
+    ),
+    decoder=DecoderConfig(
+        d_model=256, n_layer=4, n_head=4, n_kv_head=4, d_ff=1024, dropout=0.1,
+        swiglu=True, rope_theta=10_000.0, max_length=64,
+    ),
+)  # fmt: skip
+LINE = ModelConfig(
+    preset="line", vocab_size=0, ctc=True, flash=True,
+    vision=VisionConfig(
+        kind="line", channels=1, height=32, width=0, patch=8, stem=(24, 64, 128),
+        d_model=192, n_layer=6, n_head=4, d_ff=768, dropout=0.1,
+    ),
+    decoder=DecoderConfig(
+        d_model=192, n_layer=2, n_head=4, n_kv_head=4, d_ff=512, dropout=0.1,
+        swiglu=True, rope_theta=10_000.0, max_length=256,
+    ),
+)  # fmt: skip
+FORMULA = ModelConfig(
+    preset="formula", vocab_size=0, ctc=False, flash=True,
+    vision=VisionConfig(
+        kind="formula", channels=1, height=160, width=1024, patch=8, stem=(24, 48, 96, 192),
+        d_model=256, n_layer=4, n_head=8, d_ff=768, dropout=0.1,
+    ),
+    decoder=DecoderConfig(
+        d_model=256, n_layer=4, n_head=8, n_kv_head=8, d_ff=1536, dropout=0.1,
+        swiglu=True, rope_theta=10_000.0, max_length=256, tied=True,
+    ),
+)  # fmt: skip
+EQUATION_VLM = ModelConfig(
+    preset="equation-vlm", vocab_size=49_152, ctc=False, flash=True, prompt="LaTeX: ",
+    vision=VisionConfig(
+        kind="vit", channels=3, height=224, width=224, patch=16, class_token=True,
+        d_model=768, n_layer=12, n_head=12, d_ff=3072, dropout=0.0,
+        norm="layer", norm_eps=1e-12, bias=True,
+    ),
+    decoder=DecoderConfig(
+        d_model=576, n_layer=30, n_head=9, n_kv_head=3, d_ff=1536, dropout=0.0,
+        swiglu=True, rope_theta=10_000.0, max_length=256, fusion="prefix", tied=True, norm_eps=1e-5,
+    ),
+)  # fmt: skip
+EQUATION_VLM_SMALL = replace(
+    EQUATION_VLM, preset="equation-vlm-small", vocab_size=0,
+    vision=replace(
+        EQUATION_VLM.vision, height=64, width=64, patch=8, d_model=64, n_layer=2, n_head=4, d_ff=128
+    ),
+    decoder=replace(
+        EQUATION_VLM.decoder,
+        d_model=96, n_layer=2, n_head=3, n_kv_head=1, d_ff=192, max_length=64,
+    ),
+)  # fmt: skip
 
 PRESETS: dict[str, Preset] = {
     entry.config.preset: entry
@@ -207,6 +112,7 @@ PRESETS: dict[str, Preset] = {
         ),
     )
 }
+"""Networks that ``ocrtool train`` builds, by name; see docs/contributing.md to add one."""
 STAGED = {
     "deepocr": "pages of any kind: DeepEncoder and Qwen2-7B, trained in two stages",
     "deepocr-small": "deepocr with 3.7 M parameters, for trials",

@@ -20,6 +20,8 @@ from ocrtool.training.stage_options import StageOptions
 
 RECIPES = Path(__file__).parent / "recipes"
 """Configurations of the bundled networks; ``--config line`` names one."""
+FLAGS = {"out": "output", "start_from": "from", "learning_rate": "lr"}
+"""Names of flags that differ from those of their options."""
 
 
 def make_options(
@@ -31,7 +33,7 @@ def make_options(
     ``out`` are all that need be given.
 
     Args:
-        flags: Fields by name; ``None`` means that a flag was not given.
+        flags: Fields by name, as values or as texts; ``None`` means that a flag was not given.
         config: JSON file, or the name of a bundled recipe; its relative paths are relative to it.
         settings: ``key=value`` each, with a field as key.
 
@@ -40,20 +42,18 @@ def make_options(
 
     Raises:
         InputError: The file cannot be read.
-        UsageError: An unknown key (the nearest known one is named), a value of a wrong type, or an
-            option of the other kind of training.
+        UsageError: An unknown key (the nearest known ones are named), a value of a wrong type, or
+            an option of the other kind of training.
     """
     given = {name: value for name, value in flags.items() if value is not None}
     old = Path(given.get("out", RunOptions.out)) / OPTIONS
     saved = read_json(old) if given.get("resume") and old.is_file() else {}
-    recipe = RECIPES / f"{config.name}.json" if config is not None else None
-    if recipe and config and not config.is_file() and config.name == str(config):
+    if config is not None and not config.is_file() and config.name == str(config):
+        recipe = RECIPES / f"{config}.json"
         config = recipe if recipe.is_file() else config
     written = read_json(config) if config is not None else {}
     kind = StageOptions if "stage" in {**saved, **written, **given} else TrainOptions
-    for name in given:
-        _check_known(name, kind, "--" + {"start_from": "from"}.get(name, name).replace("_", "-"))
-    values = typed(saved, kind, str(old), old.parent)
+    values = typed(saved, kind, f"{old}: ", old.parent)
     values.pop("overwrite", None)
     if values and kind is TrainOptions:
         for name in ("start_from", "vision_from", "decoder_from"):
@@ -61,9 +61,14 @@ def make_options(
         if "synth" in given or "data" in given:  # a new source of data replaces the old one
             values = {k: v for k, v in values.items() if k not in ("synth", "data", "formulas")}
     if config is not None:
-        values |= typed(written, kind, str(config), config.parent)
-    values |= typed_settings(settings, kind)
-    return kind(**{**values, **given})
+        values |= typed(written, kind, f"{config}: ", config.parent)
+    pairs = [setting.partition("=") for setting in settings]
+    for key, equals, _ in pairs:
+        if not equals:
+            raise UsageError(f"--set {key}: no value", "write --set key=value")
+    values |= typed({k: v for k, _, v in pairs}, kind, "--set ", Path(), texts=True)
+    values |= typed(given, kind, "--", Path(), texts=True)
+    return kind(**values)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -84,59 +89,46 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def typed_settings(settings: Sequence[str], kind: type) -> dict[str, Any]:
-    """Convert ``key=value`` texts to the types of a dataclass's fields; other than texts are JSON.
-
-    Raises:
-        UsageError: No value, an unknown key, or a value of a wrong type.
-    """
-    hints = typing.get_type_hints(kind)
-    content: dict[str, Any] = {}
-    for setting in settings:
-        key, equals, text = setting.partition("=")
-        if not equals:
-            raise UsageError(f"--set {setting}: no value", "write --set key=value")
-        content[key] = text
-        if value_type(hints.get(key)) not in (str, Path):
-            with contextlib.suppress(ValueError):  # typed() says which type is wanted
-                content[key] = json.loads(text)
-    return typed(content, kind, "--set", Path())
-
-
-def typed(content: Mapping[str, Any], kind: type, origin: str, folder: Path) -> dict[str, Any]:
-    """Convert JSON values to the types of a dataclass's fields.
+def typed(
+    content: Mapping[str, Any], kind: type, origin: str, folder: Path, *, texts: bool = False
+) -> dict[str, Any]:
+    """Convert values to the types of a dataclass's fields.
 
     Args:
         content: Values by the name of the field.
         kind: The dataclass.
-        origin: Where the values come from, for messages.
+        origin: What stands before a key in messages: where the value comes from.
         folder: Folder that relative paths are relative to.
+        texts: Whether numbers, truth values and lists may be texts in the syntax of JSON.
 
     Raises:
-        UsageError: An unknown key (the nearest known one is named) or a value of a wrong type.
+        UsageError: An unknown key (the nearest known ones are named) or a value of a wrong type.
     """
     hints = typing.get_type_hints(kind)
     values = {}
     for key, value in content.items():
-        _check_known(key, kind, f"{origin}: {key}")
+        shown = origin + (FLAGS.get(key, key).replace("_", "-") if origin == "--" else key)
+        if key not in hints:
+            raise UsageError(*_unknown(key, kind, shown))
+        if texts and isinstance(value, str) and value_type(hints[key]) not in (str, Path):
+            with contextlib.suppress(ValueError):  # _converted says which type is wanted
+                value = json.loads(value)
         try:
-            values[key] = _from_json(value, hints[key], folder)
+            values[key] = _converted(value, hints[key], folder)
         except TypeError as error:
-            raise UsageError(f"{origin}: {key}: {error}") from None
+            raise UsageError(f"{shown}: {error}") from None
     return values
 
 
-def _check_known(name: str, kind: type, shown: str) -> None:
-    """Raise UsageError where a dataclass lacks a field, with the nearest name or the reason."""
-    known = typing.get_type_hints(kind)
-    if name in known:
-        return
+def _unknown(name: str, kind: type, shown: str) -> tuple[str, str]:
+    """Return the message and the remedy where a dataclass lacks a field."""
     if name in typing.get_type_hints(StageOptions):
-        raise UsageError(f"{shown} is for training in stages", "give --stage, or leave it out")
+        return f"{shown} is for training in stages", "give --stage, or leave it out"
     if name in typing.get_type_hints(TrainOptions):
-        raise UsageError(f"{shown} is not for training in stages", "leave it out")
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
-    raise UsageError(f"{shown} is not an option", f"did you mean {near[0]!r}?")
+        return f"{shown} is not for training in stages", "leave it out"
+    near = difflib.get_close_matches(name, typing.get_type_hints(kind), n=3, cutoff=0.5)
+    remedy = f"did you mean {' or '.join(near)}?" if near else "docs/train.md lists all options"
+    return f"{shown} is not an option", remedy
 
 
 def value_type(hint: Any) -> Any:
@@ -146,19 +138,19 @@ def value_type(hint: Any) -> Any:
     return hint
 
 
-def _from_json(value: Any, hint: Any, folder: Path) -> Any:
-    """Check a JSON value against a field's type and convert it; TypeError if it is not one."""
+def _converted(value: Any, hint: Any, folder: Path) -> Any:
+    """Check a value against a field's type and convert it; TypeError if it is not one."""
     if isinstance(hint, types.UnionType):
-        return None if value is None else _from_json(value, value_type(hint), folder)
+        return None if value is None else _converted(value, value_type(hint), folder)
     if typing.get_origin(hint) is tuple:
-        if not isinstance(value, list):
+        if not isinstance(value, list | tuple):
             raise TypeError("must be a list")
-        return tuple(_from_json(item, typing.get_args(hint)[0], folder) for item in value)
-    if hint is Path and isinstance(value, str):
+        return tuple(_converted(item, typing.get_args(hint)[0], folder) for item in value)
+    if hint is Path and isinstance(value, str | Path):
         return folder / value
-    if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     if isinstance(value, hint) and isinstance(value, bool) == (hint is bool):
         return value
     name = {int: "a whole number", float: "a number", bool: "true or false"}.get(hint, "a string")
-    raise TypeError(f"must be {name}, not {json.dumps(value)}")
+    raise TypeError(f"must be {name}, not {json.dumps(value, default=str)}")
