@@ -12,6 +12,7 @@ from ocrtool.errors import InputError
 from ocrtool.inputs.images import load_image
 from ocrtool.inputs.page_files import open_pages
 from ocrtool.inputs.page_ranges import PageSelection
+from ocrtool.inputs.paths import stream_chunks
 
 
 def gradient() -> np.ndarray:
@@ -55,6 +56,76 @@ def test_float_images_of_unit_range_and_beyond() -> None:
     signed[0, 0] = np.nan
     loaded = load_image(encoded(Image.fromarray(signed), "TIFF"))
     assert loaded[1, 0, 0] == 0 and loaded[1, -1, 0] == 255
+
+
+def test_a_narrow_range_of_sixteen_bits_is_stretched() -> None:
+    narrow = (3000 + gradient().astype(int) // 4).astype(np.uint16)
+    loaded = load_image(encoded(Image.fromarray(narrow)))[..., 0]
+    assert loaded.min() < 10 and loaded.max() > 245
+    noise = np.random.default_rng(1).integers(30000, 30008, (16, 64)).astype(np.uint16)
+    assert np.ptp(load_image(encoded(Image.fromarray(noise)))) <= 1
+
+
+def test_light_ink_on_transparent_ground_is_laid_over_black() -> None:
+    image = Image.new("RGBA", (40, 40), (0, 0, 0, 0))
+    image.paste((250, 250, 220, 255), (10, 10, 20, 20))
+    loaded = load_image(encoded(image))
+    assert not loaded[0, 0].any() and (loaded[15, 15] == (250, 250, 220)).all()
+    image.paste((20, 20, 20, 255), (22, 22, 30, 30))  # dark ink, too
+    assert (load_image(encoded(image))[0, 0] == 255).all()
+
+
+def test_pixels_of_a_fax_become_square(tmp_path: Path) -> None:
+    path = tmp_path / "fax.tif"
+    Image.new("1", (204, 98), 1).save(path, dpi=(204, 98))
+    (page,) = open_pages(path)
+    assert page.pixels.shape == (204, 204, 3) and page.dpi == 204
+
+
+def test_heic_photos_are_read(tmp_path: Path) -> None:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    path = tmp_path / "photo.heic"
+    image = Image.fromarray(np.repeat(gradient()[..., None], 3, axis=2))
+    pillow_heif.from_pillow(image).save(path, quality=95)
+    loaded = load_image(path)
+    assert (
+        loaded.shape == (16, 64, 3) and np.abs(loaded[..., 0].astype(int) - gradient()).max() < 12
+    )
+
+
+def test_a_truncated_photo_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    path = tmp_path / "cut.jpg"
+    content = encoded(Image.fromarray(np.tile(gradient(), (20, 4))), "JPEG")
+    path.write_bytes(content[: len(content) // 2])
+    (page,) = open_pages(path)
+    assert page.pixels.shape == (320, 256, 3) and "truncated" in page.warnings[0]
+    path.write_bytes(content[:200])
+    with pytest.raises(InputError):
+        list(open_pages(path))
+
+
+def test_an_animation_is_its_first_frame_with_a_warning(tmp_path: Path) -> None:
+    path = tmp_path / "moving.gif"
+    frames = [Image.new("L", (30, 20), level) for level in (9, 200, 30)]
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    (page,) = open_pages(path)
+    assert "3 frames" in page.warnings[0]
+
+
+def test_devices_and_endless_streams_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match="device"):
+        list(open_pages(Path("/dev/zero")))
+    monkeypatch.setattr("ocrtool.inputs.paths.MAX_STREAM_BYTES", 10**7)
+    with Path("/dev/zero").open("rb") as zeros, pytest.raises(InputError, match="longer than"):
+        list(stream_chunks(zeros, "standard input"))
+
+
+def test_a_sparse_file_is_refused_without_reading_it(tmp_path: Path) -> None:
+    path = tmp_path / "huge.png"
+    with path.open("wb") as file:
+        file.truncate(10**12)
+    with pytest.raises(InputError, match="2000 MB"):
+        list(open_pages(path))
 
 
 def test_transparency_lies_over_white() -> None:

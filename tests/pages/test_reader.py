@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw, ImageFont
 
 from ocrtool.document.detected import FoundLine
 from ocrtool.document.readings import LineResult
@@ -18,6 +19,7 @@ from ocrtool.pages.recognise import RecognisedPage, find_lines, recognise, rerea
 from ocrtool.pages.single_line import as_single_line
 from ocrtool.pages.upright import best_orientation, oriented
 from ocrtool.structure import AssembleOptions
+from ocrtool.synth.fonts import bundled_fonts
 
 SAMPLES = Path(__file__).parents[2] / "docs" / "images"
 QUAD = ((0.0, 0.0), (90.0, 0.0), (90.0, 20.0), (0.0, 20.0))
@@ -92,3 +94,23 @@ def test_a_line_cut_out_tightly_is_read_whole(page_reader: PageReader) -> None:
     none = oriented(replace(page, lines=[]), [])
     text = as_single_line(image, replace(none, found=0), page_reader.lines)
     assert text.single_line and text.letters > 5
+
+
+def word(text: str, size: int, image_size: tuple[int, int]) -> np.ndarray:
+    """Return a mask (H, W) of a word in letters of a size in pixels, in the middle."""
+    mask = Image.new("1", image_size)
+    centre = image_size[0] / 2, image_size[1] / 2
+    font = ImageFont.truetype(str(bundled_fonts()[0]), size)
+    ImageDraw.Draw(mask).text(centre, text, 1, font, anchor="mm")
+    return np.asarray(mask)
+
+
+def test_letters_that_fill_the_image_are_found(page_reader: PageReader) -> None:
+    page = page_reader.read(np.where(word("DOCK", 330, (1200, 760)), 20, 240).astype(np.uint8))
+    assert page.text == "DOCK"
+
+
+def test_red_letters_on_a_green_ground_are_found(page_reader: PageReader) -> None:
+    mask = word("Berth 27, ticket 80415", 40, (700, 200))[..., None]
+    page = page_reader.read(np.where(mask, np.uint8((232, 0, 0)), np.uint8((0, 118, 0))))
+    assert page.text == "Berth 27, ticket 80415"

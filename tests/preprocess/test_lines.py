@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ocrtool.preprocess.lines import collate_lines, cut_long, line_pixels, square_pixels, tighten
+from ocrtool.preprocess.lines import (
+    collate_lines,
+    cut_long,
+    line_pixels,
+    square_pixels,
+    tighten,
+    to_grey,
+)
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:
@@ -20,6 +27,7 @@ def test_lines_of_any_size_are_prepared(rows: int, columns: int, colour: bool, h
     pixels = line_pixels(image, height)
     assert pixels.dtype == np.float32
     assert pixels.shape[:2] == (1, height)
+    rows, columns = tighten(to_grey(image)).shape
     width = max(1, round(columns * height / rows))
     assert pixels.shape[2] % 4 == 0
     assert width <= pixels.shape[2] < max(width + 4, 9)

@@ -33,6 +33,7 @@ class DocumentState:
         retried: Numbers of those whose worker died once.
         stage: What is being done with it, or is to be done next.
         failed_pages: How many pages failed in this run.
+        warned_pages: How many pages of this run have warnings.
         password_prompts: How often its password was asked for.
         losses: How often a worker died while opening or writing it.
     """
@@ -50,5 +51,6 @@ class DocumentState:
     retried: set[int] = field(default_factory=set)
     stage: Stage = "to open"
     failed_pages: int = 0
+    warned_pages: int = 0
     password_prompts: int = 0
     losses: int = 0

@@ -52,7 +52,7 @@ from ocrtool.errors import (
 )
 from ocrtool.inputs import clipboard
 from ocrtool.inputs.page_ranges import PageSelection
-from ocrtool.inputs.paths import STDIN
+from ocrtool.inputs.paths import STDIN, pipe_content, stream_chunks
 from ocrtool.options import BatchOptions, ImageChoice, PageOptions, WriteOptions
 
 WORKER_START_SECONDS = 0.7
@@ -62,7 +62,8 @@ INITIAL_PAGE_SECONDS = 0.1
 ASSUMED_PAGES = 2
 """Assumed number of pages of a document that has not been opened."""
 MAX_SHOWN_FAILURES = 3
-"""Maximum number of page failures of a document on standard error; the report has all."""
+"""Maximum number of failed pages of a document, and of pages with warnings, that standard error
+names; the report has all."""
 PASSWORD_ATTEMPTS = 3
 """Maximum number of times that a password is asked for at the terminal."""
 FATAL_ERRORS = (MissingDependencyError, ModelError, OutputError, UsageError)
@@ -325,17 +326,16 @@ class BatchRunner:
                 if path.is_dir():
                     raise InputError(f"{path}: is a folder")
                 if path.exists() and not path.is_file():
-                    raise InputError(f"{path}: is no file")
+                    raise InputError(f"{path}: is a device, not an image or PDF")
                 return path
             spool = self._scratch / f"{planned.number}.input"
             with spool.open("wb") as file:
                 if planned.source == clipboard.SOURCE:
                     file.write(content)
                 elif planned.source == STDIN:
-                    shutil.copyfileobj(sys.stdin.buffer, file)
+                    file.writelines(stream_chunks(sys.stdin.buffer, "standard input"))
                 else:
-                    with path.open("rb") as pipe:
-                        shutil.copyfileobj(pipe, file)
+                    file.write(pipe_content(path))
         except OSError as error:
             raise OutputError(f"no temporary files can be made: {error.strerror}") from None
         return spool
@@ -399,8 +399,10 @@ class BatchRunner:
             document.failed_pages += 1
             if document.failed_pages <= MAX_SHOWN_FAILURES:
                 console.error(f"{source}: page {note.page} cannot be read: {note.error}")
+        document.warned_pages += bool(note.warnings)
+        tell = console.warn if document.warned_pages <= MAX_SHOWN_FAILURES else console.note
         for warning in note.warnings:
-            console.note(f"{source}: page {note.page}: {warning}")
+            tell(f"{source}: page {note.page}: {warning}")
         document.unfinished -= 1
         if not document.unfinished:
             document.stage = "to write"
@@ -472,6 +474,9 @@ class BatchRunner:
             journal.complete(CompletionRecord(document.header, options, names, notes, retry))
         seconds = time.monotonic() - document.begun
         self._show_remaining_failures(planned, document.failed_pages)
+        if document.warned_pages > MAX_SHOWN_FAILURES:
+            more = document.warned_pages - MAX_SHOWN_FAILURES
+            console.warn(f"{planned.source}: {more} more pages have warnings; see -v or --report")
         self._close(document)
         self._report(planned, "converted", outputs=outputs, pages=notes, seconds=seconds)
 

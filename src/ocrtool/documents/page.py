@@ -169,7 +169,7 @@ class PageConverter:
 
     def _image_result(self, source: PageSource, page: Page) -> PageResult:
         """Return the result of a page that was read from an image, its figures cut out."""
-        warnings = (page.warning,) if page.warning else ()
+        warnings = (*source.warnings, *((page.warning,) if page.warning else ()))
         files: dict[str, bytes] = {}
         if self.options.pictures and any(block.kind == "figure" for block in page.blocks):
             from ocrtool.documents.figures import with_figures

@@ -9,20 +9,56 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from ocrtool.errors import InputError
 
 BAND = 1024
-"""Rows of an image that are converted at a time."""
-_WARNINGS_LOCK = threading.Lock()  # catch_warnings changes state of the whole process
+"""Number of rows of an image that are converted at a time."""
+HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
+"""Brands of HEIF files, bytes 8 to 12; AVIF is left to Pillow."""
+ANIMATIONS = ("GIF", "PNG", "WEBP", "AVIF")
+"""Pillow's names of formats whose further frames are an animation."""
+MAX_PIXEL_ASPECT = 4.0
+"""Maximum ratio of the two resolutions of an image; beyond it they are taken for wrong."""
+HALF_OPAQUE = 127
+"""Alpha (0 to 255) above which a pixel of a transparent image counts as ink."""
+DARK_INK_PERCENTILE = 2
+"""Percentile of the luminance of the ink that counts as its darkest value."""
+LIGHT_INK = 150
+"""Minimum luminance (0 to 255) of the darkest ink of an image that is laid over black."""
+RANGE_PERCENTILES = (0.1, 99.9)
+"""Percentiles of the values of an image of more than 8 bits that bound their range."""
+MAX_NARROW_RANGE = 0.125
+"""Maximum share of the bit depth that a range of values covers to be stretched to the full range.
+Faint but usual scans cover more."""
+MIN_RANGE = 16
+"""Minimum range of values that is stretched; a smaller one is noise."""
+_PILLOW_STATE = threading.Lock()  # held while the state of warnings and Pillow is changed
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """A decoded frame of an image file.
+
+    Attributes:
+        pixels: (H, W, 3) RGB, uint8, origin at the top left.
+        dpi: Resolution in pixels per inch; 0 where the file does not state one.
+        warnings: What the pixels lack of the file.
+    """
+
+    pixels: NDArray[np.uint8]
+    dpi: float
+    warnings: tuple[str, ...] = ()
 
 
 class FrameReader:
@@ -43,27 +79,49 @@ class FrameReader:
         self._name = name
         with _errors_of(name):
             self._image = _open(io.BytesIO(content))
-            self.count = 1
-            if self._image.format == "TIFF":
-                with contextlib.suppress(Exception):  # decoding reports what is damaged
-                    self.count = int(getattr(self._image, "n_frames", 1))
+            frames = 1
+            with contextlib.suppress(Exception):  # decoding reports what is damaged
+                frames = int(getattr(self._image, "n_frames", 1))
+        self.count = frames if self._image.format == "TIFF" else 1
+        self._warnings: tuple[str, ...] = ()
+        if frames > 1 and self._image.format in ANIMATIONS:
+            self._warnings = (f"is an animation of {frames} frames, of which the first is read",)
 
-    def decode(self, index: int) -> tuple[NDArray[np.uint8], float]:
-        """Return (H, W, 3) RGB pixels of a frame, and its resolution (pixels per inch, or 0).
+    def decode(self, index: int) -> Frame:
+        """Decode a frame; a truncated one as far as it goes.
 
         Raises:
             InputError: It is damaged or too large.
         """
         start = time.perf_counter()
+        try:
+            frame = self._decode(index)
+        except InputError:
+            frame = self._decode_truncated(index)
+        height, width = frame.pixels.shape[:2]
+        seconds = time.perf_counter() - start
+        logger.info("%d x %d decoded in %.0f ms", width, height, 1e3 * seconds)
+        return frame
+
+    def _decode(self, index: int) -> Frame:
         with _errors_of(self._name):
             if self.count > 1:
                 self._image.seek(index)
-            pixels = _to_rgb(_upright(self._image))
-            dpi = _dpi(self._image)
-        height, width = pixels.shape[:2]
-        seconds = time.perf_counter() - start
-        logger.info("%d x %d decoded in %.0f ms", width, height, 1e3 * seconds)
-        return pixels, dpi
+            across, down = _resolution(self._image)
+            pixels = _square(_to_rgb(_upright(self._image)), across, down)
+            return Frame(pixels, max(across, down), self._warnings)
+
+    def _decode_truncated(self, index: int) -> Frame:
+        """Decode what there is of a truncated frame.
+
+        Raises:
+            InputError: There is nothing.
+        """
+        with _PILLOW_STATE, _truncated_images_loaded():
+            frame = self._decode(index)
+        if not frame.pixels.any() or (frame.pixels == frame.pixels[0, 0]).all():
+            raise InputError(f"{self._name}: truncated or damaged image")
+        return replace(frame, warnings=(*self._warnings, "is truncated; read as far as it goes"))
 
 
 def pixels_of(image: NDArray[np.uint8] | Path | str | bytes) -> tuple[str, NDArray[np.uint8]]:
@@ -84,8 +142,9 @@ def pixels_of(image: NDArray[np.uint8] | Path | str | bytes) -> tuple[str, NDArr
 def load_image(source: Path | BinaryIO | bytes) -> NDArray[np.uint8]:
     """Load one image; of several frames, the first.
 
-    The EXIF orientation is obeyed, transparency lies over white, and images of more than 8 bits
-    are scaled to the bit depth that their values use.
+    The EXIF orientation is applied; transparent images are laid over white, or over black where
+    all they show is light; images of more than 8 bits are scaled to the bit depth that their values
+    use, or by their range where it is narrow.
 
     Args:
         source: A path, an open binary file, or the content of one.
@@ -121,10 +180,25 @@ def _decode(file: BinaryIO, name: str) -> NDArray[np.uint8]:
 
 
 def _open(file: BinaryIO) -> Image.Image:
-    with _WARNINGS_LOCK, warnings.catch_warnings():
+    head = file.read(len(HEIF_BRANDS[0]) + 8)
+    file.seek(0)
+    if head[4:8] == b"ftyp" and head[8:12] in HEIF_BRANDS:
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+    with _PILLOW_STATE, warnings.catch_warnings():
         # Between Pillow's warning and its error lie honest scans of large sheets.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        warnings.simplefilter("ignore")
         return Image.open(file)
+
+
+@contextlib.contextmanager
+def _truncated_images_loaded() -> Iterator[None]:
+    ImageFile.LOAD_TRUNCATED_IMAGES = True
+    try:
+        yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = False
 
 
 @contextlib.contextmanager
@@ -148,12 +222,27 @@ def _errors_of(name: str) -> Iterator[None]:
         raise InputError(f"{name}: truncated or damaged image ({reason})") from None
 
 
-def _dpi(image: Image.Image) -> float:
+def _resolution(image: Image.Image) -> tuple[float, float]:
+    """Return the pixels per inch across and down; zeros where they are unknown or implausible."""
     try:
-        across, down = image.info.get("dpi", (0, 0))
-        return float(across) if 0 < across == down else 0.0
+        across, down = (float(value) for value in image.info.get("dpi", (0, 0)))
     except Exception:  # whatever a broken file says
-        return 0.0
+        return 0.0, 0.0
+    if min(across, down) <= 0 or max(across, down) / min(across, down) > MAX_PIXEL_ASPECT:
+        return 0.0, 0.0
+    square = across == down or image.format in ("TIFF", "PNG")
+    return (across, down) if square else (0.0, 0.0)
+
+
+def _square(pixels: NDArray[np.uint8], across: float, down: float) -> NDArray[np.uint8]:
+    """Enlarge an image whose pixels are not square, such as a fax, so that they are."""
+    if across == down:
+        return pixels
+    height, width = pixels.shape[:2]
+    size = (width, round(height * across / down))
+    if across < down:
+        size = (round(width * down / across), height)
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -169,25 +258,32 @@ def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
     elif image.mode == "LAB":
         image = image.getchannel(0)  # Pillow cannot convert LAB; its first channel is the lightness
     clear = image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
+    if clear:
+        image = image.convert("RGBA")
+        ground = _ground(image)
     pixels = np.empty((image.height, image.width, 3), np.uint8)
     for top in range(0, image.height, BAND):  # a huge image is not held more often than twice
         band = image.crop((0, top, image.width, min(top + BAND, image.height)))
         if clear:
-            band = _over_white(band.convert("RGBA"))
+            band = Image.alpha_composite(Image.new("RGBA", band.size, ground), band)
         pixels[top : top + BAND] = np.asarray(band if band.mode == "RGB" else band.convert("RGB"))
     return pixels
 
 
-def _over_white(image: Image.Image) -> Image.Image:
-    """Lay an RGBA image over white paper."""
-    if image.getchannel("A").getextrema() == (255, 255):
-        return image
-    white = Image.new("RGBA", image.size, (255, 255, 255, 255))
-    return Image.alpha_composite(white, image)
+def _ground(image: Image.Image) -> tuple[int, int, int, int]:
+    """Return the background for an RGBA image: white, or black where all its ink is light."""
+    darkest: list[float] = []
+    for top in range(0, image.height, BAND):
+        band = image.crop((0, top, image.width, min(top + BAND, image.height)))
+        ink = np.asarray(band.convert("L"))[np.asarray(band.getchannel("A")) > HALF_OPAQUE]
+        if ink.size:
+            darkest.append(float(np.percentile(ink, DARK_INK_PERCENTILE)))
+    light = bool(darkest) and min(darkest) >= LIGHT_INK
+    return (0, 0, 0, 255) if light else (255, 255, 255, 255)
 
 
 def _to_eight_bits(values: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """Scale grey values of any type by the bit depth that holds them all."""
+    """Scale grey values of any type: by their bit depth, or by their range where it is narrow."""
     wide = np.nan_to_num(values.astype(np.float64), posinf=0.0, neginf=0.0)
     low, high = float(wide.min()), float(wide.max())
     depths = [255.0, 1023.0, 4095.0, 65535.0]
@@ -196,5 +292,8 @@ def _to_eight_bits(values: NDArray[np.generic]) -> NDArray[np.uint8]:
     fitting = [depth for depth in depths if high <= depth]
     if low >= 0 and fitting:
         low, high = 0.0, fitting[0]
+        first, last = np.percentile(wide, RANGE_PERCENTILES)
+        if high > 255 and MIN_RANGE <= last - first < MAX_NARROW_RANGE * high:
+            low, high = float(first), float(last)
     scaled = (wide - low) * (255 / max(high - low, 1e-12))
     return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)

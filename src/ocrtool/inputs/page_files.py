@@ -18,7 +18,7 @@ from ocrtool.errors import InputError
 from ocrtool.inputs.images import FrameReader
 from ocrtool.inputs.page_ranges import PageSelection
 from ocrtool.inputs.page_source import PDF_DPI, DamagedPage, ImagePage, PageSource, PdfPage
-from ocrtool.inputs.paths import IMAGE_SUFFIXES
+from ocrtool.inputs.paths import IMAGE_SUFFIXES, pipe_content
 
 if TYPE_CHECKING:
     from ocrtool.document.tree import Bookmark
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 PDF_START = b"%PDF-"
 """Signature of a PDF."""
+MAX_IMAGE_BYTES = 2_000_000_000
+"""Maximum size, in bytes, of an image file, which is held in memory."""
 PDF_HEAD = 1024
 """Number of bytes at the start of a file within which the signature of a PDF must be."""
 
@@ -107,8 +109,9 @@ class ImageFile(PageFile):
             return DamagedPage(number, InputError(message, error.remedy))
 
     def _decoded(self, number: int) -> ImagePage:
-        pixels, dpi = self._frames.decode(number - 1)
-        return ImagePage(pixels, self._content if len(self) == 1 else None, number, dpi)
+        frame = self._frames.decode(number - 1)
+        content = self._content if len(self) == 1 else None
+        return ImagePage(frame.pixels, content, number, frame.dpi, frame.warnings)
 
 
 class PdfPages(PageFile):
@@ -156,13 +159,17 @@ def open_file(source: Path | bytes, dpi: float = PDF_DPI, password: str | None =
         EncryptedError: It is a PDF that needs a password, or another one.
     """
     name = str(source) if isinstance(source, Path) else "input"
-    if isinstance(source, Path) and source.is_fifo():  # can be read only once
-        source = source.read_bytes()
-    if PDF_START in _head(source):  # MuPDF reads a path piece by piece
+    if isinstance(source, Path) and not source.is_file() and source.exists():
+        source = pipe_content(source)  # it can be read only once
+    head = _head(source)
+    if PDF_START in head:
         return PdfPages(source, dpi, password)
-    content = source if isinstance(source, bytes) else source.read_bytes()
-    if not content:
+    if not head:
         raise InputError(f"{name}: is empty")
+    if isinstance(source, Path) and source.stat().st_size > MAX_IMAGE_BYTES:
+        limit = MAX_IMAGE_BYTES // 10**6
+        raise InputError(f"{name}: an image of more than {limit} MB", "split it")
+    content = source if isinstance(source, bytes) else source.read_bytes()
     try:
         return ImageFile(content, name)
     except InputError as error:

@@ -27,10 +27,12 @@ class PageSource(ABC):
     Attributes:
         number: Of the page in its document, from 1.
         dpi: Pixels an inch of ``pixels``, where that is known; else 0.
+        warnings: What the pixels lack of the file.
     """
 
     number: int
     dpi: float
+    warnings: tuple[str, ...] = ()
 
     @property
     @abstractmethod
@@ -77,6 +79,7 @@ class ImagePage(PageSource):
             then carry it unchanged.
         number: Of the frame, from 1.
         dpi: Pixels an inch, where that is known; else 0.
+        warnings: What the pixels lack of the file.
     """
 
     def __init__(
@@ -85,9 +88,10 @@ class ImagePage(PageSource):
         file: bytes | None = None,
         number: int = 1,
         dpi: float = 0.0,
+        warnings: tuple[str, ...] = (),
     ) -> None:
         self._pixels, self._file = pixels, file
-        self.number, self.dpi = number, dpi
+        self.number, self.dpi, self.warnings = number, dpi, warnings
 
     @property
     def pixels(self) -> NDArray[np.uint8]:

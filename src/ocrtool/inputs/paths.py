@@ -8,6 +8,7 @@ import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
+from typing import BinaryIO
 
 from ocrtool.errors import InputError, UsageError
 from ocrtool.inputs import clipboard
@@ -16,10 +17,14 @@ STDIN = "-"
 PDF_SUFFIX = ".pdf"
 JOURNALS = ".ocrtool"
 """Folders of this name hold journals of conversions, and nothing to read."""
+MAX_STREAM_BYTES = 2_000_000_000
+"""Maximum number of bytes that are read from a pipe or standard input."""
+CHUNK_BYTES = 1 << 20
+"""Number of bytes that are read from a stream at a time."""
 # fmt: off
 IMAGE_SUFFIXES = frozenset({
-    ".avif", ".bmp", ".gif", ".ico", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm",
-    ".png", ".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp",
+    ".avif", ".bmp", ".gif", ".heic", ".heif", ".hif", ".ico", ".jfif", ".jp2", ".jpe", ".jpeg",
+    ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp",
 })
 # fmt: on
 """Suffixes of the images of a folder. A file that is named itself may have any name."""
@@ -144,14 +149,42 @@ class OutputNames:
         return name
 
 
+def stream_chunks(stream: BinaryIO, name: str) -> Iterator[bytes]:
+    """Read a pipe or standard input piece by piece.
+
+    Raises:
+        InputError: It is longer than :data:`MAX_STREAM_BYTES`.
+    """
+    read = 0
+    while chunk := stream.read(CHUNK_BYTES):
+        read += len(chunk)
+        if read > MAX_STREAM_BYTES:
+            limit = MAX_STREAM_BYTES // 10**6
+            raise InputError(f"{name}: is longer than {limit} MB", "save it to a file first")
+        yield chunk
+
+
+def pipe_content(path: Path) -> bytes:
+    """Return the content of a pipe.
+
+    Raises:
+        InputError: It is a folder or a device, or too long.
+    """
+    if not path.is_fifo():
+        kind = "a folder" if path.is_dir() else "a device"
+        raise InputError(f"{path}: is {kind}, not an image or PDF")
+    with path.open("rb") as pipe:
+        return b"".join(stream_chunks(pipe, str(path)))
+
+
 def content_of(source: str) -> Path | bytes:
     """Return what there is to read of an input: its path, or its content where it has none.
 
     Raises:
-        InputError: There is no image on the clipboard.
+        InputError: There is no image on the clipboard, or too much on standard input.
     """
     if source == STDIN:
-        return sys.stdin.buffer.read()
+        return b"".join(stream_chunks(sys.stdin.buffer, "standard input"))
     if source == clipboard.SOURCE:
         return clipboard.grab()
     return Path(source)

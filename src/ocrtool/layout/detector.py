@@ -58,6 +58,10 @@ taken from another pass."""
 ENLARGED_HEIGHT = 12.0
 """Height, in network pixels, to which small type of large images is enlarged; enlarging further
 adds no detail."""
+HUGE_TYPE_SIDE = 420
+"""Longer side, in pixels, of the image of an extra pass where few lines have been found."""
+FEW_LINES = 3
+"""Maximum number of lines beside which much larger letters are looked for."""
 MAX_ENLARGING = 3.0
 """Maximum factor by which an image is enlarged."""
 MAX_PIXELS = 8_000_000
@@ -143,6 +147,14 @@ class Detector:
             if blank or len(seen) >= max_passes or abs(np.log2(better / scale)) < 0.25:
                 break
             scale = better
+        if max_passes > 1 and len(seen[-1][1]) <= FEW_LINES:
+            # Letters may be too large, and what has been found their parts.
+            scale = HUGE_TYPE_SIDE / max(grey.shape)
+            if scale < seen[0][0]:
+                small = _scaled(grey, scale)
+                maps = self.maps(small)
+                ratio = (grey.shape[1] / small.shape[1], grey.shape[0] / small.shape[0])
+                seen.append((scale, find_lines(maps, ratio)))
         regions = (_clipped(region, grey.shape) for region in find_regions(maps, ratio))
         return DetectedLayout(tuple(merge_passes(seen)), tuple(regions))
 

@@ -124,7 +124,7 @@ def _read_document(
             if result.page.error:
                 errors.append(f"page {page.number} cannot be read: {result.page.error}")
             for warning in result.warnings:
-                console.note(f"{source}: page {page.number}: {warning}")
+                console.warn(f"{source}: page {page.number}: {warning}")
             store.add(page, result.page)
         if errors and store.count == 1:
             raise InputError(f"{source}: {errors[0]}")
