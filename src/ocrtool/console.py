@@ -25,7 +25,13 @@ from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from ocrtool.errors import ExitCode, MissingDependencyError, OcrToolError, OutputError
+from ocrtool.errors import (
+    ExitCode,
+    MissingDependencyError,
+    OcrToolError,
+    OutputError,
+    install_command,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -458,7 +464,7 @@ def run(command: Callable[[], int | None]) -> int:
         if extra is None:
             return _failed(problem, ExitCode.MISSING, f"{problem}; reinstall ocrtool")
         missing = MissingDependencyError(
-            f"this needs the package {problem.name}", f"pip install 'ocrtool[{extra}]'"
+            f"this needs the package {problem.name}", install_command(extra)
         )
         return _failed(problem, missing.exit_code, str(missing))
     except MemoryError as problem:

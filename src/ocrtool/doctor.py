@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from ocrtool.console import cache_directory
-from ocrtool.errors import ExitCode
+from ocrtool.errors import ExitCode, install_command
 from ocrtool.version import __version__
 from ocrtool.weights.bundled import BUNDLED
 
@@ -287,7 +287,7 @@ def find_problems(
     if packages.get("torch") is None:
         yield Problem(
             "ocrtool train and --engine torch need PyTorch",
-            "pip install 'ocrtool[torch]' if you want them",
+            f"{install_command('torch')} if you want them",
             fatal=False,
         )
 

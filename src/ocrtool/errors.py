@@ -9,6 +9,9 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import ClassVar
 
+DISTRIBUTION = "ocrtool-reader"
+"""Name of the distribution package; ``ocrtool`` itself is another author's on the package index."""
+
 
 class ExitCode(IntEnum):
     """Exit codes of the ``ocrtool`` process."""
@@ -51,6 +54,34 @@ class OcrToolError(Exception):
     def __str__(self) -> str:
         """Return ``message`` or ``message; remedy``."""
         return self.message if self.remedy is None else f"{self.message}; {self.remedy}"
+
+
+def install_command(extra: str) -> str:
+    """Return the command that adds an extra to this installation, wherever it came from."""
+    # Imported only when something is missing: they would delay the start of every command.
+    import importlib.metadata
+    import json
+    from pathlib import Path
+    from urllib.parse import unquote, urlparse
+
+    root = Path(__file__).parents[2]
+    origin: dict[str, object] = {}
+    try:
+        record = importlib.metadata.distribution(DISTRIBUTION).read_text("direct_url.json")
+        origin = json.loads(record or "{}")
+    except (importlib.metadata.PackageNotFoundError, ValueError):
+        if (root / "pyproject.toml").is_file():  # run from a checkout
+            origin = {"url": root.as_uri(), "dir_info": {"editable": True}}
+    url = str(origin.get("url", ""))
+    if url.startswith("file:"):
+        editable = dict(origin.get("dir_info") or {}).get("editable")  # type: ignore[call-overload]
+        path = unquote(urlparse(url).path)
+        return f"pip install {'-e ' * bool(editable)}'{path}[{extra}]'"
+    if url:
+        vcs = origin.get("vcs_info")
+        url = f"{vcs['vcs']}+{url}@{vcs['commit_id']}" if isinstance(vcs, dict) else url
+        return f"pip install '{DISTRIBUTION}[{extra}] @ {url}'"
+    return f"pip install '{DISTRIBUTION}[{extra}]'"
 
 
 class UsageError(OcrToolError):

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ocrtool import console, errors
-from ocrtool.errors import ExitCode, OcrToolError
+from ocrtool.errors import ExitCode, OcrToolError, install_command
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "errors.md"
 
@@ -75,7 +75,7 @@ def test_other_exceptions(capsys, monkeypatch: pytest.MonkeyPatch) -> None:
         "error: interrupted",
         "error: out of memory",
         "error: unexpected ZeroDivisionError: oh (-v shows where)",
-        "error: this needs the package torch.nn; pip install 'ocrtool[torch]'",
+        f"error: this needs the package torch.nn; {install_command('torch')}",
         "error: No module named 'x'; reinstall ocrtool",
     ]
 
@@ -131,7 +131,7 @@ def test_training_without_torch_names_the_extra(tmp_path: Path) -> None:
     arguments = ["train", "words.csv", "-o", str(tmp_path / "run")]
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
     assert done.returncode == 3
-    assert done.stderr == "error: training needs torch; pip install 'ocrtool[torch]'\n"
+    assert done.stderr == f"error: training needs torch; {install_command('torch')}\n"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ocrtool.errors import MissingDependencyError, ModelError
+from ocrtool.errors import MissingDependencyError, ModelError, install_command
 from ocrtool.models.config import ModelConfig
 from ocrtool.models.presets import PRESETS, STAGED
 from ocrtool.weights.bundled import BUNDLED, METADATA, WEIGHTS
@@ -288,7 +288,7 @@ def _needing_torch() -> Iterator[None]:
         if error.name is None or error.name.startswith("ocrtool"):
             raise
         raise MissingDependencyError(
-            "counting the parameters of a network needs PyTorch", "pip install 'ocrtool[torch]'"
+            "counting the parameters of a network needs PyTorch", install_command("torch")
         ) from None
 
 

@@ -10,7 +10,7 @@ import typer
 from ocrtool import console
 from ocrtool.commands.shared import AsJson, ColorChoice, Overwrite, Quiet, Verbose, pretty, talk
 from ocrtool.console import Color
-from ocrtool.errors import MissingDependencyError, OutputError
+from ocrtool.errors import MissingDependencyError, OutputError, install_command
 from ocrtool.options import Precision
 
 
@@ -96,7 +96,7 @@ def export(
         if error.name is None or error.name.startswith("ocrtool"):
             raise
         raise MissingDependencyError(
-            f"exporting needs {error.name}", "pip install 'ocrtool[torch]'"
+            f"exporting needs {error.name}", install_command("torch")
         ) from None
     options = ExportOptions(precision, opset, portable, optimize, share, not no_check, table)
     report = export_model(model, out, options)

@@ -151,7 +151,8 @@ def train(
       ocrtool train words.csv -o run --resume
       ocrtool train --synth lines --draw 40 -o look
 
-    Needs PyTorch: pip install 'ocrtool[torch]'. Ctrl-C saves the run, and --resume continues it.
+    Needs PyTorch, the extra torch: pip install '.[torch]' in a checkout. Ctrl-C saves the run, and
+    --resume continues it.
     """
     console.begin(talk(verbose, quiet, color, no_progress))
     from ocrtool.training import make_options, run

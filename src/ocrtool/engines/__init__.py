@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ocrtool.errors import MissingDependencyError, ModelError, UsageError
+from ocrtool.errors import MissingDependencyError, ModelError, UsageError, install_command
 from ocrtool.options import EngineName
 
 if TYPE_CHECKING:
@@ -76,6 +76,6 @@ def _open(folder: Path, engine: EngineName, device: str, threads: int) -> Engine
         if error.name is None or error.name.partition(".")[0] not in ("torch", "safetensors"):
             raise
         raise MissingDependencyError(
-            f"the PyTorch engine needs {error.name}", "pip install 'ocrtool[torch]'"
+            f"the PyTorch engine needs {error.name}", install_command("torch")
         ) from None
     return TorchEngine.open(folder, device, threads)

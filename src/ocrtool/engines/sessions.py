@@ -28,7 +28,7 @@ def import_runtime() -> Any:
     except ImportError as error:
         raise MissingDependencyError(
             f"ONNX Runtime cannot be loaded ({error})",
-            "reinstall ocrtool, or use --engine torch with the extra ocrtool[torch]",
+            "reinstall ocrtool, or use --engine torch with the extra torch",
         ) from None
     if not hasattr(onnxruntime, "InferenceSession"):
         raise MissingDependencyError(

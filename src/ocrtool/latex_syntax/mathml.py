@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any
 from xml.etree import ElementTree
 
-from ocrtool.errors import MissingDependencyError
+from ocrtool.errors import MissingDependencyError, install_command
 from ocrtool.latex_syntax.normal import normal
 from ocrtool.latex_syntax.tokens import TEXT_COMMANDS, LatexError, detokenize
 from ocrtool.latex_syntax.tree import Words
@@ -68,7 +68,7 @@ def to_mathml(latex: str, display: bool = True) -> str:
         from latex2mathml.converter import convert
     except ImportError:
         raise MissingDependencyError(
-            "MathML is written by latex2mathml", "pip install 'ocrtool[formulas]'"
+            "MathML is written by latex2mathml", install_command("formulas")
         ) from None
     kept = _Kept()
     prepared = _prepared(normal(latex), kept) or "{}"

@@ -16,7 +16,13 @@ from ocrtool.document.detected import DetectedLayout, FoundLine, Region
 from ocrtool.document.tree import Box
 from ocrtool.engines.base import find_model
 from ocrtool.engines.sessions import import_runtime, open_session, require_cuda
-from ocrtool.errors import DeviceError, MissingDependencyError, ModelError, UsageError
+from ocrtool.errors import (
+    DeviceError,
+    MissingDependencyError,
+    ModelError,
+    UsageError,
+    install_command,
+)
 from ocrtool.layout.postprocess import (
     KERNEL_STRIDE,
     REGION_KINDS,
@@ -357,7 +363,7 @@ def load_network(folder: Path) -> DetectorNet:
         from ocrtool.models.detector import DetectorConfig, DetectorNet
     except ModuleNotFoundError as error:
         raise MissingDependencyError(
-            f"the PyTorch engine needs {error.name}", "pip install 'ocrtool[torch]'"
+            f"the PyTorch engine needs {error.name}", install_command("torch")
         ) from None
     try:
         metadata = json.loads((folder / METADATA).read_text("utf-8"))

@@ -15,6 +15,7 @@ from ocrtool.errors import (
     InputError,
     MissingDependencyError,
     OcrToolError,
+    install_command,
 )
 from ocrtool.inputs import clipboard
 from ocrtool.inputs.page_ranges import PageSelection
@@ -149,7 +150,7 @@ class _Typesetting:
             if renderer is None:
                 raise MissingDependencyError(
                     "--verify needs something that draws formulas",
-                    "install TeX, or: pip install 'ocrtool[formulas]'",
+                    f"install TeX, or: {install_command('formulas')}",
                 )
         return Transcriber(self.options, decoding, renderer, figures=job.out != STDOUT)
 

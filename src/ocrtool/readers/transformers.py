@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtool.document.readings import LineResult
-from ocrtool.errors import MissingDependencyError, ModelError
+from ocrtool.errors import MissingDependencyError, ModelError, install_command
 from ocrtool.options import ReadOptions
 from ocrtool.readers.line_results import SinglePassReader, char_probabilities, plain_result
 from ocrtool.readers.model_lookup import CONFIG
@@ -329,5 +329,5 @@ def needing_torch() -> Iterator[None]:
         if error.name is None or error.name.partition(".")[0] not in EXTRA_PACKAGES:
             raise
         raise MissingDependencyError(
-            f"published models need {error.name}", "pip install 'ocrtool[hub]'"
+            f"published models need {error.name}", install_command("hub")
         ) from None

@@ -19,7 +19,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.errors import MissingDependencyError
+from ocrtool.errors import MissingDependencyError, install_command
 from ocrtool.latex_syntax.delimiters import with_automatic_delimiters
 from ocrtool.latex_syntax.mathml import to_mathml
 from ocrtool.latex_syntax.normal import normal
@@ -171,7 +171,7 @@ def _by_ziamath(latex: str) -> Grey | None:
             from ziamath.zmath import Math
         except ImportError:
             raise MissingDependencyError(
-                "formulas are drawn by TeX or ziamath", "pip install 'ocrtool[formulas]'"
+                "formulas are drawn by TeX or ziamath", install_command("formulas")
             ) from None
         if not latex:
             return None

@@ -24,7 +24,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ocrtool.console import atomic_write, cache_directory
-from ocrtool.errors import InputError, MissingDependencyError, OutputError
+from ocrtool.errors import InputError, MissingDependencyError, OutputError, install_command
 
 FONT_SUFFIXES = {".ttf", ".otf", ".ttc"}
 """File name extensions of fonts."""
@@ -144,7 +144,7 @@ def _probe(path: Path, alphabet: str) -> Font | None:
         from fontTools.ttLib import TTFont
     except ImportError:
         raise MissingDependencyError(
-            "reading font files needs fontTools", "pip install 'ocrtool[torch]'"
+            "reading font files needs fontTools", install_command("torch")
         ) from None
     try:
         with path.open("rb") as stream, TTFont(stream, fontNumber=0, lazy=True) as file:

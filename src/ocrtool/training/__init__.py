@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ocrtool.errors import MissingDependencyError
+from ocrtool.errors import MissingDependencyError, install_command
 from ocrtool.training.config import make_options
 from ocrtool.training.options import TrainOptions
 from ocrtool.training.stage_options import StageOptions
@@ -39,7 +39,7 @@ def run(options: TrainOptions | StageOptions) -> TrainResult:
         if error.name is not None and error.name.startswith("ocrtool"):
             raise
         raise MissingDependencyError(
-            f"training needs {error.name}", "pip install 'ocrtool[torch]'"
+            f"training needs {error.name}", install_command("torch")
         ) from None
     if isinstance(options, StageOptions):
         return stages.run(options)

@@ -24,6 +24,7 @@ from ocrtool.errors import (
     MissingDependencyError,
     ModelError,
     UsageError,
+    install_command,
 )
 from ocrtool.models.deepocr import GEOMETRIES, Deepocr
 from ocrtool.readers.deepocr import deepseek_folder, mode_for
@@ -184,9 +185,7 @@ def freeze(network: Deepocr, options: StageOptions) -> None:
         try:
             from peft import LoraConfig, inject_adapter_in_model
         except ModuleNotFoundError:
-            raise MissingDependencyError(
-                "--lora needs peft", "pip install 'ocrtool[lora]'"
-            ) from None
+            raise MissingDependencyError("--lora needs peft", install_command("lora")) from None
         torch.manual_seed(options.seed)
         network.llm.requires_grad_(False)
         adapters = LoraConfig(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ocrtool.errors import MissingDependencyError, ModelError
+from ocrtool.errors import MissingDependencyError, ModelError, install_command
 from ocrtool.latex_syntax import LatexError, detokenize, tokenize
 from ocrtool.weights.bundled import TOKENIZER
 from ocrtool.weights.vocabulary import SPECIALS, Vocabulary
@@ -113,7 +113,7 @@ def _load(source: str) -> Tokenizer:
         from tokenizers import Tokenizer
     except ModuleNotFoundError:
         raise MissingDependencyError(
-            "this model's vocabulary needs the package tokenizers", "pip install 'ocrtool[torch]'"
+            "this model's vocabulary needs the package tokenizers", install_command("torch")
         ) from None
     try:
         return Tokenizer.from_str(source)
