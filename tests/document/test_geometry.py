@@ -9,10 +9,11 @@ import pytest
 
 from ocrtool.document.detected import Rule
 from ocrtool.document.geometry import (
-    area_of,
-    bounds,
+    centers,
+    hull,
     part_of,
-    share_of,
+    points_inside,
+    shared_areas,
     skew,
     straight_boxes,
     straight_rules,
@@ -53,7 +54,7 @@ def test_steep_lines_are_not_skew() -> None:
 
 
 def test_boxes_and_parts_of_lines() -> None:
-    assert bounds([quad(LINES[0]), quad(LINES[4])]) == Box(20, 20, 260, 160)
+    assert Box.around((quad(LINES[0]), LINES[4])) == Box(20, 20, 260, 160)
     assert part_of(quad(Box(0, 0, 100, 10)), 0.25, 0.5) == quad(Box(25, 0, 50, 10))
     assert usual_height([]) == 0.0
     lines = [Line("a", 1.0, quad(Box(0, 0, 10, height))) for height in (8, 50, 12)]
@@ -61,7 +62,27 @@ def test_boxes_and_parts_of_lines() -> None:
 
 
 def test_areas_and_overlaps() -> None:
-    assert area_of(Box(0, 0, 4, 5)) == 20 and area_of(Box(4, 0, 0, 5)) == 0
-    assert share_of(Box(0, 0, 10, 10), Box(5, 0, 20, 20)) == 0.5
-    assert share_of(Box(0, 0, 10, 10), Box(10, 0, 20, 20)) == 0.0
-    assert share_of(Box(0, 0, 0, 0), Box(0, 0, 9, 9)) == 0.0
+    assert Box(0, 0, 4, 5).area == 20 and Box(4, 0, 0, 5).area == 0
+    assert Box(0, 0, 10, 10).share_in(Box(5, 0, 20, 20)) == 0.5
+    assert Box(0, 0, 10, 10).share_in(Box(10, 0, 20, 20)) == 0.0
+    assert Box(0, 0, 0, 0).share_in(Box(0, 0, 9, 9)) == 0.0
+    assert Box(0, 0, 10, 4).overlap_x(Box(8, 7, 20, 9)) == 2
+    assert Box(0, 0, 10, 4).overlap_y(Box(8, 7, 20, 9)) == -3
+    assert Box(0, 0, 10, 4).is_near(Box(8, 7, 20, 9), 4)
+    assert not Box(0, 0, 10, 4).is_near(Box(8, 7, 20, 9), 3)
+
+
+def test_boxes_are_changed() -> None:
+    box = Box(1, 2, 11, 6)
+    assert (box.width, box.height, box.center_x, box.center_y) == (10, 4, 6, 4)
+    assert box.contains(12, 3, 2) and not box.contains(12, 3)
+    assert box.expanded(2).clipped(12, 7) == Box(0, 0, 12, 7)
+    assert box.scaled(2).moved(-2, -4) == Box(0, 0, 20, 8)
+
+
+def test_arrays_of_boxes() -> None:
+    boxes = np.array([(0, 0, 10, 10), (20, 0, 30, 40)], np.float32)
+    assert hull(boxes) == Box(0, 0, 30, 40)
+    assert centers(boxes).tolist() == [[5, 5], [25, 20]]
+    assert points_inside(centers(boxes), Box(0, 0, 6, 6)).tolist() == [True, False]
+    assert shared_areas(Box(5, 5, 25, 25), boxes).tolist() == [25, 100]

@@ -8,9 +8,7 @@ from ocrtool.document.line_metrics import (
     DESCENT,
     SMALL_DESCENT,
     angle,
-    around,
     baseline,
-    bounds,
     direction,
     height,
     is_upright,
@@ -27,8 +25,8 @@ def test_a_line_may_run_in_any_direction() -> None:
     assert angle(LEVEL) == 0 and angle(UPWARDS) == pytest.approx(90)
     assert direction(UPWARDS) == (0, -1) and direction(((1, 1),) * 4) == (1, 0)
     assert height(LEVEL) == height(UPWARDS) == 20 and height(((1, 1),) * 4) == 1
-    assert bounds(UPWARDS) == Box(20, 10, 40, 110)
-    assert around([bounds(LEVEL), bounds(UPWARDS)]) == Box(10, 10, 110, 110)
+    assert Box.of(UPWARDS) == Box(20, 10, 40, 110)
+    assert Box.around([LEVEL, UPWARDS]) == Box(10, 10, 110, 110)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +42,7 @@ def test_words_of_a_line_without_positions_are_placed_by_length() -> None:
     line = Line("to be", 0.8, LEVEL)
     first, second = words_of(line)
     assert (first.text, second.text, first.confidence) == ("to", "be", 0.8)
-    assert bounds(first.quad) == Box(10, 20, 50, 40) and bounds(second.quad).x0 == 70
+    assert first.box == Box(10, 20, 50, 40) and second.box.x0 == 70
     known = (Word("to be", 0.9, LEVEL),)
     assert words_of(Line("to be", 0.8, LEVEL, known)) is known
     assert words_of(Line(" ", 0.8, LEVEL)) == ()

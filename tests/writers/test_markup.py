@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from ocrtool.document.line_metrics import angle, baseline, bounds, is_upright
+from ocrtool.document.line_metrics import angle, baseline, is_upright
 from ocrtool.document.tree import Block, Box, Line, Page, Word
 from ocrtool.writers import PageInput
 from writers.drawing import all_words, block, written
@@ -106,7 +106,7 @@ def test_alto_has_every_word_at_its_place(sheet: PageInput) -> None:
     strings = root.findall(f".//{ALTO}String")
     assert [string.get("CONTENT") for string in strings] == [word.text for word in words]
     for string, word in zip(strings, words, strict=True):
-        box = bounds(word.quad)
+        box = word.box
         place = [float(string.get(key, "")) for key in ("HPOS", "VPOS", "WIDTH", "HEIGHT")]
         assert place == pytest.approx([box.x0, box.y0, box.x1 - box.x0, box.y1 - box.y0], abs=0.01)
         assert float(string.get("WC", "")) == pytest.approx(word.confidence)
@@ -178,7 +178,7 @@ def test_hocr_has_every_word_at_its_place(sheet: PageInput) -> None:
     words, elements = all_words(sheet.page), of_class(root, "ocrx_word")
     assert [element.text for element in elements] == [word.text for word in words]
     for element, word in zip(elements, words, strict=True):
-        box = bounds(word.quad)
+        box = word.box
         numbers = [int(number) for number in title(element)["bbox"]]
         assert numbers == pytest.approx([box.x0, box.y0, box.x1, box.y1], abs=0.5)
         assert title(element)["x_wconf"] == [str(round(100 * word.confidence))]

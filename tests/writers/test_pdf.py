@@ -12,8 +12,7 @@ import pymupdf
 import pytest
 from PIL import Image
 
-from ocrtool.document.line_metrics import bounds
-from ocrtool.document.tree import Line, Page, Quad, Word
+from ocrtool.document.tree import Box, Line, Page, Quad, Word
 from ocrtool.errors import EncryptedError, ExitCode, InputError, OutputError
 from ocrtool.inputs.page_source import ImagePage, PdfPage
 from ocrtool.pdf import MAX_UNSAVED_PAGES, PdfFile, PdfMaker
@@ -52,7 +51,7 @@ def rects(page: pymupdf.Page) -> list[tuple[str, pymupdf.Rect]]:
 
 def differs(found: pymupdf.Rect, quad: Quad, scale: float = POINTS_A_PIXEL) -> float:
     """Greatest distance in points between a found rectangle and where a word was drawn."""
-    box = bounds(quad)
+    box = Box.of(quad)
     wanted = pymupdf.Rect(box.x0, box.y0, box.x1, box.y1) * pymupdf.Matrix(scale, scale)
     return float(max(abs(a - b) for a, b in zip(found, wanted, strict=True)))
 
@@ -72,7 +71,7 @@ def test_every_word_is_found_at_its_place(two_pages: tuple[PageInput, PageInput]
 
 
 def bounds_of(word: Word, end: bool = False) -> pymupdf.Point:
-    box = bounds(word.quad)
+    box = word.box
     x, y = ((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2)
     return pymupdf.Point(x + end, y + end) * POINTS_A_PIXEL
 

@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ocrtool.document.line_metrics import bounds
 from ocrtool.document.tree import Cell, Line, Page, Word
 from ocrtool.inputs.page_source import ImagePage
 from ocrtool.writers import PageInput
@@ -178,7 +177,7 @@ def test_html_in_a_browser(sheet: PageInput, tmp_path: Path) -> None:
     done = subprocess.run([*command, "--dump-dom", path.as_uri()], text=True, **options)  # type: ignore[call-overload]
     found = json.loads(html.unescape(re.findall("<title>(.*?)</title>", done.stdout)[0]))
     for place, word in zip(found["places"], all_words(sheet.page), strict=True):
-        box = bounds(word.quad)
+        box = word.box
         wanted = (box.x0, box.y0, box.x1 - box.x0, box.y1 - box.y0)
         assert place == pytest.approx([value / sheet.page.width for value in wanted], abs=4e-3)
     assert sorted(found["lit"]) == ["SPAN", "polygon"] and found["left"] == 0

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ocrtool.document.detected import Rule
 from ocrtool.document.tree import Box, Line, Point, Quad
+
+_Float = TypeVar("_Float", bound=np.floating)
+Boxes = NDArray[np.float32]
+"""(N, 4) boxes x0, y0, x1, y1 in pixels."""
 
 MOST_SKEW = 10.0
 """Degrees; a page that lies further askew than this has been straightened before, or never was."""
@@ -93,23 +98,28 @@ def part_of(quad: Quad, start: float, end: float) -> Quad:
     return _between(a, b, start), _between(a, b, end), _between(d, c, end), _between(d, c, start)
 
 
-def bounds(quads: Sequence[Quad]) -> Box:
-    """Return the upright box around lines."""
-    points = [point for quad in quads for point in quad]
-    xs, ys = [x for x, _ in points], [y for _, y in points]
-    return Box(min(xs), min(ys), max(xs), max(ys))
+def hull(boxes: NDArray[np.floating]) -> Box:
+    """Return the bounding box of (N, 4) boxes x0, y0, x1, y1; N is at least 1."""
+    return Box(*boxes[:, :2].min(axis=0).tolist(), *boxes[:, 2:].max(axis=0).tolist())
 
 
-def area_of(box: Box) -> float:
-    """Return the area of a box in square pixels, 0 where it is empty."""
-    return max(0.0, box.x1 - box.x0) * max(0.0, box.y1 - box.y0)
+def centers(boxes: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return the (N, 2) centres of (N, 4) boxes."""
+    return (boxes[:, :2] + boxes[:, 2:]) / 2
 
 
-def share_of(box: Box, other: Box) -> float:
-    """Return the share of a box, 0 to 1, that lies in another; a tiny box counts as a pixel."""
-    wide = min(box.x1, other.x1) - max(box.x0, other.x0)
-    high = min(box.y1, other.y1) - max(box.y0, other.y0)
-    return max(0.0, wide) * max(0.0, high) / max(1.0, area_of(box))
+def points_inside(points: NDArray[np.floating], box: Box, margin: float = 0.0) -> NDArray[np.bool_]:
+    """Return which of (N, 2) points lie inside a box, or less than ``margin`` pixels outside."""
+    x, y = points[:, 0], points[:, 1]
+    inside = (x > box.x0 - margin) & (x < box.x1 + margin)
+    return np.asarray(inside & (y > box.y0 - margin) & (y < box.y1 + margin))
+
+
+def shared_areas(box: Box, boxes: NDArray[_Float]) -> NDArray[_Float]:
+    """Return the area in square pixels that a box shares with each of (N, 4) others."""
+    low = np.maximum(boxes[:, :2], (box.x0, box.y0))
+    high = np.minimum(boxes[:, 2:], (box.x1, box.y1))
+    return np.asarray(np.prod(np.maximum(high - low, 0), axis=1), boxes.dtype)
 
 
 def _between(a: Point, b: Point, place: float) -> Point:

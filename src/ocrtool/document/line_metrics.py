@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
+from ocrtool.document.geometry import part_of
 from ocrtool.document.tree import Box, Line, Point, Quad, Word
 
 DESCENDING = frozenset("gjpqyQçşţģķļņŋµ§,;()[]{}|/@$")
@@ -17,21 +18,9 @@ SMALL_DESCENT = 0.31
 """The same where nothing is higher than an x."""
 
 
-def bounds(quad: Quad) -> Box:
-    """Return the upright rectangle round a quad."""
-    xs, ys = zip(*quad, strict=True)
-    return Box(min(xs), min(ys), max(xs), max(ys))
-
-
-def around(boxes: Iterable[Box]) -> Box:
-    """Return the upright rectangle round at least one other."""
-    x0s, y0s, x1s, y1s = zip(*((box.x0, box.y0, box.x1, box.y1) for box in boxes), strict=True)
-    return Box(min(x0s), min(y0s), max(x1s), max(y1s))
-
-
 def is_upright(quad: Quad) -> bool:
     """Tell whether a quad is its own bounds: reads left to right without any slope."""
-    box = bounds(quad)
+    box = Box.of(quad)
     corners = ((box.x0, box.y0), (box.x1, box.y0), (box.x1, box.y1), (box.x0, box.y1))
     return all(math.dist(a, b) < 0.5 for a, b in zip(quad, corners, strict=True))
 
@@ -78,21 +67,6 @@ def words_of(line: Line) -> Sequence[Word]:
     for text in line.text.split():
         start = line.text.index(text, position)
         position = start + len(text)
-        quad = _part(line.quad, start / len(line.text), position / len(line.text))
+        quad = part_of(line.quad, start / len(line.text), position / len(line.text))
         words.append(Word(text, line.confidence, quad))
     return words
-
-
-def _part(quad: Quad, start: float, end: float) -> Quad:
-    """Cut a quad along its reading direction, from one share of its length to another."""
-    head, after, below, foot = quad
-
-    def between(a: Point, b: Point, share: float) -> Point:
-        return a[0] + share * (b[0] - a[0]), a[1] + share * (b[1] - a[1])
-
-    return (
-        between(head, after, start),
-        between(head, after, end),
-        between(foot, below, end),
-        between(foot, below, start),
-    )

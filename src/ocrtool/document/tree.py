@@ -6,7 +6,7 @@ down. Confidences are probabilities, 0 to 1.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -44,6 +44,90 @@ class Box:
     x1: float
     y1: float
 
+    @classmethod
+    def around(cls, parts: Iterable[Box | Quad]) -> Box:
+        """Return the bounding box of at least one box or quad."""
+        boxes = [part if isinstance(part, Box) else cls.of(part) for part in parts]
+        return cls(
+            min(box.x0 for box in boxes),
+            min(box.y0 for box in boxes),
+            max(box.x1 for box in boxes),
+            max(box.y1 for box in boxes),
+        )
+
+    @classmethod
+    def of(cls, quad: Quad) -> Box:
+        """Return the bounding box of a quad."""
+        xs, ys = zip(*quad, strict=True)
+        return cls(min(xs), min(ys), max(xs), max(ys))
+
+    @property
+    def width(self) -> float:
+        """Horizontal size in pixels."""
+        return self.x1 - self.x0
+
+    @property
+    def height(self) -> float:
+        """Vertical size in pixels."""
+        return self.y1 - self.y0
+
+    @property
+    def center_x(self) -> float:
+        """Horizontal position of the centre."""
+        return (self.x0 + self.x1) / 2
+
+    @property
+    def center_y(self) -> float:
+        """Vertical position of the centre."""
+        return (self.y0 + self.y1) / 2
+
+    @property
+    def area(self) -> float:
+        """Area in square pixels; 0 for an empty box."""
+        return max(0.0, self.width) * max(0.0, self.height)
+
+    def overlap_x(self, other: Box) -> float:
+        """Return the width shared with another box; below 0, the gap between the two."""
+        return min(self.x1, other.x1) - max(self.x0, other.x0)
+
+    def overlap_y(self, other: Box) -> float:
+        """Return the height shared with another box; below 0, the gap between the two."""
+        return min(self.y1, other.y1) - max(self.y0, other.y0)
+
+    def share_in(self, other: Box) -> float:
+        """Return the share of the area, 0 to 1, inside another box; at least 1 px² is assumed."""
+        shared = max(0.0, self.overlap_x(other)) * max(0.0, self.overlap_y(other))
+        return shared / max(1.0, self.area)
+
+    def is_near(self, other: Box, gap: float) -> bool:
+        """Tell whether two boxes overlap or are less than ``gap`` pixels apart."""
+        return (
+            self.x0 < other.x1 + gap
+            and other.x0 < self.x1 + gap
+            and self.y0 < other.y1 + gap
+            and other.y0 < self.y1 + gap
+        )
+
+    def contains(self, x: float, y: float, margin: float = 0.0) -> bool:
+        """Tell whether a point lies inside, or less than ``margin`` pixels outside."""
+        return self.x0 - margin < x < self.x1 + margin and self.y0 - margin < y < self.y1 + margin
+
+    def expanded(self, margin: float) -> Box:
+        """Return the box grown by ``margin`` pixels on each side."""
+        return Box(self.x0 - margin, self.y0 - margin, self.x1 + margin, self.y1 + margin)
+
+    def clipped(self, width: float, height: float) -> Box:
+        """Return the part inside an image of this size."""
+        return Box(max(0.0, self.x0), max(0.0, self.y0), min(width, self.x1), min(height, self.y1))
+
+    def scaled(self, scale: float) -> Box:
+        """Return the box with all coordinates multiplied by ``scale``."""
+        return Box(self.x0 * scale, self.y0 * scale, self.x1 * scale, self.y1 * scale)
+
+    def moved(self, x: float, y: float) -> Box:
+        """Return the box shifted by ``x`` and ``y`` pixels."""
+        return Box(self.x0 + x, self.y0 + y, self.x1 + x, self.y1 + y)
+
 
 @dataclass(frozen=True)
 class Word:
@@ -58,6 +142,11 @@ class Word:
     text: str
     confidence: float
     quad: Quad
+
+    @property
+    def box(self) -> Box:
+        """Bounding box of the quad."""
+        return Box.of(self.quad)
 
 
 @dataclass(frozen=True)
@@ -104,6 +193,11 @@ class Line:
     size: float = 0.0
     spans: tuple[Span, ...] = ()
     reader: str = ""
+
+    @property
+    def box(self) -> Box:
+        """Bounding box of the quad."""
+        return Box.of(self.quad)
 
 
 @dataclass(frozen=True)

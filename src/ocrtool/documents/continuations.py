@@ -8,7 +8,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from ocrtool.document.hyphenation import HYPHENS, SOFT, seam
-from ocrtool.document.line_metrics import bounds
 from ocrtool.document.tree import RUNNING, Block, BlockKind, Page
 from ocrtool.documents.rows import is_exact, size_of
 from ocrtool.reading_order.patterns import AMOUNT
@@ -170,7 +169,7 @@ def _is_full(block: Block) -> bool:
     """Tell whether the last line of a block reaches to the right edge of those above it."""
     if len(block.lines) < 3:
         return False
-    boxes = [bounds(line.quad) for line in block.lines]
+    boxes = [line.box for line in block.lines]
     left, right = min(box.x0 for box in boxes), max(box.x1 for box in boxes[:-1])
     return boxes[-1].x1 - left > FULL * (right - left)
 

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ocrtool.document.geometry import share_of
 from ocrtool.document.tree import Block, Box, Page
 from ocrtool.pdf.images import PlacedImage
 
@@ -53,7 +52,7 @@ def with_figures(
         if block.kind != "figure":
             blocks.append(block)
             continue
-        box = _within(block.box, page)
+        box = block.box.clipped(page.width, page.height)
         if _is_decoration(box, page):
             if block.lines:
                 blocks.append(block)
@@ -65,14 +64,8 @@ def with_figures(
     return replace(page, blocks=tuple(blocks)), files
 
 
-def _within(box: Box, page: Page) -> Box:
-    return Box(
-        max(0.0, box.x0), max(0.0, box.y0), min(page.width, box.x1), min(page.height, box.y1)
-    )
-
-
 def _is_decoration(box: Box, page: Page) -> bool:
-    wide, high = box.x1 - box.x0, box.y1 - box.y0
+    wide, high = box.width, box.height
     least = LEAST * (page.dpi or 200.0)
     if min(wide, high) < least or max(wide, high) > THINNEST * min(wide, high):
         return True
@@ -84,7 +77,7 @@ def _file_of(
     box: Box, page: Page, placed: Sequence[PlacedImage], cut: Callable[[Box, float], Pixels]
 ) -> tuple[bytes, str]:
     near = 0.03 * (page.dpi or 200.0)
-    inside = [image for image in placed if share_of(image.box, box) > 0.5]
+    inside = [image for image in placed if image.box.share_in(box) > 0.5]
     if len(inside) == 1 and inside[0].jpeg is not None:
         own = inside[0].box
         if max(abs(own.x0 - box.x0), abs(own.y0 - box.y0),

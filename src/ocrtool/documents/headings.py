@@ -11,8 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from ocrtool.document.line_metrics import around, bounds
-from ocrtool.document.tree import Block, Bookmark, Page
+from ocrtool.document.tree import Block, Bookmark, Box, Page
 from ocrtool.documents.heading_styles import (
     NUMBERED,
     Setting,
@@ -220,8 +219,8 @@ class Headings:
         if self._booked and self._bookmark(before, page.number):
             return False
         gap = block.box.y0 - before.box.y1
-        height = max(bounds(line.quad).y1 - bounds(line.quad).y0 for line in block.lines[:1])
-        beside = min(before.box.x1, block.box.x1) - max(before.box.x0, block.box.x0) <= 0
+        height = max(line.box.height for line in block.lines[:1])
+        beside = before.box.overlap_x(block.box) <= 0
         whole = _together(before, block)
         ended = before.text.rstrip()[-1:] in ".?!"
         return -0.5 * height < gap < 0.9 * height and not beside and not ended and _may_be(whole)
@@ -354,7 +353,7 @@ def _apart(block: Block) -> list[Block]:
         [
             replace(
                 block,
-                box=around(bounds(line.quad) for line in block.lines[part]),
+                box=Box.around(line.quad for line in block.lines[part]),
                 lines=block.lines[part],
                 text="\n".join(rows[part]),
             )
@@ -368,7 +367,7 @@ def _apart(block: Block) -> list[Block]:
 def _together(before: Block, block: Block) -> Block:
     return replace(
         before,
-        box=around((before.box, block.box)),
+        box=Box.around((before.box, block.box)),
         lines=before.lines + block.lines,
         text=f"{before.text}\n{block.text}",
     )

@@ -52,7 +52,7 @@ def _place(block: Block, page: Page) -> Place | None:
     box, width, height = block.box, max(page.width, 1), max(page.height, 1)
     if block.kind != "figure" or block.lines:
         return None
-    if (box.x1 - box.x0) * (box.y1 - box.y0) > LARGEST * width * height:
+    if box.area > LARGEST * width * height:
         return None
     level = box.y1 < EDGE * height or box.y0 > (1 - EDGE) * height
     upright = box.x1 < EDGE * width or box.x0 > (1 - EDGE) * width

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtool.document.detected import Region
-from ocrtool.document.geometry import area_of, bounds, share_of
-from ocrtool.document.tree import Block, Box, Line, Page, Quad
+from ocrtool.document.tree import Box, Line, Page, Quad
 from ocrtool.documents.figures import with_figures
 from ocrtool.documents.glyph_recovery import meanings, worth_reading
 from ocrtool.documents.result import PageResult, Route
@@ -209,9 +208,9 @@ class _Conversion:
         read = False
         for area in judgement.areas:
             lines, found = self._read_area(pixels, area, kept)
-            covered = sum(area_of(bounds([line.quad])) for line in lines)
-            if covered >= MIN_TEXT_COVER * area_of(area):
-                shown = [box for box in shown if share_of(box, area) < 0.9]
+            covered = sum(line.box.area for line in lines)
+            if covered >= MIN_TEXT_COVER * area.area:
+                shown = [box for box in shown if box.share_in(area) < 0.9]
                 regions += found
             extra += lines
             read |= bool(lines)
@@ -227,24 +226,20 @@ class _Conversion:
         """Return the lines in a part of the page that do not stand in its own text, and tables."""
         margin = AREA_MARGIN * self.dpi
         height, width = pixels.shape[:2]
-        box = Box(
-            max(0.0, math.floor(area.x0 - margin)),
-            max(0.0, math.floor(area.y0 - margin)),
-            min(float(width), area.x1 + margin),
-            min(float(height), area.y1 + margin),
-        )
+        box = area.expanded(margin).clipped(width, height)
+        box = replace(box, x0=math.floor(box.x0), y0=math.floor(box.y0))
         page = self.converter.area_reader.read(
             np.ascontiguousarray(cut_box(pixels, box)), 1, self.dpi
         )
-        own = [bounds([word.quad]) for line in kept for word in line.words]
+        own = [word.box for line in kept for word in line.words]
         lines = [
             moved
             for block in page.blocks
             for moved in (_moved(line, box.x0, box.y0) for line in block.lines)
-            if _covered(bounds([moved.quad]), own) < MAX_OVERLAP
+            if sum(moved.box.share_in(other) for other in own) < MAX_OVERLAP
         ]
         regions = [
-            Region("table", _moved_box(block, box), 1.0)
+            Region("table", block.box.moved(box.x0, box.y0), 1.0)
             for block in page.blocks
             if block.kind == "table"
         ]
@@ -261,9 +256,7 @@ class _Conversion:
         return PageResult(page, route, tuple(self.warnings), files)
 
     def _cut(self, box: Box, dpi: float) -> NDArray[np.uint8]:
-        scale = dpi / self.dpi
-        clip = Box(box.x0 * scale, box.y0 * scale, box.x1 * scale, box.y1 * scale)
-        return self.file.rasterise(self.index, dpi, clip)
+        return self.file.rasterise(self.index, dpi, box.scaled(dpi / self.dpi))
 
     def _look(self, dpi: float) -> NDArray[np.uint8]:
         """Return the page in grey; a huge one is drawn at less dots an inch."""
@@ -276,8 +269,8 @@ class _Conversion:
         if not images:
             return self.dpi
         # A scan may be kept as a coarse ground and a sharp mask with the letters.
-        least = 0.5 * max(area_of(image.box) for image in images)
-        own = max(image.dpi for image in images if area_of(image.box) >= least)
+        least = 0.5 * max(image.box.area for image in images)
+        own = max(image.dpi for image in images if image.box.area >= least)
         longer = max(self.size) * self.dpi / POINTS_PER_INCH
         if own > self.dpi and longer < SMALL_PAGE_SIDE:
             return min(own, max(self.dpi, MAX_SMALL_PAGE_SIDE * POINTS_PER_INCH / max(self.size)))
@@ -311,10 +304,6 @@ def _as_it_is(native: NativePage) -> tuple[Judgement, NativePage]:
     return Judgement("native" if native.lines else "blank", warnings=warnings), native
 
 
-def _covered(box: Box, others: Sequence[Box]) -> float:
-    return sum(share_of(box, other) for other in others)
-
-
 def _moved(line: Line, x: float, y: float) -> Line:
     def quad(given: Quad) -> Quad:
         a, b, c, d = ((px + x, py + y) for px, py in given)
@@ -322,8 +311,3 @@ def _moved(line: Line, x: float, y: float) -> Line:
 
     words = tuple(replace(word, quad=quad(word.quad)) for word in line.words)
     return replace(line, quad=quad(line.quad), words=words)
-
-
-def _moved_box(block: Block, by: Box) -> Box:
-    box = block.box
-    return Box(box.x0 + by.x0, box.y0 + by.y0, box.x1 + by.x0, box.y1 + by.y0)

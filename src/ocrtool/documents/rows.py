@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from ocrtool.document.line_metrics import around, bounds, direction
+from ocrtool.document.line_metrics import direction
 from ocrtool.document.tree import Block, Box, Line, Page
 
 POINTS = 72.0
@@ -34,12 +34,12 @@ class PageRow:
     @cached_property
     def box(self) -> Box:
         """Where it stands, in pixels."""
-        return around(bounds(line.quad) for line in self.lines)
+        return Box.around(line.quad for line in self.lines)
 
     @property
     def middle(self) -> float:
         """Half way down it, in pixels."""
-        return (self.box.y0 + self.box.y1) / 2
+        return self.box.center_y
 
 
 def rows_of_page(page: Page, wanted: Callable[[Block], bool]) -> list[PageRow]:
@@ -50,7 +50,7 @@ def rows_of_page(page: Page, wanted: Callable[[Block], bool]) -> list[PageRow]:
         wanted: Tells the blocks whose lines are wanted.
     """
     found = [
-        (bounds(line.quad), (i, k), line)
+        (line.box, (i, k), line)
         for i, block in enumerate(page.blocks)
         if wanted(block)
         for k, line in enumerate(block.lines)
@@ -60,9 +60,9 @@ def rows_of_page(page: Page, wanted: Callable[[Block], bool]) -> list[PageRow]:
     groups: list[list[tuple[Box, tuple[int, int], Line]]] = []
     for item in found:
         box = item[0]
-        middle = (box.y0 + box.y1) / 2
+        middle = box.center_y
         last = groups[-1][0][0] if groups else None
-        if last is not None and last.y0 < middle < last.y1 and (last.y0 + last.y1) / 2 > box.y0:
+        if last is not None and last.y0 < middle < last.y1 and last.center_y > box.y0:
             groups[-1].append(item)
         else:
             groups.append([item])
@@ -100,7 +100,7 @@ def estimated_size(line: Line) -> float:
 
     from ocrtool.reading_order.rows import type_size
 
-    box = bounds(line.quad)
+    box = line.box
     return type_size(line.text, np.array([box.x0, box.y0, box.x1, box.y1], np.float32))
 
 

@@ -17,8 +17,7 @@ from itertools import pairwise
 from statistics import median
 from typing import Literal
 
-from ocrtool.document.line_metrics import around, bounds
-from ocrtool.document.tree import Block, BlockKind, Line, Page
+from ocrtool.document.tree import Block, BlockKind, Box, Line, Page
 from ocrtool.documents.rows import PageRow, is_level, rows_of_page, size_of
 
 Zone = Literal["header", "footer", "side"]
@@ -373,10 +372,10 @@ def _edges(page: Page) -> Iterator[tuple[Zone, PageRow, float]]:
             yield "footer", row, row.middle / height
     for i, block in enumerate(page.blocks):
         for k, line in enumerate(block.lines):
-            box = bounds(line.quad)
+            box = line.box
             aside = box.x1 < SIDE * width or box.x0 > (1 - SIDE) * width
             if aside and block.kind in KINDS and not is_level(line):
-                yield "side", PageRow(((i, k),), (line,)), (box.x0 + box.x1) / 2 / width
+                yield "side", PageRow(((i, k),), (line,)), box.center_x / width
 
 
 def _rows_apart(rows: Sequence[PageRow]) -> int:
@@ -393,7 +392,7 @@ def _rows_apart(rows: Sequence[PageRow]) -> int:
         (
             i + 1
             for i, (row, pitch) in enumerate(zip(rows[:DEEP], pitches, strict=False))
-            if pitch > BODY_GAP * min(common, MAX_PITCH * (row.box.y1 - row.box.y0))
+            if pitch > BODY_GAP * min(common, MAX_PITCH * row.box.height)
         ),
         default=0,
     )
@@ -418,5 +417,5 @@ def _cut(block: Block, marks: Collection[int]) -> tuple[Block, Block] | None:
 
 
 def _with_lines(block: Block, lines: Sequence[Line], text: str) -> Block:
-    box = around(bounds(line.quad) for line in lines)
+    box = Box.around(line.quad for line in lines)
     return replace(block, box=box, lines=tuple(lines), text=text)

@@ -306,21 +306,13 @@ def _joined(boxes: Sequence[Box], native: NativePage) -> list[Box]:
     found: list[Box] = []
     for box in sorted(boxes, key=lambda box: (box.y0, box.x0))[:2000]:
         for k, other in enumerate(found):
-            if (
-                box.x0 < other.x1 + near
-                and other.x0 < box.x1 + near
-                and box.y0 < other.y1 + near
-                and other.y0 < box.y1 + near
-            ):
-                found[k] = Box(
-                    min(box.x0, other.x0), min(box.y0, other.y0),
-                    max(box.x1, other.x1), max(box.y1, other.y1),
-                )  # fmt: skip
+            if box.is_near(other, near):
+                found[k] = Box.around((box, other))
                 break
         else:
             found.append(box)
     wide, high = (side * native.dpi for side in LEAST_AREA)
-    return [box for box in found if box.x1 - box.x0 >= wide and box.y1 - box.y0 >= high]
+    return [box for box in found if box.width >= wide and box.height >= high]
 
 
 def _covered_by(boxes: Sequence[Box], native: NativePage) -> float:
@@ -334,14 +326,7 @@ def _covered_by(boxes: Sequence[Box], native: NativePage) -> float:
 
 
 def _bounds(line: Line, native: NativePage) -> Box:
-    xs, ys = zip(*line.quad, strict=True)
-    margin = 0.3 * line.size
-    return Box(
-        max(0.0, min(xs) - margin),
-        max(0.0, min(ys) - margin),
-        min(float(native.width), max(xs) + margin),
-        min(float(native.height), max(ys) + margin),
-    )
+    return line.box.expanded(0.3 * line.size).clipped(native.width, native.height)
 
 
 def _length(text: str) -> int:

@@ -61,7 +61,7 @@ def is_formula(
     """
     height, width = image.shape[:2]
     tables = [region.box for region in layout.regions if region.kind == "table"]
-    share = sum((box.x1 - box.x0) * (box.y1 - box.y0) for box in tables) / (height * width)
+    share = sum(box.area for box in tables) / (height * width)
     if share > MAX_TABLE_SHARE or _row_count(layout.lines) >= MIN_PAGE_ROWS:
         return False
     if _is_grid(table_rules(image, layout)):

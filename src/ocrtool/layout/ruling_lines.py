@@ -59,8 +59,7 @@ def table_rules(image: NDArray[np.uint8], layout: DetectedLayout) -> tuple[Rule,
     areas = [region.box for region in layout.regions if region.kind == "table"]
     rules = [region.box for region in layout.regions if region.kind == "rule"]
     if len(rules) >= MIN_DETECTED_RULES:
-        areas.append(Box(min(box.x0 for box in rules), min(box.y0 for box in rules),
-                         max(box.x1 for box in rules), max(box.y1 for box in rules)))  # fmt: skip
+        areas.append(Box.around(rules))
     height, width = image.shape[:2]
     page = Box(0, 0, width, height)  # tables are often found in part only
     figures = [region.box for region in layout.regions if region.kind == "figure"]
@@ -205,7 +204,4 @@ def _outside_text(rules: Sequence[Rule], lines: Sequence[FoundLine]) -> list[Rul
 def _contains(boxes: Sequence[Box], rule: Rule) -> bool:
     """Tell whether the centre of a rule lies in one of the boxes."""
     x, y = (rule.x0 + rule.x1) / 2, (rule.y0 + rule.y1) / 2
-    return any(
-        box.x0 - MARGIN < x < box.x1 + MARGIN and box.y0 - MARGIN < y < box.y1 + MARGIN
-        for box in boxes
-    )
+    return any(box.contains(x, y, MARGIN) for box in boxes)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.document.geometry import bounds, usual_height
+from ocrtool.document.geometry import usual_height
 from ocrtool.document.tree import Block, Box, Line, Page
 from ocrtool.options import ReadOptions
 from ocrtool.structure.equations import NUMBER, gap, is_level, number_of
@@ -107,17 +107,12 @@ def _frame(block: Block, number: Line | None, page: Page) -> Box:
     """Return the box of a formula with a margin and without its number."""
     box = block.box
     around = [line for other in page.blocks for line in other.lines]
-    margin = FORMULA_MARGIN * (usual_height(block.lines or around) or box.y1 - box.y0)
+    margin = FORMULA_MARGIN * (usual_height(block.lines or around) or box.height)
     x0, x1 = box.x0 - margin, box.x1 + margin
     if number is not None:
-        own = bounds([number.quad])
-        if own.x0 > (box.x0 + box.x1) / 2:
+        own = number.box
+        if own.x0 > box.center_x:
             x1 = own.x0 - margin
         else:
             x0 = own.x1 + margin
-    return Box(
-        max(0.0, x0),
-        max(0.0, box.y0 - margin),
-        min(float(page.width), x1),
-        min(float(page.height), box.y1 + margin),
-    )
+    return Box(x0, box.y0 - margin, x1, box.y1 + margin).clipped(page.width, page.height)

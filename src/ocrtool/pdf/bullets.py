@@ -59,7 +59,7 @@ def add_bullets(
     size = np.array([max(line.size, 1e-6) for line in lines])
     placed: dict[int, _Bullet] = {}
     for mark in marks:
-        x, y = (mark.box.x0 + mark.box.x1) / 2, (mark.box.y0 + mark.box.y1) / 2
+        x, y = mark.box.center_x, mark.box.center_y
         if any(area.x0 < x < area.x1 and area.y0 < y < area.y1 for area in drawings):
             continue
         i = _line_beside(mark.box, boxes, size, level)
@@ -95,7 +95,7 @@ def _find_bullets(vectors: Vectors, scale: float) -> list[_Bullet]:
 
 def _line_beside(mark: Box, boxes: Floats, size: Floats, level: Flags) -> int | None:
     """Return the index of the line that a bullet belongs to, or None."""
-    side, middle = mark.y1 - mark.y0, (mark.y0 + mark.y1) / 2
+    side, middle = mark.height, mark.center_y
     rise = (boxes[:, 3] - DESCENT_EMS * size - middle) / size
     row = level & (rise > BULLET_RISE_EMS[0]) & (rise < BULLET_RISE_EMS[1])
     gap = (boxes[:, 0] - mark.x1) / size

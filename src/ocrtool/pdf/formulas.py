@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ocrtool.document.line_metrics import around
-from ocrtool.document.tree import Box, Line
+from ocrtool.document.tree import Box
 from ocrtool.pdf.lines import NativeLine
 
 MIN_MATH_SHARE = 0.3
@@ -44,7 +43,7 @@ def find_formulas(lines: Sequence[NativeLine]) -> tuple[Box, ...]:
         lines: Text lines of the page.
     """
     parts = [
-        (_box(found.line), found.line.size, len(found.line.text), _is_formula_line(found))
+        (found.line.box, found.line.size, len(found.line.text), _is_formula_line(found))
         for found in lines
         if _may_belong(found)
     ]
@@ -59,11 +58,11 @@ def find_formulas(lines: Sequence[NativeLine]) -> tuple[Box, ...]:
             for other in groups:
                 if (sure or other[3]) and _are_near(box, other[0], max(size, other[1])):
                     groups.remove(other)
-                    box, size = around((box, other[0])), max(size, other[1])
+                    box, size = Box.around((box, other[0])), max(size, other[1])
                     letters, sure, again = letters + other[2], sure or other[3], True
                     break
         groups.append((box, size, letters, sure))
-    prose = [_box(found.line) for found in lines if not _may_belong(found)]
+    prose = [found.line.box for found in lines if not _may_belong(found)]
     return tuple(
         box
         for box, size, letters, sure in groups
@@ -94,19 +93,12 @@ def _may_belong(found: NativeLine) -> bool:
     return len(text) <= MAX_FRAGMENT_CHARACTERS and not words and not _NUMBER.fullmatch(text)
 
 
-def _box(line: Line) -> Box:
-    xs, ys = zip(*line.quad, strict=True)
-    return Box(min(xs), min(ys), max(xs), max(ys))
-
-
 def _are_near(one: Box, two: Box, em: float) -> bool:
-    across = max(one.x0, two.x0) - min(one.x1, two.x1)
-    down = max(one.y0, two.y0) - min(one.y1, two.y1)
+    across, down = -one.overlap_x(two), -one.overlap_y(two)
     return across < MAX_HORIZONTAL_GAP_EMS * em and down < MAX_VERTICAL_GAP_EMS * em
 
 
 def _on_same_row(box: Box, line: Box, em: float) -> bool:
     """Tell whether a text line continues into a box, which is then an inline formula."""
-    shared = min(box.y1, line.y1) - max(box.y0, line.y0)
-    beside = max(box.x0, line.x0) - min(box.x1, line.x1)
-    return shared > 0.5 * (line.y1 - line.y0) and beside < MAX_HORIZONTAL_GAP_EMS * em
+    is_beside = -box.overlap_x(line) < MAX_HORIZONTAL_GAP_EMS * em
+    return is_beside and box.overlap_y(line) > 0.5 * line.height

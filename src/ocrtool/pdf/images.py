@@ -63,7 +63,7 @@ def _placed(
     file: PdfFile, image: dict[str, Any], listed: list[tuple[Any, ...]], scale: float
 ) -> PlacedImage:
     x0, y0, x1, y1 = image["bbox"]
-    box = Box(x0 * scale, y0 * scale, x1 * scale, y1 * scale)
+    box = Box(x0, y0, x1, y1).scaled(scale)
     a, b, c, d, e, f = image["transform"]
     across, down = (a * a + b * b) ** 0.5, (c * c + d * d) ** 0.5
     dpi = POINTS_PER_INCH * max(

@@ -16,6 +16,7 @@ import numpy as np
 import pymupdf
 from numpy.typing import NDArray
 
+from ocrtool.document.geometry import points_inside
 from ocrtool.document.tree import Box, Line, Quad, Word
 from ocrtool.errors import InputError
 from ocrtool.pdf.bullets import add_bullets
@@ -162,11 +163,6 @@ def _pictures(
     return boxes[kept], opaque[kept]
 
 
-def _within(points: Floats, box: Sequence[float]) -> Flags:
-    x, y = points[:, 0], points[:, 1]
-    return np.asarray((x > box[0]) & (x < box[2]) & (y > box[1]) & (y < box[3]))
-
-
 def _covered(page: pymupdf.Page, letters: Letters, pictures: Floats, scale: float) -> Flags:
     """Return which characters lie under an image that was painted after them."""
     covered = np.zeros(len(letters.text), bool)
@@ -175,7 +171,7 @@ def _covered(page: pymupdf.Page, letters: Letters, pictures: Floats, scale: floa
     areas = (pictures[:, 2] - pictures[:, 0]) * (pictures[:, 3] - pictures[:, 1])
     largest = pictures[np.argsort(-areas)[:MAX_COVERING_IMAGES]]
     points = letters.middles
-    inside = [_within(points, box) & letters.seen for box in largest.tolist()]
+    inside = [points_inside(points, Box(*box)) & letters.seen for box in largest.tolist()]
     if not any(some.any() for some in inside):
         return covered
     turn = page.rotation_matrix
@@ -200,7 +196,7 @@ def _covered(page: pymupdf.Page, letters: Letters, pictures: Floats, scale: floa
         spot = points[under]
         first, over = np.zeros(len(under), bool), np.zeros(len(under), bool)
         for number, span in zip(order.tolist(), boxes.tolist(), strict=True):
-            hit = _within(spot, span)
+            hit = points_inside(spot, Box(*span))
             if number < max(painted):
                 first |= hit
             else:
@@ -225,7 +221,7 @@ def _invisible_on_background(
     for box, color in zip(
         vectors.boxes[areas].tolist(), vectors.color[areas].tolist(), strict=True
     ):
-        doubt |= (letters.color == color) & _within(points, box)
+        doubt |= (letters.color == color) & points_inside(points, Box(*box))
     doubt &= seen
     if not doubt.any():
         return pale
@@ -254,7 +250,7 @@ def _links(
         target = _target(link)
         if not target:
             continue
-        within = _within(points, [side * scale for side in link["from"]])
+        within = points_inside(points, Box(*link["from"]).scaled(scale))
         leads[within] = known.setdefault(target, len(targets))
         if len(known) > len(targets):
             targets.append(target)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtool.document.detected import Rule
+from ocrtool.document.geometry import points_inside, shared_areas
 from ocrtool.document.tree import Box
 from ocrtool.pdf.content import Flags, Floats, Vectors
 
@@ -92,10 +93,8 @@ def _is_white(color: NDArray[np.int64]) -> Flags:
 
 def _inside_any(points: Floats, areas: Floats) -> Flags:
     inside = np.zeros(len(points), bool)
-    for x0, y0, x1, y1 in areas.tolist():
-        inside |= (
-            (points[:, 0] > x0) & (points[:, 0] < x1) & (points[:, 1] > y0) & (points[:, 1] < y1)
-        )
+    for area in areas.tolist():
+        inside |= points_inside(points, Box(*area))
     return inside
 
 
@@ -173,7 +172,7 @@ def _drawings(
         x1, y1 = own[chosen][:, 2:].max(axis=0).tolist()
         if min(x1 - x0, y1 - y0) < MIN_DRAWING_SIDE * dpi:
             continue
-        if _text_share(texts, (x0, y0, x1, y1)) > MAX_TEXT_SHARE:
+        if _text_share(texts, Box(x0, y0, x1, y1)) > MAX_TEXT_SHARE:
             continue
         if curves < MIN_CURVES and not _is_chart(own[chosen & fill[parts]], texts):
             continue
@@ -181,22 +180,14 @@ def _drawings(
     return _merge_overlapping(found)
 
 
-def _text_share(texts: Floats, area: tuple[float, float, float, float]) -> float:
+def _text_share(texts: Floats, area: Box) -> float:
     """Return the share of an area that is covered by text boxes."""
-    x0, y0, x1, y1 = area
-    wide = np.minimum(texts[:, 2], x1) - np.maximum(texts[:, 0], x0)
-    high = np.minimum(texts[:, 3], y1) - np.maximum(texts[:, 1], y0)
-    covered = (np.maximum(wide, 0) * np.maximum(high, 0)).sum()
-    return float(covered / max((x1 - x0) * (y1 - y0), 1.0))
+    return float(shared_areas(area, texts).sum() / max(area.area, 1.0))
 
 
 def _is_chart(fills: Floats, texts: Floats) -> bool:
     """Tell whether fills are bars of a chart (of many sizes, empty) and not cells of a table."""
-    bare = [
-        box
-        for box in fills.tolist()
-        if _text_share(texts, (box[0], box[1], box[2], box[3])) < MAX_TEXT_SHARE / 4
-    ]
+    bare = [box for box in fills.tolist() if _text_share(texts, Box(*box)) < MAX_TEXT_SHARE / 4]
     if len(bare) < MIN_BARS or len(bare) < 0.7 * len(fills):
         return False
     sizes = np.array([(x1 - x0, y1 - y0) for x0, y0, x1, y1 in bare])

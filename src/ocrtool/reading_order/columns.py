@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ocrtool.document.geometry import Boxes
 from ocrtool.reading_order.patterns import AMOUNT, BULLETS
 
-Boxes = NDArray[np.float32]
 Index = NDArray[np.intp]
 
 GUTTER = 0.7

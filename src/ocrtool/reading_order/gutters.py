@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.reading_order.columns import Boxes, Index, Lines, are_columns, middle
+from ocrtool.document.geometry import Boxes
+from ocrtool.reading_order.columns import Index, Lines, are_columns, middle
 
 NARROW = 0.2
 """Least width of a gutter beside any line, in heights of a line."""

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ocrtool.document.geometry import Boxes
 from ocrtool.reading_order.columns import in_rows
 
 WORDS = 5
@@ -24,7 +25,6 @@ ALIKE = 0.2
 GUTTER = 0.7
 """Least white between columns, in heights of a line."""
 
-Boxes = NDArray[np.float32]
 Index = NDArray[np.intp]
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.document.geometry import straight_boxes
+from ocrtool.document.geometry import Boxes, straight_boxes
 from ocrtool.document.tree import Line
 from ocrtool.reading_order.xy_cut import line_height
 
@@ -31,8 +31,6 @@ LONG = 5.0
 a part of the line itself is shorter, twice as many lines are asked for."""
 BESIDE = 2.5
 """How far from it they may begin, in heights of a line; how far others may end is not limited."""
-
-Boxes = NDArray[np.float32]
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtool.document.detected import Region
-from ocrtool.document.tree import Box
+from ocrtool.document.geometry import Boxes, shared_areas
 from ocrtool.reading_order.columns import Lines, Signs
 from ocrtool.reading_order.gutters import Band, find_band
-
-Boxes = NDArray[np.float32]
 
 INSIDE = 0.6
 """Share of a line's area that lies in a region of which the line is a part."""
@@ -202,19 +200,12 @@ def owners(boxes: Boxes, regions: Sequence[Region]) -> NDArray[np.intp]:
     """
     owner = np.full(len(boxes), -1)
     area = np.maximum(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1), 1e-6)
-    sizes = [(r.box.x1 - r.box.x0) * (r.box.y1 - r.box.y0) for r in regions]
+    sizes = [region.box.area for region in regions]
     for i in sorted(range(len(regions)), key=lambda i: -sizes[i]):
         if regions[i].kind == "rule":
             continue
         owner[shared_areas(regions[i].box, boxes) >= INSIDE * area] = i
     return owner
-
-
-def shared_areas(box: Box, boxes: Boxes) -> NDArray[np.float32]:
-    """Return the area in square pixels that a box shares with each of (N, 4) others."""
-    low = np.maximum(boxes[:, :2], (box.x0, box.y0))
-    high = np.minimum(boxes[:, 2:], (box.x1, box.y1))
-    return np.asarray(np.prod(np.maximum(high - low, 0), axis=1), np.float32)
 
 
 def _pieces(page: _Page, chosen: NDArray[np.intp], height: float) -> list[list[int]]:

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtool.document.detected import Region, Rule
-from ocrtool.document.geometry import area_of, bounds
+from ocrtool.document.geometry import Boxes, shared_areas
 from ocrtool.document.tree import RUNNING, Block, BlockKind, Box, Cell, Line
 from ocrtool.reading_order.line_pieces import joined
 from ocrtool.reading_order.patterns import AMOUNT, CAPTION
 from ocrtool.reading_order.prose_columns import LINES, page_columns
 from ocrtool.reading_order.rows import MARKER, Metrics, TextRow, metrics_of, rows_of
-from ocrtool.reading_order.xy_cut import line_height, owners, reading_order, shared_areas
+from ocrtool.reading_order.xy_cut import line_height, owners, reading_order
 from ocrtool.reading_order.xy_cut import rows as side_by_side
 from ocrtool.structure.equations import COVERED, with_numbers
 from ocrtool.structure.headers_footers import SMALLER, Draft, furnished
@@ -27,8 +27,6 @@ from ocrtool.tables.grid import table_part, unruled_cells
 from ocrtool.tables.ruled import ruled_tables
 from ocrtool.tables.spanning import crossing_tables, torn_tables
 from ocrtool.tables.words import TIGHT
-
-Boxes = NDArray[np.float32]
 
 DENSE = 0.7
 """Share of the fields of a table that hold text, from which white between words that were read
@@ -479,7 +477,7 @@ def _block(draft: Draft, metrics: Metrics, places: Sequence[Box]) -> Block:
     elif draft.kind in RUNNING and draft.rows and not draft.spaced:  # a row is one line
         lines = tuple(line for row in draft.rows
                       for line in ([joined(row.lines)] if row.exact else row.lines))  # fmt: skip
-    box = bounds([line.quad for line in lines]) if lines else places[draft.region]
+    box = Box.around(line.quad for line in lines) if lines else places[draft.region]
     if draft.kind in ("figure", "formula") and draft.region >= 0:
         box = places[draft.region]
     if draft.kind == "table" and draft.cells and not _wrapped(draft):
@@ -501,4 +499,4 @@ def _wrapped(draft: Draft) -> bool:
 
 def _covered(box: Box, boxes: Boxes) -> bool:
     """Tell whether lines of text lie over most of a region, as over a formula within a line."""
-    return float(shared_areas(box, boxes).sum()) > COVERED * area_of(box)
+    return float(shared_areas(box, boxes).sum()) > COVERED * box.area

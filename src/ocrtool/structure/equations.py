@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtool.document.detected import Region
-from ocrtool.document.geometry import area_of, bounds, share_of
+from ocrtool.document.geometry import Boxes, shared_areas
 from ocrtool.document.tree import Block, Box, Line, Quad
-from ocrtool.reading_order.xy_cut import Boxes, line_height, shared_areas
+from ocrtool.reading_order.xy_cut import line_height
 
 APART = 1.0
 """White before the number of a formula, in heights of its line."""
@@ -48,8 +48,8 @@ def number_of(block: Block) -> Line | None:
         if not NUMBER.fullmatch(line.text):
             continue
         others = [other.quad for other in block.lines if other is not line]
-        own, rest = bounds([line.quad]), bounds(others) if others else block.box
-        white = APART * (own.y1 - own.y0)
+        own, rest = line.box, Box.around(others) if others else block.box
+        white = APART * own.height
         if own.x0 > rest.x1 + white or own.x1 < rest.x0 - white:
             return line
     return None
@@ -65,7 +65,7 @@ def is_number(text: str, quad: Quad, regions: Sequence[Region]) -> bool:
     """
     if not NUMBER.fullmatch(text):
         return False
-    box = bounds([quad])
+    box = Box.of(quad)
     sure = (region.box for region in regions if region.kind == "formula" and _is_sure(region))
     return any(is_level(box, other) for other in sure)
 
@@ -124,12 +124,12 @@ def with_formulas(regions: Sequence[Region], lines: Sequence[Line]) -> list[Regi
         if (region in sure or any(is_level(region.box, other.box) for other in sure))
         and not _is_number(region.box, lines, boxes)
     ]
-    lowest = min((_height(region) for region in formulas), default=0.0)
+    lowest = min((region.box.height for region in formulas), default=0.0)
     height = line_height(boxes) if lines else lowest
     formulas = [
         region
         for region in _joined(formulas, boxes, height)
-        if _height(region) >= LOWEST * height and _says_so(region, lines, boxes)
+        if region.box.height >= LOWEST * height and _says_so(region, lines, boxes)
     ]
     others = [region for region in regions if region.kind != "formula"]
     formulas = [one for one in formulas if not any(_yields(one, other) for other in others)]
@@ -137,14 +137,10 @@ def with_formulas(regions: Sequence[Region], lines: Sequence[Line]) -> list[Regi
     return [*others, *formulas]
 
 
-def _height(region: Region) -> float:
-    return region.box.y1 - region.box.y0
-
-
 def _yields(one: Region, other: Region) -> bool:
     """Tell whether a region is none because another is in its place."""
-    own, others = area_of(one.box), area_of(other.box)
-    if max(share_of(one.box, other.box), share_of(other.box, one.box)) < SAME:
+    own, others = one.box.area, other.box.area
+    if max(one.box.share_in(other.box), other.box.share_in(one.box)) < SAME:
         return False
     if own < WITHIN * others and other.kind in ("formula", "table"):
         return True
@@ -157,7 +153,7 @@ def _is_sure(region: Region) -> bool:
 
 def is_level(one: Box, other: Box) -> bool:
     """Tell whether the middle of a box is at the height of another."""
-    return other.y0 < (one.y0 + one.y1) / 2 < other.y1
+    return other.y0 < one.center_y < other.y1
 
 
 def gap(one: Box, other: Box) -> float:
@@ -168,7 +164,7 @@ def gap(one: Box, other: Box) -> float:
 def _says_so(region: Region, lines: Sequence[Line], boxes: Boxes) -> bool:
     """Tell whether what was read within a formula does not speak against it."""
     shared = shared_areas(region.box, boxes)
-    share = float(shared.sum()) / max(1.0, area_of(region.box))
+    share = float(shared.sum()) / max(1.0, region.box.area)
     if share < TOUCHED:
         return True
     said = " ".join(lines[i].text for i in np.flatnonzero(shared > 0).tolist())
@@ -180,7 +176,7 @@ def _says_so(region: Region, lines: Sequence[Line], boxes: Boxes) -> bool:
 
 def _is_number(box: Box, lines: Sequence[Line], boxes: Boxes) -> bool:
     """Tell whether all that was read there is a number: of a formula beside it, or of the page."""
-    shares = shared_areas(box, boxes) / max(1.0, area_of(box))
+    shares = shared_areas(box, boxes) / max(1.0, box.area)
     places = np.flatnonzero(shares > TOUCHED).tolist()
     return len(places) == 1 and bool(ALONE.fullmatch(lines[places[0]].text))
 
@@ -190,12 +186,7 @@ def _joined(formulas: Sequence[Region], boxes: Boxes, height: float) -> list[Reg
     for region in sorted(formulas, key=lambda region: region.box.x0):
         for i, other in enumerate(found):
             if _are_one(other.box, region.box, boxes, height):
-                box = Box(
-                    other.box.x0,
-                    min(other.box.y0, region.box.y0),
-                    max(other.box.x1, region.box.x1),
-                    max(other.box.y1, region.box.y1),
-                )
+                box = Box.around((other.box, region.box))
                 sure = max(other.confidence, region.confidence)
                 found[i] = replace(other, box=box, confidence=sure)
                 break
@@ -206,8 +197,7 @@ def _joined(formulas: Sequence[Region], boxes: Boxes, height: float) -> list[Reg
 
 def _are_one(left: Box, right: Box, boxes: Boxes, height: float) -> bool:
     top, foot = max(left.y0, right.y0), min(left.y1, right.y1)
-    lower = min(left.y1 - left.y0, right.y1 - right.y0)
-    if foot - top < LEVEL * lower or right.x0 - left.x1 > ASUNDER * height:
+    if foot - top < LEVEL * min(left.height, right.height) or right.x0 - left.x1 > ASUNDER * height:
         return False
     between = (boxes[:, 0] < right.x0) & (boxes[:, 2] > left.x1)
     return not bool((between & (boxes[:, 1] < foot) & (boxes[:, 3] > top)).any())

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtool.document.detected import Region
-from ocrtool.document.geometry import share_of
+from ocrtool.document.geometry import Boxes, centers, hull, points_inside
 from ocrtool.document.hyphenation import words_in
 from ocrtool.document.tree import Box, Cell, Line, Page
 from ocrtool.reading_order.line_pieces import cut, joined, style
@@ -42,8 +42,6 @@ LONE_SIGN = re.compile(
     r"|\[\d{1,3}\]|\d{1,2}(?:\.\d{1,2}){0,3}|[A-Z]|[IVX]{1,4}"
 )
 """What stands alone before the text that it counts or marks."""
-
-Boxes = NDArray[np.float32]
 
 
 def assemble_native(
@@ -83,7 +81,7 @@ def assemble_native(
         ruled_tables(lines, boxes, native.rules, native.fills, height, size) if lines else ([], [])
     )
     for table in tables:
-        if any(share_of(table.box, box) > 0.7 for box in native.drawings) and _is_sparse(
+        if any(table.box.share_in(box) > 0.7 for box in native.drawings) and _is_sparse(
             table.cells
         ):
             continue  # boxes of a diagram
@@ -93,23 +91,20 @@ def assemble_native(
     for box in (*native.formulas, *_seeds(lines, boxes, taken, height)):
         inside = _formula(box, lines, boxes, taken, height)
         if inside:
-            own_boxes = boxes[inside]
-            low, high = own_boxes[:, :2].min(axis=0), own_boxes[:, 2:].max(axis=0)
-            box = Box(min(box.x0, float(low[0])), min(box.y0, float(low[1])),
-                      max(box.x1, float(high[0])), max(box.y1, float(high[1])))  # fmt: skip
+            box = Box.around((box, hull(boxes[inside])))
             wholes.append(Whole("formula", box, tuple(inside)))
             taken[inside] = True
     pictures = _Pictures(lines, boxes, height, size)
     given = [region.box for region in regions if region.kind == "figure"]
     for box in pictures.joined(native.pictures, given, native.drawings, charts):
-        if any(share_of(box, whole.box) > 0.5 for whole in wholes[:own]):
+        if any(box.share_in(whole.box) > 0.5 for whole in wholes[:own]):
             continue
         labels = pictures.labels(box, taken)
         if labels is not None:
             wholes.append(Whole("figure", box, tuple(labels)))
             taken[labels] = True
     for region in regions:
-        if region.kind == "table" and not any(share_of(region.box, w.box) > 0.3 for w in wholes):
+        if region.kind == "table" and not any(region.box.share_in(w.box) > 0.3 for w in wholes):
             inside = _inside(region.box, boxes, taken)
             if len(inside) > 1:
                 wholes.append(Whole("table", region.box, tuple(inside)))
@@ -248,10 +243,7 @@ def _inside(box: Box, boxes: Boxes, taken: NDArray[np.bool_], slack: float = 0.0
     """Return the free lines whose middle lies in a box."""
     if not len(boxes):
         return []
-    x, y = (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2
-    within = (x > box.x0 - slack) & (x < box.x1 + slack)
-    within &= (y > box.y0 - slack) & (y < box.y1 + slack)
-    return np.flatnonzero(within & ~taken).tolist()
+    return np.flatnonzero(points_inside(centers(boxes), box, slack) & ~taken).tolist()
 
 
 def _seeds(
@@ -335,28 +327,15 @@ class _Pictures:
     def joined(self, *groups: Sequence[Box]) -> list[Box]:
         """Return the places of pictures, those that touch as one, without the very small."""
         found: list[Box] = []
-        page = Box(0, 0, *self.size)
         for box in (box for group in groups for box in group):
-            box = Box(max(0.0, box.x0), max(0.0, box.y0),
-                      min(page.x1, box.x1), min(page.y1, box.y1))  # fmt: skip
-            if box.x1 - box.x0 < 1 or box.y1 - box.y0 < 1 or self._is_background(box):
+            box = box.clipped(*self.size)
+            if box.width < 1 or box.height < 1 or self._is_background(box):
                 continue
-            near = 0.3 * self.height
-            touching = [
-                other
-                for other in found
-                if box.x0 < other.x1 + near
-                and other.x0 < box.x1 + near
-                and box.y0 < other.y1 + near
-                and other.y0 < box.y1 + near
-            ]
-            for other in touching:
-                found.remove(other)
-                box = Box(min(box.x0, other.x0), min(box.y0, other.y0),
-                          max(box.x1, other.x1), max(box.y1, other.y1))  # fmt: skip
-            found.append(box)
+            touching = [other for other in found if box.is_near(other, 0.3 * self.height)]
+            found = [other for other in found if other not in touching]
+            found.append(Box.around((box, *touching)))
         least = 2.0 * self.height
-        return [box for box in found if box.x1 - box.x0 > least and box.y1 - box.y0 > least]
+        return [box for box in found if box.width > least and box.height > least]
 
     def labels(self, box: Box, taken: NDArray[np.bool_]) -> list[int] | None:
         """Return the lines of text in a picture and right at its edge.
@@ -373,27 +352,26 @@ class _Pictures:
         if prose:
             own = self.boxes[inside]
             covered = np.prod(own[:, 2:] - own[:, :2], axis=1).sum()
-            area = (box.x1 - box.x0) * (box.y1 - box.y0)
-            return None if covered > 0.15 * area or len(prose) > 2 else []
+            return None if covered > 0.15 * box.area or len(prose) > 2 else []
         common = self._common()
         letters = sum(len(self.lines[i].text) for i in inside)
         large = sum(len(self.lines[i].text) for i in inside if self.lines[i].size > 1.05 * common)
         if large > 0.5 * letters:  # a title on its ground
-            return None if box.y1 - box.y0 < 4 * self.height else []
+            return None if box.height < 4 * self.height else []
         return sorted(self._with_edge(box, set(inside), taken, 0.97 * common))
 
     def _with_edge(
         self, box: Box, inside: set[int], taken: NDArray[np.bool_], size: float
     ) -> set[int]:
         """Add what is written right beside a picture: names and numbers of axes."""
-        hull, near = box, 0.9 * self.height
+        whole, near = box, 0.9 * self.height
         for _ in range(3):
             found: set[int] = set()
-            for i in set(_inside(hull, self.boxes, taken, slack=3 * self.height)) - inside:
+            for i in set(_inside(whole, self.boxes, taken, slack=3 * self.height)) - inside:
                 x0, y0, x1, y1 = self.boxes[i].tolist()
                 level = box.y0 - near < (y0 + y1) / 2 < box.y1 + near
                 under = box.x0 - near < (x0 + x1) / 2 < box.x1 + near
-                gap = (max(x0 - hull.x1, hull.x0 - x1), max(y0 - hull.y1, hull.y0 - y1))
+                gap = max(x0 - whole.x1, whole.x0 - x1), max(y0 - whole.y1, whole.y0 - y1)
                 line = self.lines[i]
                 if (
                     line.size <= size
@@ -405,10 +383,7 @@ class _Pictures:
             if not found:
                 break
             inside |= found
-            own = self.boxes[sorted(inside)]
-            hull = Box(min(hull.x0, float(own[:, 0].min())), min(hull.y0, float(own[:, 1].min())),
-                       max(hull.x1, float(own[:, 2].max())),
-                       max(hull.y1, float(own[:, 3].max())))  # fmt: skip
+            whole = Box.around((whole, hull(self.boxes[sorted(inside)])))
         return inside
 
     def _common(self) -> float:
@@ -432,8 +407,7 @@ class _Pictures:
         return long if len(long) > 1 and told > 0.5 * letters else []
 
     def _is_background(self, box: Box) -> bool:
-        area = (box.x1 - box.x0) * (box.y1 - box.y0)
-        if area < BACKGROUND * self.size[0] * self.size[1] or not self.lines:
+        if box.area < BACKGROUND * self.size[0] * self.size[1] or not self.lines:
             return False
         inside = _inside(box, self.boxes, np.zeros(len(self.lines), np.bool_))
         return sum(len(self.lines[i].text) for i in inside) > 40

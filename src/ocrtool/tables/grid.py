@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ocrtool.document.geometry import Boxes
 from ocrtool.document.tree import Box, Cell, Line
 from ocrtool.reading_order.line_pieces import style
 from ocrtool.reading_order.patterns import AMOUNT
@@ -35,7 +35,6 @@ from ocrtool.tables.words import (
 BARE = 0.25
 """Least share of a grid's fields that hold text; those of charts hold none."""
 
-Boxes = NDArray[np.float32]
 Root = Callable[[int], int]
 Join = Callable[[int, int], None]
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtool.document.detected import Rule
-from ocrtool.document.geometry import area_of, usual_height
+from ocrtool.document.geometry import Boxes, centers, points_inside, usual_height
 from ocrtool.document.tree import Block, Box, Cell, Line
 from ocrtool.reading_order.patterns import BULLETS, CAPTION
 from ocrtool.tables.grid import BARE, Frame, Grid, RulingLine
@@ -29,8 +29,6 @@ EVEN = 2.2
 """Greatest distance of the rules below the rows of a table, in the least."""
 MOST = 400
 """Rules from which a drawing is no table."""
-
-Boxes = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,7 @@ def ruled_tables(
     found: list[FoundTable] = []
     frames = _frames(level, upright, height)
     grids = [frame for frame in frames if _has_walls(frame, height)]
-    for frame in sorted(grids, key=lambda f: -area_of(f.box)):
+    for frame in sorted(grids, key=lambda f: -f.box.area):
         _keep(found, taken, _table(lines, boxes, taken, frame, height))
     free = [frame for frame in frames if not any(_within(frame.box, t.box, height) for t in found)]
     for frame in _stacks(free, lines, boxes, taken, height):
@@ -134,15 +132,15 @@ def _has_bars(frame: Frame, fills: Sequence[Box], boxes: Boxes, height: float) -
     box = frame.box
     if len(frame.level) < 3 or len(frame.upright) < 3:
         return False
-    x, y = (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2
+    middles = centers(boxes)
     bars = [
         fill
         for fill in fills
         if _within(fill, box, height)
-        and min(fill.x1 - fill.x0, fill.y1 - fill.y0) > 0.5 * height
-        and not ((x > fill.x0) & (x < fill.x1) & (y > fill.y0) & (y < fill.y1)).any()
+        and min(fill.width, fill.height) > 0.5 * height
+        and not points_inside(middles, fill).any()
     ]
-    return len(bars) > 1 and box.y1 - box.y0 > 4 * height
+    return len(bars) > 1 and box.height > 4 * height
 
 
 def _keep(found: list[FoundTable], taken: NDArray[np.bool_], table: FoundTable | None) -> None:
@@ -178,7 +176,7 @@ def _strokes(
             a, b = sorted((rule.y0, rule.y1))
             upright.append(RulingLine((rule.x0 + rule.x1) / 2, a, b))
     for box in fills:
-        wide, high = box.x1 - box.x0, box.y1 - box.y0
+        wide, high = box.width, box.height
         if min(wide, high) < 0.7 * height or wide * high > 0.5 * size[0] * size[1]:
             continue
         level += [RulingLine(y, box.x0, box.x1, True) for y in (box.y0, box.y1)]
@@ -284,7 +282,7 @@ def _stacks(
                 if inside and len(ordered[j].level) == 1 and not ordered[j].upright:
                     between.append(j)
                     continue
-                if other.x1 - other.x0 > 0.5 * (box.x1 - box.x0):
+                if other.width > 0.5 * box.width:
                     break
                 continue
             band = (box.x0, low, box.x1, other.y0)
@@ -380,7 +378,7 @@ def _table(
     lines: Sequence[Line], boxes: Boxes, taken: NDArray[np.bool_], frame: Frame, height: float
 ) -> FoundTable | None:
     box = frame.box
-    if box.x1 - box.x0 < 4 * height or len(frame.level) + len(frame.upright) > MOST:
+    if box.width < 4 * height or len(frame.level) + len(frame.upright) > MOST:
         return None
     middles = (boxes[:, :2] + boxes[:, 2:]) / 2
     slack = 0.3 * height
@@ -482,7 +480,7 @@ def _next(
         if len(parts) > 1 or (above and gap < height and _heads(row, box, height)):
             chosen += waiting
             waiting = []
-        elif len(waiting) > 3 or row[-1].x1 - row[0].x0 > 0.8 * (box.x1 - box.x0):
+        elif len(waiting) > 3 or row[-1].x1 - row[0].x0 > 0.8 * box.width:
             break
     return [] if _running(taken) else chosen
 
@@ -497,5 +495,5 @@ def _pitch(frame: Frame) -> float:
 def _heads(row: Sequence[WordBox], box: Box, height: float) -> bool:
     """Tell whether a lone text above a table names several columns: all but the first, mostly."""
     x0, x1 = row[0].x0, row[-1].x1
-    off = (x0 + x1) / 2 - (box.x0 + box.x1) / 2
+    off = (x0 + x1) / 2 - box.center_x
     return x0 > box.x0 + 3 * height and off > 1.5 * height and x1 < box.x1 + height

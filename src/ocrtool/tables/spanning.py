@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ocrtool.document.tree import Box, Cell, Line
+from ocrtool.document.geometry import Boxes, hull
+from ocrtool.document.tree import Cell, Line
 from ocrtool.reading_order.patterns import AMOUNT
 from ocrtool.reading_order.prose_columns import gutter_of, is_prose_line
 from ocrtool.reading_order.rows import TextRow, rows_of
@@ -30,8 +30,6 @@ WIDE = 0.75
 """White between the cells of those, in heights of a line, at least."""
 APART = 2.5
 """White between rows, in heights of a line, at most."""
-
-Boxes = NDArray[np.float32]
 
 
 def crossing_tables(
@@ -71,7 +69,7 @@ def crossing_tables(
         members = tuple(numbers[id(line)] for row in run for line in row.lines)
         cells = unruled_cells([lines[i] for i in members], boxes[list(members)], height)
         if cells and max(cell.column + cell.column_span for cell in cells) >= CELLS:
-            found.append(FoundTable(_around(boxes[list(members)]), members, cells))
+            found.append(FoundTable(hull(boxes[list(members)]), members, cells))
     return found
 
 
@@ -117,7 +115,7 @@ def torn_tables(
             continue
         cells = unruled_cells([lines[i] for i in members], boxes[list(members)], height)
         if _are_typed(cells):
-            found.append(FoundTable(_around(boxes[list(members)]), members, cells))
+            found.append(FoundTable(hull(boxes[list(members)]), members, cells))
     return found
 
 
@@ -130,11 +128,6 @@ def _are_typed(cells: Sequence[Cell]) -> bool:
         )
     shares = [sum(flags) / len(flags) for flags in told.values()]
     return len(shares) >= CELLS and max(shares) > 0.8 and min(shares) < 0.2
-
-
-def _around(boxes: Boxes) -> Box:
-    low, high = boxes[:, :2].min(axis=0).tolist(), boxes[:, 2:].max(axis=0).tolist()
-    return Box(*low, *high)
 
 
 def _are_two(rows: Sequence[TextRow], place: float, height: float) -> bool:

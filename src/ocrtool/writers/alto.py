@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ocrtool.document.json import KINDS
-from ocrtool.document.line_metrics import baseline, bounds, is_upright, words_of
+from ocrtool.document.line_metrics import baseline, is_upright, words_of
 from ocrtool.document.tree import Block, Box, Line, Quad
 from ocrtool.options import WriteOptions
 from ocrtool.version import __version__
@@ -89,14 +89,14 @@ def _line(line: Line, name: str) -> Iterator[str]:
     if not words:  # a TextLine has at least one String
         return
     points = _points(baseline(line))
-    yield f'     <TextLine ID="{name}" {_place(bounds(line.quad))} BASELINE="{points}">'
+    yield f'     <TextLine ID="{name}" {_place(line.box)} BASELINE="{points}">'
     if not is_upright(line.quad):
         yield f"      {_shape(line.quad)}"
     for i, word in enumerate(words, 1):
         if i > 1:
             yield "      <SP/>"
         start = (
-            f'      <String ID="{name}_{i}" {_place(bounds(word.quad))}'
+            f'      <String ID="{name}_{i}" {_place(word.box)}'
             f' CONTENT="{escape(word.text)}" WC="{word.confidence:.4f}"'
         )
         yield f"{start}/>" if is_upright(word.quad) else f"{start}>{_shape(word.quad)}</String>"
@@ -114,7 +114,7 @@ def _points(points: tuple[tuple[float, float], ...]) -> str:
 def _place(box: Box) -> str:
     return (
         f'HPOS="{number(box.x0)}" VPOS="{number(box.y0)}"'
-        f' WIDTH="{number(box.x1 - box.x0)}" HEIGHT="{number(box.y1 - box.y0)}"'
+        f' WIDTH="{number(box.width)}" HEIGHT="{number(box.height)}"'
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ocrtool.document.line_metrics import angle, around, baseline, bounds, words_of
+from ocrtool.document.line_metrics import angle, baseline, words_of
 from ocrtool.document.tree import Block, Box, Line
 from ocrtool.options import WriteOptions
 from ocrtool.version import __version__
@@ -68,13 +68,13 @@ def _block(block: Block, name: str) -> Iterator[str]:
     if not block.lines:
         return
     yield f"   <div class='ocr_carea' id='block_{name}' title='{_bbox(block.box)}'>"
-    text = around(bounds(line.quad) for line in block.lines)
+    text = Box.around(line.quad for line in block.lines)
     yield f"    <p class='ocr_par' id='par_{name}' title='{_bbox(text)}'>"
     kind = LINE_CLASSES.get(block.kind, "ocr_line")
     for i, line in enumerate(block.lines, 1):
         yield f"     <span class='{kind}' id='line_{name}_{i}' title='{_line_title(line)}'>"
         for k, word in enumerate(words_of(line), 1):
-            title = f"{_bbox(bounds(word.quad))}; x_wconf {round(100 * word.confidence)}"
+            title = f"{_bbox(word.box)}; x_wconf {round(100 * word.confidence)}"
             yield (
                 f"      <span class='ocrx_word' id='word_{name}_{i}_{k}' title='{title}'>"
                 f"{escape(word.text)}</span>"
@@ -86,7 +86,7 @@ def _block(block: Block, name: str) -> Iterator[str]:
 
 def _line_title(line: Line) -> str:
     """Return bounds, and the baseline relative to their lower left corner, or the angle."""
-    box = bounds(line.quad)
+    box = line.box
     turned = angle(line.quad)
     if abs(turned) > STEEP:
         return f"{_bbox(box)}; textangle {turned % 360:.4g}"

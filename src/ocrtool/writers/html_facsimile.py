@@ -67,7 +67,7 @@ def _polygons(blocks: Sequence[Block], count: int) -> Iterator[str]:
         box = block.box
         yield (
             f'<rect x="{number(box.x0)}" y="{number(box.y0)}"'
-            f' width="{number(box.x1 - box.x0)}" height="{number(box.y1 - box.y0)}"/>\n'
+            f' width="{number(box.width)}" height="{number(box.height)}"/>\n'
         )
         for j, line in enumerate(block.lines):
             for k, word in enumerate(words_of(line)):

@@ -149,19 +149,19 @@ def _spans(extents: Sequence[Sequence[Span]], box: Box, axis: int) -> list[Span]
 
 
 def _rules(block: Block, columns: Sequence[Span], rows: Sequence[Span]) -> _Rules:
-    across = [r for r in block.rules if r.x1 - r.x0 >= r.y1 - r.y0]
-    down = [r for r in block.rules if r.x1 - r.x0 < r.y1 - r.y0]
+    across = [r for r in block.rules if r.width >= r.height]
+    down = [r for r in block.rules if r.width < r.height]
     middles = [(a + b) / 2 for a, b in columns]
     level = tuple(
         tuple(
-            any(r.x0 < x < r.x1 and _lies(before, (r.y0 + r.y1) / 2, after) for r in across)
+            any(r.x0 < x < r.x1 and _lies(before, r.center_y, after) for r in across)
             for x in middles
         )
         for before, after in _between(rows)
     )
     high = rows[-1][1] - rows[0][0]
     upright = tuple(
-        sum(r.y1 - r.y0 for r in down if _lies(before, (r.x0 + r.x1) / 2, after)) > CROSSED * high
+        sum(r.height for r in down if _lies(before, r.center_x, after)) > CROSSED * high
         for before, after in _between(columns)
     )
     return _Rules(upright, level)

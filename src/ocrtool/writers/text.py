@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from ocrtool.document.json import CONFIDENCE_DIGITS, SCHEMA, dump, page_record
-from ocrtool.document.line_metrics import around, bounds, words_of
+from ocrtool.document.line_metrics import words_of
 from ocrtool.document.tree import Box, Page
 from ocrtool.errors import UsageError
 from ocrtool.options import WriteOptions
@@ -164,13 +164,13 @@ def _tsv_rows(sheet: PageInput, number: int) -> Iterator[tuple[object, ...]]:
         yield 2, number, i, 0, 0, 0, *_sides(block.box), -1, ""
         if not block.lines:
             continue
-        text = around(bounds(line.quad) for line in block.lines)
+        text = Box.around(line.quad for line in block.lines)
         yield 3, number, i, 1, 0, 0, *_sides(text), -1, ""
         for j, line in enumerate(block.lines, 1):
-            yield 4, number, i, 1, j, 0, *_sides(bounds(line.quad)), -1, ""
+            yield 4, number, i, 1, j, 0, *_sides(line.box), -1, ""
             for k, word in enumerate(words_of(line), 1):
                 confidence = f"{100 * word.confidence:.2f}"
-                yield 5, number, i, 1, j, k, *_sides(bounds(word.quad)), confidence, word.text
+                yield 5, number, i, 1, j, k, *_sides(word.box), confidence, word.text
 
 
 def _sides(box: Box) -> tuple[int, int, int, int]:
