@@ -7,8 +7,8 @@ from typing import Any
 from ocrtool.training.distributed import Compute, Group
 from ocrtool.training.options import TrainOptions
 from ocrtool.training.prepare import prepare
-from ocrtool.training.recognition import make_trainer
-from ocrtool.training.trainer import Interrupt, claim_folder
+from ocrtool.training.recognition import RecognitionTask
+from ocrtool.training.trainer import Interrupt, Trainer, claim_folder
 
 
 def cut_short(options: TrainOptions, stop: int) -> None:
@@ -16,7 +16,7 @@ def cut_short(options: TrainOptions, stop: int) -> None:
     with Interrupt() as interrupt:
         claim_folder(options, Group())
         data, config = prepare(options, None, Group())
-        trainer = make_trainer(options, config, data, Compute(), None)
+        trainer = Trainer(RecognitionTask(options, config, data, Compute(), None))
         step = trainer._step
 
         def interrupted(*given: Any) -> None:

@@ -10,7 +10,8 @@ import typer
 
 import ocrtool
 from ocrtool.cli import make_app
-from ocrtool.training import TrainOptions
+from ocrtool.commands.train import FLAGS
+from ocrtool.training import StageOptions, TrainOptions
 
 
 @pytest.fixture
@@ -171,6 +172,11 @@ def test_help_of_train_states_the_true_defaults() -> None:
             assert match[1] == str(field.default), name
             stated += 1
     assert stated >= 5
+
+
+def test_every_flag_of_train_is_an_option() -> None:
+    options = {f.name for kind in (TrainOptions, StageOptions) for f in dataclasses.fields(kind)}
+    assert FLAGS.keys() - options == {"config", "settings"}
 
 
 def test_train_passes_its_flags_on(run_cli, monkeypatch, tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from ocrtool.models.ocr import OcrModel
 from ocrtool.training import checkpoint
 from ocrtool.training.augmentation import augment_line
 from ocrtool.training.config import TrainOptions
-from ocrtool.training.data import LabelledImage, MixedSource, Sample
+from ocrtool.training.data import MixedSource, Sample
+from ocrtool.training.rows import LabelledImage
 
 LINE = Path(__file__).parents[2] / "docs" / "images" / "sample-line.png"
 

@@ -15,7 +15,6 @@ from ocrtool.training import TrainOptions, run
 from ocrtool.training.data import (
     LINE_POOL,
     HeldSource,
-    LabelledImage,
     PoolDataset,
     Preparation,
     Ready,
@@ -23,11 +22,10 @@ from ocrtool.training.data import (
     Sample,
     _cut,
     batches_from,
-    read_rows,
-    split_rows,
     usable_rows,
     validation_batches,
 )
+from ocrtool.training.rows import LabelledImage, read_rows, split_rows
 from ocrtool.weights.vocabulary import BOS, EOS, PAD, Vocabulary
 
 Options = Callable[..., TrainOptions]
@@ -267,7 +265,7 @@ def test_held_out_texts_are_not_shown_in_training() -> None:
     training, held, what = split_rows(rows, 0.1, 1)
     assert len(training) + len(held) == 100 and held
     assert not {row.text for row in training} & {row.text for row in held}
-    assert "never shows" in what
+    assert "do not occur" in what
     assert split_rows(rows, 0.1, 1) == (training, held, what)
     assert split_rows(rows, 0.1, 2)[1] != held
     few = [dataclasses.replace(row, text=str(i % 10)) for i, row in enumerate(rows)]

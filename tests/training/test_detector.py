@@ -18,8 +18,8 @@ from ocrtool.models.detector import DetectorConfig, DetectorNet
 from ocrtool.training.data import loaded
 from ocrtool.training.detector import (
     DetectorOptions,
+    DetectorTask,
     main,
-    make_trainer,
     train_detector,
     with_areas,
 )
@@ -28,6 +28,7 @@ from ocrtool.training.detector_scores import match_lines
 from ocrtool.training.detector_targets import make_targets
 from ocrtool.training.distributed import Compute
 from ocrtool.training.report import MetricsWindow
+from ocrtool.training.trainer import Trainer
 
 SMALL = DetectorConfig(stem=8, widths=(16, 16, 24, 32), blocks=(0, 1, 0, 0), neck=16)
 
@@ -106,7 +107,7 @@ def test_crops_of_real_pages_have_maps_on_their_ink() -> None:
     kernels = 0
     for index in range(0, 40, 4):
         crop = draw_crop(pages, index, 256, 0)
-        targets = crop.targets()
+        targets = make_targets(crop.image.shape, crop.lines, crop.regions)
         kernels += int(targets.kernel.any())
         assert targets.kernel.shape == (128, 128) and np.isfinite(targets.geometry).all()
         assert ((targets.inside > 0) >= (targets.kernel[::2, ::2] > 0)).mean() > 0.99
@@ -147,13 +148,13 @@ def test_sixty_steps_find_the_lines_of_two_pages(
 def test_a_resumed_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
     train_detector(options(tmp_path / "a", steps=4), TwoPages(), TwoPages(), SMALL)
     half = options(tmp_path / "b", steps=4)
-    part = make_trainer(half, TwoPages(), TwoPages(), Compute(), SMALL)
+    part = Trainer(DetectorTask(half, TwoPages(), TwoPages(), Compute(), SMALL))
     batches = part.task.batches(part.position)
     for _ in range(2):
         part._step(batches, part.learning_rate(part.progress(0.0)), MetricsWindow())
     part._save()
     again = options(half.out, steps=4, resume=True)
-    assert make_trainer(again, TwoPages(), TwoPages(), Compute()).position.step == 2
+    assert Trainer(DetectorTask(again, TwoPages(), TwoPages(), Compute())).position.step == 2
     train_detector(again, TwoPages(), TwoPages())
     for file in ("trainer.safetensors", "model.safetensors"):
         whole, parts = (load_file(tmp_path / run / "last" / file) for run in ("a", "b"))
@@ -171,6 +172,18 @@ def test_runs_are_not_overwritten_and_damage_is_told(tmp_path: Path) -> None:
         train_detector(options(tmp_path, resume=True), TwoPages(), TwoPages())
     with pytest.raises(UsageError, match="no end"):
         DetectorOptions(out=tmp_path)
+
+
+def test_a_run_of_an_older_format_is_resumed(tmp_path: Path) -> None:
+    train_detector(options(tmp_path, steps=2), TwoPages(), TwoPages(), SMALL)
+    path = tmp_path / "last" / "trainer.json"
+    facts = json.loads(path.read_text("utf-8"))["position"]
+    old = {"step": 2, "seconds": 1.0, "best": 1.0 - facts["best"], "metrics": facts["metrics"]}
+    path.write_text(json.dumps({"position": old, "scaler": {}}), "utf-8")
+    again = options(tmp_path, steps=4, resume=True)
+    position = Trainer(DetectorTask(again, TwoPages(), TwoPages(), Compute())).position
+    assert (position.step, position.batches, position.metrics) == (2, 2, facts["metrics"])
+    assert position.best == pytest.approx(facts["best"])
 
 
 def test_the_command_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

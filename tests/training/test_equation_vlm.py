@@ -231,7 +231,7 @@ def test_damaged_parts_are_told_in_one_line(
         start()
     described = json.loads((folder / "config.json").read_text("utf-8"))
     (folder / "config.json").write_text(json.dumps({**described, "vocab_size": 9}))
-    with pytest.raises(ModelError, match="part: it knows 9 tokens, its tokenizer 2"):
+    with pytest.raises(ModelError, match="part: 9 tokens, its tokenizer has 2"):
         start()
     (folder / "config.json").write_text(json.dumps({**described, "model_type": "gpt2"}))
     with pytest.raises(ModelError, match="part: model_type is 'gpt2'"):
@@ -245,7 +245,9 @@ def test_a_name_on_the_hub_needs_a_network(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     base = {"preset": "equation-vlm", "data": (tmp_path / "a.csv",)}
-    with pytest.raises(ModelError, match="some/model is no folder and cannot be fetched") as error:
+    with pytest.raises(
+        ModelError, match="some/model is not a folder and cannot be downloaded"
+    ) as error:
         fetched_parts(make_options({**base, "vision_from": "some/model"}))
     assert "\n" not in str(error.value) and "name its folder" in str(error.value)
     with pytest.raises(ModelError, match=r"no folder \./nowhere/at/all"):
@@ -274,8 +276,8 @@ def test_presets_without_a_place_for_parts_are_told(
     table: Path, parts: tuple[Path, Path], tmp_path: Path
 ) -> None:
     for flag, folder, message in (
-        ("vision_from", parts[0], "formula sees by no ViT"),
-        ("decoder_from", parts[1], "formula writes by no Llama"),
+        ("vision_from", parts[0], "formula has no ViT"),
+        ("decoder_from", parts[1], "formula has no Llama"),
     ):
         asked = {"preset": "formula", "data": (table,), "out": tmp_path, flag: str(folder)}
         with pytest.raises(UsageError, match=message):

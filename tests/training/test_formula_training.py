@@ -245,7 +245,7 @@ def test_rates_of_tokens() -> None:
     [
         ({"formulas": ()}, "typeset formulas"),
         ({"synth": None, "data": (Path("a.csv"),)}, "belongs to --synth formulas"),
-        ({"tokens": "characters"}, "not what this network reads"),
+        ({"tokens": "characters"}, "does not fit this network"),
         ({"tokens": "words"}, "tokens is one of"),
         ({"alphabet": "abc"}, "alphabet lists characters"),
         ({"max_tokens": 0}, "max_tokens"),

@@ -112,6 +112,13 @@ def test_settings_have_the_types_of_the_fields(
     assert getattr(make_options(DATA, path, [setting]), name) == value
 
 
+def test_flags_may_be_texts() -> None:
+    options = make_options({"data": ["a.csv"], "steps": "10", "mix": "0.25", "synth": "lines"})
+    assert (options.data, options.steps, options.mix) == ((Path("a.csv"),), 10, 0.25)
+    with pytest.raises(UsageError, match=r"--lr: must be a number, not \"high\""):
+        make_options({**DATA, "learning_rate": "high"})
+
+
 def test_flags_win_over_settings() -> None:
     assert make_options({**DATA, "seed": 3}, settings=["seed=4", "clip=2"]).seed == 3
 
@@ -121,7 +128,7 @@ def test_flags_win_over_settings() -> None:
     [
         ("warmpu=7", "--set warmpu is not an option; did you mean warmup"),
         ("decoder_head=7", "did you mean decoder_heads or decoder_kv_heads"),
-        ("xyz=7", "docs/train.md lists all options"),
+        ("xyz=7", "docs/train-options.md lists all options"),
         ("warmup=7.5", "warmup: must be a whole number"),
         ("warmup=soon", 'must be a whole number, not "soon"'),
         ("use_gqa=1", "true or false"),

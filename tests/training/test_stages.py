@@ -24,7 +24,7 @@ from ocrtool.training.checkpoint import load_state
 from ocrtool.training.distributed import Compute
 from ocrtool.training.report import MetricsWindow
 from ocrtool.training.stage_data import read_samples
-from ocrtool.training.stages import StageTask, make_trainer, merged, start_of
+from ocrtool.training.stages import StageTask, merged, start_of
 from ocrtool.training.trainer import Position, Trainer
 
 TEXTS = ("red fox", "old owl\nsat", "blue\nsky", "ten men", "six hens\nate", "a cat")
@@ -55,8 +55,7 @@ def options(pages: Path, out: Path, **changed: Any) -> StageOptions:
 
 def trainer(chosen: StageOptions) -> Trainer:
     samples = read_samples(chosen.data, [])
-    network, words = start_of(chosen)
-    return make_trainer(chosen, network, words, samples, samples[:1], Compute())
+    return Trainer(StageTask(chosen, *start_of(chosen), samples, samples[:1], Compute()))
 
 
 def task(chosen: StageOptions) -> StageTask:
@@ -81,7 +80,7 @@ def test_loss_is_on_the_text_alone(pages: Path, tmp_path: Path) -> None:
     samples[1] = dataclasses.replace(samples[1], prompt="What is this?")
     batch = made.pages.together(samples)
     ends = [TEXTS[i] + "<|im_end|>" for i in range(3)]
-    words = made.words
+    words = made.tokenizer
     assert words.decode(batch.targets.tolist(), skip_special_tokens=False) == "".join(ends)
     for row, where, text in zip(batch.tokens, batch.where, TEXTS, strict=False):
         first = int(where.nonzero()[0][0])
@@ -116,7 +115,7 @@ def test_folders_pair_pdfs_with_markdown(tmp_path: Path, pages: Path) -> None:
     for name in ("one", "two.1", "two.2", "two.3", "wrong", "nothing", "nothing.1"):
         (tmp_path / f"{name}.md").write_text(f"# {name}\n")
     samples = read_samples([tmp_path], [])
-    assert [(s.path.stem, s.page, s.words()) for s in samples] == [
+    assert [(s.path.stem, s.page, s.read_text()) for s in samples] == [
         ("one", 0, "# one"),
         ("two", 1, "# two.1"),
         ("two", 2, "# two.2"),

@@ -17,12 +17,13 @@ from safetensors.torch import load_file
 from ocrtool.errors import ExitCode, InputError, ModelError, OutputError, UsageError
 from ocrtool.models.ocr import OcrModel
 from ocrtool.training import checkpoint, make_options, recognition, run
-from ocrtool.training.data import Batch, read_rows
+from ocrtool.training.data import Batch
 from ocrtool.training.distributed import Compute, Group
 from ocrtool.training.options import TrainOptions
 from ocrtool.training.prepare import choose_vocabulary, prepare
 from ocrtool.training.recognition import RecognitionTask
 from ocrtool.training.report import MetricsWindow
+from ocrtool.training.rows import read_rows
 from ocrtool.training.trainer import Trainer, claim_folder
 
 Options = Callable[..., TrainOptions]
@@ -36,7 +37,7 @@ def records(out: Path, kind: str) -> list[dict[str, object]]:
 
 def make_trainer(options: TrainOptions) -> Trainer:
     data, config = prepare(options, None, Group())
-    return recognition.make_trainer(options, config, data, Compute(), None)
+    return Trainer(recognition.RecognitionTask(options, config, data, Compute(), None))
 
 
 def pool(trainer: Trainer, number: int) -> Batch:

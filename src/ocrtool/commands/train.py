@@ -17,21 +17,15 @@ from ocrtool.commands.shared import ColorChoice, NoProgress, Quiet, Verbose, tal
 from ocrtool.console import Color
 from ocrtool.errors import ExitCode
 
+PATHS = list[Path]
 
-def _flag(name: str, value: str, about: str, *more: str, kind: Any = str, env: str = "") -> Any:
-    """Return the annotation of a flag.
 
-    Args:
-        name: The flag.
-        value: Placeholder of its value.
-        about: Its help.
-        more: Its other names.
-        kind: ``Path`` where the shell completes file names; ``list`` of that if repeatable.
-        env: Environment variable that sets it.
+def _flag(names: str, value: str, about: str, kind: Any = str, env: str | None = None) -> Any:
+    """Return the annotation of a flag; `value` is the placeholder of its value.
+
+    A kind of ``Path`` makes the shell complete file names; flags of lists are repeatable.
     """
-    option = typer.Option(
-        name, *more, metavar=value, show_default=False, help=about, envvar=env or None
-    )
+    option = typer.Option(*names.split(), metavar=value, show_default=False, help=about, envvar=env)
     return Annotated[kind | None, option]
 
 
@@ -40,7 +34,6 @@ def _switch(name: str, about: str) -> Any:
     return Annotated[bool, typer.Option(name, show_default=False, help=about)]
 
 
-PATHS = list[Path]
 DATA = typer.Argument(
     metavar="DATA",
     show_default=False,
@@ -49,67 +42,29 @@ DATA = typer.Argument(
 )
 FLAGS = {
     "data": Annotated[PATHS | None, DATA],
-    "out": _flag("--output", "DIR", "Folder of the run; default run.", "-o", kind=Path),
-    "preset": _flag(
-        "--preset",
-        "NAME",
-        "Network (ocrtool models list); default tiny, with --synth line or formula.",
-    ),
-    "stage": _flag(
-        "--stage", "align|pretrain", "Train deepocr: its projector, or its language model with it."
-    ),
-    "lora": _flag(
-        "--lora",
-        "RANK",
-        "With --stage pretrain: train adapters of this rank instead of the language model (needs"
-        " peft).",
-    ),
-    "config": _flag(
-        "--config",
-        "FILE",
-        "JSON file with any options, or a bundled recipe (line, formula, words); flags win.",
-        kind=Path,
-    ),
+    "out": _flag("--output -o", "DIR", "Folder of the run; default run.", Path),
+    "preset": _flag("--preset", "NAME", "Network (ocrtool models list); default by the data."),
+    "stage": _flag("--stage", "align|pretrain", "Train deepocr's projector, or its decoder too."),
+    "lora": _flag("--lora", "RANK", "With --stage pretrain: train adapters instead (needs peft)."),
+    "config": _flag("--config", "FILE", "JSON file of options, or line, formula or words.", Path),
     "settings": _flag(
         "--set",
         "KEY=VALUE",
-        "Any other option of docs/train.md, such as warmup=100; repeatable.",
-        kind=list[str],
+        "Any other option of docs/train-options.md, such as warmup=100; repeatable.",
+        list[str],
     ),
     "start_from": _flag("--from", "MODEL", "Fine-tune a bundled model or a model folder."),
-    "vision_from": _flag(
-        "--vision-from",
-        "MODEL",
-        "Published weights of the vision encoder: a folder, or owner/name on the hub.",
-    ),
-    "decoder_from": _flag(
-        "--decoder-from", "MODEL", "Published Llama (deepocr: Qwen2) for the decoder."
-    ),
+    "vision_from": _flag("--vision-from", "MODEL", "Published ViT: a folder, or owner/name."),
+    "decoder_from": _flag("--decoder-from", "MODEL", "Published Llama (deepocr: Qwen2)."),
     "resume": _switch("--resume", "Continue the run in DIR."),
-    "overwrite": _switch("--overwrite", "Start anew in a DIR that holds a run."),
-    "validation": _flag(
-        "--validation",
-        "CSV",
-        "Validation set (formulas: or a folder of them); default a part of the data.",
-        kind=Path,
-    ),
+    "overwrite": _switch("--overwrite", "Replace the run in DIR."),
+    "validation": _flag("--validation", "CSV", "Validation set; default a part of the data.", Path),
     "strict": _switch("--strict", "Refuse data with unusable rows; else they are skipped."),
-    "synth": _flag(
-        "--synth", "lines|formulas", "Draw endless data; lines may accompany CSV files."
-    ),
+    "synth": _flag("--synth", "lines|formulas", "Draw endless data; lines also beside CSV files."),
     "mix": _flag("--mix", "SHARE", "Share of drawn lines beside CSV files, 0-1; default 0.5."),
-    "formulas": _flag(
-        "--formulas",
-        "DIR",
-        "Typeset formulas for --synth, repeatable (python -m ocrtool.synth.formulas).",
-        kind=PATHS,
-    ),
-    "fonts": _flag(
-        "--fonts", "DIR", "Fonts for --synth, repeatable; default the bundled ones.", kind=PATHS
-    ),
-    "text": _flag(
-        "--text", "FILE", "Text for --synth, repeatable; default a bundled sample.", kind=PATHS
-    ),
+    "formulas": _flag("--formulas", "DIR", "Typeset formulas for --synth, repeatable.", PATHS),
+    "fonts": _flag("--fonts", "DIR", "Fonts for --synth, repeatable; default bundled.", PATHS),
+    "text": _flag("--text", "FILE", "Text for --synth, repeatable; default bundled.", PATHS),
     "draw": _flag("--draw", "N", "Only write a contact sheet of N samples to DIR."),
     "steps": _flag("--steps", "N", "Steps of the whole run."),
     "epochs": _flag("--epochs", "N", "Passes over the data of the whole run."),
@@ -120,9 +75,7 @@ FLAGS = {
     "device": _flag(
         "--device", "auto|cpu|cuda|cuda:N", "Where to compute; default auto.", env="OCRTOOL_DEVICE"
     ),
-    "threads": _flag(
-        "--threads", "N", "CPU threads; default 0, PyTorch's choice.", env="OCRTOOL_THREADS"
-    ),
+    "threads": _flag("--threads", "N", "CPU threads; default 0, PyTorch's.", env="OCRTOOL_THREADS"),
     "workers": _flag("--workers", "N", "Processes that load or draw images; default 1."),
     "compile": _switch("--compile", "Compile the network (torch.compile)."),
     "seed": _flag("--seed", "N", "Seed of all randomness; default 42."),

@@ -14,7 +14,7 @@ from ocrtool.errors import OcrToolError
 from ocrtool.layout.detector import Detector
 from ocrtool.models.config import ModelConfig
 from ocrtool.options import Precision
-from ocrtool.training.data import Batch, Preparation, Ready
+from ocrtool.training.data import Arrays, Preparation, Ready
 from ocrtool.training.metrics import rates
 from ocrtool.weights.vocabulary import BOS, SPECIALS
 
@@ -193,7 +193,7 @@ def _ctc_difference(encoded: Sequence[Encoded]) -> float:
 
 
 def _teacher_forcing_difference(
-    reference: Engine, candidate: Engine, batch: Batch, encoded: Sequence[Encoded]
+    reference: Engine, candidate: Engine, batch: Arrays, encoded: Sequence[Encoded]
 ) -> float:
     """Return the maximum difference of two decoders with teacher forcing."""
     tokens, config = batch.tokens, reference.metadata.config.decoder

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from ocrtool.errors import UsageError
 from ocrtool.inputs.images import load_image
-from ocrtool.training.data import Preparation, Ready, Sample, read_rows
+from ocrtool.training.data import Preparation, Ready, Sample
+from ocrtool.training.rows import read_rows
 from ocrtool.weights.vocabulary import Vocabulary
 
 CHECK_SEED = 715_517

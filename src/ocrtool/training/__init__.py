@@ -1,10 +1,10 @@
-"""Training: what ``ocrtool train`` calls, for use from Python.
+"""Training from Python, as ``ocrtool train`` does it.
 
 Example:
     >>> from ocrtool.training import make_options, run
     >>> result = run(make_options({"data": (Path("words.csv"),), "epochs": 10}))
 
-Importing this package does not import torch; calling :func:`run` does.
+Importing this package does not import torch; calling `run` does.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Random augmentation of labelled line images.
-
-A few thousand real lines then last for many epochs beside drawn ones.
-"""
+"""Random augmentation of labelled line images, so that few of them serve for many epochs."""
 
 from __future__ import annotations
 
@@ -24,7 +21,7 @@ def augment_line(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[
 
     Args:
         image: (H, W) grey or (H, W, 3) RGB, uint8; dark text on light paper or the reverse.
-        rng: Draws every decision.
+        rng: Source of all randomness.
 
     Returns:
         (H', W') grey, uint8.
@@ -58,7 +55,7 @@ def augment_line(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[
 
 
 def _reshape(grey: degradations.Grey, rng: np.random.Generator) -> degradations.Grey:
-    """Change the aspect ratio, slant and skew; the paper goes on beyond the edges."""
+    """Change the aspect ratio, slant and skew; edge pixels are repeated outwards."""
     height, width = grey.shape
     stretch = float(np.exp(rng.uniform(-0.18, 0.18)))
     slant = rng.uniform(-0.25, 0.25) if rng.random() < 0.5 else 0.0
@@ -72,7 +69,7 @@ def _reshape(grey: degradations.Grey, rng: np.random.Generator) -> degradations.
 
 
 def _margins(grey: degradations.Grey, rng: np.random.Generator) -> degradations.Grey:
-    """Add paper around the line, or cut a few rows and columns off, as detectors do."""
+    """Add margins of edge pixels, or cut a few rows off, as detectors do."""
     height = grey.shape[0]
     top, bottom = (round(height * rng.uniform(-0.05, 0.2)) for _ in range(2))
     left, right = (round(height * rng.uniform(0.0, 0.5)) for _ in range(2))

@@ -1,10 +1,9 @@
-"""Fit the confidences of a reader to labelled lines that it was not trained on.
+"""Calibrate the confidences of a line reader on labelled lines that it was not trained on.
 
 Usage: python -m ocrtool.training.calibrate MODEL --fit labels.csv [--check other.csv]
 
-Writes the curves of characters and words into the model's ``model.json``, and prints the expected
-calibration error (ECE) of characters, words and lines before and after, on the set that was fitted
-and on the others.
+Writes the curves of characters and words to the model's ``model.json`` and prints the expected
+calibration error (ECE) of characters, words and lines before and after, on all sets.
 """
 
 from __future__ import annotations
@@ -24,26 +23,26 @@ from ocrtool.errors import InputError
 from ocrtool.inputs.images import load_image
 from ocrtool.options import ReadOptions
 from ocrtool.readers.lines import LineReader
-from ocrtool.training.data import read_rows
+from ocrtool.training.rows import read_rows
 
 UNITS = ("character", "word", "line")
 FITTED = ("character", "word")
-"""Lines are left raw. A whole line is right only where its label agrees in every quote and space,
-and drawn labels always do: a curve fitted on them made lines of real pages surer than they were."""
+"""Calibrated units. Lines are not: drawn labels agree in every quote and space, labels of real
+lines do not, so a curve fitted on drawn lines makes real lines overconfident."""
 
 
 @dataclass(frozen=True)
 class Judged:
-    """Confidences of one kind of unit, and whether each unit was read right."""
+    """Confidences of one kind of unit, and whether each unit is correct."""
 
     confidences: list[float]
     right: list[bool]
 
 
 def judge(results: Sequence[LineResult], labels: Sequence[str]) -> dict[str, Judged]:
-    """Compare what was read with what was written, unit by unit.
+    """Compare readings with labels unit by unit.
 
-    A character or word is right where an alignment of the read text with the label matches it.
+    A character or word is correct where an alignment of the reading with the label matches it.
     """
     judged = {unit: Judged([], []) for unit in UNITS}
     for result, label in zip(results, labels, strict=True):
@@ -65,10 +64,10 @@ def _matched(said: Sequence[str], true: Sequence[str]) -> list[bool]:
 
 
 def read_set(reader: LineReader, table: Path) -> tuple[list[LineResult], list[str]]:
-    """Read the lines of a CSV.
+    """Read the images of a CSV file; return the results and the labels.
 
     Raises:
-        InputError: A row cannot be used.
+        InputError: A row is unusable.
     """
     problems: list[str] = []
     rows = read_rows([table], problems)
@@ -79,9 +78,9 @@ def read_set(reader: LineReader, table: Path) -> tuple[list[LineResult], list[st
 
 
 def calibrate(
-    model: Path, table: Path, checks: Sequence[Path], tell: Callable[[str], None]
+    model: Path, table: Path, checks: Sequence[Path], report: Callable[[str], None]
 ) -> Calibration:
-    """Fit the curves on ``table``, write them to the model, and tell the errors.
+    """Fit the curves on ``table``, write them to the model, and report the errors.
 
     Raises:
         InputError: A table has no usable rows.
@@ -95,11 +94,11 @@ def calibrate(
     fitted = sets[table]
     curves = {unit: fit(fitted[unit].confidences, fitted[unit].right) for unit in FITTED}
     calibration = Calibration(**curves)
-    tell(f"{'set':24} {'unit':10} {'right':>7} {'ECE raw':>8} {'fitted':>8}")
+    report(f"{'set':24} {'unit':10} {'right':>7} {'ECE raw':>8} {'fitted':>8}")
     for path, judged in sets.items():
         for unit, units in judged.items():
             after = [getattr(calibration, unit)(p) for p in units.confidences]
-            tell(
+            report(
                 f"{path.parent.name[:24]:24} {unit:10}"
                 f" {sum(units.right) / max(1, len(units.right)):7.4f}"
                 f" {expected_calibration_error(units.confidences, units.right):8.4f}"

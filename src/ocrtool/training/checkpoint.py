@@ -1,9 +1,9 @@
-"""Models and training states on disk: folders that are complete or not there.
+"""Model folders and training states, written atomically.
 
-A model folder holds ``model.safetensors`` (float32 weights under the names of the network's state
-dict) and ``model.json`` (schema, geometry, alphabet, scores), and ``tokenizer.json`` where the
-alphabet is a published tokenizer's. ``last/`` of a run holds beside them ``trainer.safetensors``
-and ``trainer.json``: what an exact resume needs.
+A model folder contains ``model.safetensors`` (float32 weights by their names in the state dict),
+``model.json`` (schema, geometry, vocabulary, scores), and ``tokenizer.json`` if the vocabulary is a
+published tokenizer. ``last/`` of a run also contains ``trainer.safetensors`` and ``trainer.json``,
+the state for an exact resume.
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ STATE_FACTS = "trainer.json"
 BLOCKS = "vision.blocks."
 """Prefix of the encoder's blocks in a state dict."""
 OUTPUT_PROJECTIONS = ("attention.out.weight", "mlp.out.weight")
-"""Matrices of an encoder block that write into the residual stream."""
+"""Matrices of an encoder block whose results are added to the residual stream."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model as it lies on disk.
+    """A model on disk.
 
     Attributes:
         config: Geometry of the network.
-        vocabulary: What it can write.
+        vocabulary: Its output vocabulary.
         weights: Tensors by their name in the network's state dict.
-        step: Training steps that it has seen.
+        step: Number of its training steps.
         metrics: Scores of its last validation.
     """
 
@@ -61,7 +61,7 @@ class Checkpoint:
     metrics: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     def files(self) -> dict[str, bytes]:
-        """The files of a model folder."""
+        """Return the files of a model folder by name."""
         vocabulary = self.vocabulary
         files = {WEIGHTS: packed(self.weights)}
         if isinstance(vocabulary, BpeVocabulary):
@@ -81,11 +81,11 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class TrainerState:
-    """What an exact resume needs beside the model.
+    """State for an exact resume, beside the model.
 
     Attributes:
-        tensors: Trained weights, buffers and moments of the optimizer, by name.
-        facts: Position, scale of the gradient scaler and number of processes, as JSON values.
+        tensors: Trained weights, buffers and optimizer state, by name.
+        facts: Position, state of the gradient scaler and number of processes, as JSON values.
     """
 
     tensors: Mapping[str, Tensor]
@@ -98,7 +98,7 @@ class TrainerState:
 
 
 def write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
-    """Replace a folder by one with these files; see :func:`replacing`."""
+    """Replace a folder by one with these files; see `replacing`."""
     with replacing(folder) as fresh:
         for name, content in contents.items():
             (fresh / name).write_bytes(content)
@@ -106,16 +106,16 @@ def write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
 
 @contextmanager
 def replacing(folder: Path) -> Iterator[Path]:
-    """Replace a folder by another: wholly, or not at all.
+    """Replace a folder atomically.
 
-    The files are written to a new folder beside it, flushed to the disk, and renamed. Where a
-    power cut falls between the two renames, :func:`recover` finds the old folder.
+    A new folder beside it is filled, flushed to the disk, and renamed. After a power cut between
+    the two renames, `recover` restores the old folder.
 
     Yields:
-        The new folder, empty, to be filled.
+        The new folder, empty.
 
     Raises:
-        OutputError: It cannot be written; nothing half-written is left.
+        OutputError: It cannot be written; the old folder is kept.
     """
     mark = secrets.token_hex(4)
     fresh = folder.with_name(f".{folder.name}.{mark}")
@@ -143,7 +143,7 @@ def replacing(folder: Path) -> Iterator[Path]:
 
 
 def recover(folder: Path) -> None:
-    """Bring back the old folder where writing the new one was cut off between two renames."""
+    """Restore the old folder where `replacing` was interrupted between its two renames."""
     if not folder.exists() and _old(folder).exists():
         with suppress(OSError):
             _old(folder).replace(folder)
@@ -157,7 +157,7 @@ def load(folder: Path) -> Checkpoint:
     """Read a model folder.
 
     Raises:
-        ModelError: It is not there, incomplete, damaged, or of a newer ocrtool.
+        ModelError: It is missing, incomplete, damaged, or of a newer version.
     """
     recover(folder)
     metadata = read_metadata(folder)
@@ -176,7 +176,7 @@ def load_state(folder: Path) -> TrainerState:
     """Read the training state beside a model.
 
     Raises:
-        ModelError: There is none, or it is damaged.
+        ModelError: It is missing or damaged.
     """
     try:
         facts = json.loads((folder / STATE_FACTS).read_text("utf-8"))
@@ -189,10 +189,12 @@ def load_state(folder: Path) -> TrainerState:
 
 
 def tuned_config(options: TrainOptions, start: Checkpoint, vocabulary: Vocabulary) -> ModelConfig:
-    """Geometry for fine-tuning: the start's own, with a new alphabet.
+    """Return the geometry for fine-tuning: that of the start, with a new vocabulary.
+
+    A line model may be deepened to at most twice its encoder blocks; see `transfer`.
 
     Raises:
-        UsageError: The options ask for another geometry.
+        UsageError: The options change the geometry otherwise.
     """
     vision, decoder = start.config.vision, start.config.decoder
     layers = options.vision_layers or 0
@@ -213,7 +215,7 @@ def tuned_config(options: TrainOptions, start: Checkpoint, vocabulary: Vocabular
     if options.dropout is not None:
         vision = dataclasses.replace(vision, dropout=options.dropout)
         decoder = dataclasses.replace(decoder, dropout=options.dropout)
-    if options.max_length is not None:  # positions are rotary: no weight depends on it
+    if options.max_length is not None:  # rotary positions: no weight depends on it
         decoder = dataclasses.replace(decoder, max_length=options.max_length)
     flash = start.config.flash if options.use_flash is None else options.use_flash
     return dataclasses.replace(
@@ -227,18 +229,13 @@ def tuned_config(options: TrainOptions, start: Checkpoint, vocabulary: Vocabular
 
 
 def transfer(start: Checkpoint, model: OcrModel, vocabulary: Vocabulary) -> int:
-    """Load weights into a network with another alphabet.
+    """Load weights into a network with another vocabulary, and possibly more encoder blocks.
 
-    Rows that belong to an entry (of embedding, head and CTC head) follow it to its new id; rows of
-    new entries keep the network's fresh values.
-
-    Args:
-        start: The trained model.
-        model: A fresh network of the same geometry but for the size of the alphabet.
-        vocabulary: The alphabet of `model`.
+    Rows of embedding, head and CTC head move to the new ids of their entries; rows of new entries
+    keep their initial values.
 
     Returns:
-        How many entries of `vocabulary` the start knew.
+        Number of entries of `vocabulary`, that of `model`, that `start` has.
 
     Raises:
         ModelError: The weights do not fit.
@@ -257,7 +254,7 @@ def transfer(start: Checkpoint, model: OcrModel, vocabulary: Vocabulary) -> int:
     state = model.state_dict()
     try:
         for name, tensor in state.items():
-            if name in by_character:  # a CTC head has the alphabet once for each frame
+            if name in by_character:  # a CTC head has the vocabulary once for each frame
                 trained = weights[name]
                 frames = trained.shape[0] // len(start.vocabulary)
                 grown = tensor.view(frames, len(vocabulary), *tensor.shape[1:])
@@ -271,15 +268,10 @@ def transfer(start: Checkpoint, model: OcrModel, vocabulary: Vocabulary) -> int:
 
 
 def _deepened(weights: Mapping[str, Tensor], before: int, after: int) -> dict[str, Tensor]:
-    """Insert encoder blocks that compute nothing yet, evenly spaced (progressive stacking).
+    """Insert encoder blocks, evenly spaced, at most as many as there are (progressive stacking).
 
-    An inserted block is a copy of the one before it whose output projections are zero, so the
-    network computes exactly what it did, and the gradients of the copy are not zero.
-
-    Args:
-        weights: Tensors of a network with `before` encoder blocks.
-        before: Encoder blocks there are.
-        after: Encoder blocks wanted, at most twice as many.
+    An inserted block is a copy of the preceding one with output projections of zero, so the
+    network's output does not change, but the copy has gradients.
     """
     copied = {before - 1 - round((i + 0.5) * before / (after - before) - 0.5)
               for i in range(after - before)}  # fmt: skip
@@ -300,7 +292,7 @@ def _deepened(weights: Mapping[str, Tensor], before: int, after: int) -> dict[st
 
 
 def _rows_by_character(config: ModelConfig) -> set[str]:
-    """Names of the tensors that grow with the alphabet: found by growing it."""
+    """Return the names of the tensors whose shapes depend on the size of the vocabulary."""
     with torch.device("meta"):
         small = OcrModel(config).state_dict()
         large = OcrModel(dataclasses.replace(config, vocab_size=config.vocab_size + 1)).state_dict()
@@ -315,5 +307,5 @@ def packed(tensors: Mapping[str, Tensor]) -> bytes:
 
 
 def to_json(content: Mapping[str, Any]) -> str:
-    """JSON as the files of a run have it."""
+    """Return the content of a JSON file of a run."""
     return json.dumps(content, ensure_ascii=False, indent=1) + "\n"

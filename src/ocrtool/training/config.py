@@ -97,7 +97,7 @@ def typed(
     Args:
         content: Values by the name of the field.
         kind: The dataclass.
-        origin: What stands before a key in messages: where the value comes from.
+        origin: Prefix of a key in messages that names the source of its value.
         folder: Folder that relative paths are relative to.
         texts: Whether numbers, truth values and lists may be texts in the syntax of JSON.
 
@@ -110,7 +110,7 @@ def typed(
         shown = origin + (FLAGS.get(key, key).replace("_", "-") if origin == "--" else key)
         if key not in hints:
             raise UsageError(*_unknown(key, kind, shown))
-        if texts and isinstance(value, str) and value_type(hints[key]) not in (str, Path):
+        if texts and isinstance(value, str) and _value_type(hints[key]) not in (str, Path):
             with contextlib.suppress(ValueError):  # _converted says which type is wanted
                 value = json.loads(value)
         try:
@@ -127,11 +127,13 @@ def _unknown(name: str, kind: type, shown: str) -> tuple[str, str]:
     if name in typing.get_type_hints(TrainOptions):
         return f"{shown} is not for training in stages", "leave it out"
     near = difflib.get_close_matches(name, typing.get_type_hints(kind), n=3, cutoff=0.5)
-    remedy = f"did you mean {' or '.join(near)}?" if near else "docs/train.md lists all options"
+    remedy = (
+        f"did you mean {' or '.join(near)}?" if near else "docs/train-options.md lists all options"
+    )
     return f"{shown} is not an option", remedy
 
 
-def value_type(hint: Any) -> Any:
+def _value_type(hint: Any) -> Any:
     """Return the type of a field's value where it is given."""
     if isinstance(hint, types.UnionType):
         return next(kind for kind in typing.get_args(hint) if kind is not type(None))
@@ -141,7 +143,7 @@ def value_type(hint: Any) -> Any:
 def _converted(value: Any, hint: Any, folder: Path) -> Any:
     """Check a value against a field's type and convert it; TypeError if it is not one."""
     if isinstance(hint, types.UnionType):
-        return None if value is None else _converted(value, value_type(hint), folder)
+        return None if value is None else _converted(value, _value_type(hint), folder)
     if typing.get_origin(hint) is tuple:
         if not isinstance(value, list | tuple):
             raise TypeError("must be a list")

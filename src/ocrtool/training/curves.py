@@ -1,4 +1,4 @@
-"""Pictures of a run: its curves, and a sheet of the samples that it learns from."""
+"""Images of a run: its curves, and a contact sheet of training samples."""
 
 from __future__ import annotations
 
@@ -15,11 +15,7 @@ from ocrtool.console import atomic_write
 
 
 def draw_curves(records: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draw the losses and rates of a log over its steps.
-
-    Args:
-        records: Records of ``log.jsonl``, oldest first.
-        path: PNG file.
+    """Draw the losses and scores of the records of ``log.jsonl`` to a PNG file.
 
     Raises:
         OutputError: It cannot be written.
@@ -60,11 +56,7 @@ def draw_curves(records: Sequence[Mapping[str, Any]], path: Path) -> None:
 
 
 def draw_sheet(samples: Sequence[tuple[NDArray[np.float32], str]], path: Path) -> None:
-    """Draw samples as the network gets them, each with its text beneath.
-
-    Args:
-        samples: Pixels (C, H, W) of any range, and texts.
-        path: PNG file.
+    """Draw samples, pixels (C, H, W) of any range with their texts, to a PNG file.
 
     Raises:
         OutputError: It cannot be written.

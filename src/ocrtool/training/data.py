@@ -1,13 +1,12 @@
 """Samples to batches: CSV rows, drawn lines or formulas, loaded by any number of worker processes.
 
-Samples have positions 0, 1, 2, ... without end. A *pool* is a run of consecutive positions, loaded
-by one worker and cut into a fixed number of batches. What a pool holds depends on the seed and its
-number alone, so any worker may load any pool and a run resumes at an exact batch.
+Samples have endless positions 0, 1, 2, ... A *pool* is a run of consecutive positions, loaded by
+one worker and cut into a fixed number of batches. Its content depends only on the seed and its
+number, so any worker may load any pool and a run resumes at an exact batch.
 """
 
 from __future__ import annotations
 
-import csv
 import multiprocessing
 import os
 import signal
@@ -17,8 +16,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import count, pairwise
-from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import cv2
 import numpy as np
@@ -31,12 +29,17 @@ from ocrtool.inputs.images import load_image
 from ocrtool.models.config import FORMULA_CELL, FRAME, ModelConfig
 from ocrtool.preprocess.formulas import canonical, collate_formulas, formula_pixels, like_sizes
 from ocrtool.preprocess.lines import collate_lines, line_pixels, square_pixels
+from ocrtool.training.rows import LabelledImage
 from ocrtool.weights.vocabulary import BOS, EOS, PAD, SPECIALS, Vocabulary
 
-LINE_POOL = 16  # batches a pool of lines: enough to sort by width, little enough to hold
-FORMULA_POOL = 1024  # formulas a pool: they differ in height, width and length
-TOKEN_COST = 180  # pixels that the encoder reads in the time that the decoder takes for a token
-VALIDATED = 256  # formulas that are sorted by size together, so that the first are like all
+LINE_POOL = 16
+"""Batches of a pool of lines: enough to sort by width, few enough for memory."""
+FORMULA_POOL = 1024
+"""Formulas of a pool: they differ in height, width and length."""
+TOKEN_COST = 180
+"""Pixels that the encoder processes in the time of one token of the decoder."""
+VALIDATED = 256
+"""Validation formulas that are sorted by size together, so that the first are typical."""
 
 
 class Sample(NamedTuple):
@@ -44,9 +47,9 @@ class Sample(NamedTuple):
 
     Attributes:
         image: uint8 (H, W) or (H, W, 3).
-        text: What it says.
-        places: (n, 3), where known: the number of a token, and where it stands, x and y in pixels
-            from the top left.
+        text: Its text.
+        places: (n, 3) where known: index of a token, and its position x and y in pixels from the
+            top left.
     """
 
     image: NDArray[np.uint8]
@@ -55,76 +58,10 @@ class Sample(NamedTuple):
 
 
 class Source(Protocol):
-    """Where samples come from; ``draw`` is pure, so that any process may draw any index."""
+    """A set of samples; ``draw`` is pure, so that any process may draw any index."""
 
     def draw(self, index: int) -> Any:
-        """Return an object with the attributes ``image`` and ``text``, and maybe ``places``."""
-
-
-@dataclass(frozen=True)
-class LabelledImage:
-    """One usable row of a CSV file.
-
-    Attributes:
-        image: Path of the image.
-        text: What it says, without white space at the ends.
-        origin: ``file.csv:line``.
-    """
-
-    image: Path
-    text: str
-    origin: str
-
-
-# --------------------------------------------------------------------------- CSV files
-
-
-def read_rows(paths: Sequence[Path], problems: list[str]) -> list[LabelledImage]:
-    """Read the rows of CSV files with the columns ``image`` and ``text``.
-
-    Args:
-        paths: UTF-8 files, with or without a byte-order mark; quoted as RFC 4180 has it.
-        problems: Gets a line ``file.csv:line: reason`` for every row that is left out.
-
-    Raises:
-        InputError: A file cannot be read, or has no such columns.
-    """
-    rows: list[LabelledImage] = []
-    for path in paths:
-        try:
-            with path.open(encoding="utf-8-sig", newline="") as file:
-                rows.extend(_rows_of(path, csv.reader(file, strict=True), problems))
-        except OSError as error:
-            raise InputError(f"{path}: {error.strerror or error}") from None
-        except UnicodeDecodeError as error:
-            raise InputError(f"{path}: not UTF-8 ({error.reason})") from None
-        except csv.Error as error:
-            raise InputError(f"{path}: not CSV: {error}") from None
-    return rows
-
-
-def _rows_of(path: Path, reader: Any, problems: list[str]) -> Iterator[LabelledImage]:
-    header = [name.strip().lower() for name in next(reader, [])]
-    if "image" not in header or "text" not in header:
-        raise InputError(
-            f"{path}:1: no columns 'image' and 'text'", "start the file with the line image,text"
-        )
-    image_column, text_column = header.index("image"), header.index("text")
-    line = reader.line_num
-    for cells in reader:
-        origin = f"{path}:{line + 1}"  # where the row begins; quoted texts may span lines
-        line = reader.line_num
-        if not cells:
-            continue  # a blank line
-        if len(cells) != len(header):
-            problems.append(f"{origin}: {len(cells)} cells where the header has {len(header)}")
-        elif not cells[text_column].strip():
-            problems.append(f"{origin}: no text")
-        elif not cells[image_column].strip():
-            problems.append(f"{origin}: no image")
-        else:
-            image = path.parent / cells[image_column].strip()
-            yield LabelledImage(image, cells[text_column].strip(), origin)
+        """Return an object with the attributes ``image``, ``text`` and optionally ``places``."""
 
 
 def usable_rows(
@@ -132,7 +69,7 @@ def usable_rows(
 ) -> list[LabelledImage]:
     """Leave out the rows whose image cannot be read or whose text does not fit the network.
 
-    Every image is decoded once, so that no worker stumbles in the middle of a long run.
+    Every image is decoded once, so that no worker fails in the middle of a long run.
     """
 
     def problem(row: LabelledImage) -> str | None:
@@ -144,41 +81,13 @@ def usable_rows(
 
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         reasons = list(pool.map(problem, rows))
-    problems.extend(
-        f"{row.origin}: {reason}" for row, reason in zip(rows, reasons, strict=True) if reason
-    )
-    return [row for row, reason in zip(rows, reasons, strict=True) if reason is None]
-
-
-def split_rows(
-    rows: Sequence[LabelledImage], share: float, seed: int
-) -> tuple[list[LabelledImage], list[LabelledImage], str]:
-    """Hold out a share of the rows, drawn by the seed.
-
-    Where texts rarely repeat, whole texts are held out, so that no text of the validation occurs
-    in training; else (few classes, many images of each) rows are.
-
-    Returns:
-        Training rows, validation rows, and in words what was held out.
-    """
-    texts = sorted({row.text for row in rows})
-    generator = np.random.default_rng([seed, 1])
-    if 2 * len(texts) >= len(rows):
-        held = set(generator.permutation(len(texts))[: round(share * len(texts))].tolist())
-        held_texts = {texts[index] for index in held}
-        chosen = [row.text in held_texts for row in rows]
-        what = "texts that training never shows"
-    else:
-        held = set(generator.permutation(len(rows))[: round(share * len(rows))].tolist())
-        chosen = [index in held for index in range(len(rows))]
-        what = "rows (texts repeat)"
-    training = [row for row, is_held in zip(rows, chosen, strict=True) if not is_held]
-    validation = [row for row, is_held in zip(rows, chosen, strict=True) if is_held]
-    return training, validation, what
+    checked = list(zip(rows, reasons, strict=True))
+    problems.extend(f"{row.origin}: {reason}" for row, reason in checked if reason)
+    return [row for row, reason in checked if reason is None]
 
 
 class RowSource:
-    """Images of CSV rows, read from disk whenever they are drawn."""
+    """Images of CSV rows, read from disk at each draw."""
 
     def __init__(self, rows: Sequence[LabelledImage]) -> None:
         self.rows = list(rows)
@@ -193,13 +102,13 @@ class RowSource:
 
 
 class MixedSource:
-    """Drawn lines and labelled real ones in a fixed proportion; the real ones are augmented.
+    """Synthetic lines and augmented labelled lines in a fixed proportion.
 
     Args:
-        drawn: Endless drawn samples.
-        rows: Labelled images; each draw takes one at random, so no row is used up before another.
-        share: Probability (0 to 1) that a sample is drawn and not a row.
-        seed: Of the choices and the augmentation.
+        drawn: Endless synthetic samples.
+        rows: Labelled images, chosen at random with replacement.
+        share: Probability (0 to 1) that a sample is synthetic.
+        seed: Seed of the choices and the augmentation.
     """
 
     def __init__(
@@ -208,7 +117,7 @@ class MixedSource:
         self.drawn, self.rows, self.share, self.seed = drawn, list(rows), share, seed
 
     def draw(self, index: int) -> Sample:
-        """Draw sample `index`: always the same for the same seed."""
+        """Return sample `index`, a function of the index and the seed."""
         from ocrtool.training.augmentation import augment_line
 
         rng = np.random.default_rng([self.seed, 4, index])
@@ -220,7 +129,7 @@ class MixedSource:
 
 
 class HeldSource:
-    """Samples drawn once and held in memory: the validation set of drawn lines."""
+    """Samples drawn once and kept in memory: the validation set of drawn images."""
 
     def __init__(self, source: Source, size: int, preparation: Preparation) -> None:
         drawn = (source.draw(index) for index in range(size))
@@ -234,39 +143,45 @@ class HeldSource:
         return len(self.samples)
 
     def draw(self, index: int) -> Sample:
-        """Sample `index`."""
+        """Return sample `index`."""
         return self.samples[index]
 
 
 # --------------------------------------------------------------------------- batches
 
 
-class Batch(NamedTuple):
-    """What one forward pass takes.
+A = TypeVar("A")
+
+
+class Batch(NamedTuple, Generic[A]):
+    """Input and targets of one forward pass, as NumPy arrays or as tensors on a device.
 
     Attributes:
         pixels: (B, C, H, W) float32.
-        sizes: int64, pixels that belong to each image: columns (B,), of formulas rows and columns
-            (B, 2).
-        tokens: (B, T) int64, BOS + text, padded with PAD: what the decoder is given.
-        targets: (B, T) int64, text + EOS, padded with PAD: what it shall say.
+        sizes: int64, size of each image without padding: columns (B,), or rows and columns (B, 2)
+            of formulas.
+        tokens: (B, T) int64, decoder input: BOS + text, padded with PAD.
+        targets: (B, T) int64, text + EOS, padded with PAD.
         lengths: (B,) int64, characters (or tokens) of each text.
-        signs: (B, T) int64, the image token at which the sign stands that `targets` names; -1 for
-            what draws nothing, and where that is not known.
-        places: (B, T) int64, the same of the next sign from there on: a brace announces it.
+        signs: (B, T) int64, index of the image token at the symbol of each target; -1 for targets
+            that draw nothing, or whose position is unknown.
+        places: (B, T) int64, `signs` with each -1 replaced by the next known index in the row.
     """
 
-    pixels: NDArray[np.float32]
-    sizes: NDArray[np.int64]
-    tokens: NDArray[np.int64]
-    targets: NDArray[np.int64]
-    lengths: NDArray[np.int64]
-    signs: NDArray[np.int64]
-    places: NDArray[np.int64]
+    pixels: A
+    sizes: A
+    tokens: A
+    targets: A
+    lengths: A
+    signs: A
+    places: A
+
+
+Arrays = Batch[NDArray[Any]]
 
 
 class Ready(NamedTuple):
-    """One sample as the network takes it; see `Batch`."""
+    """One sample as input of the network; see `Batch`."""
 
     pixels: NDArray[np.float32]
     text: str
@@ -275,13 +190,13 @@ class Ready(NamedTuple):
 
 @dataclass(frozen=True)
 class Preparation:
-    """How samples become the input of one network."""
+    """Conversion of samples to the input of one network."""
 
     config: ModelConfig
     vocabulary: Vocabulary
 
     def pixels(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Pixels (C, H, W) as the network takes them."""
+        """Return an image as pixels (C, H, W) for the network."""
         vision = self.config.vision
         if vision.kind == "line":
             return line_pixels(image, vision.height)
@@ -290,11 +205,7 @@ class Preparation:
         return square_pixels(image, vision.height)
 
     def ready(self, sample: Any) -> Ready:
-        """Pixels, text, and the image tokens at which the signs of the text stand, if known.
-
-        Args:
-            sample: As a `Source` draws it.
-        """
+        """Convert a sample of a `Source`, symbol positions to image tokens where they are known."""
         places: NDArray[np.float32] | None = getattr(sample, "places", None)
         if self.config.vision.kind != "formula" or places is None or not len(places):
             return Ready(self.pixels(sample.image), sample.text, np.zeros(0, np.int64))
@@ -310,7 +221,7 @@ class Preparation:
         return Ready(pixels, sample.text, signs)
 
     def misfit(self, width: int, text: str) -> str | None:
-        """Why the network cannot learn a text on an image of this width; None if it can."""
+        """Return why an image of this width and its text do not fit the network, or None."""
         parts, unit = self.vocabulary.split(text), self.vocabulary.unit
         longest = self.config.decoder.max_length - 1
         count = len(self.vocabulary.encode(text))
@@ -330,14 +241,11 @@ class Preparation:
         samples: Sequence[Ready],
         noise: float = 0.0,
         generator: np.random.Generator | None = None,
-    ) -> Batch:
+    ) -> Arrays:
         """Pad images and texts to one batch.
 
-        Args:
-            samples: Pixels (C, H, W_i) and texts.
-            noise: Share of the decoder's input tokens replaced by random ones, so that it learns
-                to trust the image more than its own past.
-            generator: Draws the noise; needed where `noise` is above 0.
+        A share of `noise` of the decoder's input tokens is replaced by random ones, so that it
+        relies on the image more than on the preceding text.
         """
         pixels = [sample.pixels for sample in samples]
         if self.config.vision.kind == "line":
@@ -366,14 +274,14 @@ class Preparation:
         return Batch(images, sizes, tokens, targets, lengths, signs, _announced(signs))
 
     def group(self, samples: Sequence[Ready], groups: int) -> list[list[int]]:
-        """Cut images into batches of like sizes, so that little is padding.
+        """Group images of similar size, which reduces padding.
 
         Returns:
-            Indices of each batch. Batches of large images hold fewer: all take about as long.
+            Indices of each batch; batches of large images hold fewer, for similar run times.
         """
         if self.config.vision.kind != "formula":
             return _cut([sample.pixels.shape[-1] for sample in samples], groups)
-        if len(samples) < groups:  # so few fit that some must serve twice
+        if len(samples) < groups:  # too few: some are used more than once
             return [[i % len(samples)] for i in range(groups)]
         sizes = [
             (*sample.pixels.shape[1:], len(self.vocabulary.split(sample.text)) + 1)
@@ -384,7 +292,7 @@ class Preparation:
 
 
 def _announced(signs: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Fill what is -1 in rows (B, T) by what comes next; at the end there is nothing."""
+    """Replace each -1 in rows (B, T) by the next other value; at the end of a row it stays."""
     places = signs.copy()
     for column in range(signs.shape[1] - 2, -1, -1):
         unknown = places[:, column] < 0
@@ -393,9 +301,9 @@ def _announced(signs: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 class BatchPool(NamedTuple):
-    """The batches of one pool, and how many of its samples did not fit the network."""
+    """The batches of one pool, and the number of its samples that did not fit the network."""
 
-    batches: list[Batch]
+    batches: list[Arrays]
     misfits: int
 
 
@@ -403,17 +311,17 @@ class BatchPool(NamedTuple):
 class PoolDataset(Dataset[BatchPool]):
     """Pools by number.
 
-    Batches of lines and formulas are cut from the pool sorted by size, so that little is padding,
-    at equal sums of size: wide batches hold fewer images, and every batch about as many characters.
+    Lines and formulas of a pool are sorted by size, which reduces padding, and cut at equal sums of
+    size: wide batches hold fewer images, and all batches about as many characters.
 
     Args:
-        source: Draws the samples.
-        size: Samples of the source; 0 where it is endless. A finite source is shuffled anew
+        source: The samples.
+        size: Number of samples; 0 where the source is endless. A finite source is shuffled anew
             every epoch.
-        preparation: What the network takes.
-        batch_size: Mean number of samples a batch.
-        noise: See :meth:`Preparation.collate`.
-        seed: Of the order and the noise.
+        preparation: Converts samples to the network's input.
+        batch_size: Mean number of samples of a batch.
+        noise: See `Preparation.collate`.
+        seed: Seed of the order and the noise.
     """
 
     source: Source
@@ -428,9 +336,9 @@ class PoolDataset(Dataset[BatchPool]):
 
     @property
     def batches(self) -> int:
-        """Batches of every pool."""
+        """Number of batches of every pool."""
         kind = self.preparation.config.vision.kind
-        if kind == "formula":  # no more than there are different ones
+        if kind == "formula":  # no more than there are different formulas
             different = len(self.source) if isinstance(self.source, Sized) else FORMULA_POOL
             return -(-min(FORMULA_POOL, different) // self.batch_size)
         return LINE_POOL if kind == "line" else 1
@@ -457,7 +365,7 @@ class PoolDataset(Dataset[BatchPool]):
         return BatchPool(batches, misfits)
 
     def _index(self, position: int) -> int:
-        """Which sample of the source stands at a position."""
+        """Return the index of the source's sample at a position."""
         if self.size == 0:
             return position
         epoch, place = divmod(position, self.size)
@@ -468,9 +376,9 @@ class PoolDataset(Dataset[BatchPool]):
 
 
 def _cut(widths: Sequence[int], groups: int) -> list[list[int]]:
-    """Indices sorted by width, cut into exactly `groups` runs of about equal sums of width."""
+    """Sort indices by width and cut them into `groups` runs of about equal sums of width."""
     order = sorted(range(len(widths)), key=lambda index: (widths[index], index))
-    if len(order) < groups:  # so few fit that some must serve twice
+    if len(order) < groups:  # too few: some are used more than once
         order = [order[i % len(order)] for i in range(groups)]
     sums = np.cumsum([widths[index] for index in order])
     ends = [int(e) for e in np.searchsorted(sums, sums[-1] * np.arange(1, groups) / groups)]
@@ -486,15 +394,11 @@ def _cut(widths: Sequence[int], groups: int) -> list[list[int]]:
 
 def batches_from(
     dataset: PoolDataset, start: int, workers: int, rank: int = 0, processes: int = 1
-) -> Generator[tuple[Batch, int], None, None]:
-    """Training batches without end, each with the misfits of the pool that it opens.
+) -> Generator[tuple[Arrays, int], None, None]:
+    """Yield endless training batches; the first batch of a pool comes with the pool's misfits.
 
-    Args:
-        dataset: The pools; they are dealt to the processes in turn.
-        start: Batches that this process has had already (a resumed run).
-        workers: Loading processes; the batches are the same for any number.
-        rank: This process among `processes` that train together.
-        processes: How many train together.
+    Pools are distributed over the `processes` that train together, of which this is number `rank`;
+    `start` is the number of batches that it has consumed before (a resumed run).
     """
     pool, skip = divmod(start, dataset.batches)
     numbers = count(pool * processes + rank, processes)
@@ -507,26 +411,20 @@ def batches_from(
 
 
 def loaded(dataset: Any, numbers: Iterable[int], workers: int) -> Iterator[Any]:
-    """Yield what a data set holds under some numbers, in their order.
-
-    Args:
-        dataset: Anything that has ``[number]``; with workers, it must be picklable.
-        numbers: Which; they may be endless.
-        workers: Loading processes; 0 loads in this one.
-    """
+    """Yield the items of a picklable data set by number, equal for any number of workers."""
     if workers == 0:
         yield from (dataset[number] for number in numbers)
         return
     method = "spawn" if sys.platform == "win32" else "forkserver"
     with warnings.catch_warnings():
-        # It finds more workers than processors suspicious; the user chose, or has one processor.
+        # More workers than processors are the user's choice, or there is one processor.
         warnings.filterwarnings("ignore", message="This DataLoader will create")
         loader = DataLoader(
             dataset,
             batch_size=None,
-            sampler=_Numbers(numbers),
+            sampler=numbers,
             num_workers=workers,
-            collate_fn=_unchanged,  # arrays stay arrays: no shared memory, which containers lack
+            collate_fn=_unchanged,  # arrays, not tensors: containers may lack shared memory
             worker_init_fn=_start_worker,
             multiprocessing_context=multiprocessing.get_context(method),
         )
@@ -534,22 +432,12 @@ def loaded(dataset: Any, numbers: Iterable[int], workers: int) -> Iterator[Any]:
     yield from batches
 
 
-class _Numbers:
-    """An endless sampler."""
-
-    def __init__(self, numbers: Iterable[int]) -> None:
-        self.numbers = numbers
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self.numbers)
-
-
 def _unchanged(pool: Any) -> Any:
     return pool
 
 
 def _start_worker(_: int) -> None:
-    """Workers use one thread each, give way to the training, and leave Ctrl-C to the trainer."""
+    """Use one thread, a lower priority than the trainer's, and leave Ctrl-C to the trainer."""
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
     if sys.platform != "win32":
@@ -559,10 +447,11 @@ def _start_worker(_: int) -> None:
 
 def validation_batches(
     source: Source, size: int, preparation: Preparation, batch_size: int
-) -> Iterator[tuple[Batch, list[str]]]:
-    """Batches of a validation set with their texts, the same every time.
+) -> Iterator[tuple[Arrays, list[str]]]:
+    """Yield the batches of a validation set with their texts, equal at every call.
 
-    Lines are sorted by width within chunks of 16 batches, formulas by size within smaller ones.
+    Lines are sorted by width within chunks of `LINE_POOL` batches, formulas by size within chunks
+    of `VALIDATED`.
     """
     kind = preparation.config.vision.kind
     chunk = {"line": batch_size * LINE_POOL, "formula": max(VALIDATED, batch_size)}.get(

@@ -5,18 +5,16 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
-import typing
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ocrtool.document.detected import RegionKind
 from ocrtool.engines.base import find_model
 from ocrtool.errors import ExitCode, OcrToolError, UsageError
 from ocrtool.layout.detector import load_network
@@ -25,7 +23,7 @@ from ocrtool.models.detector import REGIONS, DetectorConfig, DetectorMaps, Detec
 from ocrtool.synth.fonts import find_fonts
 from ocrtool.synth.pages import MATHEMATICS_WEIGHT
 from ocrtool.training import checkpoint
-from ocrtool.training.config import value_type
+from ocrtool.training.config import typed
 from ocrtool.training.data import loaded
 from ocrtool.training.detector_data import (
     CropDataset,
@@ -37,22 +35,17 @@ from ocrtool.training.detector_data import (
 )
 from ocrtool.training.detector_scores import LineScores, add_scores, match_lines
 from ocrtool.training.detector_targets import LEAST_HEIGHT
-from ocrtool.training.distributed import Compute, process_group
+from ocrtool.training.distributed import Compute
 from ocrtool.training.options import RunOptions
-from ocrtool.training.trainer import (
-    Interrupt,
-    Position,
-    Task,
-    Trainer,
-    TrainResult,
-    claim_folder,
-)
+from ocrtool.training.trainer import Position, Task, TrainResult, run_task
 from ocrtool.weights.bundled import METADATA, WEIGHTS
 
 HELD_SEED = 7_919
 """Difference between the seeds of the validation pages and of the training pages."""
 SCHEMA = 1
 """Version of the format of a detector's ``model.json``."""
+FLAGS = {"validation_size": "validation-pages"}
+"""Names of flags that differ from those of their options."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +57,10 @@ class DetectorOptions(RunOptions):
         areas: Channels of the regions' own pyramid, where the model to start from has none.
         only: Kinds of regions that are trained alone, in their own pyramid; all other maps stay
             bit for bit. Empty for everything.
+        fonts: Folders of fonts to draw with; without any, the bundled ones.
+        text: Text files to draw.
+        formulas: PDFs of formulas (``python -m ocrtool.synth.formulas --pdf``).
+        mathematics: Weight of pages of mathematics, if there are formulas.
     """
 
     validation_size: int = 48
@@ -79,7 +76,11 @@ class DetectorOptions(RunOptions):
     validate_every: int = 500
     crop: int = 512
     areas: int = 0
-    only: tuple[RegionKind, ...] = ()
+    only: tuple[str, ...] = ()
+    fonts: tuple[Path, ...] = ()
+    text: tuple[Path, ...] = ()
+    formulas: tuple[Path, ...] = ()
+    mathematics: float = MATHEMATICS_WEIGHT
 
     def __post_init__(self) -> None:
         """Check ranges and contradictions."""
@@ -88,6 +89,9 @@ class DetectorOptions(RunOptions):
             raise UsageError("the run has no end", "give --max-minutes or --steps")
         if self.epochs:
             raise UsageError("drawn pages have no epochs", "give --max-minutes or --steps")
+        for kind in self.only:
+            if kind not in REGION_KINDS:
+                raise UsageError(f"no kind of region {kind!r}", f"use {', '.join(REGION_KINDS)}")
         if self.crop % 32 or self.crop < 64:
             raise UsageError(f"crops of {self.crop} pixels", "use a multiple of 32 from 64 on")
 
@@ -95,28 +99,12 @@ class DetectorOptions(RunOptions):
 # --------------------------------------------------------------------------- loss
 
 
-class Losses(NamedTuple):
-    """Losses of the detector, each a mean over the pixels that count.
+def detector_loss(maps: DetectorMaps, batch: DetectorBatch) -> dict[str, Tensor]:
+    """Return the losses of predicted maps, each a mean over the weighted pixels, and their sum.
 
-    Attributes:
-        loss: Weighted sum of the others.
-        cross_entropy: Cross-entropy of the kernel map.
-        dice: Dice loss of the kernel map: 1 less the overlap (Milletari et al., 2016).
-        direction: Squared error of the reading direction.
-        height: Error of the logarithm of the line height.
-        regions: Cross-entropy and Dice loss of the region maps.
+    Cross-entropy and Dice loss (Milletari et al., 2016) of the kernel map, squared error of the
+    reading direction, error of the logarithm of the line height, and the loss of the regions.
     """
-
-    loss: Tensor
-    cross_entropy: Tensor
-    dice: Tensor
-    direction: Tensor
-    height: Tensor
-    regions: Tensor
-
-
-def detector_loss(maps: DetectorMaps, batch: DetectorBatch) -> Losses:
-    """Return the losses of predicted maps against the targets of a batch."""
     kernel, weight = batch.kernel[:, None], batch.weight[:, None]
     logits = maps.kernel.float()
     entropy = F.binary_cross_entropy_with_logits(logits, kernel, weight, reduction="sum")
@@ -129,8 +117,14 @@ def detector_loss(maps: DetectorMaps, batch: DetectorBatch) -> Losses:
     error = F.smooth_l1_loss(geometry[:, 2], batch.geometry[:, 2], reduction="none", beta=0.1)
     height = (error * inside).sum() / count
     regions = region_loss(maps.regions.float(), batch.regions)
-    total = 2.0 * entropy + dice + 0.5 * direction + height + regions
-    return Losses(total, entropy, dice, direction, height, regions)
+    return {
+        "loss": 2.0 * entropy + dice + 0.5 * direction + height + regions,
+        "cross_entropy": entropy,
+        "dice": dice,
+        "direction": direction,
+        "height": height,
+        "regions": regions,
+    }
 
 
 def region_loss(seen: Tensor, truth: Tensor) -> Tensor:
@@ -163,27 +157,16 @@ def _dice(probability: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
 def train_detector(
     options: DetectorOptions, pages: Pages, held: Pages, config: DetectorConfig | None = None
 ) -> TrainResult:
-    """Train a detector; see `make_trainer`.
+    """Train a detector; see `DetectorTask` and `run_task`.
 
     Raises:
-        UsageError: The folder holds a run already.
-        ModelError: The run to resume or the model to start from is not usable.
-        DeviceError: The device is missing.
+        ModelError: The run to resume or the model to start from is unusable.
     """
-    with process_group(options.device) as group, Interrupt() as interrupt:
-        compute = Compute.chosen(options, group)
-        claim_folder(options, group)
-        return make_trainer(options, pages, held, compute, config).run(interrupt)
+    return run_task(options, lambda compute: DetectorTask(options, pages, held, compute, config))
 
 
-def make_trainer(
-    options: DetectorOptions,
-    pages: Pages,
-    held: Pages,
-    compute: Compute,
-    config: DetectorConfig | None = None,
-) -> Trainer[DetectorBatch]:
-    """Build the network and its trainer.
+class DetectorTask(Task[DetectorBatch]):
+    """A detector with its drawn pages.
 
     Args:
         options: Options of the run.
@@ -192,12 +175,8 @@ def make_trainer(
         compute: Where and how to compute.
         config: Geometry of a network that starts from random weights.
     """
-    return Trainer(DetectorTask(options, pages, held, compute, config), options, compute)
 
-
-class DetectorTask(Task[DetectorBatch]):
-    """A detector with its drawn pages; see `make_trainer` for the arguments."""
-
+    options: DetectorOptions
     model: DetectorNet
 
     def __init__(
@@ -243,13 +222,13 @@ class DetectorTask(Task[DetectorBatch]):
         return len(batch.pixels), 0
 
     def split(self, batch: DetectorBatch, parts: int) -> Iterator[DetectorBatch]:
-        """Cut a batch along its crops; batch normalisation then sees fewer at a time."""
+        """Cut a batch along its crops; batch normalisation then uses the means of the parts."""
         size = -(-len(batch.pixels) // parts)
         for pieces in zip(*(torch.split(tensor, size) for tensor in batch), strict=True):
             yield DetectorBatch(*pieces)
 
     def train_mode(self) -> None:
-        """Put the network into training mode, but for the normalisation of frozen parts."""
+        """Put the network into training mode, except the normalisation of frozen parts."""
         self.model.train(not self.kinds)
         if self.kinds and self.model.areas is not None:
             self.model.areas.train()
@@ -259,7 +238,7 @@ class DetectorTask(Task[DetectorBatch]):
         share = len(batch.pixels) / totals[0]
         with self.compute.autocast():
             maps = self.model(batch.pixels.to(memory_format=torch.channels_last))
-        losses = detector_loss(maps, batch)._asdict()
+        losses = detector_loss(maps, batch)
         if self.kinds:
             seen, truth = maps.regions[:, self.kinds].float(), batch.regions[:, self.kinds]
             losses["loss"] = region_loss(seen, truth)
@@ -283,14 +262,14 @@ class DetectorTask(Task[DetectorBatch]):
             batch = collate(crops).to(self.compute.device)
             with torch.inference_mode():
                 seen = model(batch.pixels.to(memory_format=torch.channels_last))
-                loss += float(detector_loss(seen, batch).loss) * len(crops)
+                loss += float(detector_loss(seen, batch)["loss"]) * len(crops)
                 kernel, geometry, regions = (
                     part.cpu().numpy()
                     for part in (seen.kernel.sigmoid(), seen.geometry, seen.regions.sigmoid())
                 )
-            there, told = batch.regions.cpu() > 0, torch.from_numpy(regions) > REGION_THRESHOLD
-            common += (there & told).sum((0, 2, 3))
-            either += (there | told).sum((0, 2, 3))
+            truth, guess = batch.regions.cpu() > 0, torch.from_numpy(regions) > REGION_THRESHOLD
+            common += (truth & guess).sum((0, 2, 3))
+            either += (truth | guess).sum((0, 2, 3))
             for i, crop in enumerate(crops):
                 found = find_lines(Maps(kernel[i, 0], geometry[i], regions[i]))
                 drawn = [line.quad for line in crop.lines]
@@ -334,54 +313,29 @@ class DetectorTask(Task[DetectorBatch]):
 # --------------------------------------------------------------------------- command
 
 
-FLAGS = {"validation_size": "validation-pages"}
-"""Names of flags that differ from those of their options."""
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train as the command line says; return the exit code."""
+    """Train with the options of a command line; return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m ocrtool.training.detector",
         description="Train the text detector on drawn pages.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("-o", "--out", type=Path, required=True, help="folder of the run")
-    for flag, what in (
-        ("--fonts", "folders with fonts"),
-        ("--text", "text files"),
-        ("--formulas", "PDFs of formulas, of python -m ocrtool.synth.formulas --pdf"),
-    ):
-        parser.add_argument(flag, type=Path, nargs="+", action="extend", default=[], help=what)
-    hints = typing.get_type_hints(DetectorOptions)
     for field in dataclasses.fields(DetectorOptions):
-        flag = "--" + FLAGS.get(field.name, field.name.replace("_", "-"))
+        names = ["--" + FLAGS.get(field.name, field.name.replace("_", "-"))]
+        if field.name == "out":
+            names.insert(0, "-o")
+        how: dict[str, Any] = {"help": f"default {field.default}"}
         if isinstance(field.default, bool):
-            parser.add_argument(flag, action="store_true")
-        elif field.name not in ("out", "start_from", "only", "epochs"):
-            parser.add_argument(
-                flag, dest=field.name, type=value_type(hints[field.name]), default=field.default
-            )
-    parser.add_argument("--start-from", help="model to start from")
-    parser.add_argument(
-        "--only",
-        choices=REGION_KINDS,
-        nargs="+",
-        default=[],
-        help="kinds of regions that are trained alone",
-    )
-    parser.add_argument(
-        "--mathematics",
-        type=float,
-        default=MATHEMATICS_WEIGHT,
-        help="weight of pages of mathematics",
-    )
-    given = vars(parser.parse_args(arguments))
-    folders, texts, formulas = (tuple(given.pop(key)) for key in ("fonts", "text", "formulas"))
-    mathematics = given.pop("mathematics")
+            how |= {"action": "store_const", "const": True}
+        elif isinstance(field.default, tuple):
+            how |= {"action": "extend", "nargs": "+"}
+        parser.add_argument(*names, dest=field.name, **how)
+    given = {k: v for k, v in vars(parser.parse_args(arguments)).items() if v is not None}
     try:
-        options = DetectorOptions(**{**given, "only": tuple(given["only"])})
-        fonts = tuple(find_fonts(folders))
-        pages = SharedPages(fonts, texts, options.seed, formulas, mathematics)
+        options = DetectorOptions(**typed(given, DetectorOptions, "", Path(), texts=True))
+        fonts = tuple(find_fonts(options.fonts))
+        pages = SharedPages(
+            fonts, options.text, options.seed, options.formulas, options.mathematics
+        )
         held = dataclasses.replace(pages, seed=options.seed + HELD_SEED)
         result = train_detector(options, pages, held)
     except OcrToolError as error:

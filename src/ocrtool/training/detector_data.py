@@ -1,4 +1,4 @@
-"""Crops of drawn pages as the detector learns them, drawn by any number of processes."""
+"""Crops of drawn pages for training the detector, drawn by any number of processes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from torch.utils.data import Dataset
 
 from ocrtool.layout.detector import standardize
 from ocrtool.synth.pages import MATHEMATICS_WEIGHT, PageSource
-from ocrtool.training.detector_targets import LineTarget, RegionTarget, Targets, make_targets
+from ocrtool.training.detector_targets import LineTarget, RegionTarget, make_targets
 
 TURNED = 0.2
-"""Share of pages that lie on a side or on their head."""
+"""Share of pages that are turned by 90, 180 or 270 degrees."""
 INVERTED = 0.06
-"""Share of crops whose light and dark are exchanged, beside the pages that are dark as drawn."""
+"""Share of crops that are inverted, beside the pages drawn light on dark."""
 
 
 class TrainingPage(Protocol):
@@ -31,30 +31,30 @@ class TrainingPage(Protocol):
 
     @property
     def lines(self) -> Sequence[LineTarget]:
-        """Its lines."""
+        """Text lines."""
 
     @property
     def regions(self) -> Sequence[RegionTarget]:
-        """Its regions."""
+        """Regions such as tables and figures."""
 
 
 class Pages(Protocol):
-    """Where pages come from; pure, so that any process may draw any index."""
+    """A set of pages; ``draw_crop`` is pure, so that any process may draw any index."""
 
     def draw_crop(self, index: int, size: int) -> TrainingPage:
-        """Return a square part of a page, ``size`` pixels a side."""
+        """Return a square crop of a page with a side of ``size`` pixels."""
 
 
 @dataclass(frozen=True)
 class SharedPages:
-    """A ``PageSource`` that each process opens for itself when it first draws.
+    """A ``PageSource`` that each process opens at its first draw.
 
     Attributes:
         fonts: Font files.
         texts: Text files.
-        seed: Of everything drawn.
+        seed: Seed of the pages.
         formulas: PDFs of displayed formulas, see `ocrtool.synth.display_formulas`.
-        mathematics: Weight of pages of mathematics where there are formulas.
+        mathematics: Weight of pages of mathematics, if there are formulas.
     """
 
     fonts: tuple[Path, ...]
@@ -81,7 +81,7 @@ def _opened(pages: SharedPages) -> PageSource:
 
 
 class DetectorBatch(NamedTuple):
-    """Crops and what is to be seen on them; ``Targets`` says the shapes, B in front.
+    """Crops and their target maps, with the shapes of ``Targets`` after the batch dimension.
 
     Attributes:
         pixels: (B, 1, H, W) float32, standardised.
@@ -95,26 +95,22 @@ class DetectorBatch(NamedTuple):
     regions: Any
 
     def to(self, device: torch.device) -> DetectorBatch:
-        """The same as float tensors on a device."""
+        """Return the batch as float tensors on a device."""
         arrays = (torch.from_numpy(array).to(device, non_blocking=True) for array in self)
         return DetectorBatch(*(tensor.float() for tensor in arrays))
 
 
 @dataclass(frozen=True)
 class Crop:
-    """A crop as it is learned: ``image`` (H, W) uint8 and what is on it."""
+    """A crop: ``image`` (H, W) uint8 with its lines and regions."""
 
     image: Any
     lines: Sequence[LineTarget]
     regions: Sequence[RegionTarget]
 
-    def targets(self) -> Targets:
-        """The maps to learn."""
-        return make_targets(self.image.shape, self.lines, self.regions)
-
 
 def draw_crop(pages: Pages, index: int, size: int, seed: int) -> Crop:
-    """Draw a crop by its number and exchange its light and dark now and then."""
+    """Draw a crop by its number; a share of `INVERTED` is inverted."""
     page = pages.draw_crop(index, size)
     rng = np.random.default_rng((seed, 11, index))
     image = 255 - page.image if rng.random() < INVERTED else page.image
@@ -123,7 +119,7 @@ def draw_crop(pages: Pages, index: int, size: int, seed: int) -> Crop:
 
 @dataclass(frozen=True)
 class CropDataset(Dataset[DetectorBatch]):
-    """Batches by number."""
+    """Batches of crops by number."""
 
     pages: Pages
     batch_size: int
@@ -142,5 +138,6 @@ class CropDataset(Dataset[DetectorBatch]):
 def collate(crops: Sequence[Crop]) -> DetectorBatch:
     """Stack crops of one size and their targets."""
     pixels = np.stack([standardize(crop.image)[None] for crop in crops])
-    maps = (np.stack(parts) for parts in zip(*(crop.targets() for crop in crops), strict=True))
+    targets = (make_targets(crop.image.shape, crop.lines, crop.regions) for crop in crops)
+    maps = (np.stack(parts) for parts in zip(*targets, strict=True))
     return DetectorBatch(pixels, *maps)

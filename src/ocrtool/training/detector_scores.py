@@ -1,4 +1,4 @@
-"""How well lines are found: precision and recall over whole lines."""
+"""Precision and recall of line detection, counted in whole lines."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 COVERAGE = 0.7
-"""Share of both the drawn and the found line that the other has to cover."""
+"""Minimum share of the larger of a drawn and a found line in their intersection."""
 LEAST_VISIBLE = 0.6
-"""Share of a drawn line that must lie within the image for it to count."""
+"""Minimum share of a drawn line's area within the image for it to count."""
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,9 @@ class LineScores:
     """Counts over some pages.
 
     Attributes:
-        drawn: Lines that should be found.
-        found: Lines that were found, but for those of which it does not matter.
-        right: Lines that were found whole, alone, and in the right reading direction.
+        drawn: Lines to be found.
+        found: Lines found, without those on lines that do not count.
+        right: Lines found as a whole, once, and in the correct reading direction.
     """
 
     drawn: int = 0
@@ -31,12 +31,12 @@ class LineScores:
 
     @property
     def precision(self) -> float:
-        """Share of found lines that are right; 1 where none were found."""
+        """Share of found lines that are correct; 1 if none were found."""
         return self.right / self.found if self.found else 1.0
 
     @property
     def recall(self) -> float:
-        """Share of drawn lines that were found; 1 where there are none."""
+        """Share of drawn lines that were found; 1 if there are none."""
         return self.right / self.drawn if self.drawn else 1.0
 
     @property
@@ -57,14 +57,14 @@ def match_lines(
     size: tuple[int, int],
     least_height: float,
 ) -> LineScores:
-    """Compare found lines with the drawn ones of a page.
+    """Compare the found lines of a page with the drawn ones.
 
     Args:
         drawn: Quads (4, 2) in reading direction, in pixels.
-        found: Likewise.
-        size: Height and width of the image.
-        least_height: Pixels; lower lines, and those that the image's edge cuts off, neither count
-            nor do the lines that are found there.
+        found: Quads in the same form.
+        size: Height and width of the image in pixels.
+        least_height: Minimum height in pixels of lines that count. Lower lines and lines cut off by
+            the image's edge do not count, nor do the lines found there.
     """
     guesses = [np.asarray(quad, np.float32) for quad in found]
     height, width = size
@@ -103,7 +103,7 @@ def match_lines(
 
 
 def _common_polygon(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What two convex polygons share, (N, 2); a single point where they share nothing."""
+    """Return the intersection (N, 2) of convex polygons; a single point if it is empty."""
     if len(a) < 3 or (a.min(axis=0) > b.max(axis=0)).any() or (b.min(axis=0) > a.max(axis=0)).any():
         return np.zeros((1, 2), np.float32)
     area, points = cv2.intersectConvexConvex(a, b)

@@ -1,4 +1,4 @@
-"""What the detector shall see: lines and regions of a drawn page as maps."""
+"""Target maps of the detector: the lines and regions of a drawn page."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from ocrtool.layout.postprocess import (
 Array = NDArray[Any]
 
 LEAST_HEIGHT = 5.0
-"""Pixels; a lower line is neither learned as text nor as ground."""
+"""Minimum height of a line in pixels; lower lines are neither text nor background."""
 TYPICAL_HEIGHT = 24.0
-"""Pixels; higher lines cover more of a page and count less a pixel, lower ones more."""
+"""Line height in pixels at which a pixel weighs 1; pixels of higher lines weigh less."""
 WEIGHTS = (0.5, 3.0)
-"""Least and greatest weight of a pixel for the height of its line."""
+"""Minimum and maximum weight of a pixel by the height of its line."""
 EDGE = 2.0
-"""Weight of the ground within a line's box: what keeps kernels from growing."""
+"""Weight of background within a line's box, which keeps kernels from growing."""
 GAP = 4.0
-"""Weight of the ground between two close lines: what keeps them apart."""
+"""Weight of background between two close lines, which keeps them apart."""
 REACH = 0.25
-"""How far beyond its box a line counts as close, in heights."""
+"""Distance, in line heights, within which another line's box is close."""
 
 
 class LineTarget(Protocol):
@@ -45,7 +45,7 @@ class LineTarget(Protocol):
 
     @property
     def outline(self) -> Array | None:
-        """(N, 2) points of a curved line: along its upper edge, then back along its lower one."""
+        """(N, 2) points of a curved line: along its upper edge, back along its lower edge."""
 
 
 class RegionTarget(Protocol):
@@ -61,13 +61,13 @@ class RegionTarget(Protocol):
 
 
 class Targets(NamedTuple):
-    """Maps to learn for an image of height H and width W.
+    """Target maps of an image of height H and width W.
 
     Attributes:
         kernel: (H/2, W/2) uint8, 1 within a kernel.
-        weight: (H/2, W/2) float32, how much each pixel of the kernel map counts.
+        weight: (H/2, W/2) float32, weight of each pixel of the kernel map.
         geometry: (3, H/4, W/4) float32, as in ``Maps``.
-        inside: (H/4, W/4) float32, how much each pixel of the geometry counts; 0 off text.
+        inside: (H/4, W/4) float32, weight of each pixel of the geometry; 0 outside of text.
         regions: (4, H/4, W/4) uint8.
     """
 
@@ -78,7 +78,7 @@ class Targets(NamedTuple):
     regions: Array
 
     def as_maps(self) -> Maps:
-        """The maps of a detector that makes no mistake."""
+        """Return the maps of an ideal detector."""
         return Maps(self.kernel.astype(np.float32), self.geometry, self.regions.astype(np.float32))
 
 
@@ -89,7 +89,7 @@ def make_targets(
 
     Args:
         size: Height and width of the image in pixels, multiples of 4.
-        lines: Its lines; they may reach beyond the image.
+        lines: Its lines; they may extend beyond the image.
         regions: Its regions.
     """
     height, width = size
@@ -109,11 +109,11 @@ def make_targets(
             _paint(ignored, _strip(top, bottom, -0.25, 1.25), 1)
             continue
         _paint(box, _strip(top, bottom, 0.0, 1.0), 1)
-        # Each line counts once where the pieces of a curved one overlap.
+        # A curved line counts once where its pieces overlap.
         near = np.zeros_like(close)
         _paint(near, _strip(top, bottom, -REACH, 1.0 + REACH), 1)
         close += near
-    # The full boxes first, the kernels over them: touching lines each keep their own geometry.
+    # Boxes first and kernels over them, so that touching lines keep their own geometry.
     for share in (1.0, KERNEL_HEIGHT):
         for top, bottom in ribbons:
             high = _height(top, bottom)
@@ -141,7 +141,7 @@ def _regions(size: tuple[int, int], regions: Sequence[RegionTarget]) -> Array:
     maps = np.zeros((len(REGION_KINDS), *size), np.uint8)
     for region in regions:
         corners = np.asarray(region.polygon, np.float32) / STRIDE - 0.5
-        # Rules are thinner than a pixel of the map; fillPoly paints what it touches.
+        # Rules are thinner than a pixel of the map; fillPoly fills every pixel it touches.
         cv2.fillPoly(
             maps[REGION_KINDS.index(region.kind)], [np.rint(corners * 16).astype(np.int32)], 1,
             shift=4,
@@ -164,13 +164,13 @@ def _height(top: Array, bottom: Array) -> float:
 
 
 def _strip(top: Array, bottom: Array, upper: float, lower: float) -> list[Array]:
-    """The quads (4, 2) between two shares of a ribbon's height, 0 its upper edge, 1 its lower."""
+    """Return quads (4, 2) between two shares of the height: 0 upper edge, 1 lower edge."""
     a, b = top + upper * (bottom - top), top + lower * (bottom - top)
     return [np.stack((a[i], a[i + 1], b[i + 1], b[i])) for i in range(len(a) - 1)]
 
 
 def _shrink(top: Array, bottom: Array) -> tuple[Array, Array]:
-    """The kernel of a ribbon, as a ribbon."""
+    """Return the upper and lower edge of a line's kernel."""
     high = _height(top, bottom)
     share = max(KERNEL_HEIGHT, MIN_KERNEL / high)
     middle = 0.5 * (top + bottom)
@@ -179,7 +179,7 @@ def _shrink(top: Array, bottom: Array) -> tuple[Array, Array]:
     places = np.concatenate(([0.0], np.cumsum(steps)))
     length = float(places[-1])
     inset = KERNEL_INSET * min(high, length)
-    inset = min(inset, (length - MIN_KERNEL) / 2)  # below 0, it reaches beyond the ends
+    inset = min(inset, (length - MIN_KERNEL) / 2)  # negative beyond the ends
     if length < 1e-3:
         return top, bottom
     kept = places[(places > inset) & (places < length - inset)]
@@ -188,7 +188,7 @@ def _shrink(top: Array, bottom: Array) -> tuple[Array, Array]:
 
 
 def _along(points: Array, places: Array, wanted: Array) -> Array:
-    """Points at the wanted places of a polyline, its ends drawn out straight."""
+    """Return the points at wanted lengths of a polyline, extrapolated at its ends."""
     segment = np.clip(np.searchsorted(places, wanted, "right") - 1, 0, len(places) - 2)
     start, end = places[segment], places[segment + 1]
     share = ((wanted - start) / np.maximum(end - start, 1e-6))[:, None]
@@ -202,10 +202,10 @@ def _paint(target: Array, pieces: Sequence[Array], value: int) -> None:
 
 
 def _fill(target: Array, quad: Array, value: float | Array) -> None:
-    """Set the pixels of (..., H, W) whose centres lie in a convex quad.
+    """Set the pixels of (..., H, W) whose centres are in a convex quad.
 
-    ``cv2.fillPoly`` would set all that its edge touches, half a pixel too much on each side:
-    a fifth of the kernel of small type.
+    ``cv2.fillPoly`` would also set the pixels at its edge: half a pixel on each side, a fifth of
+    the kernel of small type.
     """
     rows, columns = target.shape[-2:]
     x0, y0 = np.floor(quad.min(axis=0)).astype(int)
@@ -213,7 +213,7 @@ def _fill(target: Array, quad: Array, value: float | Array) -> None:
     x0, y0, x1, y1 = max(x0, 0), max(y0, 0), min(x1, columns), min(y1, rows)
     if x0 >= x1 or y0 >= y1:
         return
-    # A hair off the centre, so that one on an edge belongs to one side of it only.
+    # Slightly off the centre, so that a centre on an edge is on one side of it only.
     x = np.arange(x0, x1, dtype=np.float32) + np.float32(0.5001)
     y = np.arange(y0, y1, dtype=np.float32)[:, None] + np.float32(0.5001)
     within = np.ones((y1 - y0, x1 - x0), bool)

@@ -1,9 +1,7 @@
-"""Training with several processes, started by ``torchrun`` with the same command.
+"""Devices, number formats, and data-parallel training with several processes (``torchrun``).
 
 Every process has the whole network and its own pools of data. Gradients are summed over processes
-after the last batch of a step, in one flat tensor: batches differ in their number of characters, so
-every loss is divided by the count of all processes beforehand, and a process that had to split a
-batch for memory is still in step with the others.
+once per step, in one flat tensor; losses are divided by the counts of all processes beforehand.
 """
 
 from __future__ import annotations
@@ -25,9 +23,9 @@ from ocrtool.errors import DeviceError
 from ocrtool.training.options import RunOptions
 
 PRODUCT = 512
-"""Side of the matrices by which the types of numbers are compared."""
-PAYS = 0.7
-"""Share of float32's time below which bf16 is worth its coarseness and its conversions."""
+"""Side of the matrices whose products are timed to compare number formats."""
+BF16_SHARE = 0.7
+"""Maximum time of a product in bf16, as a share of float32's, for which bf16 is chosen."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +34,8 @@ class Group:
 
     Attributes:
         rank: Number of this process; 0 logs, validates and saves.
-        size: How many there are.
-        local_rank: Number of this process on its machine; its GPU.
+        size: Number of processes.
+        local_rank: Number of this process on its machine, and of its GPU.
     """
 
     rank: int = 0
@@ -50,7 +48,7 @@ class Group:
         return self.rank == 0
 
     def total(self, values: Sequence[float]) -> list[float]:
-        """Sums of numbers over all processes."""
+        """Return sums over all processes."""
         if self.size == 1:
             return list(values)
         device = "cuda" if dist.get_backend() == "nccl" else "cpu"
@@ -59,7 +57,7 @@ class Group:
         return [float(value) for value in tensor.tolist()]
 
     def agreed(self, seconds: float, stop: bool) -> tuple[float, bool]:
-        """The leader's clock, and whether any process wants to stop: one clock and one mind."""
+        """Return the clock of process 0, and whether any process is to stop."""
         if self.size == 1:
             return seconds, stop
         seconds, stopping = self.total([seconds if self.leads else 0.0, float(stop)])
@@ -115,7 +113,7 @@ class Compute:
 
 @contextmanager
 def process_group(device: str) -> Iterator[Group]:
-    """Join the group that ``torchrun`` set up; a group of one where it did not."""
+    """Join the process group of ``torchrun``; without ``torchrun``, a group of one."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         yield Group()
@@ -125,16 +123,16 @@ def process_group(device: str) -> Iterator[Group]:
     dist.init_process_group("nccl" if on_gpu else "gloo")
     try:
         yield group
-        dist.barrier()  # the leader still saves: nobody leaves while another may talk to it
+        dist.barrier()  # process 0 is still saving
     finally:
         dist.destroy_process_group()
 
 
 def choose_device(wanted: str, group: Group) -> torch.device:
-    """The device of this process.
+    """Return the device of this process.
 
     Raises:
-        DeviceError: A GPU was asked for and there is none.
+        DeviceError: There is no such GPU.
     """
     if wanted == "cpu" or (wanted == "auto" and not torch.cuda.is_available()):
         return torch.device("cpu")
@@ -148,36 +146,35 @@ def choose_device(wanted: str, group: Group) -> torch.device:
 
 
 def choose_precision(wanted: str, device: torch.device) -> tuple[torch.dtype, str]:
-    """The type of the matrix products, and why.
+    """Return the number format of matrix products, and the reason for it.
 
     Raises:
-        DeviceError: The device cannot compute in the wanted type.
+        DeviceError: The device does not support it.
     """
-    if device.type == "cuda":
-        if wanted == "auto":
-            if torch.cuda.is_bf16_supported():
-                return torch.bfloat16, "the GPU computes in bf16"
-            return torch.float16, "the GPU has no bf16"
-    else:
-        if wanted == "auto":
-            if _cpu_bf16_pays():
-                return torch.bfloat16, "the processor multiplies faster in bf16"
-            return torch.float32, "bf16 is not much faster on this processor"
-        if wanted == "fp16":
+    gpu = device.type == "cuda"
+    if wanted != "auto":
+        if wanted == "fp16" and not gpu:
             raise DeviceError("fp16 training needs a GPU", "use --precision bf16 or fp32")
-    types = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-    return types[wanted], "as asked"
+        formats = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+        return formats[wanted], "as requested"
+    if gpu and torch.cuda.is_bf16_supported():
+        return torch.bfloat16, "the GPU supports bf16"
+    if gpu:
+        return torch.float16, "the GPU has no bf16"
+    if _cpu_bf16_pays():
+        return torch.bfloat16, "bf16 is faster on this processor"
+    return torch.float32, "bf16 is not much faster on this processor"
 
 
 def _cpu_bf16_pays() -> bool:
-    """Whether this processor multiplies matrices in bf16 much faster than in float32; measured.
+    """Measure whether matrix products are much faster in bf16 than in float32.
 
-    What the instruction sets say is not enough: AVX-512's bf16 is three times as fast as float32
-    on an EPYC of 2023, and no faster on a Xeon without AMX tiles.
+    Instruction sets do not decide: bf16 of AVX-512 is three times as fast as float32 on an EPYC of
+    2023, and no faster on a Xeon without AMX.
     """
     seconds = {}
     for dtype in (torch.float32, torch.bfloat16):
         matrix = torch.ones(PRODUCT, PRODUCT, dtype=dtype)
         product = functools.partial(torch.matmul, matrix, matrix)
         seconds[dtype] = min(timeit.repeat(product, number=1, repeat=6))
-    return seconds[torch.bfloat16] < PAYS * seconds[torch.float32]
+    return seconds[torch.bfloat16] < BF16_SHARE * seconds[torch.float32]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -12,42 +13,31 @@ from torch import Tensor
 
 from ocrtool.models.cache import KVCache
 from ocrtool.models.ocr import Encoding, OcrModel, Output
-from ocrtool.training.data import Batch, Preparation, Source, validation_batches
+from ocrtool.training.data import Arrays, Batch, Preparation, Source, validation_batches
 from ocrtool.training.metrics import rates
 from ocrtool.weights.vocabulary import BLANK, BOS, EOS, PAD, Vocabulary
 
 DECODED = 256
-"""Images read token by token; the rest of a set only counts by its loss and accuracy."""
+"""Maximum number of images that a network without CTC reads freely; all have a loss."""
 SHOWN = 5
+"""Maximum number of readings in a validation record."""
 
 
-class Tensors(NamedTuple):
-    """A batch on the device; see :class:`ocrtool.training.data.Batch`."""
-
-    pixels: Tensor
-    sizes: Tensor
-    tokens: Tensor
-    targets: Tensor
-    lengths: Tensor
-    signs: Tensor
-    places: Tensor
-
-
-def to_device(batch: Batch, device: torch.device) -> Tensors:
+def to_device(batch: Arrays, device: torch.device) -> Batch[Tensor]:
     """Copy a batch to the device."""
     tensors = map(torch.from_numpy, batch)
     if device.type == "cpu":
-        return Tensors(*tensors)
-    return Tensors(*(tensor.pin_memory().to(device, non_blocking=True) for tensor in tensors))
+        return Batch(*tensors)
+    return Batch(*(tensor.pin_memory().to(device, non_blocking=True) for tensor in tensors))
 
 
 class Sums(NamedTuple):
-    """Sums over a batch, all scalars on the device.
+    """Sums over a batch, scalars on the device.
 
     Attributes:
         decoder: Cross-entropy of the characters and EOS, with teacher forcing.
-        ctc: Negative log-probability of the lines by CTC; 0 without a CTC head.
-        correct: Tokens (EOS counts) that the decoder ranks first, with teacher forcing.
+        ctc: CTC loss of the texts; 0 without a CTC head.
+        correct: Number of tokens (with EOS) that the decoder ranks first, with teacher forcing.
     """
 
     decoder: Tensor
@@ -55,8 +45,8 @@ class Sums(NamedTuple):
     correct: Tensor
 
 
-def sums_of(output: Output, batch: Tensors, label_smoothing: float = 0.0) -> Sums:
-    """Losses of a batch, summed (not averaged) over characters and lines."""
+def sums_of(output: Output, batch: Batch[Tensor], label_smoothing: float = 0.0) -> Sums:
+    """Return the losses of a batch, summed (not averaged) over characters and lines."""
     flat, wanted = output.logits.flatten(0, 1), batch.targets.flatten()
     decoder = F.cross_entropy(
         flat.float(),
@@ -70,7 +60,7 @@ def sums_of(output: Output, batch: Tensors, label_smoothing: float = 0.0) -> Sum
         return Sums(decoder, torch.zeros_like(decoder), correct)
     ctc = F.ctc_loss(
         output.ctc_logits.float().log_softmax(-1).transpose(0, 1),
-        batch.targets,  # EOS lies behind each length
+        batch.targets,  # EOS is beyond each length
         output.frames,
         batch.lengths,
         blank=BLANK,
@@ -80,21 +70,18 @@ def sums_of(output: Output, batch: Tensors, label_smoothing: float = 0.0) -> Sum
     return Sums(decoder, ctc, correct)
 
 
-def guidance_of(output: Output, batch: Tensors, embedding: Tensor) -> Tensor:
-    """How badly the network knows where the signs of a text stand, summed over its tokens.
+def guidance_of(output: Output, batch: Batch[Tensor], embedding: Tensor) -> Tensor:
+    """Return the guidance loss of known symbol positions, summed over tokens.
 
-    The first heads of the decoder shall look at the sign that comes next, in all blocks but the
-    first, which knows too little of the text to tell (guided attention; Tachibana et al., 2018).
-    And what the encoder says of a place shall be most like the embedding of the sign that stands
-    there. A network that is told so learns to read several times sooner.
+    The first head of each decoder block but the first, which has too little context, is to attend
+    to the next symbol (guided attention; Tachibana et al., 2018), and the encoder's output at a
+    symbol is to be most similar to the embedding of its token. Reading is then learned several
+    times faster.
 
     Args:
-        output: With ``attention``.
-        batch: With ``signs`` and ``places``.
-        embedding: (V, d_model) of the decoder.
-
-    Returns:
-        A scalar: cross-entropies of the two, added.
+        output: Output with ``attention``.
+        batch: Batch with ``signs`` and ``places``.
+        embedding: (V, d_model), the decoder's.
     """
     if output.attention is None:
         raise ValueError("the output has no attention weights")
@@ -108,33 +95,6 @@ def guidance_of(output: Output, batch: Tensors, embedding: Tensor) -> Tensor:
     return named - (looked * (batch.places >= 0)).sum()
 
 
-class Scores(NamedTuple):
-    """Scores of a validation.
-
-    Attributes:
-        loss: What training minimises, without label smoothing, per character.
-        decoder_loss: Cross-entropy a token.
-        ctc_loss: CTC loss a character.
-        accuracy: Share of tokens right with teacher forcing.
-        cer: Character error rate of free reading (CTC where there is one, else the decoder); token
-            error rate where the network writes tokens.
-        wer: Word error rate, likewise.
-        exact: Share of lines read without error, likewise.
-        similarity: Mean edit similarity of a line, in characters or tokens, likewise.
-        samples: Some pairs of truth and reading.
-    """
-
-    loss: float
-    decoder_loss: float
-    ctc_loss: float
-    accuracy: float
-    cer: float
-    wer: float
-    exact: float
-    similarity: float
-    samples: list[tuple[str, str]]
-
-
 @torch.no_grad()
 def validate(
     model: OcrModel,
@@ -145,21 +105,24 @@ def validate(
     weights: tuple[float, float],
     precision: torch.dtype,
     stopped: Callable[[], bool] = lambda: False,
-) -> Scores | None:
+) -> dict[str, Any] | None:
     """Score a network.
 
     Args:
         model: The network; it is left in evaluation mode.
         source: The validation set.
-        size: Its number of samples.
-        preparation: What the network takes.
-        batch_size: Mean batch.
+        size: Number of its samples.
+        preparation: Converts samples to the network's input.
+        batch_size: Mean number of samples of a batch.
         weights: Weights of the decoder's and the CTC loss.
-        precision: Type of the matrix products.
-        stopped: Asked between batches; the validation is given up when it says so.
+        precision: Number format of matrix products.
+        stopped: Checked before each batch.
 
     Returns:
-        The scores, or None where it was stopped.
+        None where validation was stopped, else ``loss`` (that of training without label
+        smoothing), ``decoder_loss`` (per token), ``ctc_loss`` (per character), ``accuracy`` (share
+        of correct tokens with teacher forcing), the `Rates` of free reading (by CTC if the network
+        has it, else by the decoder), and ``samples``, some pairs of label and reading.
     """
     model.eval()
     device = next(model.parameters()).device
@@ -185,7 +148,7 @@ def validate(
             readings += ctc_readings(encoding.ctc_logits, encoding.frames, preparation.vocabulary)
         elif len(readings) < DECODED:
             with torch.autocast(device.type, precision, enabled=precision != torch.float32):
-                most = 2 * tensors.tokens.shape[1]  # what is longer is wrong anyhow
+                most = 2 * tensors.tokens.shape[1]  # longer readings are wrong anyway
                 readings += greedy_readings(model, encoding, preparation.vocabulary, most)
         else:
             continue
@@ -193,27 +156,18 @@ def validate(
     found = rates(readings, truths, preparation.vocabulary.separator)
     decoder_loss, ctc_loss = decoder / max(tokens, 1), ctc / max(characters, 1)
     step = max(1, len(truths) // SHOWN)
-    return Scores(
-        loss=weights[0] * decoder_loss + weights[1] * ctc_loss,
-        decoder_loss=decoder_loss,
-        ctc_loss=ctc_loss,
-        accuracy=correct / max(tokens, 1),
-        cer=found.cer,
-        wer=found.wer,
-        exact=found.exact,
-        similarity=found.similarity,
-        samples=list(zip(truths[::step], readings[::step], strict=True))[:SHOWN],
-    )
+    return {
+        "loss": weights[0] * decoder_loss + weights[1] * ctc_loss,
+        "decoder_loss": decoder_loss,
+        "ctc_loss": ctc_loss,
+        "accuracy": correct / max(tokens, 1),
+        **dataclasses.asdict(found),
+        "samples": list(zip(truths[::step], readings[::step], strict=True))[:SHOWN],
+    }
 
 
 def ctc_readings(logits: Tensor, frames: Tensor, vocabulary: Vocabulary) -> list[str]:
-    """Greedy CTC: the best id of every frame, repeats merged, blanks dropped.
-
-    Args:
-        logits: (B, N, V).
-        frames: (B,) frames of each row.
-        vocabulary: Of the ids.
-    """
+    """Decode CTC logits (B, N, V) greedily, with `frames` (B,) frames in each row."""
     best = logits.argmax(-1).tolist()
     return [
         vocabulary.decode(key for key, _ in itertools.groupby(row[:length]))
@@ -224,14 +178,7 @@ def ctc_readings(logits: Tensor, frames: Tensor, vocabulary: Vocabulary) -> list
 def greedy_readings(
     model: OcrModel, encoding: Encoding, vocabulary: Vocabulary, most: int | None = None
 ) -> list[str]:
-    """Greedy decoding with the key-value cache, until EOS or the decoder's longest text.
-
-    Args:
-        model: The network.
-        encoding: The images.
-        vocabulary: Of the ids.
-        most: Tokens after which a text is cut; None for the decoder's longest.
-    """
+    """Decode images greedily until EOS, or `most` tokens, or the decoder's maximum length."""
     longest = model.config.decoder.max_length - 1
     rows, device = encoding.memory.shape[0], encoding.memory.device
     cross = model.cross(encoding)

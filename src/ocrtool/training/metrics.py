@@ -1,4 +1,4 @@
-"""How far a reading is from the truth: edit distance and the rates made of it."""
+"""Edit distance and error rates of readings."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from ocrtool.weights.vocabulary import split
 
 
 def edit_distance(first: Sequence[object], second: Sequence[object]) -> int:
-    """Levenshtein distance: fewest insertions, deletions and substitutions between two sequences.
+    """Return the Levenshtein distance of strings (in characters) or lists (in words).
 
-    Works on strings (characters) and on lists (words). Equal ends are cut first, which leaves
-    little to do for readings that are nearly right.
+    Equal ends are cut first, which leaves little work for readings with few errors.
     """
     start = 0
     while start < min(len(first), len(second)) and first[start] == second[start]:
@@ -40,9 +39,9 @@ class Rates:
     """Error rates over a set of lines.
 
     Attributes:
-        cer: Edited characters over characters of the truth; tokens, where a text is made of tokens.
-        wer: Edited words over words of the truth; words are what white space parts.
-        exact: Share of lines read without any error, 0 to 1.
+        cer: Edit distance in characters (or tokens), as a share of the labels' characters.
+        wer: Edit distance in words separated by white space, as a share of the labels' words.
+        exact: Share of lines read without error, 0 to 1.
         similarity: Mean over lines of 1 less the edit distance as a share of the longer text.
     """
 
@@ -53,15 +52,12 @@ class Rates:
 
 
 def rates(readings: Sequence[str], truths: Sequence[str], separator: str = "") -> Rates:
-    """Error rates of readings; sums are taken over the set before dividing.
+    """Return error rates of readings, with sums over the set before dividing.
 
     Args:
-        readings: What was read.
-        truths: What it should be.
-        separator: What parts the tokens of a text; empty where characters are compared.
-
-    Raises:
-        ValueError: The two sequences differ in length.
+        readings: The readings.
+        truths: Their labels, as many.
+        separator: Separator of tokens; empty where characters are compared.
     """
     characters = words = edits = word_edits = exact = 0
     similarity = 0.0

@@ -1,4 +1,4 @@
-"""The optimisers of networks: AdamW, or Muon for the matrices and AdamW for what is left."""
+"""Optimizers: AdamW, or Muon for matrices and AdamW for all other parameters."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 _STATES = ("step", "exp_avg", "exp_avg_sq", "momentum_buffer")
-"""What an optimiser keeps of a parameter."""
+"""State of a parameter in an optimizer."""
 MOMENTUM = 0.95
-"""Decay of Muon's momentum a step."""
+"""Decay per step of Muon's momentum."""
 UPDATE_RMS = 0.2
-"""Root mean square of Muon's updates at a learning rate of 1: about that of AdamW's."""
+"""Root mean square of Muon's updates at a learning rate of 1, about that of AdamW's."""
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 """Coefficients of the quintic iteration, which maximise its slope at zero."""
 NEWTON_SCHULZ_STEPS = 5
@@ -22,9 +22,8 @@ NEWTON_SCHULZ_STEPS = 5
 class Muon(torch.optim.Optimizer):
     """Momentum of a matrix, orthogonalised by Newton-Schulz iteration (Jordan et al., 2024).
 
-    PyTorch's own Muon iterates in bfloat16, which processors without instructions for it emulate:
-    it then takes four fifths of a training step. Here each device iterates in the type it is fast
-    in.
+    PyTorch's Muon iterates in bfloat16, which some processors only emulate: it then takes four
+    fifths of a training step. Here each device iterates in a number format that is fast on it.
 
     Args:
         groups: Parameter groups of matrices (M, N).
@@ -50,7 +49,7 @@ class Muon(torch.optim.Optimizer):
                     parameter.add_(update.to(parameter.dtype), alpha=-rate)
 
     def _momentum(self, parameter: Tensor) -> Tensor:
-        """Update the momentum of a parameter and return Nesterov's look-ahead of it."""
+        """Update the momentum of a parameter and return its Nesterov look-ahead."""
         assert parameter.grad is not None
         state = self.state[parameter]
         if "momentum_buffer" not in state:
@@ -83,16 +82,16 @@ def orthogonalized(matrices: Tensor) -> Tensor:
 
 
 class MuonAdamW(torch.optim.Optimizer):
-    """Muon and AdamW as one optimiser, so that a gradient scaler skips a step of both or of none.
+    """Muon and AdamW as one optimizer, so that a gradient scaler skips a step of both or of none.
 
-    Muon orthogonalises the momentum of a matrix, which suits the products inside a network; it is
-    not for embeddings, output layers, vectors and filters (Jordan et al., 2024,
-    https://kellerjordan.github.io/posts/muon/). Its steps are scaled to AdamW's size, so that one
-    learning rate serves both (Liu et al., 2025, arXiv:2502.16982).
+    Muon is for the matrices inside a network, not for embeddings, output layers, vectors and
+    filters (Jordan et al., 2024, https://kellerjordan.github.io/posts/muon/). Its updates are
+    scaled to the size of AdamW's, so that both use one learning rate (Liu et al., 2025,
+    arXiv:2502.16982).
 
     Args:
-        muon: Groups of matrices.
-        adamw: Groups of anything.
+        muon: Parameter groups of matrices.
+        adamw: Parameter groups of all other parameters.
         beta2: AdamW's second-moment decay.
     """
 
@@ -110,26 +109,22 @@ class MuonAdamW(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Take one step of both; see ``torch.optim.Optimizer.step``."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        assert closure is None
         for part in self.parts:
             part.step()
-        return loss
 
 
 def optimizer_of(
     model: nn.Module, name: str, *, weight_decay: float, beta2: float
 ) -> torch.optim.Optimizer:
-    """Return the optimiser of a network; its learning rate is 0 until it is set.
+    """Return the optimizer of a network's trained parameters, with a learning rate of 0.
 
-    Norms, biases, embeddings and learned positions do not decay. What is frozen is left out.
+    Norms, biases, embeddings and learned positions have no weight decay.
 
     Args:
         model: The network.
         name: ``adamw`` or ``muon``.
-        weight_decay: Of everything else, as a share of the learning rate.
+        weight_decay: Decay of all other parameters, as a share of the learning rate.
         beta2: AdamW's second-moment decay.
     """
     embeddings = {
@@ -165,7 +160,7 @@ def optimizer_of(
 def moments(
     optimizer: torch.optim.Optimizer, parameters: Iterable[tuple[str, Tensor]]
 ) -> dict[str, Tensor]:
-    """Return what an optimiser keeps of named parameters, as ``STATE.NAME``."""
+    """Return an optimizer's state of named parameters, as ``STATE.NAME``."""
     return {
         f"{key}.{name}": value
         for name, parameter in parameters
@@ -178,7 +173,7 @@ def restore_moments(
     parameters: Iterable[tuple[str, Tensor]],
     tensors: Mapping[str, Tensor],
 ) -> None:
-    """Give an optimiser what `moments` returned of the same parameters, from whatever device."""
+    """Restore the state that `moments` returned for the same parameters, on any device."""
     for name, parameter in parameters:
         for key in _STATES:
             moment = tensors.get(f"{key}.{name}")
@@ -186,6 +181,6 @@ def restore_moments(
                 continue
             if key == "step":
                 moment = moment.to(parameter.device)
-            else:  # fused optimisers walk memory: moments lie as their weights do
+            else:  # fused optimizers need the memory layout of the weights
                 moment = torch.empty_like(parameter).copy_(moment).detach()
             optimizer.state[parameter][key] = moment

@@ -26,18 +26,28 @@ DEFAULT_EPOCHS = 20.0
 """Passes over labelled data where no end of the run is given."""
 DEFAULT_STEPS = 50_000
 """Steps on drawn images where no end of the run is given."""
-VISION_FIELDS = ("patch", "vision_d_model", "vision_layers", "vision_heads", "vision_d_ff")
-DECODER_FIELDS = (
-    "decoder_d_model",
-    "decoder_layers",
-    "decoder_heads",
-    "decoder_kv_heads",
-    "decoder_d_ff",
-    "use_gqa",
-    "use_swiglu",
-    "rope_theta",
+VISION_FIELDS = {
+    "patch": "patch",
+    "vision_d_model": "d_model",
+    "vision_layers": "n_layer",
+    "vision_heads": "n_head",
+    "vision_d_ff": "d_ff",
+}
+"""Fields of `VisionConfig` by the options that change them."""
+DECODER_FIELDS = {
+    "decoder_d_model": "d_model",
+    "decoder_layers": "n_layer",
+    "decoder_heads": "n_head",
+    "decoder_d_ff": "d_ff",
+    "use_swiglu": "swiglu",
+    "rope_theta": "rope_theta",
+}
+"""Fields of `DecoderConfig` by the options that change them."""
+KV_FIELDS = ("decoder_kv_heads", "use_gqa")
+NETWORK_FIELDS = (
+    *("img_size", "vision_stem", "max_length"),
+    *(*VISION_FIELDS, *DECODER_FIELDS, *KV_FIELDS),
 )
-NETWORK_FIELDS = ("img_size", "vision_stem", *VISION_FIELDS, *DECODER_FIELDS, "max_length")
 """Options that fix shapes of the network; a model that is fine-tuned or resumed has its own."""
 POSITIVE = (
     *("batch_size", "accumulation", "learning_rate", "steps", "epochs", "max_minutes"),
@@ -65,7 +75,7 @@ class RunOptions:
     Attributes:
         out: Folder of the run: ``last/``, ``best/``, ``log.jsonl``, ``curves.png``.
         resume: Continue the run in `out` exactly where it stopped.
-        overwrite: Start anew in a folder that holds a run.
+        overwrite: Replace the run in `out`.
         start_from: Model to start from: a bundled name or a model folder (``--from``).
         validation_size: Maximum number of samples held out for validation.
         batch_size: Images (of average width) of a batch in each process.
@@ -169,7 +179,7 @@ class TrainOptions(RunOptions):
         formulas: Folders of typeset formulas (``python -m ocrtool.synth.formulas``) to draw.
         fonts: Font files or folders of the data engine; without any, the bundled ones.
         text: Text files that the data engine draws from.
-        alphabet: Characters to learn; without it those of the data (or of the data engine).
+        alphabet: Characters of the vocabulary; without it those of the data and data engine.
         tokens: Unit of the texts: ``characters``, or ``latex``, which normalises formulas and
             splits them into commands and characters. None takes the unit of the preset.
         max_tokens: Maximum length of a text, in characters or tokens; longer ones are left out.
@@ -295,14 +305,14 @@ class TrainOptions(RunOptions):
             raise UsageError("alphabet lists characters, but formulas consist of LaTeX tokens")
         if self.synth is not None and self.latex != (self.synth == "formulas"):
             raise UsageError(
-                f"--synth {self.synth} is not what this network reads",
+                f"--synth {self.synth} does not fit this network",
                 "lines need tokens=characters, formulas need tokens=latex",
             )
 
     def _check_parts(self) -> None:
         for flag, source, fields in (
             ("--vision-from", self.vision_from, VISION_FIELDS),
-            ("--decoder-from", self.decoder_from, DECODER_FIELDS),
+            ("--decoder-from", self.decoder_from, (*DECODER_FIELDS, *KV_FIELDS)),
         ):
             if source is None:
                 continue
@@ -352,11 +362,7 @@ def model_config(options: TrainOptions, vocab_size: int) -> ModelConfig:
     base = network_preset(options.network)
     vision = _changed(
         base.vision,
-        patch=options.patch,
-        d_model=options.vision_d_model,
-        n_layer=options.vision_layers,
-        n_head=options.vision_heads,
-        d_ff=options.vision_d_ff,
+        **{field: getattr(options, name) for name, field in VISION_FIELDS.items()},
         stem=options.vision_stem,
         dropout=options.dropout,
         height=options.img_size,
@@ -370,14 +376,9 @@ def model_config(options: TrainOptions, vocab_size: int) -> ModelConfig:
         kv_heads = heads
     decoder = _changed(
         base.decoder,
-        d_model=options.decoder_d_model,
-        n_layer=options.decoder_layers,
-        n_head=options.decoder_heads,
+        **{field: getattr(options, name) for name, field in DECODER_FIELDS.items()},
         n_kv_head=kv_heads,
-        d_ff=options.decoder_d_ff,
         dropout=options.dropout,
-        swiglu=options.use_swiglu,
-        rope_theta=options.rope_theta,
         max_length=options.max_length,
     )
     changed = _changed(base, vision=vision, decoder=decoder, flash=options.use_flash)

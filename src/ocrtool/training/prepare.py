@@ -1,4 +1,4 @@
-"""What a run needs before its first step: rows or drawn images, an alphabet, a geometry."""
+"""Data sets, vocabulary and geometry of a run, prepared before its first step."""
 
 from __future__ import annotations
 
@@ -13,29 +13,30 @@ from ocrtool.training import checkpoint
 from ocrtool.training.checkpoint import Checkpoint
 from ocrtool.training.data import (
     HeldSource,
-    LabelledImage,
     MixedSource,
     Preparation,
     RowSource,
     Source,
-    read_rows,
-    split_rows,
     usable_rows,
 )
 from ocrtool.training.distributed import Group
 from ocrtool.training.options import TrainOptions, model_config
 from ocrtool.training.published import tokenizer_of, with_parts
+from ocrtool.training.rows import LabelledImage, read_rows, split_rows
 from ocrtool.weights.bpe import BpeVocabulary
 from ocrtool.weights.vocabulary import Vocabulary
 
 VALIDATION_SEED = 7_368_787
-"""Added to the seed of drawn images for those held out."""
+"""Difference between the seeds of drawn validation and training images."""
 HELD_STEP = 50
-"""Of so many files of typeset formulas one is held out for the validation."""
+"""One of this many files of typeset formulas is held out for validation."""
 LONGEST_LINE = 100
-"""Characters of the longest drawn line where no limit is given."""
+"""Maximum characters of a drawn line where no limit is given."""
 LISTED = 50
-"""Unusable rows told one by one; the rest is counted, and all are in ``skipped.txt``."""
+"""Maximum number of unusable rows reported one by one; ``skipped.txt`` lists all."""
+
+Training = Callable[[int], tuple[Source, int]]
+"""Returns a training set without texts longer than a limit (0: any length), and its size."""
 
 
 @dataclass(frozen=True)
@@ -43,14 +44,13 @@ class DataSets:
     """The training set and the validation set; size 0 is endless.
 
     Attributes:
-        upto: Gives the training set, and its size, without the texts that are longer than so many
-            characters or tokens; 0 leaves out none.
+        upto: Returns the training set.
         validation: The validation set.
-        validation_size: Its samples.
-        preparation: What the network takes.
+        validation_size: Number of its samples.
+        preparation: Converts samples to the network's input.
     """
 
-    upto: Callable[[int], tuple[Source, int]]
+    upto: Training
     validation: Source
     validation_size: int
     preparation: Preparation
@@ -59,16 +59,11 @@ class DataSets:
 def prepare(
     options: TrainOptions, start: Checkpoint | None, group: Group
 ) -> tuple[DataSets, ModelConfig]:
-    """Read or set up the data, the alphabet and the geometry of the network.
-
-    Args:
-        options: What was asked for.
-        start: Model to go on from, or None.
-        group: The processes that train together; the first one talks.
+    """Prepare the data, the vocabulary and the geometry of a network that may start from a model.
 
     Raises:
-        InputError: No usable data, or with ``strict`` any unusable row.
-        UsageError: The geometry cannot be.
+        InputError: No usable data, or any unusable row with ``strict``.
+        UsageError: The geometry is impossible.
     """
     problems: list[str] = []
     rows = read_rows(options.data, problems)
@@ -85,15 +80,20 @@ def prepare(
     else:
         config = checkpoint.tuned_config(options, start, vocabulary)
     preparation = Preparation(config, vocabulary)
-    if options.synth is not None and not rows:
-        return _drawn(options, preparation, held, problems, group), config
-
     rows = usable_rows(rows, preparation, problems)
     held = usable_rows(held, preparation, problems)
     if group.leads:
-        _tell_problems(options, problems)
-    if not rows or (options.validation and not held):
+        _report_problems(options, problems)
+    needs_held = from_table or (options.data and options.validation)
+    if (options.data and not rows) or (needs_held and not held):
         raise InputError("no usable row", "see the reasons above" if problems else None)
+    if not options.data:
+        upto, others = (_lines if options.synth == "lines" else _formulas)(options, preparation)
+        if held:
+            return DataSets(upto, RowSource(held), len(held), preparation), config
+        # Only the first process validates.
+        drawn = HeldSource(others, options.validation_size if group.leads else 0, preparation)
+        return DataSets(upto, drawn, len(drawn), preparation), config
     what = f"{options.validation}"
     if not options.validation:
         rows, held, what = split_rows(rows, options.validation_share, options.seed)
@@ -105,53 +105,25 @@ def prepare(
             f" {len(vocabulary.entries)} {vocabulary.unit}s"
         )
         if options.vocab_size not in (None, 0, len(vocabulary)):
-            console.warn(
-                f"vocab_size is {len(vocabulary)}, as the data has it, not {options.vocab_size}"
-            )
-    upto: Callable[[int], tuple[Source, int]] = _Rows(rows, vocabulary)
-    if options.synth is not None:
-        upto = _Mixed(upto, _lines(options, preparation)[0], options.mix, options.seed)
-    return DataSets(upto, RowSource(held), len(held), preparation), config
+            console.warn(f"vocab_size is {len(vocabulary)} in the data, not {options.vocab_size}")
+    lines = _lines(options, preparation)[0] if options.synth is not None else None
 
+    def labelled(longest: int) -> tuple[Source, int]:
+        split = vocabulary.split
+        kept = [row for row in rows if not longest or len(split(row.text)) <= longest]
+        if not kept:
+            raise InputError(f"no text has at most {longest} {vocabulary.unit}s")
+        if lines is None:
+            return RowSource(kept), len(kept)
+        return MixedSource(lines(longest)[0], kept, options.mix, options.seed), 0
 
-@dataclass(frozen=True)
-class _Rows:
-    """Rows of a training set, as `DataSets.upto` has them."""
-
-    rows: Sequence[LabelledImage]
-    vocabulary: Vocabulary
-
-    def __call__(self, longest: int) -> tuple[Source, int]:
-        """Leave out long texts."""
-        split = self.vocabulary.split
-        rows = [row for row in self.rows if not longest or len(split(row.text)) <= longest]
-        if not rows:
-            raise InputError(f"no text has at most {longest} {self.vocabulary.unit}s")
-        return RowSource(rows), len(rows)
-
-
-@dataclass(frozen=True)
-class _Mixed:
-    """Drawn lines and rows in a fixed proportion, as `DataSets.upto` has them."""
-
-    rows: Callable[[int], tuple[Source, int]]
-    drawn: Callable[[int], tuple[Source, int]]
-    share: float
-    seed: int
-
-    def __call__(self, longest: int) -> tuple[Source, int]:
-        """Leave out long texts."""
-        rows = self.rows(longest)[0]
-        assert isinstance(rows, RowSource)
-        return MixedSource(self.drawn(longest)[0], rows.rows, self.share, self.seed), 0
+    return DataSets(labelled, RowSource(held), len(held), preparation), config
 
 
 def normal_rows(rows: Sequence[LabelledImage], problems: list[str]) -> list[LabelledImage]:
-    """Bring the LaTeX of rows to its normal form, tokens with spaces between.
+    """Normalise the LaTeX of rows to tokens separated by spaces.
 
-    Args:
-        rows: Rows whose texts are LaTeX.
-        problems: Gets a line for every row whose LaTeX does not parse, which is left out.
+    `problems` receives a line for every row whose LaTeX does not parse, which is left out.
     """
     from ocrtool.latex_syntax import LatexError, normal
 
@@ -167,79 +139,45 @@ def normal_rows(rows: Sequence[LabelledImage], problems: list[str]) -> list[Labe
 def choose_vocabulary(
     options: TrainOptions, start: Checkpoint | None, rows: Sequence[LabelledImage]
 ) -> Vocabulary:
-    """The resumed run's alphabet, or that asked for, or the start's and the data's.
+    """Return the vocabulary of a run.
 
-    A decoder that has a published tokenizer keeps it as it is.
+    It is that of the resumed run, a published decoder's tokenizer, the alphabet of the options, or
+    the entries of `start`, the data engine and the data; entries of `start` keep their order in
+    LaTeX.
+
+    Raises:
+        UsageError: `start` reads formulas and the data are not formulas, or the reverse.
     """
     if options.resume and start is not None:
         return start.vocabulary
     if options.decoder_from is not None:
         return tokenizer_of(options.decoder_from, " " if options.latex else "")
-    if options.latex:
-        return _latex_vocabulary(options, start, rows)
-    if start is not None and start.vocabulary.separator:
-        raise UsageError("the model to start from reads formulas", "use --tokens latex")
+    if start is not None and options.latex != bool(start.vocabulary.separator):
+        if options.latex:
+            raise UsageError("the model to start from reads characters, not formulas")
+        raise UsageError("the model to start from reads formulas", "use --set tokens=latex")
     if start is not None and isinstance(start.vocabulary, BpeVocabulary):
         return start.vocabulary
+    known = list(start.vocabulary.entries) if start is not None else []
+    texts = [row.text for row in rows]
+    if options.latex:
+        if start is None and options.synth is not None:
+            from ocrtool.synth.formula_vocabulary import formula_tokens
+
+            known += formula_tokens()
+        found = Vocabulary.from_texts(texts, " ").entries
+        return Vocabulary(tuple(dict.fromkeys((*known, *found))), " ")
     if options.alphabet is not None:
         return Vocabulary.from_texts([options.alphabet])
-    texts = [row.text for row in rows]
     if options.synth is not None:
         from ocrtool.synth import ALPHABET
 
         texts.append(ALPHABET)
-    if start is not None:
-        texts.append("".join(start.vocabulary.entries))
-    return Vocabulary.from_texts(texts)
+    return Vocabulary.from_texts([*texts, "".join(known)])
 
 
-def _latex_vocabulary(
-    options: TrainOptions, start: Checkpoint | None, rows: Sequence[LabelledImage]
-) -> Vocabulary:
-    """The tokens of the start, or of the reader of formulas where formulas are drawn, and the data.
-
-    Those that are known already keep their order.
-    """
-    known: list[str] = []
-    if start is not None:
-        if not start.vocabulary.separator:
-            raise UsageError("the model to start from reads characters, not formulas")
-        if isinstance(start.vocabulary, BpeVocabulary):
-            return start.vocabulary
-        known += start.vocabulary.entries
-    elif options.synth is not None:
-        from ocrtool.synth.formula_vocabulary import formula_tokens
-
-        known += formula_tokens()
-    found = Vocabulary.from_texts((row.text for row in rows), " ").entries
-    return Vocabulary(tuple(dict.fromkeys((*known, *found))), " ")
-
-
-def _drawn(
-    options: TrainOptions,
-    preparation: Preparation,
-    held: list[LabelledImage],
-    problems: list[str],
-    group: Group,
-) -> DataSets:
-    """Drawn images to train on, and rows or other drawn images to validate on."""
-    upto, others = (_lines if options.synth == "lines" else _formulas)(options, preparation)
-    if held:
-        held = usable_rows(held, preparation, problems)
-        if group.leads:
-            _tell_problems(options, problems)
-        if not held:
-            raise InputError(f"{options.validation}: no usable row")
-        return DataSets(upto, RowSource(held), len(held), preparation)
-    size = options.validation_size if group.leads else 0  # the others do not validate
-    drawn = HeldSource(others, size, preparation)
-    return DataSets(upto, drawn, len(drawn), preparation)
-
-
-def _lines(
-    options: TrainOptions, preparation: Preparation
-) -> tuple[Callable[[int], tuple[Source, int]], Source]:
-    """Lines to train on, and others to validate on."""
+def _lines(options: TrainOptions, preparation: Preparation) -> tuple[Training, Source]:
+    """Return drawn lines to train on, and others to validate on."""
     from ocrtool.synth import LineSource, find_fonts
 
     fonts = find_fonts(options.fonts)
@@ -253,10 +191,11 @@ def _lines(
     return lambda longest: (source(options.seed, longest), 0), held
 
 
-def _formulas(
-    options: TrainOptions, preparation: Preparation
-) -> tuple[Callable[[int], tuple[Source, int]], Source]:
-    """Formulas to train on, and others, of files of their own where there are two, to validate."""
+def _formulas(options: TrainOptions, preparation: Preparation) -> tuple[Training, Source]:
+    """Return drawn formulas to train on, and others to validate on.
+
+    The others come from files of their own where there are at least two files.
+    """
     from ocrtool.synth.formulas import FormulaSource
 
     training = _shards(options.formulas)
@@ -276,7 +215,7 @@ def _formulas(
 
 
 def _shards(folders: Sequence[Path]) -> list[Path]:
-    """Find the files of typeset formulas in folders."""
+    """Return the files of typeset formulas in folders."""
     found = []
     for folder in folders:
         inside = sorted(folder.glob("*.npz"))
@@ -288,7 +227,8 @@ def _shards(folders: Sequence[Path]) -> list[Path]:
     return found
 
 
-def _tell_problems(options: TrainOptions, problems: Sequence[str]) -> None:
+def _report_problems(options: TrainOptions, problems: Sequence[str]) -> None:
+    """Report unusable rows on standard error and in ``skipped.txt``."""
     if not problems:
         return
     for line in problems[:LISTED]:
@@ -298,5 +238,5 @@ def _tell_problems(options: TrainOptions, problems: Sequence[str]) -> None:
     with console.atomic_write(options.out / "skipped.txt") as temporary:
         temporary.write_text("\n".join(problems) + "\n", "utf-8")
     if options.strict:
-        raise InputError(f"{len(problems)} rows are unusable", "mend them or leave out --strict")
+        raise InputError(f"{len(problems)} rows are unusable", "correct them or leave out --strict")
     console.warn(f"{len(problems)} rows are left out")

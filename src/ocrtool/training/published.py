@@ -1,7 +1,7 @@
-"""Networks that start from published parts: a ViT that sees, a Llama that writes.
+"""Networks that start from published parts: a ViT as encoder, a Llama as decoder.
 
-A part is a folder as the hub of models has it (``config.json``, ``*.safetensors``, for a decoder
-``tokenizer.json``), or the name of one there. It gives its geometry, too.
+A part is a folder in the format of the Hugging Face Hub (``config.json``, ``*.safetensors``, for a
+decoder ``tokenizer.json``), or a name on the hub. It also sets its geometry.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from ocrtool.errors import ModelError, UsageError
 from ocrtool.models.config import ModelConfig
@@ -29,16 +29,12 @@ from ocrtool.weights.bundled import TOKENIZER, WEIGHTS
 CONFIG = "config.json"
 INDEX = "model.safetensors.index.json"
 WANTED = [CONFIG, TOKENIZER, "*.safetensors", INDEX]
-"""Files of a part that are fetched."""
+"""Files of a part that are downloaded."""
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def fetched_parts(options: TrainOptions) -> TrainOptions:
-    """Return options whose parts are folders: names on the hub are fetched, once.
-
-    Raises:
-        ModelError: There is no such folder, or the hub does not give it.
-    """
+    """Return options whose parts are folders; see `fetched_part`."""
     vision, decoder = options.vision_from, options.decoder_from
     return replace(
         options,
@@ -48,10 +44,10 @@ def fetched_parts(options: TrainOptions) -> TrainOptions:
 
 
 def fetched_part(name: str) -> Path:
-    """Return the folder of a part; a name on the hub is fetched, once.
+    """Return the folder of a part; a name on the hub is downloaded once.
 
     Raises:
-        ModelError: There is no such folder, or the hub does not give it.
+        ModelError: There is no such folder, and it cannot be downloaded.
     """
     if Path(name).is_dir():
         return Path(name)
@@ -64,42 +60,41 @@ def fetched_part(name: str) -> Path:
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
-            f"{name} is no folder and cannot be fetched: {reason}",
-            "fetch it where there is a network, and name its folder",
+            f"{name} is not a folder and cannot be downloaded: {reason}",
+            "download it where there is a network, and name its folder",
         ) from None
 
 
 def with_parts(options: TrainOptions, config: ModelConfig) -> ModelConfig:
-    """Return the geometry of a network whose parts are those of the options.
+    """Return the geometry with that of the published parts in the options.
 
     Raises:
-        UsageError: The preset has no place for such a part.
-        ModelError: A part is damaged, or nothing that the network can be.
+        UsageError: The preset cannot have such a part.
+        ModelError: A part is damaged, or of another architecture.
     """
     if options.vision_from is not None:
         if config.vision.kind != "vit":
-            raise UsageError(f"{config.preset} sees by no ViT", "use --preset equation-vlm")
+            raise UsageError(f"{config.preset} has no ViT", "use --preset equation-vlm")
         folder = Path(options.vision_from)
-        with _telling(folder):
+        with _errors_of(folder):
             config = replace(config, vision=vit_config(_read_json(folder / CONFIG), config.vision))
     if options.decoder_from is not None:
         if config.decoder.fusion != "prefix":
-            raise UsageError(f"{config.preset} writes by no Llama", "use --preset equation-vlm")
+            raise UsageError(f"{config.preset} has no Llama", "use --preset equation-vlm")
         folder = Path(options.decoder_from)
-        with _telling(folder):
+        with _errors_of(folder):
             published = _read_json(folder / CONFIG)
             decoder = llama_config(published, config.decoder)
             if published.get("vocab_size") != config.vocab_size:
                 raise ModelError(
-                    f"it knows {published.get('vocab_size')} tokens, its tokenizer"
-                    f" {config.vocab_size}"
+                    f"{published.get('vocab_size')} tokens, its tokenizer has {config.vocab_size}"
                 )
         config = replace(config, decoder=decoder)
     return config
 
 
 def tokenizer_of(folder: str, separator: str) -> BpeVocabulary:
-    """Read the tokenizer of a published decoder; see :class:`~ocrtool.weights.bpe.BpeVocabulary`.
+    """Read the tokenizer of a published decoder; see `ocrtool.weights.bpe.BpeVocabulary`.
 
     Raises:
         ModelError: It is missing, damaged or of another kind.
@@ -109,37 +104,30 @@ def tokenizer_of(folder: str, separator: str) -> BpeVocabulary:
         source = path.read_text("utf-8")
     except OSError as error:
         raise ModelError(f"{path}: no tokenizer ({error.strerror or error})") from None
-    with _telling(Path(folder)):
+    with _errors_of(Path(folder)):
         return BpeVocabulary.from_tokenizer(source, separator)
 
 
 def load_parts(options: TrainOptions, model: OcrModel) -> None:
-    """Give a fresh network the weights of its published parts.
+    """Load the weights of published parts into a network.
 
     Raises:
-        ModelError: They are missing, damaged, or do not fit; every tensor has to have its place.
+        ModelError: They are missing, damaged, or do not match the network's tensors exactly.
     """
     if options.vision_from is not None:
         folder = Path(options.vision_from)
-        with _telling(folder):
+        with _errors_of(folder):
             weights = vit_weights(_read_weights(folder), model.config.vision)
-            _load(model.vision, weights)
+            model.vision.load_state_dict(weights)
     if options.decoder_from is not None:
         folder = Path(options.decoder_from)
-        with _telling(folder):
+        with _errors_of(folder):
             weights = llama_weights(_read_weights(folder), model.config.decoder)
-            _load(model.decoder, weights)
-
-
-def _load(part: nn.Module, weights: dict[str, Tensor]) -> None:
-    try:
-        part.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ModelError(" ".join(str(error).split())) from None
+            model.decoder.load_state_dict(weights)
 
 
 def _read_weights(folder: Path) -> dict[str, Tensor]:
-    """Read all tensors of a part: one file, or several by their index."""
+    """Read all tensors of a part, from one file or from the files of an index."""
     names = [WEIGHTS]
     if (folder / INDEX).is_file():
         names = sorted(set(_read_json(folder / INDEX)["weight_map"].values()))
@@ -155,12 +143,12 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def _telling(folder: Path) -> Iterator[None]:
-    """Say of which part an error is."""
+def _errors_of(folder: Path) -> Iterator[None]:
+    """Raise errors as `ModelError` with the folder of the part."""
     try:
         yield
     except ModelError as error:
         raise ModelError(f"{folder}: {error.message}", error.remedy) from None
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         reason = " ".join(str(error).split())
         raise ModelError(f"{folder}: not a usable model: {reason}") from None

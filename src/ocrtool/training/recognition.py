@@ -20,21 +20,14 @@ from ocrtool.models.vision import VisionBlock
 from ocrtool.training import checkpoint
 from ocrtool.training.checkpoint import Checkpoint
 from ocrtool.training.curves import draw_sheet
-from ocrtool.training.data import Batch, PoolDataset, batches_from
-from ocrtool.training.distributed import Compute, process_group
-from ocrtool.training.evaluation import Tensors, guidance_of, sums_of, to_device, validate
+from ocrtool.training.data import Arrays, Batch, PoolDataset, batches_from
+from ocrtool.training.distributed import Compute, Group
+from ocrtool.training.evaluation import guidance_of, sums_of, to_device, validate
 from ocrtool.training.options import DEFAULT_EPOCHS, DEFAULT_STEPS, TrainOptions
 from ocrtool.training.prepare import DataSets, prepare
 from ocrtool.training.published import fetched_parts, load_parts
 from ocrtool.training.report import describe_readings
-from ocrtool.training.trainer import (
-    Interrupt,
-    Position,
-    Task,
-    Trainer,
-    TrainResult,
-    claim_folder,
-)
+from ocrtool.training.trainer import Position, Task, TrainResult, claim_folder, run_task
 
 DEFAULT_LEARNING_RATE = 5e-4
 """Peak learning rate of a model whose preset this version does not know."""
@@ -49,70 +42,42 @@ class RecognitionBatch(NamedTuple):
         misfits: Samples that were left out of the pool that this batch opens.
     """
 
-    tensors: Tensors
+    tensors: Batch[Tensor]
     characters: int
     misfits: int
 
 
 def run(options: TrainOptions) -> TrainResult:
-    """Train a model.
+    """Train a model, or with ``draw`` only write a contact sheet; see `run_task`.
 
     Raises:
-        UsageError: Options contradict each other, or the folder holds a run already.
+        UsageError: Options contradict each other.
         InputError: No usable data.
-        OutputError: The folder cannot be written; its old content is kept.
-        ModelError: The model to start from or the run to resume is not usable.
-        DeviceError: The device is missing.
+        ModelError: The model to start from or the run to resume is unusable.
     """
-    with process_group(options.device) as group, Interrupt() as interrupt:
-        compute = Compute.chosen(options, group)
-        claim_folder(options, group)
-        start = None
-        if options.resume:
-            start = checkpoint.load(options.out / "last")
-        elif options.start_from is not None:
-            start = checkpoint.load(find_model(options.start_from))
-        options = fetched_parts(options)
-        data, config = prepare(options, start, group)
-        if options.draw:
-            return _draw(options, data)
-        return make_trainer(options, config, data, compute, start).run(interrupt)
+    if options.draw:
+        claim_folder(options, Group())
+        options, data, *_ = _prepared(options, Group())
+        return _draw(options, data)
+
+    def make(compute: Compute) -> RecognitionTask:
+        chosen, data, config, start = _prepared(options, compute.group)
+        return RecognitionTask(chosen, config, data, compute, start)
+
+    return run_task(options, make)
 
 
-def make_trainer(
-    options: TrainOptions,
-    config: ModelConfig,
-    data: DataSets,
-    compute: Compute,
-    start: Checkpoint | None,
-) -> Trainer[RecognitionBatch]:
-    """Build the network and its trainer.
-
-    Args:
-        options: Options of the run.
-        config: Geometry of the network.
-        data: Training and validation set.
-        compute: Where and how to compute.
-        start: Model to start from; the run to resume where ``options.resume``.
-    """
-    if not (options.steps or options.epochs or options.max_minutes):
-        if options.data and options.synth is None:
-            options = dataclasses.replace(options, epochs=DEFAULT_EPOCHS)
-        else:
-            options = dataclasses.replace(options, steps=DEFAULT_STEPS)
-        if compute.group.leads:
-            what = f"{options.epochs:g} epochs" if options.epochs else f"{options.steps} steps"
-            console.say(f"no end given: training for {what}")
-    if options.learning_rate is None:
-        known = PRESETS.get(config.preset)
-        rate = known.learning_rate if known else DEFAULT_LEARNING_RATE
-        options = dataclasses.replace(options, learning_rate=rate)
-    trainer = Trainer(RecognitionTask(options, config, data, compute, start), options, compute)
-    if options.compile:  # block by block: all blocks of a kind share their code
-        for module in trainer.model.modules():
-            if isinstance(module, VisionBlock | DecoderBlock):
-                module.compile(dynamic=True)
-    return trainer
+def _prepared(
+    options: TrainOptions, group: Group
+) -> tuple[TrainOptions, DataSets, ModelConfig, Checkpoint | None]:
+    """Return options with local parts, the data, the geometry and the model to start from."""
+    start = None
+    if options.resume:
+        start = checkpoint.load(options.out / "last")
+    elif options.start_from is not None:
+        start = checkpoint.load(find_model(options.start_from))
+    options = fetched_parts(options)
+    return options, *prepare(options, start, group), start
 
 
 def _draw(options: TrainOptions, data: DataSets) -> TrainResult:
@@ -127,8 +92,17 @@ def _draw(options: TrainOptions, data: DataSets) -> TrainResult:
 
 
 class RecognitionTask(Task[RecognitionBatch]):
-    """An `OcrModel` with its data; see `make_trainer` for the arguments."""
+    """An `OcrModel` with its data.
 
+    Args:
+        options: Options of the run.
+        config: Geometry of the network.
+        data: Training and validation set.
+        compute: Where and how to compute.
+        start: Model to start from; the run to resume where ``options.resume``.
+    """
+
+    options: TrainOptions
     model: OcrModel
 
     def __init__(
@@ -139,19 +113,31 @@ class RecognitionTask(Task[RecognitionBatch]):
         compute: Compute,
         start: Checkpoint | None,
     ) -> None:
+        leads = compute.group.leads
+        if not (options.steps or options.epochs or options.max_minutes):
+            if options.data and options.synth is None:
+                options = dataclasses.replace(options, epochs=DEFAULT_EPOCHS)
+            else:
+                options = dataclasses.replace(options, steps=DEFAULT_STEPS)
+            if leads:
+                what = f"{options.epochs:g} epochs" if options.epochs else f"{options.steps} steps"
+                console.say(f"no end given: training for {what}")
+        if options.learning_rate is None:
+            known = PRESETS.get(config.preset)
+            rate = known.learning_rate if known else DEFAULT_LEARNING_RATE
+            options = dataclasses.replace(options, learning_rate=rate)
         self.options, self.config, self.data, self.compute = options, config, data, compute
         torch.manual_seed(options.seed)
         # On a CPU the fused attention is slower than plain products, most of all backward.
         plain = compute.device.type == "cpu" and options.use_flash is None
         self.model = OcrModel(dataclasses.replace(config, flash=config.flash and not plain))
-        leads = compute.group.leads
         if start is not None:
             vocabulary = data.preparation.vocabulary
-            known = checkpoint.transfer(start, self.model, vocabulary)
+            kept = checkpoint.transfer(start, self.model, vocabulary)
             if leads and not options.resume:
-                new = len(vocabulary.entries) - known
+                new = len(vocabulary.entries) - kept
                 console.say(
-                    f"starting from a trained model: {known} {vocabulary.unit}s known, {new} new"
+                    f"starting from a trained model: {kept} {vocabulary.unit}s known, {new} new"
                 )
         elif options.vision_from or options.decoder_from:
             load_parts(options, self.model)
@@ -160,6 +146,13 @@ class RecognitionTask(Task[RecognitionBatch]):
         self.model.to(compute.device)
         self.epoch_samples = data.upto(0)[1] if options.data else 0
         self.weights = (options.decoder_weight, options.ctc_weight) if config.ctc else (1.0, 0.0)
+
+    def compile(self) -> None:
+        """Compile the blocks one by one: all blocks of a kind share their code."""
+        if self.options.compile:
+            for module in self.model.modules():
+                if isinstance(module, VisionBlock | DecoderBlock):
+                    module.compile(dynamic=True)
 
     def dataset(self, longest: int) -> PoolDataset:
         """Return the training set without the texts longer than `longest` (0: any length)."""
@@ -187,7 +180,7 @@ class RecognitionTask(Task[RecognitionBatch]):
         for batch, misfits in loaded:
             yield self.on_device(batch, misfits)
 
-    def on_device(self, batch: Batch, misfits: int = 0) -> RecognitionBatch:
+    def on_device(self, batch: Arrays, misfits: int = 0) -> RecognitionBatch:
         """Copy a batch to the device."""
         tensors = to_device(batch, self.compute.device)
         return RecognitionBatch(tensors, int(batch.lengths.sum()), misfits)
@@ -201,7 +194,7 @@ class RecognitionTask(Task[RecognitionBatch]):
         """Cut a batch along its images."""
         size = -(-batch.tensors.pixels.shape[0] // parts)
         for pieces in zip(*(torch.split(tensor, size) for tensor in batch.tensors), strict=True):
-            yield RecognitionBatch(Tensors(*pieces), 0, 0)
+            yield RecognitionBatch(Batch(*pieces), 0, 0)
 
     def losses(self, batch: RecognitionBatch, totals: Sequence[float]) -> dict[str, Tensor]:
         """Return the losses of the decoder, of CTC, and the share of correct tokens."""
@@ -235,7 +228,7 @@ class RecognitionTask(Task[RecognitionBatch]):
         assert isinstance(model, OcrModel)
         if self.data.validation_size == 0:
             return None
-        scores = validate(
+        return validate(
             model,
             self.data.validation,
             self.data.validation_size,
@@ -245,7 +238,6 @@ class RecognitionTask(Task[RecognitionBatch]):
             self.compute.precision,
             stopped,
         )
-        return None if scores is None else scores._asdict()
 
     def score(self, scores: Mapping[str, Any]) -> float:
         """Return the CER where every sample is read freely (CTC), else the loss."""

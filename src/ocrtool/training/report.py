@@ -42,13 +42,7 @@ class MetricsWindow:
         self._step = None
 
     def close(self, norm: Tensor, samples: float, misfits: float) -> None:
-        """End a step.
-
-        Args:
-            norm: Norm of the gradient; a step whose norm is not finite was skipped.
-            samples: Samples of the step, over all processes.
-            misfits: Samples that were left out, likewise.
-        """
+        """End a step, with its samples used and left out; skipped if `norm` is not finite."""
         self._samples += samples
         self._misfits += misfits
         if self._step is None:
@@ -60,13 +54,7 @@ class MetricsWindow:
         self._step = None
 
     def record(self, step: int, rate: float, seconds: float, steps: int) -> dict[str, Any]:
-        """Return the means as a log record and start the next window.
-
-        Args:
-            step: Number of the last step.
-            rate: Its learning rate.
-            seconds: Seconds of the whole run.
-            steps: Steps of a window.
+        """Return the means over `steps` steps as a log record and start the next window.
 
         Raises:
             OcrToolError: No step of the window had a finite loss and gradient.
@@ -178,11 +166,9 @@ class TrainingProgress:
 
 
 def describe_readings(scores: Mapping[str, Any], tokens: bool = False) -> list[str]:
-    """Describe scores of readings in lines of text.
+    """Describe scores (`ocrtool.training.evaluation.validate`) in lines of text.
 
-    Args:
-        scores: Fields of `ocrtool.training.evaluation.Scores`.
-        tokens: Whether the texts consist of tokens rather than characters.
+    Error rates are for characters; texts of `tokens` have an edit similarity instead.
     """
     rates = f"CER {scores['cer']:.2%}  WER {scores['wer']:.2%}"
     if tokens:

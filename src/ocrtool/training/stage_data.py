@@ -1,7 +1,6 @@
-"""Pages with their texts, for training in stages: JSON lines, PDFs with Markdown, and batches.
+"""Pages with their texts for training in stages: JSON lines, PDFs with Markdown, and batches.
 
-Nothing of an image is read before it is needed. What then cannot be used is left out of its batch,
-and told.
+Images are read when they are needed; a sample that then is unusable is left out of its batch.
 """
 
 from __future__ import annotations
@@ -26,21 +25,21 @@ from ocrtool.readers.deepocr_files import end_ids, prompt_ids
 from ocrtool.readers.views import Mode, Views, views_of
 
 PROMPT = "Free OCR."
-"""What is asked where the data do not say."""
+"""Prompt of samples without one."""
 DPI = 144
-"""At which pages of PDFs are drawn, as they were for the published model."""
+"""Resolution at which pages of PDFs are rasterised, that of the published model."""
 _NUMBERED = re.compile(r"\.(\d+)$")
 
 
 @dataclass(frozen=True)
 class PromptSample:
-    """A picture and what shall be written.
+    """An image with a prompt and the text to be read.
 
     Attributes:
         path: An image, or a PDF.
-        text: What is to be written, or where it stands: folders are large.
-        prompt: What is asked.
-        page: Of the PDF, from 1; 0 for the only one.
+        text: The text, or the file that contains it.
+        prompt: The prompt.
+        page: Page of the PDF, from 1; 0 for the only page.
     """
 
     path: Path
@@ -48,7 +47,7 @@ class PromptSample:
     prompt: str = PROMPT
     page: int = 0
 
-    def words(self) -> str:
+    def read_text(self) -> str:
         """Return the text.
 
         Raises:
@@ -63,10 +62,10 @@ class PromptSample:
         return text.strip()
 
     def pixels(self) -> NDArray[np.uint8]:
-        """Return the picture, (H, W) or (H, W, 3) uint8.
+        """Return the image, (H, W) or (H, W, 3) uint8.
 
         Raises:
-            InputError: It cannot be read, or a PDF has another number of pages.
+            InputError: It cannot be read, or the PDF lacks the page.
         """
         if self.path.suffix.lower() != ".pdf":
             return load_image(self.path)
@@ -82,21 +81,16 @@ class PromptSample:
 
 
 def read_samples(sources: Sequence[Path], problems: list[str]) -> list[PromptSample]:
-    """List the samples of JSON lines and of folders.
+    """List the samples of JSON lines and of folders (`StageOptions.data`).
 
-    Args:
-        sources: Files and folders; see `StageOptions.data`.
-        problems: Gets a line for every row that cannot be used.
+    `problems` receives a line for every unusable row.
 
     Raises:
         InputError: A source is missing.
     """
     samples: list[PromptSample] = []
     for source in sources:
-        if source.is_dir():
-            samples += _from_folder(source)
-        else:
-            samples += _from_lines(source, problems)
+        samples += _from_folder(source) if source.is_dir() else _from_lines(source, problems)
     return samples
 
 
@@ -122,7 +116,7 @@ def _from_lines(path: Path, problems: list[str]) -> Iterator[PromptSample]:
 
 
 def _from_folder(folder: Path) -> Iterator[PromptSample]:
-    """Pair PDFs with the Markdown of the same stem: of the only page, or ``stem.N.md`` of one."""
+    """Pair ``stem.pdf`` with ``stem.md`` (its only page) and ``stem.N.md`` (its page N)."""
     for path in sorted(folder.rglob("*.md")):
         pdf = path.with_suffix(".pdf")
         if pdf.is_file():
@@ -137,12 +131,12 @@ def _from_folder(folder: Path) -> Iterator[PromptSample]:
 
 @dataclass(frozen=True)
 class TrainingPdfPage:
-    """A sample as the network takes it.
+    """A sample as input of the network.
 
     Attributes:
-        views: Of its picture.
-        ids: Tokens, ``IMAGE`` in the places of the picture; the last, an end, is only a target.
-        start: The first of the text among them.
+        views: Views of its image.
+        ids: Tokens, ``IMAGE`` at the positions of the image; the last, an end, is only a target.
+        start: Index of the first token of the text.
     """
 
     views: Views
@@ -152,16 +146,16 @@ class TrainingPdfPage:
 
 @dataclass(frozen=True)
 class PageBatch:
-    """Samples that go through the network together; arrays of NumPy, which travel.
+    """A batch of samples as NumPy arrays, which are picklable.
 
     Attributes:
-        tokens: (B, T) int64, filled up with 0 at the ends.
-        where: (B, T) bool, after which positions a token of a text stands.
-        targets: (N,) int64, these tokens, row by row.
+        tokens: (B, T) int64, padded with 0.
+        where: (B, T) bool, positions whose next token belongs to the text.
+        targets: (N,) int64, these next tokens, row by row.
         views: (B, 3, S, S) float32.
-        tiles: Of each image (K, 3, s, s) float32, or None.
-        grids: Columns and rows of the tiles.
-        misfits: Why samples were left out.
+        tiles: (K, 3, s, s) float32 for each image, or None.
+        grids: Columns and rows of the tiles of each image.
+        misfits: Reasons why samples were left out.
     """
 
     tokens: NDArray[np.int64]
@@ -175,29 +169,28 @@ class PageBatch:
 
 @dataclass(frozen=True)
 class PageBatches:
-    """All batches of a training set, by number, without end; picklable.
+    """The endless batches of a training set by number; picklable and without a state.
 
-    Each pass over the samples has an order of its own, drawn from the seed and the number of the
-    pass, so nothing has a state.
+    Each pass over the samples has its own order, drawn from the seed and the number of the pass.
 
     Attributes:
         samples: The training set.
-        words: The tokenizer.
-        mode: How pictures are shown.
-        max_length: Positions of the longest sequence.
+        tokenizer: The tokenizer.
+        mode: Page resolution.
+        max_length: Maximum number of positions of a sequence.
         size: Samples of a batch.
-        seed: Of the order.
+        seed: Seed of the order.
     """
 
     samples: Sequence[PromptSample]
-    words: Tokenizer
+    tokenizer: Tokenizer
     mode: Mode
     max_length: int
     size: int
     seed: int
 
     def __getitem__(self, number: int) -> PageBatch:
-        """Make a batch."""
+        """Return batch `number`."""
         batches = -(-len(self.samples) // self.size)
         turn, place = divmod(number, batches)
         order = np.random.default_rng((self.seed, turn)).permutation(len(self.samples))
@@ -205,21 +198,21 @@ class PageBatches:
         return self.together([self.samples[i] for i in chosen])
 
     def numbers(self, start: int, rank: int, processes: int) -> Iterator[int]:
-        """Return the numbers of a process's batches, behind the first ``start``."""
+        """Return the numbers of a process's batches after its first ``start``."""
         return count(start * processes + rank, processes)
 
     def page(self, sample: PromptSample) -> TrainingPdfPage:
-        """Make a sample ready.
+        """Convert a sample to the network's input.
 
         Raises:
-            InputError: It cannot be read, or is too long; it is never cut.
+            InputError: It cannot be read, or is too long; texts are never truncated.
         """
-        text = sample.words()
+        text = sample.read_text()
         views = views_of(sample.pixels(), self.mode)
         places = image_positions(views.whole.shape[-1], views.grid, self.mode.tile)
-        before = prompt_ids(self.words, sample.prompt, places)
-        after = self.words.encode(text, add_special_tokens=False).ids
-        ids = [*before, *after, end_ids(self.words)[0]]
+        before = prompt_ids(self.tokenizer, sample.prompt, places)
+        after = self.tokenizer.encode(text, add_special_tokens=False).ids
+        ids = [*before, *after, end_ids(self.tokenizer)[0]]
         if len(ids) - 1 > self.max_length:
             raise InputError(
                 f"{sample.path}: {len(ids) - 1} positions, the network has {self.max_length}"
@@ -227,7 +220,7 @@ class PageBatches:
         return TrainingPdfPage(views, ids, len(before))
 
     def together(self, samples: Sequence[PromptSample]) -> PageBatch:
-        """Make a batch of samples; those that cannot be used are left out."""
+        """Return a batch of samples without the unusable ones."""
         pages: list[TrainingPdfPage] = []
         misfits: list[str] = []
         for sample in samples:

@@ -1,6 +1,6 @@
 """Training DeepOCR in stages: first the projector alone, then the language model with it.
 
-The loss is the cross-entropy of the texts' tokens; prompts are not learnt. A resumed run loads the
+The loss is the cross-entropy of the texts' tokens; prompts have no loss. A resumed run loads the
 frozen parts from its start again.
 """
 
@@ -40,21 +40,14 @@ from ocrtool.readers.deepocr_files import (
     save_network,
 )
 from ocrtool.training.data import loaded
-from ocrtool.training.distributed import Compute, process_group
+from ocrtool.training.distributed import Compute
 from ocrtool.training.metrics import rates
 from ocrtool.training.prepare import LISTED
 from ocrtool.training.published import fetched_part
 from ocrtool.training.report import describe_readings
 from ocrtool.training.stage_data import PROMPT, PageBatch, PageBatches, PromptSample, read_samples
 from ocrtool.training.stage_options import STAGES, StageOptions
-from ocrtool.training.trainer import (
-    Interrupt,
-    Position,
-    Task,
-    Trainer,
-    TrainResult,
-    claim_folder,
-)
+from ocrtool.training.trainer import Position, Task, TrainResult, run_task
 from ocrtool.weights.cache import fetched
 
 LORA_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -68,30 +61,26 @@ READ_LENGTH = 2
 
 
 def run(options: StageOptions) -> TrainResult:
-    """Train a stage.
+    """Train a stage; see `run_task`.
 
     Raises:
-        UsageError: Options contradict each other, or a folder holds a run already.
         InputError: No usable data.
-        OutputError: The folder cannot be written; what lay in it is as it was.
-        ModelError: The model to start from or the run to resume is not usable.
-        DeviceError: The device is not there, or cannot compute as asked.
-        MissingDependencyError: Adapters are asked for and peft is not installed.
+        ModelError: The model to start from or the run to resume is unusable.
+        MissingDependencyError: ``lora`` needs peft, which is not installed.
     """
-    with process_group(options.device) as group, Interrupt() as interrupt:
-        compute = Compute.chosen(options, group)
-        claim_folder(options, group)
+
+    def make(compute: Compute) -> StageTask:
         problems: list[str] = []
         samples, held = _split(options, problems)
         if problems and options.strict:
-            raise InputError(problems[0], "mend it or leave out --strict")
-        if group.leads:
+            raise InputError(problems[0], "correct it or leave out --strict")
+        if compute.group.leads:
             for problem in problems[:LISTED]:
                 console.warn(problem)
             console.say(f"{len(samples)} samples to train on, {len(held)} to validate")
-        network, words = start_of(options)
-        trainer = make_trainer(options, network, words, samples, held, compute)
-        return trainer.run(interrupt)
+        return StageTask(options, *start_of(options), samples, held, compute)
+
+    return run_task(options, make)
 
 
 def _split(
@@ -117,10 +106,10 @@ def _split(
 
 
 def start_of(options: StageOptions) -> tuple[Deepocr, Tokenizer]:
-    """Load what training starts from; parts that are not named are made anew from the seed.
+    """Return the network and the tokenizer to start from; other parts are initialised at random.
 
     Raises:
-        UsageError: ``deepocr`` lacks a language model or towers, which nobody trains from nothing.
+        UsageError: ``deepocr`` without a language model or vision towers to start from.
         ModelError: A part is missing, damaged, or does not fit.
     """
     parts: dict[str, Path] = {}
@@ -142,12 +131,12 @@ def start_of(options: StageOptions) -> tuple[Deepocr, Tokenizer]:
         return network, byte_tokenizer()
     path = parts[LLM] / TOKENIZER
     try:
-        words = Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises nothing more special
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises plain exceptions
         raise ModelError(f"{path} cannot be read: {error}") from None
-    if words.get_vocab_size() > network.config.decoder.vocab_size:
+    if tokenizer.get_vocab_size() > network.config.decoder.vocab_size:
         raise ModelError(f"{path} has more tokens than its model")
-    return network, words
+    return network, tokenizer
 
 
 def _folder(name: str) -> Path:
@@ -157,19 +146,19 @@ def _folder(name: str) -> Path:
 
 
 def byte_tokenizer() -> Tokenizer:
-    """Return a tokenizer for networks that start from nothing: bytes, and the words of the chat."""
+    """Return a tokenizer of bytes and the chat template, for networks with random weights."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    words = Tokenizer(models.BPE({letter: i for i, letter in enumerate(alphabet)}, []))
-    words.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    words.decoder = decoders.ByteLevel()
+    tokenizer = Tokenizer(models.BPE({letter: i for i, letter in enumerate(alphabet)}, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
     marks = (*ENDS, "<|im_start|>")
-    words.add_special_tokens([AddedToken(mark, special=True) for mark in marks])
+    tokenizer.add_special_tokens([AddedToken(mark, special=True) for mark in marks])
     chat = ASKING[0] + ASKING[1].format(PROMPT)
     for mark in marks:
         chat = chat.replace(mark, "\0")
     pieces = (piece for piece in chat.split("\0") if len(piece) > 1)
-    words.add_tokens(list(dict.fromkeys(pieces)))
-    return words
+    tokenizer.add_tokens(list(dict.fromkeys(pieces)))
+    return tokenizer
 
 
 def freeze(network: Deepocr, options: StageOptions) -> None:
@@ -199,7 +188,7 @@ def freeze(network: Deepocr, options: StageOptions) -> None:
 
 
 def merged(network: Deepocr) -> dict[str, Tensor]:
-    """Return the tensors of a network, adapters added to what they stand beside."""
+    """Return the tensors of a network with its adapters merged into their layers."""
     state = {
         name.replace(".base_layer", ""): tensor
         for name, tensor in network.state_dict().items()
@@ -215,20 +204,13 @@ def merged(network: Deepocr) -> dict[str, Tensor]:
 # --------------------------------------------------------------------------- the task
 
 
-def make_trainer(
-    options: StageOptions,
-    network: Deepocr,
-    words: Tokenizer,
-    samples: Sequence[PromptSample],
-    held: Sequence[PromptSample],
-    compute: Compute,
-) -> Trainer[PageBatch]:
-    """Freeze what the stage does not train, and build the trainer.
+class StageTask(Task[PageBatch]):
+    """DeepOCR with its pages; parts that the stage does not train are frozen.
 
     Args:
         options: Options of the run.
         network: The network, in float32.
-        words: Its tokenizer.
+        tokenizer: Its tokenizer.
         samples: Training set.
         held: Validation set.
         compute: Where and how to compute.
@@ -236,30 +218,8 @@ def make_trainer(
     Raises:
         DeviceError: The GPU has no bfloat16.
     """
-    if compute.precision == torch.float16:
-        raise DeviceError("the GPU has no bf16", "use --precision fp32")
-    stage, group = STAGES[options.stage], compute.group
-    # A step has the images of the stage's recipe, but no more than one pass over the data.
-    images = min(stage.batch, len(samples))
-    accumulation = options.accumulation or -(-images // (options.batch_size * group.size))
-    limits = [options.steps] if options.steps else []
-    epochs = options.epochs or (0.0 if options.steps or options.max_minutes else 1.0)
-    if epochs:
-        batches = -(-len(samples) // options.batch_size)
-        limits.append(math.ceil(epochs * batches / (group.size * accumulation)))
-    options = dataclasses.replace(
-        options,
-        accumulation=accumulation,
-        learning_rate=options.learning_rate or stage.rate,
-        steps=min(limits, default=None),
-        epochs=None,
-    )
-    return Trainer(StageTask(options, network, words, samples, held, compute), options, compute)
 
-
-class StageTask(Task[PageBatch]):
-    """DeepOCR with its pages; see `make_trainer` for the arguments."""
-
+    options: StageOptions
     model: Deepocr
     keeps_best = False
 
@@ -267,12 +227,30 @@ class StageTask(Task[PageBatch]):
         self,
         options: StageOptions,
         network: Deepocr,
-        words: Tokenizer,
+        tokenizer: Tokenizer,
         samples: Sequence[PromptSample],
         held: Sequence[PromptSample],
         compute: Compute,
     ) -> None:
-        self.options, self.words, self.held, self.compute = options, words, held, compute
+        if compute.precision == torch.float16:
+            raise DeviceError("the GPU has no bf16", "use --precision fp32")
+        stage, group = STAGES[options.stage], compute.group
+        # A step has the images of the stage's recipe, but no more than one pass over the data.
+        images = min(stage.batch, len(samples))
+        accumulation = options.accumulation or -(-images // (options.batch_size * group.size))
+        limits = [options.steps] if options.steps else []
+        epochs = options.epochs or (0.0 if options.steps or options.max_minutes else 1.0)
+        if epochs:
+            batches = -(-len(samples) // options.batch_size)
+            limits.append(math.ceil(epochs * batches / (group.size * accumulation)))
+        self.options = dataclasses.replace(
+            options,
+            accumulation=accumulation,
+            learning_rate=options.learning_rate or stage.rate,
+            steps=min(limits, default=None),
+            epochs=None,
+        )
+        self.tokenizer, self.held, self.compute = tokenizer, held, compute
         freeze(network, options)
         for parameter in network.parameters():  # frozen weights need no float32
             if not parameter.requires_grad:
@@ -280,7 +258,7 @@ class StageTask(Task[PageBatch]):
         self.model = network.to(compute.device)
         self.pages = PageBatches(
             samples,
-            words,
+            tokenizer,
             mode_for(network.config, options.mode),
             network.config.decoder.max_length,
             options.batch_size,
@@ -294,7 +272,7 @@ class StageTask(Task[PageBatch]):
         for batch in loaded(self.pages, numbers, self.options.workers):
             for reason in batch.misfits:
                 if self.options.strict:
-                    raise InputError(reason, "mend it or leave out --strict")
+                    raise InputError(reason, "correct it or leave out --strict")
                 console.warn(f"left out: {reason}")
             yield batch
 
@@ -355,7 +333,7 @@ class StageTask(Task[PageBatch]):
         if not count:
             return None
         fitting = [s for s in self.held[:READ] if not self.pages.together([s]).misfits]
-        pairs = [(sample.words(), self.read(sample)) for sample in fitting]
+        pairs = [(sample.read_text(), self.read(sample)) for sample in fitting]
         read = rates([reading for _, reading in pairs], [truth for truth, _ in pairs])
         return {
             "loss": loss / count,
@@ -370,7 +348,7 @@ class StageTask(Task[PageBatch]):
         page = self.pages.page(sample)
         batch = self.pages.together([sample])
         device = self.compute.device
-        ends, written, past = end_ids(self.words), list[int](), None
+        ends, written, past = end_ids(self.tokenizer), list[int](), None
         tiles = None if batch.tiles[0] is None else torch.from_numpy(batch.tiles[0])
         with self.compute.autocast():
             seen = self.model.see(
@@ -386,7 +364,7 @@ class StageTask(Task[PageBatch]):
                     break
                 written.append(token)
                 x = self.model.embed(torch.tensor([[token]]).to(device))
-        return str(self.words.decode(written, skip_special_tokens=False)).strip()
+        return str(self.tokenizer.decode(written, skip_special_tokens=False)).strip()
 
     def report(self, scores: Mapping[str, Any]) -> list[str]:
         """Describe validation scores in lines of text."""
@@ -396,4 +374,4 @@ class StageTask(Task[PageBatch]):
         """Write a checkpoint in the published layout, adapters merged."""
         assert isinstance(model, Deepocr)
         save_network(folder, model.config, merged(model))
-        self.words.save(str(folder / LLM / TOKENIZER))
+        self.tokenizer.save(str(folder / LLM / TOKENIZER))

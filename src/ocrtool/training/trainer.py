@@ -34,7 +34,7 @@ from ocrtool.errors import ModelError, OutputError, UsageError
 from ocrtool.training import checkpoint
 from ocrtool.training.checkpoint import TrainerState
 from ocrtool.training.curves import draw_curves
-from ocrtool.training.distributed import Compute, Group
+from ocrtool.training.distributed import Compute, Group, process_group
 from ocrtool.training.optimizers import moments, optimizer_of, restore_moments
 from ocrtool.training.options import OPTIONS, RunOptions, TrainOptions
 from ocrtool.training.report import Log, MetricsWindow, TrainingProgress
@@ -94,14 +94,18 @@ class Position:
 
 
 class Task(ABC, Generic[B]):
-    """What one kind of network contributes to its training.
+    """The network-specific part of training: data, losses, validation and files.
 
     Attributes:
+        options: Options with a peak learning rate and an accumulation.
+        compute: Where and how to compute.
         model: The network on its device; parameters that require gradients are trained.
         epoch_samples: Samples of one pass over the data; 0 where the data is endless.
         keeps_best: Whether ``best/`` is written beside ``last/``.
     """
 
+    options: RunOptions
+    compute: Compute
     model: nn.Module
     epoch_samples: int = 0
     keeps_best: bool = True
@@ -112,7 +116,7 @@ class Task(ABC, Generic[B]):
 
     @abstractmethod
     def counts(self, batch: B) -> Sequence[float]:
-        """Return samples, samples left out, and what losses are divided by."""
+        """Return samples, samples left out, and the counts that losses are divided by."""
 
     @abstractmethod
     def split(self, batch: B, parts: int) -> Iterator[B]:
@@ -151,6 +155,9 @@ class Task(ABC, Generic[B]):
         """Put the network into training mode."""
         self.model.train()
 
+    def compile(self) -> None:
+        """Compile the network if the options request it; its average is not compiled."""
+
 
 class Interrupt:
     """Records Ctrl-C and SIGTERM, so that the loop can save and stop; a second one ends at once."""
@@ -175,6 +182,20 @@ class Interrupt:
         self.asked = True
 
 
+def run_task(options: RunOptions, make: Callable[[Compute], Task[Any]]) -> TrainResult:
+    """Claim the folder of a run, make its task, and train until the end or an interruption.
+
+    Raises:
+        UsageError: The folder holds another run.
+        OutputError: The folder cannot be written; its old content is kept.
+        DeviceError: The device is missing, or cannot compute in the precision.
+    """
+    with process_group(options.device) as group, Interrupt() as interrupt:
+        compute = Compute.chosen(options, group)
+        claim_folder(options, group)
+        return Trainer(make(compute)).run(interrupt)
+
+
 def claim_folder(options: RunOptions, group: Group) -> None:
     """Create the folder of a run and write its options.
 
@@ -187,7 +208,7 @@ def claim_folder(options: RunOptions, group: Group) -> None:
     checkpoint.recover(last)
     if last.exists() and not (options.resume or options.overwrite or draws_only):
         raise UsageError(
-            f"{options.out} holds a run", "--resume continues it, --overwrite starts anew"
+            f"{options.out} holds a run", "--resume continues it, --overwrite replaces it"
         )
     if not group.leads:
         return
@@ -202,20 +223,16 @@ def claim_folder(options: RunOptions, group: Group) -> None:
 
 
 class Trainer(Generic[B]):
-    """One run on one process.
-
-    Args:
-        task: The network and its data.
-        options: Options with a peak learning rate and an accumulation.
-        compute: Where and how to compute.
+    """One run on one process, of a task.
 
     Raises:
         UsageError: A run is resumed with another number of processes.
         ModelError: The run to resume is damaged or trained other parts.
     """
 
-    def __init__(self, task: Task[B], options: RunOptions, compute: Compute) -> None:
-        self.task, self.options = task, options
+    def __init__(self, task: Task[B]) -> None:
+        self.task, self.options = task, task.options
+        options, compute = task.options, task.compute
         self.group, self.device = compute.group, compute.device
         self.model = task.model
         self.average = self.model
@@ -236,6 +253,7 @@ class Trainer(Generic[B]):
         self.position = Position()
         if options.resume:
             self._restore(checkpoint.load_state(options.out / "last"))
+        task.compile()
         self.started = time.monotonic()
 
     # ------------------------------------------------------------------ time and rate
@@ -431,7 +449,7 @@ class Trainer(Generic[B]):
         try:
             facts = {"processes": 1, "scaler": self.scaler.state_dict(), **state.facts}
             position = dict(facts["position"])
-            if "batches" not in position:  # a detector of version 0.1: the best score is an F1
+            if "batches" not in position:  # an older detector run, whose best score is an F1
                 position |= {"batches": position["step"], "best": 1.0 - position["best"]}
             self.position = Position(**position)
             if facts["scaler"]:

@@ -1,9 +1,9 @@
-"""The table of words that doubtful letters are decided by, from texts.
+"""Build the lexicon that decides between ambiguous letters, from texts.
 
 Usage: python -m ocrtool.training.words TEXT... -o words.npy [--counted FILE]... [--least N]
 
-A TEXT (`.xz` too) is of one language: what is rare in all of them together may be common in one. A
-FILE of counted words has a word and its count in each line.
+Each TEXT (or `.xz`) has one language, because words are counted per language. A FILE of counted
+words has a word and its count in each line.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("texts", type=Path, nargs="+", help="text files, one a language")
     parser.add_argument("-o", "--output", type=Path, required=True, help="file to write")
     parser.add_argument("--counted", type=Path, nargs="+", default=[], help="words with counts")
-    parser.add_argument("--least", type=int, default=2, help="times that a word must come (2)")
+    parser.add_argument("--least", type=int, default=2, help="minimum count of a word (2)")
     options = parser.parse_args(arguments)
     try:
         languages = [counts_of(read_lines(path)) for path in options.texts]
