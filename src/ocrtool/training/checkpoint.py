@@ -44,15 +44,7 @@ OUTPUT_PROJECTIONS = ("attention.out.weight", "mlp.out.weight")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model on disk.
-
-    Attributes:
-        config: Geometry of the network.
-        vocabulary: Its output vocabulary.
-        weights: Tensors by their name in the network's state dict.
-        step: Number of its training steps.
-        metrics: Scores of its last validation.
-    """
+    """A model on disk: geometry, vocabulary, state dict, training steps, validation scores."""
 
     config: ModelConfig
     vocabulary: Vocabulary

@@ -166,14 +166,9 @@ def train_detector(
 
 
 class DetectorTask(Task[DetectorBatch]):
-    """A detector with its drawn pages.
+    """A detector with its drawn pages, of which `held` are for validation.
 
-    Args:
-        options: Options of the run.
-        pages: Pages to train on.
-        held: Pages to validate on.
-        compute: Where and how to compute.
-        config: Geometry of a network that starts from random weights.
+    `config` is the geometry of a network that starts from random weights.
     """
 
     options: DetectorOptions

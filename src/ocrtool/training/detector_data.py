@@ -22,40 +22,16 @@ INVERTED = 0.06
 """Share of crops that are inverted, beside the pages drawn light on dark."""
 
 
-class TrainingPage(Protocol):
-    """A drawn page or a part of one."""
-
-    @property
-    def image(self) -> Any:
-        """(H, W) uint8."""
-
-    @property
-    def lines(self) -> Sequence[LineTarget]:
-        """Text lines."""
-
-    @property
-    def regions(self) -> Sequence[RegionTarget]:
-        """Regions such as tables and figures."""
-
-
 class Pages(Protocol):
     """A set of pages; ``draw_crop`` is pure, so that any process may draw any index."""
 
-    def draw_crop(self, index: int, size: int) -> TrainingPage:
-        """Return a square crop of a page with a side of ``size`` pixels."""
+    def draw_crop(self, index: int, size: int) -> Any:
+        """Return a square crop of a page, ``size`` pixels a side, with the attributes of `Crop`."""
 
 
 @dataclass(frozen=True)
 class SharedPages:
-    """A ``PageSource`` that each process opens at its first draw.
-
-    Attributes:
-        fonts: Font files.
-        texts: Text files.
-        seed: Seed of the pages.
-        formulas: PDFs of displayed formulas, see `ocrtool.synth.display_formulas`.
-        mathematics: Weight of pages of mathematics, if there are formulas.
-    """
+    """A ``PageSource`` that each process opens at its first draw; see `DetectorOptions`."""
 
     fonts: tuple[Path, ...]
     texts: tuple[Path, ...]
@@ -63,7 +39,7 @@ class SharedPages:
     formulas: tuple[Path, ...] = ()
     mathematics: float = MATHEMATICS_WEIGHT
 
-    def draw_crop(self, index: int, size: int) -> TrainingPage:
+    def draw_crop(self, index: int, size: int) -> Any:
         """See ``PageSource.draw_crop``."""
         return _opened(self).draw_crop(index, size)
 

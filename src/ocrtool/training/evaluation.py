@@ -106,10 +106,10 @@ def validate(
     precision: torch.dtype,
     stopped: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any] | None:
-    """Score a network.
+    """Score a network on a validation set; it is left in evaluation mode.
 
     Args:
-        model: The network; it is left in evaluation mode.
+        model: The network.
         source: The validation set.
         size: Number of its samples.
         preparation: Converts samples to the network's input.

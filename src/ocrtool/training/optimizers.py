@@ -87,12 +87,7 @@ class MuonAdamW(torch.optim.Optimizer):
     Muon is for the matrices inside a network, not for embeddings, output layers, vectors and
     filters (Jordan et al., 2024, https://kellerjordan.github.io/posts/muon/). Its updates are
     scaled to the size of AdamW's, so that both use one learning rate (Liu et al., 2025,
-    arXiv:2502.16982).
-
-    Args:
-        muon: Parameter groups of matrices.
-        adamw: Parameter groups of all other parameters.
-        beta2: AdamW's second-moment decay.
+    arXiv:2502.16982). `muon` and `adamw` are parameter groups.
     """
 
     def __init__(
@@ -117,15 +112,10 @@ class MuonAdamW(torch.optim.Optimizer):
 def optimizer_of(
     model: nn.Module, name: str, *, weight_decay: float, beta2: float
 ) -> torch.optim.Optimizer:
-    """Return the optimizer of a network's trained parameters, with a learning rate of 0.
+    """Return the optimizer ``adamw`` or ``muon`` of a network's trained parameters.
 
-    Norms, biases, embeddings and learned positions have no weight decay.
-
-    Args:
-        model: The network.
-        name: ``adamw`` or ``muon``.
-        weight_decay: Decay of all other parameters, as a share of the learning rate.
-        beta2: AdamW's second-moment decay.
+    The learning rate is 0 until it is set. Norms, biases, embeddings and learned positions have no
+    weight decay; `beta2` is AdamW's second-moment decay.
     """
     embeddings = {
         id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)

@@ -26,7 +26,6 @@ from ocrtool.training.evaluation import guidance_of, sums_of, to_device, validat
 from ocrtool.training.options import DEFAULT_EPOCHS, DEFAULT_STEPS, TrainOptions
 from ocrtool.training.prepare import DataSets, prepare
 from ocrtool.training.published import fetched_parts, load_parts
-from ocrtool.training.report import describe_readings
 from ocrtool.training.trainer import Position, Task, TrainResult, claim_folder, run_task
 
 DEFAULT_LEARNING_RATE = 5e-4
@@ -92,15 +91,7 @@ def _draw(options: TrainOptions, data: DataSets) -> TrainResult:
 
 
 class RecognitionTask(Task[RecognitionBatch]):
-    """An `OcrModel` with its data.
-
-    Args:
-        options: Options of the run.
-        config: Geometry of the network.
-        data: Training and validation set.
-        compute: Where and how to compute.
-        start: Model to start from; the run to resume where ``options.resume``.
-    """
+    """An `OcrModel` with its data; `start` is the model to start from or the run to resume."""
 
     options: TrainOptions
     model: OcrModel
@@ -145,6 +136,7 @@ class RecognitionTask(Task[RecognitionBatch]):
                 console.say("starting from published weights")
         self.model.to(compute.device)
         self.epoch_samples = data.upto(0)[1] if options.data else 0
+        self.has_tokens = bool(data.preparation.vocabulary.separator)
         self.weights = (options.decoder_weight, options.ctc_weight) if config.ctc else (1.0, 0.0)
 
     def compile(self) -> None:
@@ -242,10 +234,6 @@ class RecognitionTask(Task[RecognitionBatch]):
     def score(self, scores: Mapping[str, Any]) -> float:
         """Return the CER where every sample is read freely (CTC), else the loss."""
         return float(scores["cer" if self.config.ctc else "loss"])
-
-    def report(self, scores: Mapping[str, Any]) -> list[str]:
-        """Describe validation scores in lines of text."""
-        return describe_readings(scores, bool(self.data.preparation.vocabulary.separator))
 
     def write_model(self, folder: Path, model: nn.Module, position: Position) -> None:
         """Write a model folder."""

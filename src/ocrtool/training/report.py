@@ -85,9 +85,7 @@ class MetricsWindow:
 class Log:
     """``log.jsonl``: one record a line, each on the disk as soon as it is made.
 
-    Args:
-        path: The file.
-        until: Records after this step are dropped: a resumed run makes them again.
+    Records after the step `until` are dropped, because a resumed run makes them again.
 
     Raises:
         OutputError: It cannot be written.
@@ -163,22 +161,6 @@ class TrainingProgress:
         console.say(f"step {step}: {lines[0]}{'  best' if is_best else ''}")
         for line in lines[1:]:
             console.say(f"    {line}")
-
-
-def describe_readings(scores: Mapping[str, Any], tokens: bool = False) -> list[str]:
-    """Describe scores (`ocrtool.training.evaluation.validate`) in lines of text.
-
-    Error rates are for characters; texts of `tokens` have an edit similarity instead.
-    """
-    rates = f"CER {scores['cer']:.2%}  WER {scores['wer']:.2%}"
-    if tokens:
-        rates = f"edit similarity {scores['similarity']:.2%}"
-    first = (
-        f"validation loss {scores['loss']:.4f}  accuracy {scores['accuracy']:.2%}"
-        f"  {rates}  exact {scores['exact']:.1%}"
-    )
-    pairs = scores["samples"]
-    return [first, *(f"{'=' if t == r else '!'} {t!r} -> {r!r}" for t, r in pairs)]
 
 
 def _time(seconds: float | None) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,6 @@ from ocrtool.training.distributed import Compute
 from ocrtool.training.metrics import rates
 from ocrtool.training.prepare import LISTED
 from ocrtool.training.published import fetched_part
-from ocrtool.training.report import describe_readings
 from ocrtool.training.stage_data import PROMPT, PageBatch, PageBatches, PromptSample, read_samples
 from ocrtool.training.stage_options import STAGES, StageOptions
 from ocrtool.training.trainer import Position, Task, TrainResult, run_task
@@ -205,15 +204,9 @@ def merged(network: Deepocr) -> dict[str, Tensor]:
 
 
 class StageTask(Task[PageBatch]):
-    """DeepOCR with its pages; parts that the stage does not train are frozen.
+    """DeepOCR (in float32) with its pages, of which `held` are for validation.
 
-    Args:
-        options: Options of the run.
-        network: The network, in float32.
-        tokenizer: Its tokenizer.
-        samples: Training set.
-        held: Validation set.
-        compute: Where and how to compute.
+    Parts that the stage does not train are frozen.
 
     Raises:
         DeviceError: The GPU has no bfloat16.
@@ -365,10 +358,6 @@ class StageTask(Task[PageBatch]):
                 written.append(token)
                 x = self.model.embed(torch.tensor([[token]]).to(device))
         return str(self.tokenizer.decode(written, skip_special_tokens=False)).strip()
-
-    def report(self, scores: Mapping[str, Any]) -> list[str]:
-        """Describe validation scores in lines of text."""
-        return describe_readings(scores)
 
     def write_model(self, folder: Path, model: nn.Module, position: Position) -> None:
         """Write a checkpoint in the published layout, adapters merged."""

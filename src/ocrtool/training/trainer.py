@@ -102,6 +102,7 @@ class Task(ABC, Generic[B]):
         model: The network on its device; parameters that require gradients are trained.
         epoch_samples: Samples of one pass over the data; 0 where the data is endless.
         keeps_best: Whether ``best/`` is written beside ``last/``.
+        has_tokens: Whether texts consist of LaTeX tokens, which have an edit similarity.
     """
 
     options: RunOptions
@@ -109,6 +110,7 @@ class Task(ABC, Generic[B]):
     model: nn.Module
     epoch_samples: int = 0
     keeps_best: bool = True
+    has_tokens: bool = False
 
     @abstractmethod
     def batches(self, position: Position) -> Generator[B, None, None]:
@@ -136,12 +138,20 @@ class Task(ABC, Generic[B]):
         """Return validation scores; None where there is no set, or `stopped` became true."""
 
     @abstractmethod
-    def report(self, scores: Mapping[str, Any]) -> list[str]:
-        """Describe validation scores in lines of text."""
-
-    @abstractmethod
     def write_model(self, folder: Path, model: nn.Module, position: Position) -> None:
         """Write the files of the model."""
+
+    def report(self, scores: Mapping[str, Any]) -> list[str]:
+        """Describe validation scores in lines of text; by default those of readings."""
+        rates = f"CER {scores['cer']:.2%}  WER {scores['wer']:.2%}"
+        if self.has_tokens:
+            rates = f"edit similarity {scores['similarity']:.2%}"
+        first = (
+            f"validation loss {scores['loss']:.4f}  accuracy {scores['accuracy']:.2%}"
+            f"  {rates}  exact {scores['exact']:.1%}"
+        )
+        pairs = scores["samples"]
+        return [first, *(f"{'=' if t == r else '!'} {t!r} -> {r!r}" for t, r in pairs)]
 
     def score(self, scores: Mapping[str, Any]) -> float:
         """Return the number that decides which model is best; lower is better."""
