@@ -67,7 +67,22 @@ def test_the_sample_page_step_by_step(
     upright = turned_upright(text)
     assert len(upright.layout.lines) == len(upright.readings)
     page = assembled(with_missed_cells(upright, page_reader.lines), 1, AssembleOptions())
-    assert page == page_reader.read(image)
+    assert page == replace(page_reader.read(image), unread_lines=0)
+
+
+def reading(text: str, found: float, confidence: float) -> tuple[FoundLine, LineResult]:
+    """Return a line of 20 px and its reading; confidences of the detector and of each character."""
+    return FoundLine(QUAD, found), LineResult("", text, confidence ** len(text), ())
+
+
+def test_badly_read_lines_stay_and_noise_goes() -> None:
+    sure = [reading("a line that reads well", 0.95, 0.99)] * 3
+    doubtful = [reading("if __name__ == '__m", 0.9, 0.55), reading("n/a", 0.9, 0.55)]
+    noise = [reading("l.", 0.62, 0.6), reading("- - + . - +", 0.9, 0.6), reading("Ewoin", 0.6, 0.6)]
+    assert text_lines([*sure, *doubtful, *noise], ()) == [*sure, *doubtful]
+    assert text_lines([*doubtful, *noise], ()) == []  # a picture, as far as can be told
+    alone = [reading("Yes @ No v X", 0.85, 0.72)]
+    assert text_lines(alone, ()) == alone
 
 
 @pytest.mark.parametrize(

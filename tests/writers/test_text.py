@@ -210,3 +210,13 @@ def test_pages_are_taken_one_by_one() -> None:
     for sheet in sheets():
         writer.add(sheet)
     assert [count for count in dict.fromkeys(seen) if count] == [1, 2, 3, 4, 5]
+
+
+def test_a_doubtful_line_is_marked_in_every_format_of_text() -> None:
+    words = tuple(Word(text, c, Q) for text, c in (("if", 0.6), ("__name__", 0.05)))
+    page = Page(1, 90, 40, (block("paragraph", Line("if __name__", 0.03, Q, words)),))
+    sheet = PageInput("x", page)
+    for form in ("txt", "md", "html", "tex"):
+        text = written(form, sheet)
+        assert text.count("[?]") == 1 and text.index("name") < text.index("[?]"), form
+    assert '"doubtful_lines":1' in written("json", sheet)

@@ -87,6 +87,7 @@ def page_record(page: Page, min_confidence: float = 0.0) -> dict[str, Any]:
         **_unless(0, turned=page.turned),
         **_unless(0, dpi=_rounded(page.dpi, DIGITS)),
         **_unless("", error=page.error, warning=page.warning),
+        **_unless(0, doubtful_lines=page.doubtful_lines, unread_lines=page.unread_lines),
         "blocks": [block_record(block, min_confidence) for block in page.blocks],
     }
 
@@ -127,6 +128,7 @@ def _lines(lines: Sequence[Line], min_confidence: float) -> list[dict[str, Any]]
             **_unless(0, size=_rounded(line.size, DIGITS)),
             **_unless([], spans=[_span(span) for span in line.spans]),
             **_unless("", reader=line.reader),
+            **_unless(False, doubtful=line.is_doubtful),
             "words": [_word(word, min_confidence) for word in line.words],
         }
         for line in lines
@@ -206,6 +208,7 @@ def page_from(record: Mapping[str, Any]) -> Page:
         dpi=float(record.get("dpi", 0)),
         error=_text(record.get("error", "")),
         warning=_text(record.get("warning", "")),
+        unread_lines=int(record.get("unread_lines", 0)),
     )
 
 

@@ -6,6 +6,7 @@ down. Confidences are probabilities, 0 to 1.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -24,6 +25,8 @@ BlockKind = Literal[
     "footer",
     "code",
 ]
+MIN_CHAR_CONFIDENCE = 0.75
+"""Minimum mean character confidence (geometric mean, 0 to 1) of a line that is not doubtful."""
 RUNNING: frozenset[BlockKind] = frozenset(
     {"paragraph", "quote", "heading", "caption", "footnote", "list"}
 )
@@ -199,6 +202,16 @@ class Line:
         """Bounding box of the quad."""
         return Box.of(self.quad)
 
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether the line was read with low confidence; writers mark such lines.
+
+        The geometric mean of its character confidences is below :data:`MIN_CHAR_CONFIDENCE`.
+        """
+        letters = sum(len(word.text) for word in self.words)
+        logs = sum(math.log(max(word.confidence, 1e-4)) for word in self.words)
+        return letters > 0 and logs < letters * math.log(MIN_CHAR_CONFIDENCE)
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -266,6 +279,8 @@ class Page:
         dpi: Pixels an inch, where it is known; else 0.
         error: Why it could not be read; such a page has no blocks.
         warning: What is doubtful about the whole of it, such as a model that went round in circles.
+        unread_lines: Number of places that look like lines of text to the detector, but not to the
+            reader; they are left out as noise.
     """
 
     number: int
@@ -276,6 +291,12 @@ class Page:
     dpi: float = 0.0
     error: str = ""
     warning: str = ""
+    unread_lines: int = 0
+
+    @property
+    def doubtful_lines(self) -> int:
+        """Number of lines that were read with low confidence."""
+        return sum(line.is_doubtful for block in self.blocks for line in block.lines)
 
     @property
     def text(self) -> str:

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import cv2
 import numpy as np
@@ -26,6 +26,8 @@ HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 """Brands of HEIF files, bytes 8 to 12; AVIF is left to Pillow."""
 ANIMATIONS = ("GIF", "PNG", "WEBP", "AVIF")
 """Pillow's names of formats whose further frames are an animation."""
+BIG_TIFF = 43
+"""Version of TIFF files with offsets of 8 bytes."""
 MAX_PIXEL_ASPECT = 4.0
 """Maximum ratio of the two resolutions of an image; beyond it they are taken for wrong."""
 HALF_OPAQUE = 127
@@ -76,16 +78,18 @@ class FrameReader:
     """
 
     def __init__(self, content: bytes, name: str) -> None:
-        self._name = name
+        self._content, self._name = content, name
         with _errors_of(name):
             self._image = _open(io.BytesIO(content))
+        self.count = _tiff_frame_count(content) if self._image.format == "TIFF" else 1
+        self._warnings: tuple[str, ...] = ()
+        if self._image.format in ANIMATIONS:
             frames = 1
             with contextlib.suppress(Exception):  # decoding reports what is damaged
                 frames = int(getattr(self._image, "n_frames", 1))
-        self.count = frames if self._image.format == "TIFF" else 1
-        self._warnings: tuple[str, ...] = ()
-        if frames > 1 and self._image.format in ANIMATIONS:
-            self._warnings = (f"is an animation of {frames} frames, of which the first is read",)
+            if frames > 1:
+                told = f"is an animation of {frames} frames, of which the first is read"
+                self._warnings = (told,)
 
     def decode(self, index: int) -> Frame:
         """Decode a frame; a truncated one as far as it goes.
@@ -117,6 +121,8 @@ class FrameReader:
         Raises:
             InputError: There is nothing.
         """
+        with _errors_of(self._name):
+            self._image = _open(io.BytesIO(self._content))  # the state of the other is undefined
         with _PILLOW_STATE, _truncated_images_loaded():
             frame = self._decode(index)
         if not frame.pixels.any() or (frame.pixels == frame.pixels[0, 0]).all():
@@ -232,6 +238,24 @@ def _resolution(image: Image.Image) -> tuple[float, float]:
         return 0.0, 0.0
     square = across == down or image.format in ("TIFF", "PNG")
     return (across, down) if square else (0.0, 0.0)
+
+
+def _tiff_frame_count(content: bytes) -> int:
+    """Return the number of frames of a TIFF; unlike Pillow's count, whatever is damaged in them."""
+    order: Literal["little", "big"] = "little" if content[:2] == b"II" else "big"
+    big = int.from_bytes(content[2:4], order) == BIG_TIFF
+    count_bytes, entry_bytes, offset_bytes = (8, 20, 8) if big else (2, 12, 4)
+
+    def number(place: int, size: int) -> int:
+        return int.from_bytes(content[place : place + size], order)
+
+    place = number(offset_bytes, offset_bytes)
+    seen: set[int] = set()
+    while place and place not in seen and place + count_bytes <= len(content):
+        seen.add(place)
+        entries = number(place, count_bytes)
+        place = number(place + count_bytes + entry_bytes * entries, offset_bytes)
+    return max(1, len(seen))
 
 
 def _square(pixels: NDArray[np.uint8], across: float, down: float) -> NDArray[np.uint8]:

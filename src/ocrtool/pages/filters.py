@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 from ocrtool.document.detected import FoundLine, Region
 from ocrtool.document.readings import LineResult
+from ocrtool.document.tree import MIN_CHAR_CONFIDENCE
 from ocrtool.structure.equations import is_number
 
 LineReading = tuple[FoundLine, LineResult]
@@ -15,8 +17,6 @@ MIN_DETECTION_CONFIDENCE = 0.6
 """Minimum confidence of the detector to read a line, 0 to 1."""
 MIN_LINE_HEIGHT = 5.5
 """Minimum height of a line to be read, in pixels."""
-MIN_CHAR_CONFIDENCE = 0.75
-"""Minimum mean character confidence (geometric mean, 0 to 1) of a line accepted as text."""
 SMALL_LINE_HEIGHT = 7.0
 """Height, in pixels, below which a line may be a rule on grainy paper."""
 MIN_SMALL_LINE_CONFIDENCE = 0.9
@@ -24,9 +24,26 @@ MIN_SMALL_LINE_CONFIDENCE = 0.9
 SHORT_TEXT = 3
 """Number of characters up to which a reading may be of a stain; the detector must be sure, too."""
 MIN_SHORT_PRODUCT = 0.6
-"""Minimum product of detector and mean character confidence of a text of ``SHORT_TEXT``."""
+"""Minimum product of detector and mean character confidence of a text of ``SHORT_TEXT``, and of one
+that is mostly symbols, as dots of a half-tone are read."""
 MIN_SYMBOL_PRODUCT = 0.75
 """Minimum product of detector and mean character confidence of a text without letter or digit."""
+MIN_DOUBTFUL_DETECTION = 0.8
+"""Minimum confidence of the detector in a line that is kept although it was read badly."""
+MIN_DOUBTFUL_PRODUCT = 0.42
+"""Minimum product of detector and mean character confidence of a line that is kept although it was
+read badly. On drawn pages, no noise of more than ``SHORT_TEXT`` characters comes near it."""
+MIN_LONE_DOUBTFUL_PRODUCT = 0.58
+"""Minimum product of such a line on a page without any surely read line."""
+MIN_LETTER_SHARE = 0.5
+"""Share of letters and digits, spaces not counted, below which a text is mostly symbols."""
+MIN_CONTEXT_LINES = 3
+"""Number of surely read lines of a page from which their median height is the usual one."""
+CONTEXT_HEIGHTS = (0.6, 1.7)
+"""Heights, in medians of the surely read lines, of short text that belongs to them."""
+MIN_CONTEXT_PRODUCT = 0.45
+"""Minimum product of detector and mean character confidence of a text of ``SHORT_TEXT`` characters
+that is as high as the surely read lines of its page."""
 MIN_REREAD_CONFIDENCE = 0.5
 """Minimum mean character confidence of a text of ``SHORT_TEXT`` after its second reading."""
 MIN_CELL_CONFIDENCE = 0.5
@@ -45,9 +62,47 @@ def is_text(line: FoundLine, result: LineResult) -> bool:
     if result.mean_char_confidence < least or not result.text:
         return False
     product = line.confidence * result.mean_char_confidence
-    if not any(character.isalnum() for character in result.text):
+    letters = letter_share(result.text)
+    if not letters:
         return product >= MIN_SYMBOL_PRODUCT
-    return len(result.text) > SHORT_TEXT or product >= MIN_SHORT_PRODUCT
+    short = len(result.text) <= SHORT_TEXT or letters < MIN_LETTER_SHARE
+    return not short or product >= MIN_SHORT_PRODUCT
+
+
+def letter_share(text: str) -> float:
+    """Return the share of letters and digits among the characters that are no space."""
+    return sum(map(str.isalnum, text)) / max(1, len("".join(text.split())))
+
+
+def is_doubtful_text(line: FoundLine, result: LineResult, alone: bool) -> bool:
+    """Tell a line that is probably text, though read with low confidence, from noise.
+
+    Noise that the detector mistakes for text is short or mostly symbols, or neither the detector
+    nor the reader is confident.
+
+    Args:
+        line: The detected line.
+        result: Its reading.
+        alone: Whether no line of the page was read surely: then it may be a picture.
+    """
+    least = MIN_LONE_DOUBTFUL_PRODUCT if alone else MIN_DOUBTFUL_PRODUCT
+    return (
+        len(result.text) > SHORT_TEXT
+        and letter_share(result.text) >= MIN_LETTER_SHARE
+        and line.confidence >= MIN_DOUBTFUL_DETECTION
+        and line.confidence * result.mean_char_confidence >= least
+        and line.height >= SMALL_LINE_HEIGHT
+    )
+
+
+def is_short_text(line: FoundLine, result: LineResult, usual_height: float) -> bool:
+    """Tell short text that stands among other text of its height from noise."""
+    low, high = CONTEXT_HEIGHTS
+    return (
+        letter_share(result.text) > 0
+        and line.confidence * result.mean_char_confidence >= MIN_CONTEXT_PRODUCT
+        and low < line.height / usual_height < high
+    )
 
 
 def is_cell_text(line: FoundLine, result: LineResult) -> bool:
@@ -57,23 +112,37 @@ def is_cell_text(line: FoundLine, result: LineResult) -> bool:
 
 
 def text_lines(read: Iterable[LineReading], regions: Sequence[Region]) -> list[LineReading]:
-    """Return the lines that are text, or the number of a displayed formula.
+    """Return the lines that are text, surely or probably, or the number of a displayed formula.
+
+    Short texts are accepted more easily where they are as high as sure text on the same page.
 
     Args:
         read: Lines of a page and their readings.
         regions: Regions of the same page, among them its formulas.
     """
+    read = list(read)
+    heights = sorted(
+        line.height
+        for line, result in read
+        if len(result.text) > SHORT_TEXT and is_text(line, result)
+    )
+    usual = heights[len(heights) // 2] if len(heights) >= MIN_CONTEXT_LINES else math.inf
     return [
         (line, result)
         for line, result in read
-        if is_text(line, result) or is_number(result.text, line.quad, regions)
+        if is_text(line, result)
+        or is_doubtful_text(line, result, alone=not heights)
+        or is_short_text(line, result, usual)
+        or is_number(result.text, line.quad, regions)
     ]
 
 
 def without_unstable(read: Iterable[LineReading]) -> list[LineReading]:
-    """Drop short lines whose second reading disagreed with the first: they are noise."""
+    """Drop lines that are noise by their second reading, as that of short texts which disagrees."""
     return [
         (line, result)
         for line, result in read
-        if len(result.text) > SHORT_TEXT or result.mean_char_confidence >= MIN_REREAD_CONFIDENCE
+        if (len(result.text) <= SHORT_TEXT and result.mean_char_confidence >= MIN_REREAD_CONFIDENCE)
+        or (len(result.text) > SHORT_TEXT and result.mean_char_confidence >= MIN_CHAR_CONFIDENCE)
+        or is_doubtful_text(line, result, alone=False)
     ]

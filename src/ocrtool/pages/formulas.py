@@ -74,7 +74,13 @@ def with_latex(
         for i, number in zip(places, numbers, strict=True)
     )
     read = zip(places, reader().read_stream(pictures), strict=True)
-    results = {i: result for i, result in read if blocks[i].lines or _is_legible(result)}
+    # A page without any text may be a picture.
+    least = 0.0 if any(block.lines for block in blocks) else MIN_CONFIDENCE
+    results = {
+        i: result
+        for i, result in read
+        if blocks[i].lines or (_is_legible(result) and result.confidence >= least)
+    }
     tags = {i: number.text for i, number in zip(places, numbers, strict=True) if number}
     for i in [i for i in results if not blocks[i].lines and NUMBER.fullmatch(results[i].latex)]:
         beside = _beside(blocks[i].box, {j: blocks[j].box for j in results if j != i})

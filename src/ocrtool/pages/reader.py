@@ -192,5 +192,9 @@ class PageReader:
         upright = with_missed_cells(turned_upright(text), self.lines)
         options = replace(self.assembling, known={*self.assembling.known, *known})
         page = assembled(upright, number, options, self.formulas)
+        page = replace(page, dpi=dpi, unread_lines=max(0, text.found - len(text.lines)))
         logger.info("assembled in %.0f ms", 1000 * (time.perf_counter() - start))
-        return replace(page, dpi=dpi)
+        logger.info(
+            "%d lines are doubtful, %d were left out", page.doubtful_lines, page.unread_lines
+        )
+        return page

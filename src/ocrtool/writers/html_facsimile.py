@@ -103,7 +103,8 @@ def _texts(blocks: Sequence[Block], count: int, min_confidence: float) -> Iterat
 def _spans(line: Line, name: str, min_confidence: float) -> str:
     spans = []
     for k, word in enumerate(words_of(line)):
-        doubt = ' class="doubtful"' if word.confidence < min_confidence else ""
+        uncertain = word.confidence < min_confidence or line.is_doubtful
+        doubt = ' class="doubtful"' if uncertain else ""
         spans.append(
             f'<span data-w="{name}-{k}" style="--h:{hue(word)}"{doubt}>{escape(word.text)}</span>'
         )

@@ -48,12 +48,12 @@ class SearchablePdf:
             self._layer.add_page(page.number - 1)
             self._layer.add_text(page_runs(page, read=True), page.width, page.height)
             return
+        if picture is None and not page.error:
+            raise ValueError("a searchable PDF shows the pictures of its pages")
         if self._maker is None:
             self._maker = PdfMaker()
             self._maker.set_metadata(sheet.metadata)
         if picture is None:
-            if not page.error:
-                raise ValueError("a searchable PDF shows the pictures of its pages")
             self._maker.add_blank(*A4)
             return
         copied = self._copies(self._maker, picture, page)

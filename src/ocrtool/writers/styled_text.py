@@ -130,6 +130,8 @@ def runs_of(text: str, lines: Iterable[Line], min_confidence: float = 0.0) -> Ru
         position = place.end()
         doubtful = any(part.doubtful for part in origin)
         result.append(Runs.plain(MARK) if doubtful else _styled(place.group(), origin))
+        if any(part.ends_doubtful_line for part in origin):
+            result.append(Runs.plain(f" {MARK}"))
     result.append(Runs.plain(text[position:]))
     styles = tuple(style for runs in result for style in runs.styles)
     return Runs("".join(runs.text for runs in result), styles)
@@ -159,11 +161,14 @@ class _Part:
     text: str
     styles: tuple[TextStyle, ...]
     doubtful: bool
+    ends_doubtful_line: bool = False
 
     @property
     def told(self) -> bool:
         """Whether there is anything to tell of it."""
-        return self.doubtful or any(style != PLAIN for style in self.styles)
+        return (
+            self.doubtful or self.ends_doubtful_line or any(style != PLAIN for style in self.styles)
+        )
 
 
 def _parts(line: Line, min_confidence: float) -> list[_Part]:
@@ -179,6 +184,8 @@ def _parts(line: Line, min_confidence: float) -> list[_Part]:
         position = start + len(word.text) if start >= 0 else position
         whole = found if len(found) == len(word.text) else (PLAIN,) * len(word.text)
         parts.append(_Part(word.text, whole, word.confidence < min_confidence))
+    if parts and line.is_doubtful and not any(part.doubtful for part in parts):
+        parts[-1] = replace(parts[-1], ends_doubtful_line=True)
     return parts
 
 
