@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ocrtool.document.tree import Line, Quad, Word
-from ocrtool.reading_order.split_lines import part_lines
+from ocrtool.reading_order.split_lines import split_lines
 
 HEIGHT = 20.0
 
@@ -43,7 +43,7 @@ def columns(rows: int, gutter: float) -> list[Line]:
 @pytest.mark.parametrize("gutter", [18.0, 25.0, 50.0])
 def test_columns_are_parted(gutter: float) -> None:
     lines = columns(8, gutter)
-    parted = part_lines(lines)
+    parted = split_lines(lines)
     assert len(parted) == 16
     for whole, (left, right) in zip(
         lines, zip(parted[::2], parted[1::2], strict=True), strict=True
@@ -57,7 +57,7 @@ def test_columns_are_parted(gutter: float) -> None:
 
 def test_few_lines_prove_no_gutter() -> None:
     lines = columns(3, 25.0)
-    assert part_lines(lines) == lines
+    assert split_lines(lines) == lines
 
 
 def test_spaces_after_sentences_part_nothing() -> None:
@@ -68,15 +68,15 @@ def test_spaces_after_sentences_part_nothing() -> None:
         stop = int(rng.integers(0, 8))
         words[stop] = (words[stop][0], 20.0)
         lines.append(line(row, words))
-    assert part_lines(lines) == lines
+    assert split_lines(lines) == lines
 
 
 def test_cells_stay_in_their_rows() -> None:
     lines = [line(row, [("tea", 25.0), ("2", 25.0), ("1.40", 0.0)]) for row in range(8)]
-    assert part_lines(lines) == lines
+    assert split_lines(lines) == lines
 
 
 def test_nothing_to_part() -> None:
-    assert part_lines([]) == []
+    assert split_lines([]) == []
     single = [Line("one", 0.5, _quad(0, 0, 30), ())]
-    assert part_lines(single) == single
+    assert split_lines(single) == single

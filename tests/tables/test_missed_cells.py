@@ -9,7 +9,7 @@ import pymupdf
 from ocrtool.document.detected import DetectedLayout, FoundLine, Rule
 from ocrtool.document.tree import Box
 from ocrtool.pages.reader import PageReader
-from ocrtool.tables.missed_cells import fields_between, missed_lines
+from ocrtool.tables.missed_cells import cells_between, missed_lines
 from tables.drawing import Sheet
 
 ROWS, COLUMNS = 5, 3
@@ -43,11 +43,11 @@ def line(row: int, column: int, rows: int = 1) -> FoundLine:
 
 
 def test_fields_have_a_rule_on_each_side() -> None:
-    fields = fields_between(rules())
+    fields = cells_between(rules())
     assert len(fields) == ROWS * COLUMNS - 1
     assert all(36 < f.y1 - f.y0 + 8 < 44 for f in fields)
     assert sorted({round((f.x1 - f.x0) / WIDE) for f in fields}) == [1, 2]
-    assert fields_between(rules()[: ROWS + 1]) == []
+    assert cells_between(rules()[: ROWS + 1]) == []
 
 
 def test_lone_digits_that_were_passed_over_are_found() -> None:
@@ -81,7 +81,7 @@ def test_specks_and_several_lines_are_left_alone() -> None:
     apart = DetectedLayout(
         (FoundLine(((0, 0), (90, 0), (90, 26), (0, 26)), 0.9),), rules=tall + sides
     )
-    assert fields_between(apart.rules) == [Box(104, 104, 696, 296)]
+    assert cells_between(apart.rules) == [Box(104, 104, 696, 296)]
     assert missed_lines(image, apart)[0] == []
 
 

@@ -48,8 +48,7 @@ def straight_boxes(
     level = along[:, 0] > 2 * np.abs(along[:, 1])  # the others run up, down or upside down
     low[~level], high[~level] = corners[~level].min(axis=1), corners[~level].max(axis=1)
     lines = np.concatenate((low, np.maximum(high, low + 1)), axis=1)
-    hulls = np.concatenate((others.min(axis=1), others.max(axis=1)), axis=1)
-    return lines.astype(np.float32), hulls.astype(np.float32)
+    return lines.astype(np.float32), quad_boxes(others).astype(np.float32)
 
 
 def straight_rules(rules: Sequence[Rule], quads: Sequence[Quad]) -> list[Rule]:
@@ -101,6 +100,18 @@ def part_of(quad: Quad, start: float, end: float) -> Quad:
 def hull(boxes: NDArray[np.floating]) -> Box:
     """Return the bounding box of (N, 4) boxes x0, y0, x1, y1; N is at least 1."""
     return Box(*boxes[:, :2].min(axis=0).tolist(), *boxes[:, 2:].max(axis=0).tolist())
+
+
+def quad_boxes(quads: Sequence[Quad] | NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the (N, 4) bounding boxes of quads."""
+    corners = np.asarray(quads, np.float64).reshape(-1, 4, 2)
+    return np.concatenate((corners.min(axis=1), corners.max(axis=1)), axis=1)
+
+
+def runs_of(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Return start and end of the runs of true values in (N,) flags."""
+    edges = np.flatnonzero(np.diff(flags, prepend=False, append=False)).reshape(-1, 2)
+    return [(start, end) for start, end in edges.tolist()]
 
 
 def centers(boxes: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -115,6 +115,15 @@ class Box:
         """Tell whether a point lies inside, or less than ``margin`` pixels outside."""
         return self.x0 - margin < x < self.x1 + margin and self.y0 - margin < y < self.y1 + margin
 
+    def is_inside(self, other: Box, margin: float) -> bool:
+        """Tell whether the box exceeds another by less than ``margin`` pixels on each side."""
+        return (
+            self.x0 > other.x0 - margin
+            and self.x1 < other.x1 + margin
+            and self.y0 > other.y0 - margin
+            and self.y1 < other.y1 + margin
+        )
+
     def expanded(self, margin: float) -> Box:
         """Return the box grown by ``margin`` pixels on each side."""
         return Box(self.x0 - margin, self.y0 - margin, self.x1 + margin, self.y1 + margin)

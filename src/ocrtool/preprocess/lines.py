@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ocrtool.document.geometry import runs_of
+
 WIDTH_STEP = 4
 """Widths of prepared lines are multiples of this: the pixels of one encoder column."""
 MIN_WIDTH = 8
@@ -147,11 +149,8 @@ def _band(changes: NDArray[np.float64]) -> tuple[int, int]:
     offset = np.abs(np.arange(len(changes)) - (len(changes) - 1) / 2) / (len(changes) / 2)
     weight = changes * (1 - offset / 1.5)
     dense = changes > 0.35 * changes[weight.argmax()]
-    edges = np.flatnonzero(np.diff(dense, prepend=False, append=False)).reshape(-1, 2)
-    start, end = max(
-        edges.tolist(), key=lambda run: float(weight[slice(*run)].sum()), default=(0, 0)
-    )
-    return start, end
+    runs = runs_of(dense)
+    return max(runs, key=lambda run: float(weight[slice(*run)].sum()), default=(0, 0))
 
 
 def cut_long(image: NDArray[np.uint8], aspect: int) -> tuple[list[NDArray[np.uint8]], list[str]]:
@@ -176,8 +175,7 @@ def cut_long(image: NDArray[np.uint8], aspect: int) -> tuple[list[NDArray[np.uin
     cuts, joints = [0], []
     for k in range(1, count):
         start, end = round((k - 0.1) * step), round((k + 0.1) * step)
-        edges = np.flatnonzero(np.diff(blank[start:end], prepend=False, append=False))
-        gaps = [(b - a, (a + b) // 2) for a, b in edges.reshape(-1, 2).tolist()]
+        gaps = [(b - a, (a + b) // 2) for a, b in runs_of(blank[start:end])]
         gap, place = max(gaps, default=(0, int(contrast[start:end].argmin())))
         cuts.append(start + place)
         joints.append(" " if gap >= 0.2 * height else "")

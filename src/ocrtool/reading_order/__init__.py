@@ -1,1 +1,1 @@
-"""The order in which the lines of a page are read: columns, gutters, rows."""
+"""Reading order of the lines of a page: columns, gutters, rows."""

@@ -1,4 +1,4 @@
-"""White gutters: upright white strips with lines on both sides (Breuel, 2002)."""
+"""Gutters: vertical white strips with lines on both sides (Breuel, 2002)."""
 
 from __future__ import annotations
 
@@ -8,28 +8,29 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.document.geometry import Boxes
+from ocrtool.document.geometry import Boxes, runs_of
 from ocrtool.reading_order.columns import Index, Lines, are_columns, middle
 
-NARROW = 0.2
-"""Least width of a gutter beside any line, in heights of a line."""
+MIN_WIDTH = 0.2
+"""Minimum width of a gutter beside any line, in line heights."""
 BIG_GAP = 3.0
-"""Height of a white band, in heights of a line, that parts what is above from what is below."""
+"""Height of a horizontal white band that separates parts of the page, in line heights."""
 BIG_GAP_SHORT = 2.0
-"""The same among short lines, which are no prose that could run on beyond it."""
+"""Height of such a band among short lines, which are no prose that could continue, in line
+heights."""
 INSET_LENGTH = 9.0
-"""Least width of lines of prose beside a picture or a quotation, in heights of a line."""
+"""Minimum width of lines of prose beside an inset figure or quotation, in line heights."""
 INSET_FLANK = 6
-"""Least lines of prose on either side of the gutter that it is set into."""
-MOST_TRIED = 50
-"""Gutters, longest first, that are looked at; tables have many that part no columns."""
-FURNITURE = 0.12
-"""Share of the page's height, at its top and bottom, where running heads and feet stand."""
+"""Minimum number of lines of prose on either side of the gutter into which an inset is set."""
+MAX_TRIED = 50
+"""Maximum number of gutters, longest first, that are examined; tables have many."""
+MARGIN_SHARE = 0.12
+"""Share of the page's height, at its top and bottom, in which running headers and footers are."""
 
 
 @dataclass(frozen=True)
 class Band:
-    """A part of the page with a gutter: indices of the lines around it."""
+    """A part of the page with a gutter: indices of the lines on each side of it."""
 
     above: Index
     left: Index
@@ -38,15 +39,15 @@ class Band:
 
 
 def find_band(page: Lines, chosen: Index) -> Band | None:
-    """Find the gutter between columns that runs past most lines.
+    """Find the longest gutter between columns.
 
     Args:
-        page: The lines.
-        chosen: Indices of those to be looked at.
+        page: All lines.
+        chosen: Indices of the lines to examine.
 
     Returns:
-        What stands around it; nothing where no gutter parts columns. A picture or a quotation
-        that is set into both columns stands below them.
+        The lines around it; nothing if there is no gutter between columns. A figure or a quotation
+        set into both columns counts as below them.
     """
     boxes = page.boxes[chosen]
     chosen = chosen[np.argsort(boxes[:, 1] + boxes[:, 3], kind="stable")]
@@ -61,14 +62,14 @@ def find_band(page: Lines, chosen: Index) -> Band | None:
 
 
 def _best_band(page: Lines, chosen: Index) -> tuple[float, Band | None]:
-    """Return the band with the longest gutter between columns, and its length in heights."""
+    """Return the longest gutter between columns with its lines, and its length in line heights."""
     boxes = page.boxes[chosen]
     best = 0.0
     band: Band | None = None
-    for bound, edge, start, end in _gutters(boxes, page.height)[:MOST_TRIED]:
+    for bound, edge, start, end in _gutters(boxes, page.height)[:MAX_TRIED]:
         if bound <= best:
             break
-        is_left = boxes[:, 2] <= edge - NARROW * page.height
+        is_left = boxes[:, 2] <= edge - MIN_WIDTH * page.height
         for first, last in _slabs(page, boxes, is_left, start, end):
             found = _flanked(page, boxes, is_left, first, last)
             if found is None or found[0] <= best:
@@ -76,7 +77,7 @@ def _best_band(page: Lines, chosen: Index) -> tuple[float, Band | None]:
             length, first, last = found
             inside = np.arange(first, last)
             left, right = chosen[inside[is_left[inside]]], chosen[inside[~is_left[inside]]]
-            # What hangs on to the lines beside a gutter may be all that there is of a side.
+            # A side may consist of adjacent lines only that are not beside the gutter.
             if len(left) and len(right) and are_columns(page, left, right):
                 best = length
                 band = Band(chosen[:first], left, right, chosen[last:])
@@ -84,17 +85,13 @@ def _best_band(page: Lines, chosen: Index) -> tuple[float, Band | None]:
 
 
 def _inset(boxes: Boxes, height: float) -> NDArray[np.bool_] | None:
-    """Find what is set into two columns of prose: it crosses their gutter, with text beside it.
-
-    Returns:
-        (N,) flags; nothing where there is no such thing.
-    """
+    """Return (N,) flags of lines set into two columns of prose: across the gutter, text beside."""
     best = INSET_FLANK - 1
     found: NDArray[np.bool_] | None = None
     long = boxes[:, 2] - boxes[:, 0] > INSET_LENGTH * height
     beside = (boxes[:, None, 1] < boxes[:, 3]) & (boxes[:, 1] < boxes[:, None, 3])
     for edge in _left_edges(boxes, height):
-        lefts = boxes[:, 2] <= edge - NARROW * height
+        lefts = boxes[:, 2] <= edge - MIN_WIDTH * height
         rights = boxes[:, 0] >= edge - 0.05 * height
         crossing = ~lefts & ~rights
         if not crossing.any() or crossing.sum() > 0.3 * len(boxes):
@@ -109,23 +106,24 @@ def _inset(boxes: Boxes, height: float) -> NDArray[np.bool_] | None:
 
 
 def _gutters(boxes: Boxes, height: float) -> list[tuple[float, float, int, int]]:
-    """Find upright white strips left of where a right column may begin.
+    """Find vertical white strips left of the possible left edges of a right column.
 
     Args:
-        boxes: Lines from top to bottom.
-        height: Common height of a line in pixels.
+        boxes: (N, 4) boxes of the lines, from top to bottom.
+        height: Common line height in pixels.
 
     Returns:
-        For each strip the most height that it may have with text on both sides, in heights of a
-        line; where it ends on the right, in pixels; and the run of lines that do not cross it.
-        Longest first.
+        For each strip the maximum length with text on both sides, in line heights; its right edge,
+        in pixels; and start and end of the run of lines that do not cross it. Longest first.
     """
     edges = np.array(_left_edges(boxes, height), np.float32)
-    is_left = boxes[:, 2] <= edges[:, None] - NARROW * height
+    is_left = boxes[:, 2] <= edges[:, None] - MIN_WIDTH * height
     is_right = boxes[:, 0] >= edges[:, None] - 0.05 * height
     found: dict[tuple[bytes, int], tuple[float, float, int, int]] = {}
     for edge, lefts, rights in zip(edges.tolist(), is_left, is_right, strict=True):
-        for start, end in _runs(~lefts & ~rights):
+        for start, end in runs_of(lefts | rights):
+            if end - start < 3:
+                continue
             one, two = boxes[start:end][lefts[start:end]], boxes[start:end][rights[start:end]]
             if not len(one) or not len(two):
                 continue
@@ -139,7 +137,7 @@ def _gutters(boxes: Boxes, height: float) -> list[tuple[float, float, int, int]]
 
 
 def _left_edges(boxes: Boxes, height: float) -> list[float]:
-    """Return where a right column may begin: left edges, near ones only once (the leftmost)."""
+    """Return possible left edges of a right column; of close ones only the leftmost."""
     edges: list[float] = []
     for x in sorted(boxes[:, 0].tolist()):
         if not edges or x > edges[-1] + 0.1 * height:
@@ -147,19 +145,13 @@ def _left_edges(boxes: Boxes, height: float) -> list[float]:
     return edges[1:]
 
 
-def _runs(crossing: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Return start and end of the runs of lines that leave the gutter free."""
-    edges = np.flatnonzero(np.diff(~crossing, prepend=False, append=False)).reshape(-1, 2)
-    return [(a, b) for a, b in edges.tolist() if b - a > 2]
-
-
 def _slabs(
     page: Lines, boxes: Boxes, is_left: NDArray[np.bool_], start: int, end: int
 ) -> list[tuple[int, int]]:
-    """Cut a run where white bands part it: wide ones, and those around single lines.
+    """Split a run of lines at high white bands and around single lines.
 
-    A single line is cut off where it stands at the edge of the page, as running heads do, or
-    where the other column leaves room for it, as for a heading over both.
+    A single line is split off at the edge of the page, where it is a running header or footer, and
+    where the other column leaves room for it, where it is a heading over both columns.
     """
     tops, feet = boxes[start:end, 1], boxes[start:end, 3]
     reach = np.maximum.accumulate(feet)
@@ -186,8 +178,8 @@ def _slabs(
         both = bool((~is_left[start + b : end]).any())
         outdented = not sides.any() and abs(boxes[start + a, 0] - column) > page.height
         lone = bool((sides.all() and both) or outdented) and a > 0 and b < end - start
-        low = feet[a:b].max() < FURNITURE * page.page or tops[a:b].min() > (
-            (1 - FURNITURE) * page.page
+        low = feet[a:b].max() < MARGIN_SHARE * page.page or tops[a:b].min() > (
+            (1 - MARGIN_SHARE) * page.page
         )
         plain = middle(feet[a:b] - tops[a:b]) < 1.25 * page.height
         edge = low and plain and not 0 < a < b < end - start
@@ -198,23 +190,23 @@ def _slabs(
 
 
 def _usual_gap(boxes: Boxes, is_left: NDArray[np.bool_], height: float) -> float:
-    """Return the median white between lines that follow each other on one side, in heights."""
+    """Return the median vertical gap between lines of one side, in line heights."""
     gaps = [
         side[1:, 1] - side[:-1, 3] for side in (boxes[is_left], boxes[~is_left]) if len(side) > 1
     ]
     found = np.concatenate(gaps) if gaps else np.zeros(0)
-    found = found[found > -0.5 * height]  # boxes of one row are no neighbours
+    found = found[found > -0.5 * height]  # not between boxes of one row
     return middle(found) / height if len(found) else 0.0
 
 
 def _flanked(
     page: Lines, boxes: Boxes, is_left: NDArray[np.bool_], first: int, last: int
 ) -> tuple[float, int, int] | None:
-    """Narrow a run to the lines that have the gutter beside them and what hangs on to them.
+    """Reduce a run to the lines beside the gutter and those adjacent to them.
 
     Returns:
-        How many lines of height the gutter has text on both sides, start and end of the run;
-        nothing where the sides are never beside each other.
+        The length of the gutter with text on both sides, in line heights, and start and end of the
+        run; nothing if no lines of the two sides are beside each other.
     """
     side = is_left[first:last]
     if side.all() or not side.any():
@@ -233,7 +225,7 @@ def _flanked(
     near = max(1.0, 1.3 * _usual_gap(part, side, page.height)) * page.height
     while a > 0 and part[a : a + 4, 1].min() - part[a - 1, 3] <= near:
         a -= 1
-    # Below may hang the rest of a longer column, but also the heading of what comes next.
+    # Adjacent lines below are the rest of a longer column, or the next heading.
     longer = len(part) - b > 4 or last == len(boxes)
     while b < len(part) and (part[b, 1] - part[max(a, b - 4) : b, 3].max() <= near or longer):
         b += 1

@@ -1,15 +1,15 @@
-"""Lines cut in pieces, and pieces joined to lines, with their words and how they are set."""
+"""Splitting and joining of lines together with their words and styles."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ocrtool.document.tree import Line, Quad, Span
+from ocrtool.document.tree import Line, Quad, Span, Word
 
 
 def words_at(line: Line) -> list[tuple[int, int]] | None:
-    """Return where the words of a line begin and end in its text; nothing where they differ."""
+    """Return start and end of each word in the text of a line; nothing if a word is missing."""
     places: list[tuple[int, int]] = []
     at = 0
     for word in line.words:
@@ -22,13 +22,7 @@ def words_at(line: Line) -> list[tuple[int, int]] | None:
 
 
 def cut(line: Line, first: int, last: int) -> Line:
-    """Return the part of a line from one of its words to before another.
-
-    Args:
-        line: With its words.
-        first: Number of the first word, from 0.
-        last: One past the number of the last.
-    """
+    """Return the part of a line from word ``first`` to before word ``last``."""
     words = line.words[first:last]
     if len(words) == len(line.words):
         return line
@@ -55,12 +49,7 @@ def cut(line: Line, first: int, last: int) -> Line:
 
 
 def joined(lines: Sequence[Line], between: str = " ") -> Line:
-    """Return the pieces of a row as one line.
-
-    Args:
-        lines: From left to right.
-        between: What stands between their texts.
-    """
+    """Return the pieces of a line as one line, their texts joined by ``between``."""
     if len(lines) == 1:
         return lines[0]
     text, spans = "", []
@@ -73,8 +62,8 @@ def joined(lines: Sequence[Line], between: str = " ") -> Line:
         confidence *= line.confidence
     longest = max(lines, key=lambda line: len(line.text))
     words = tuple(word for line in lines for word in line.words)
-    if not between and lines[0].words and lines[1].words:  # the last word of one goes on
-        words = _tied(lines)
+    if not between and lines[0].words and lines[1].words:  # a word is split between two lines
+        words = _joined_words(lines)
     return replace(
         longest,
         text=text,
@@ -86,7 +75,7 @@ def joined(lines: Sequence[Line], between: str = " ") -> Line:
 
 
 def style(line: Line, name: str) -> float:
-    """Return the share of a line's letters that are set ``bold``, ``italic`` or ``mono``."""
+    """Return the share of a line's characters that are ``bold``, ``italic`` or ``mono``."""
     letters = sum(not c.isspace() for c in line.text)
     inside = sum(
         not c.isspace()
@@ -97,7 +86,7 @@ def style(line: Line, name: str) -> float:
     return inside / letters if letters else 0.0
 
 
-def _tied(lines: Sequence[Line]) -> tuple:  # type: ignore[type-arg]
+def _joined_words(lines: Sequence[Line]) -> tuple[Word, ...]:
     words = list(lines[0].words)
     for line in lines[1:]:
         head, *rest = line.words
@@ -109,9 +98,9 @@ def _tied(lines: Sequence[Line]) -> tuple:  # type: ignore[type-arg]
 
 
 def _around(lines: Sequence[Line], longest: Line) -> Quad:
-    """Return the corners of a row: as long as all its pieces, as high as the longest."""
+    """Return the corners of joined lines: as long as all of them, as high as the longest."""
     one, two = lines[0].quad, lines[-1].quad
-    if abs(longest.quad[0][1] - longest.quad[1][1]) < 0.5:  # level, as nearly all are
+    if abs(longest.quad[0][1] - longest.quad[1][1]) < 0.5:  # horizontal
         top, foot = longest.quad[0][1], longest.quad[3][1]
         left = min(line.quad[0][0] for line in lines)
         right = max(line.quad[1][0] for line in lines)
@@ -120,7 +109,7 @@ def _around(lines: Sequence[Line], longest: Line) -> Quad:
 
 
 def _merged(spans: Sequence[Span]) -> tuple[Span, ...]:
-    """Join spans that are alike with nothing but a space between them."""
+    """Join equal spans with at most one character between them."""
     found: list[Span] = []
     for span in spans:
         last = found[-1] if found else None

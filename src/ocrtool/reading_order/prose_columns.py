@@ -1,7 +1,7 @@
-"""Columns of a page that its prose proves, whatever tables stand in them.
+"""Page columns recognised by their prose, whatever tables they contain.
 
-A gutter beside cells alone may part columns of the page or those of a table. Where lines of prose
-of one width stand on both sides of it, and nothing crosses it, it is the page's.
+A gutter between cells may separate columns of the page or of a table. With lines of prose of one
+width on both sides, and nothing across it, it separates columns of the page.
 """
 
 from __future__ import annotations
@@ -12,32 +12,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtool.document.geometry import Boxes
-from ocrtool.reading_order.columns import in_rows
+from ocrtool.reading_order.columns import MIN_GUTTER, Index, in_rows
 
-WORDS = 5
-"""Least words of a line of prose."""
-LONG = 11.0
-"""Least length of one, in heights of a line."""
+MIN_WORDS = 5
+"""Minimum number of words of a line of prose."""
+MIN_LENGTH = 11.0
+"""Minimum length of a line of prose, in line heights."""
 LINES = 3
-"""Least lines of prose in a column."""
-ALIKE = 0.2
-"""How much narrower than the other a column may be."""
-GUTTER = 0.7
-"""Least white between columns, in heights of a line."""
-
-Index = NDArray[np.intp]
+"""Minimum number of lines of prose in a column."""
+MAX_WIDTH_DIFFERENCE = 0.2
+"""Maximum difference of the widths of two columns, relative to the wider one."""
 
 
 def page_columns(boxes: Boxes, texts: Sequence[str], height: float) -> list[list[int]]:
-    """Part what stands on a page where columns begin and end.
+    """Split a page where columns of prose start and end.
 
     Args:
-        boxes: (N, 4) of lines, pictures and tables, in pixels.
-        texts: What each says.
-        height: Common height of a line in pixels.
+        boxes: (N, 4) boxes of lines, pictures and tables, in pixels.
+        texts: Their texts.
+        height: Common line height in pixels.
 
     Returns:
-        Indices of parts in reading order; all in one where no gutter is sure.
+        Indices of the parts in reading order; a single part if there are no columns of prose.
     """
     prose = _prose(boxes, texts, height)
     return [part.tolist() for part in _parted(boxes, prose, np.arange(len(boxes)), height)]
@@ -46,19 +42,19 @@ def page_columns(boxes: Boxes, texts: Sequence[str], height: float) -> list[list
 def gutter_of(
     boxes: Boxes, texts: Sequence[str], height: float
 ) -> tuple[float, float, float] | None:
-    """Return the place of the longest sure gutter of a page, and its head and foot, in pixels.
+    """Return position, top and bottom of the longest gutter between columns of prose, in pixels.
 
     Args:
-        boxes: (N, 4) of what stands on the page, in pixels.
-        texts: What each says.
-        height: Common height of a line in pixels.
+        boxes: (N, 4) boxes of lines, pictures and tables, in pixels.
+        texts: Their texts.
+        height: Common line height in pixels.
     """
     return _gutter(boxes, _prose(boxes, texts, height), height) if len(boxes) else None
 
 
 def is_prose_line(text: str, width: float, height: float) -> bool:
     """Tell whether a line is long enough for prose; width and height in pixels."""
-    return len(text.split()) >= WORDS and width > LONG * height
+    return len(text.split()) >= MIN_WORDS and width > MIN_LENGTH * height
 
 
 def _prose(boxes: Boxes, texts: Sequence[str], height: float) -> NDArray[np.bool_]:
@@ -88,24 +84,24 @@ def _parted(boxes: Boxes, prose: NDArray[np.bool_], chosen: Index, height: float
 def _gutter(
     boxes: Boxes, prose: NDArray[np.bool_], height: float
 ) -> tuple[float, float, float] | None:
-    """Return the place of the longest sure gutter, and its head and foot."""
+    """Return position, top and bottom of the longest gutter; ``prose`` are (N,) flags."""
     columns = _columns(boxes[prose], height)
     best, found = 0.0, None
     for i, begun in enumerate(columns):
         for right in columns[i + 1 :]:
             b = float(right[:, 0].min())
-            left = begun[begun[:, 2] < b]  # a title over both may begin where the left one does
+            left = begun[begun[:, 2] < b]  # a title over both columns may be left-aligned
             if len(left) < LINES:
                 continue
             a = float(left[:, 2].max())
             widths = sorted((a - left[:, 0].min(), right[:, 2].max() - b))
-            if b - a < GUTTER * height or widths[0] < (1 - ALIKE) * widths[1]:
+            if b - a < MIN_GUTTER * height or widths[0] < (1 - MAX_WIDTH_DIFFERENCE) * widths[1]:
                 continue
             place = (a + b) / 2
             across = (boxes[:, 0] < place) & (boxes[:, 2] > place)
             crossed = boxes[across]
             if _is_flanked(crossed, boxes[prose & ~across]):
-                continue  # a caption or a picture that the columns flow round
+                continue  # a caption or picture with text beside it
             for low, high in _between(crossed):
                 sides = [s[(s[:, 1] > low - 1) & (s[:, 3] < high + 1)] for s in (left, right)]
                 if min(map(len, sides)) < LINES:
@@ -124,14 +120,14 @@ def _gutter(
 
 
 def _is_flanked(crossed: Boxes, lines: Boxes) -> bool:
-    """Tell whether any line stands beside one of some boxes, in its rows."""
+    """Tell whether any line is beside one of some boxes."""
     top = np.maximum(crossed[:, None, 1], lines[:, 1])
     foot = np.minimum(crossed[:, None, 3], lines[:, 3])
     return bool((foot - top > 0.5 * (lines[:, 3] - lines[:, 1])).any())
 
 
 def _between(crossed: Boxes) -> list[tuple[float, float]]:
-    """Return where the white between boxes one below the other begins and ends."""
+    """Return top and bottom of the vertical gaps between boxes."""
     found, low = [], -np.inf
     for _, top, _, foot in crossed[np.argsort(crossed[:, 1], kind="stable")].tolist():
         if top > low:
@@ -141,7 +137,7 @@ def _between(crossed: Boxes) -> list[tuple[float, float]]:
 
 
 def _columns(boxes: Boxes, height: float) -> list[Boxes]:
-    """Gather lines of prose that begin at one place, from left to right."""
+    """Group left-aligned lines of prose, from left to right."""
     found: list[Boxes] = []
     order = np.argsort(boxes[:, 0], kind="stable")
     start = 0
@@ -156,7 +152,7 @@ def _columns(boxes: Boxes, height: float) -> list[Boxes]:
 def _reach(
     boxes: Boxes, first: float, last: float, low: float, high: float, height: float
 ) -> tuple[float, float]:
-    """Return where columns begin and end: with the prose, or with what hangs on to it."""
+    """Return top and bottom of columns: of the prose and what is close to it."""
     top, foot = first - 1, last + 1
     for _ in range(len(boxes)):
         near = (boxes[:, 3] > top - 1.5 * height) & (boxes[:, 1] < top) & (boxes[:, 1] > low)

@@ -1,12 +1,12 @@
-"""Lines that were found across the gutter between two columns, parted at it.
+"""Splitting of lines that were detected across the gutter between two columns.
 
-Between narrow columns the gutter may be hardly wider than the spaces of a justified line, so a
-line that is looked at alone cannot tell. Together they can: spaces end after a line, the gutter
-runs on.
+Between narrow columns the gutter may be hardly wider than the spaces of a justified line. Unlike a
+space, it continues through the lines above and below.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,34 +15,36 @@ from numpy.typing import NDArray
 
 from ocrtool.document.geometry import Boxes, straight_boxes
 from ocrtool.document.tree import Line
+from ocrtool.reading_order.columns import row_sizes
+from ocrtool.reading_order.line_pieces import cut
 from ocrtool.reading_order.xy_cut import line_height
 
-WIDE = (0.75, 3.0)
-"""Least and greatest space between words where a line may be parted, in heights of the line.
-What was found as one line in spite of more white is a row."""
-UNUSUAL = 1.4
-"""Least such space, in median spaces of the line's other words."""
-CORE = 0.6
-"""Width of white that has to run past the lines above or below, in heights of a line."""
-ROWS = 4
-"""Lines that have to begin on its right, and others end on its left."""
-LONG = 5.0
-"""Least median length of those lines on either side, in heights: shorter ones may be cells. Where
-a part of the line itself is shorter, twice as many lines are asked for."""
-BESIDE = 2.5
-"""How far from it they may begin, in heights of a line; how far others may end is not limited."""
+SPACES = (0.75, 3.0)
+"""Minimum and maximum width of a space at which a line may be split, in line heights; a line with a
+wider space is a row of cells."""
+MIN_SPACE_RATIO = 1.4
+"""Minimum ratio of such a space to the median of the other spaces of the line."""
+MIN_GUTTER = 0.6
+"""Minimum width of the white strip that continues above or below, in line heights."""
+MIN_LINES = 4
+"""Minimum number of lines that start right of the strip, and that end left of it."""
+MIN_LENGTH = 5.0
+"""Minimum median length of those lines on either side, in line heights; shorter ones may be cells.
+If a part of the line itself is shorter, twice as many lines are required."""
+MAX_DISTANCE = 2.5
+"""Maximum distance from the strip to the start of those lines, in line heights."""
 
 
 @dataclass(frozen=True)
 class _Words:
-    """The words of a page, M of them, in pieces of lines without a wide space.
+    """The M words of a page; a piece is a part of a line without a wide space.
 
     Attributes:
-        boxes: (M, 4) upright.
-        first: (M,) whether a piece begins with it.
-        last: (M,) whether one ends with it.
-        length: (M,) of its piece, in pixels.
-        height: Common height of a line in pixels.
+        boxes: (M, 4) upright boxes.
+        first: (M,) whether the word starts a piece.
+        last: (M,) whether it ends one.
+        length: (M,) length of its piece, in pixels.
+        height: Common line height in pixels.
     """
 
     boxes: Boxes
@@ -52,15 +54,8 @@ class _Words:
     height: float
 
 
-def part_lines(lines: Sequence[Line]) -> list[Line]:
-    """Part the lines of an upright page that reach across a gutter.
-
-    Args:
-        lines: With their words.
-
-    Returns:
-        The same lines in the same order, the pieces of a parted one in its place.
-    """
+def split_lines(lines: Sequence[Line]) -> list[Line]:
+    """Return the lines of an upright page, those across a gutter split into their parts."""
     counts = [len(line.words) for line in lines]
     if not lines or max(counts) < 2:
         return list(lines)
@@ -71,8 +66,8 @@ def part_lines(lines: Sequence[Line]) -> list[Line]:
     spaces = np.zeros(len(boxes), np.float32)  # after each word
     spaces[:-1] = np.maximum(boxes[1:, 0] - boxes[:-1, 2], 0)
     spaces[ends[ends > 0] - 1] = 0
-    wide = spaces > WIDE[0] * heights
-    # A word beside a wide space may begin or end a column's line as well as the line's own do.
+    wide = spaces > SPACES[0] * heights
+    # A word beside a wide space may start or end a line of a column.
     first, last = np.roll(wide, 1), wide.copy()
     first[starts[starts < len(boxes)]] = True
     last[ends[ends > 0] - 1] = True
@@ -88,29 +83,30 @@ def part_lines(lines: Sequence[Line]) -> list[Line]:
             space = spaces[start + k]
             left = boxes[start + k, 2] - boxes[start, 0]
             right = boxes[end - 1, 2] - boxes[start + k + 1, 0]
-            rows = ROWS if min(left, right) > LONG * words.height else 2 * ROWS
-            if UNUSUAL * usual < space < WIDE[1] * heights[start + k] and _is_gutter(
+            rows = MIN_LINES if min(left, right) > MIN_LENGTH * words.height else 2 * MIN_LINES
+            if MIN_SPACE_RATIO * usual < space < SPACES[1] * heights[start + k] and _is_gutter(
                 words, start + k, rows
             ):
                 cuts.append(k + 1)
-        parted += _pieces(line, cuts)
+        places = itertools.pairwise((0, *cuts, len(line.words)))
+        parted += [cut(line, start, end) for start, end in places]
     return parted
 
 
 def _is_gutter(words: _Words, index: int, rows: int) -> bool:
-    """Tell whether the space after a word runs on past the lines above or below it.
+    """Tell whether the space after a word continues through the lines above or below.
 
     Args:
-        words: All of the page.
-        index: Of the word before the space.
-        rows: Lines that have to stand on either side of the gutter.
+        words: All words of the page.
+        index: Index of the word before the space.
+        rows: Minimum number of lines on either side of the gutter.
     """
     boxes, height = words.boxes, words.height
     left, right = float(boxes[index, 2]), float(boxes[index + 1, 0])
     top, foot = float(boxes[index, 1]), float(boxes[index, 3])
     middles = (boxes[:, 1] + boxes[:, 3]) / 2
-    core = CORE * height
-    # A right column's edge is straighter than a left one's, so that side is tried first.
+    core = MIN_GUTTER * height
+    # The left edge of a column is straighter than the right one, so it is tried first.
     for x0 in (right - core - 0.1 * height, (left + right - core) / 2, left + 0.1 * height):
         x1 = x0 + core
         inside = (boxes[:, 0] < x1) & (boxes[:, 2] > x0)
@@ -119,38 +115,13 @@ def _is_gutter(words: _Words, index: int, rows: int) -> bool:
         low = below.min() if len(below) else np.inf
         beside = (middles > high) & (middles < low)
         on_right = beside & words.first & (boxes[:, 0] >= x1 - 0.2 * height)
-        on_right &= boxes[:, 0] < x1 + BESIDE * height
+        on_right &= boxes[:, 0] < x1 + MAX_DISTANCE * height
         on_left = beside & words.last & (boxes[:, 2] <= x0 + 0.2 * height)
         if all(
-            _rows(middles[side], height) >= rows and np.median(words.length[side]) >= LONG * height
+            side.any()
+            and len(row_sizes(middles[side], height)) >= rows
+            and np.median(words.length[side]) >= MIN_LENGTH * height
             for side in (on_left, on_right)
         ):
             return True
     return False
-
-
-def _rows(middles: NDArray[np.floating], height: float) -> int:
-    """Count the rows that words with these middles stand in."""
-    return 1 + int((np.diff(np.sort(middles)) > 0.5 * height).sum()) if len(middles) else 0
-
-
-def _pieces(line: Line, cuts: Sequence[int]) -> list[Line]:
-    """Cut a line before the words of these numbers."""
-    if not cuts:
-        return [line]
-    letters = max(1, sum(len(word.text) for word in line.words))
-    pieces = []
-    for a, b in zip((0, *cuts), (*cuts, len(line.words)), strict=True):
-        words = line.words[a:b]
-        share = sum(len(word.text) for word in words) / letters
-        first, last = words[0].quad, words[-1].quad
-        pieces.append(
-            Line(
-                " ".join(word.text for word in words),
-                line.confidence**share,
-                (first[0], last[1], last[2], first[3]),
-                words,
-                reader=line.reader,
-            )
-        )
-    return pieces

@@ -1,11 +1,10 @@
-"""The order in which the lines of a page are read.
+"""Reading order of the lines of a page by a recursive XY-cut.
 
-A page is cut from its outside in, as a recursive XY-cut does (Nagy and Seth, "Hierarchical
-representation of optically scanned documents", 1984): where a white gutter parts columns, what
-stands above it comes first, then the columns from left to right, then what stands below. Gutters
-are white rectangles with text on both sides (Breuel, "Two algorithms for geometric layout
-analysis", 2002); whether they part columns or the cells of rows is judged in
-:mod:`ocrtool.reading_order.columns`.
+See Nagy and Seth, "Hierarchical representation of optically scanned documents", 1984. At a gutter
+between columns, the lines above it come first, then the columns from left to right, then the lines
+below. Gutters are white rectangles with text on both sides (Breuel, "Two algorithms for geometric
+layout analysis", 2002); :mod:`ocrtool.reading_order.columns` tells whether they separate columns or
+the cells of rows.
 """
 
 from __future__ import annotations
@@ -13,29 +12,28 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ocrtool.document.detected import Region
-from ocrtool.document.geometry import Boxes, shared_areas
+from ocrtool.document.geometry import Boxes, hull, shared_areas
 from ocrtool.reading_order.columns import Lines, Signs
 from ocrtool.reading_order.gutters import Band, find_band
 
-INSIDE = 0.6
-"""Share of a line's area that lies in a region of which the line is a part."""
-TURNED = 4.0
-"""Height of a box, in widths and in lines, from which its line is taken to run up or down."""
+MIN_SHARE_INSIDE = 0.6
+"""Minimum share of a line's area inside a region that holds the line."""
+MIN_VERTICAL_RATIO = 4.0
+"""Minimum ratio of the height of a vertical line to its width and to the common line height."""
 WORD_GAP, WIDE_WORD_GAP = 0.6, 2.5
-"""Greatest space between words, in heights of a line, and in lines that are set very wide or have
-typewriters' double spaces."""
+"""Maximum space between words, in line heights, and in widely spaced lines or after sentences."""
 SENTENCE_END, SENTENCE_START = (
     re.compile("[.!?:;][\"'\u201d\u2019\u00bb)\\]]*$"),
     re.compile("[\"'\u201c\u2018\u00ab\u201e(\\[]*[A-Z\u00c0-\u00de]"),
 )
-SAME_ROW = 0.5
-"""Share of the lower box's height by which boxes of a row overlap."""
+MIN_ROW_OVERLAP = 0.5
+"""Minimum vertical overlap of boxes of a row, relative to the lower one."""
 
 
 def reading_order(
@@ -45,22 +43,21 @@ def reading_order(
     texts: Sequence[str] = (),
     owner: NDArray[np.intp] | None = None,
 ) -> list[list[int]]:
-    """Group the lines of a page and bring them in order.
+    """Group the lines of a page and order them.
 
     Args:
         boxes: (N, 4) x0, y0, x1, y1 of lines, in pixels of the upright page, origin top left.
-            Pictures without text may be passed along as boxes that lie in their regions.
-        regions: Tables, pictures and formulas keep the lines inside them together; a rule that
-            stands upright parts columns.
-        size: Width and height of the page in pixels; (0, 0) takes the extent of the boxes.
-        texts: What the lines say, where it is known: amounts and broken sentences tell rows from
-            columns better than boxes do.
-        owner: (N,) number of the region that each line belongs to, -1 for none, where it is
-            known; else the smallest that holds it.
+            Pictures without text may be included as boxes inside their regions.
+        regions: Lines inside tables, pictures and formulas stay together; a vertical rule separates
+            columns.
+        size: Width and height of the page in pixels; (0, 0) for the extent of the boxes.
+        texts: Texts of the lines, if known; they tell rows from columns better than boxes do.
+        owner: (N,) index of the region of each line, -1 for none; by default the smallest region
+            that holds the line.
 
     Returns:
-        Groups of indices of lines: a column's worth, a table or a picture each. The groups are in
-        reading order, and so are the lines within each. Every line occurs exactly once.
+        Groups of indices of lines: each a part of a column, a table or a picture. The groups are in
+        reading order, and so are the lines of each group. Every line occurs exactly once.
 
     Raises:
         ValueError: The boxes are not (N, 4), or texts are given but not one a box.
@@ -72,7 +69,7 @@ def reading_order(
         raise ValueError(f"{len(texts)} texts for {len(boxes)} boxes")
     if not len(boxes):
         return []
-    boxes = np.hstack((boxes[:, :2], np.maximum(boxes[:, 2:], boxes[:, :2] + 1)))  # none is flat
+    boxes = np.hstack((boxes[:, :2], np.maximum(boxes[:, 2:], boxes[:, :2] + 1)))  # at least 1 px
     said = np.array(texts or [""] * len(boxes), np.object_)
     owner = owners(boxes, regions) if owner is None else owner
     inside = [np.flatnonzero(owner == i) for i in range(len(regions))]
@@ -82,7 +79,7 @@ def reading_order(
     for group in _ordered(page, np.flatnonzero(owner < 0), wholes):
         region = regions[owner[group[0]]] if owner[group[0]] >= 0 else None
         if region is not None and region.kind == "figure":
-            # A whole screen may be taken for a picture: its text has an order of its own.
+            # A whole screen may be detected as a picture: its text is ordered, too.
             parts = _ordered(page, np.array(group, np.intp), [])
             groups.append([i for part in parts for i in part])
         else:
@@ -92,7 +89,7 @@ def reading_order(
 
 @dataclass(frozen=True)
 class _Page:
-    """What is known of a page: boxes and texts of its lines, upright rules, its height."""
+    """Boxes and texts of the lines of a page, its vertical rules and its height."""
 
     boxes: Boxes
     texts: NDArray[np.object_]
@@ -103,15 +100,16 @@ class _Page:
 def _ordered(
     page: _Page, chosen: NDArray[np.intp], wholes: Sequence[NDArray[np.intp]]
 ) -> list[list[int]]:
-    """Group and order lines, among them wholes (tables, pictures), each a group of its own."""
+    """Group and order lines; wholes (tables, pictures) are groups of their own."""
     boxes = page.boxes
     height = line_height(boxes[chosen] if len(chosen) else boxes)
     wide, high = (boxes[chosen, 2 + k] - boxes[chosen, k] for k in (0, 1))
-    turned = (high > TURNED * wide) & (high > TURNED * height)
+    turned = (high > MIN_VERTICAL_RATIO * wide) & (high > MIN_VERTICAL_RATIO * height)
     parts = _pieces(page, chosen[~turned], height)
-    # What belongs together takes part in the order as one box.
+    # Pieces of a line and wholes are ordered as one box each.
     members = [*parts, *(part.tolist() for part in wholes)]
-    items = np.array([_hull(boxes, part) for part in members], np.float32).reshape(-1, 4)
+    hulls = [astuple(hull(boxes[part])) for part in members]
+    items = np.array(hulls, np.float32).reshape(-1, 4)
     said = [" ".join(page.texts[part]) for part in parts] + [""] * len(wholes)
     lines = Lines(items, height, page.height, Signs.of(said), page.rules)
     groups: list[list[int]] = []
@@ -130,19 +128,19 @@ def _ordered(
 
 
 def rows(boxes: Boxes, chosen: NDArray[np.intp], height: float = 0.0) -> list[list[int]]:
-    """Gather boxes that stand side by side on one line of the page.
+    """Group boxes into rows.
 
     Args:
-        boxes: (N, 4) in pixels.
-        chosen: Indices of the boxes to gather.
-        height: Common height of a line in pixels; 0 takes that of the chosen.
+        boxes: (N, 4) boxes in pixels.
+        chosen: Indices of the boxes to group.
+        height: Common line height in pixels; 0 for that of the chosen boxes.
 
     Returns:
-        Indices, a list a row, rows from top to bottom and boxes of a row from left to right.
+        Indices of each row; rows from top to bottom, boxes of a row from left to right.
     """
     height = height or line_height(boxes[chosen])
     x0, y0, x1, y1 = boxes.T.tolist()
-    # A tall box, say a drop capital, belongs to the row of its head.
+    # A tall box, such as a drop capital, belongs to the row of its upper part.
     foot = [min(bottom, top + 1.8 * height) for top, bottom in zip(y0, y1, strict=True)]
     found: list[list[int]] = []
 
@@ -154,7 +152,7 @@ def rows(boxes: Boxes, chosen: NDArray[np.intp], height: float = 0.0) -> list[li
             near = min(row, key=lambda j: gap(i, j))
             shared = min(foot[i], foot[near]) - max(y0[i], y0[near])
             lower = min(foot[i] - y0[i], foot[near] - y0[near])
-            if shared >= SAME_ROW * lower and gap(i, near) > -0.3 * min(
+            if shared >= MIN_ROW_OVERLAP * lower and gap(i, near) > -0.3 * min(
                 x1[i] - x0[i], x1[near] - x0[near]
             ):
                 row.append(i)
@@ -165,16 +163,16 @@ def rows(boxes: Boxes, chosen: NDArray[np.intp], height: float = 0.0) -> list[li
 
 
 def line_height(boxes: Boxes) -> float:
-    """Return the common height in pixels, at least 1.
+    """Return the common line height in pixels, at least 1.
 
-    More than half of the boxes may lack ascenders or descenders, so it lies above the median.
+    It is above the median, as many lines have no ascenders or descenders.
     """
     heights = np.sort(boxes[:, 3] - boxes[:, 1])
     return max(1.0, float(heights[int(0.7 * (len(heights) - 1))]))
 
 
 def _cut(page: Lines, chosen: NDArray[np.intp]) -> list[NDArray[np.intp]]:
-    """Cut at the best gutter, and the parts again, until none is left."""
+    """Split recursively at the longest gutter between columns."""
     band = find_band(page, chosen) if len(chosen) > 2 else None
     if band is None:
         return [chosen]
@@ -183,7 +181,7 @@ def _cut(page: Lines, chosen: NDArray[np.intp]) -> list[NDArray[np.intp]]:
 
 
 def _sides(page: Lines, band: Band) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the left and the right side, a narrow column of notes on the left after the text."""
+    """Return the sides of a gutter in reading order: a narrow left column of notes comes last."""
     left, right = page.boxes[band.left], page.boxes[band.right]
     width, beside = (float(np.ptp(part[:, ::2])) for part in (left, right))
     if width < 0.4 * beside and len(left) < 0.5 * len(right):
@@ -192,11 +190,11 @@ def _sides(page: Lines, band: Band) -> tuple[NDArray[np.intp], NDArray[np.intp]]
 
 
 def owners(boxes: Boxes, regions: Sequence[Region]) -> NDArray[np.intp]:
-    """Return for every box the index of the smallest region that holds it, -1 where none does.
+    """Return for every box the index of the smallest region that holds it, -1 for none.
 
     Args:
-        boxes: (N, 4) in pixels.
-        regions: Rules hold nothing.
+        boxes: (N, 4) boxes in pixels.
+        regions: Regions; rules hold no boxes.
     """
     owner = np.full(len(boxes), -1)
     area = np.maximum(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1), 1e-6)
@@ -204,16 +202,15 @@ def owners(boxes: Boxes, regions: Sequence[Region]) -> NDArray[np.intp]:
     for i in sorted(range(len(regions)), key=lambda i: -sizes[i]):
         if regions[i].kind == "rule":
             continue
-        owner[shared_areas(regions[i].box, boxes) >= INSIDE * area] = i
+        owner[shared_areas(regions[i].box, boxes) >= MIN_SHARE_INSIDE * area] = i
     return owner
 
 
 def _pieces(page: _Page, chosen: NDArray[np.intp], height: float) -> list[list[int]]:
-    """Join boxes of a row that are one line found in pieces.
+    """Join boxes of a row that are pieces of one line.
 
-    They stand no further apart than words do, or a little further where lines right above and
-    right below run across the gap, as they would not if it parted columns; between sentences one
-    such line is enough.
+    Their distance is that of words, or a little more if lines right above and right below cross the
+    gap, which therefore is no gutter; between sentences one such line is enough.
     """
     boxes = page.boxes
     others = boxes[chosen]
@@ -241,12 +238,7 @@ def _pieces(page: _Page, chosen: NDArray[np.intp], height: float) -> list[list[i
     return parts
 
 
-def _hull(boxes: Boxes, part: Sequence[int]) -> list[float]:
-    chosen = boxes[list(part)]
-    return [*chosen[:, :2].min(axis=0).tolist(), *chosen[:, 2:].max(axis=0).tolist()]
-
-
 def _upright_rules(regions: Sequence[Region]) -> Boxes:
-    boxes = [(r.box.x0, r.box.y0, r.box.x1, r.box.y1) for r in regions if r.kind == "rule"]
+    boxes = [astuple(region.box) for region in regions if region.kind == "rule"]
     rules = np.array(boxes, np.float32).reshape(-1, 4)
     return rules[rules[:, 3] - rules[:, 1] > 4 * (rules[:, 2] - rules[:, 0])]

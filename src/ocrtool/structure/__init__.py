@@ -12,7 +12,7 @@ from ocrtool.document.readings import ReadLine, ReadWord
 from ocrtool.document.tree import RUNNING, Block, Box, Line, Page, Word
 from ocrtool.options import Order
 from ocrtool.reading_order.rows import MARKER
-from ocrtool.reading_order.split_lines import part_lines
+from ocrtool.reading_order.split_lines import split_lines
 from ocrtool.structure.blocks import blocks_of, rows_as_blocks
 from ocrtool.structure.equations import with_formulas
 from ocrtool.tables.ruled import with_rules
@@ -82,7 +82,7 @@ def assemble(
         for found, said in kept
     ]
     if options.order == "page":
-        lines = part_lines(lines)
+        lines = split_lines(lines)
     quads = [line.quad for line in lines]
     seen = with_formulas(layout.regions, lines) if options.order == "page" else layout.regions
     places = [region.box for region in seen]

@@ -26,7 +26,7 @@ from ocrtool.tables.borderless import aligned, cells_of, is_code, listed, spaced
 from ocrtool.tables.grid import table_part, unruled_cells
 from ocrtool.tables.ruled import ruled_tables
 from ocrtool.tables.spanning import crossing_tables, torn_tables
-from ocrtool.tables.words import TIGHT
+from ocrtool.tables.words import MAX_WRAPPED_PITCH
 
 DENSE = 0.7
 """Share of the fields of a table that hold text, from which white between words that were read
@@ -357,7 +357,7 @@ def _trimmed(rows: Sequence[TextRow], start: int, end: int, metrics: Metrics) ->
         return start, end
     start, end = inside[0], inside[-1] + 1
     left, right = min(row.x0 for row in run), max(row.x1 for row in run)
-    while end < len(rows) and rows[end].y1 - rows[end - 1].y1 < TIGHT * metrics.height:
+    while end < len(rows) and rows[end].y1 - rows[end - 1].y1 < MAX_WRAPPED_PITCH * metrics.height:
         row = rows[end]  # the rest of a wrapped cell, as no row with cells follows
         cell = row.x0 > left + 2 * metrics.height or row.text[:1].islower()
         if not cell or row.x1 - row.x0 > 0.5 * (right - left) or not row.exact:
@@ -395,7 +395,7 @@ def _read_table(
     if all(row.exact for row in rows[start:end]) or not all(row.worded for row in rows[start:end]):
         return start, end, ()
     wide = max(row.x1 for row in rows[start:end]) - min(row.x0 for row in rows[start:end])
-    while end < len(rows) and rows[end].y1 - rows[end - 1].y1 < TIGHT * metrics.height:
+    while end < len(rows) and rows[end].y1 - rows[end - 1].y1 < MAX_WRAPPED_PITCH * metrics.height:
         row = rows[end]  # the rest of a wrapped cell
         if not (row.worded and row.text[:1].islower() and row.x1 - row.x0 < 0.5 * wide):
             break

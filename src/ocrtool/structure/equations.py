@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtool.document.detected import Region
-from ocrtool.document.geometry import Boxes, shared_areas
+from ocrtool.document.geometry import Boxes, quad_boxes, shared_areas
 from ocrtool.document.tree import Block, Box, Line, Quad
 from ocrtool.reading_order.xy_cut import line_height
 
@@ -115,8 +115,7 @@ def with_formulas(regions: Sequence[Region], lines: Sequence[Line]) -> list[Regi
     formulas = [region for region in regions if region.kind == "formula"]
     if not formulas:
         return list(regions)
-    corners = np.array([line.quad for line in lines], np.float32).reshape(-1, 4, 2)
-    boxes = np.concatenate((corners.min(axis=1), corners.max(axis=1)), axis=1)
+    boxes = quad_boxes([line.quad for line in lines]).astype(np.float32)
     sure = [region for region in formulas if _is_sure(region)]
     formulas = [
         region

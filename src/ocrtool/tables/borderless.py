@@ -1,4 +1,4 @@
-"""Rows whose cells stand below each other: tables, receipts, forms; and code."""
+"""Borderless tables, receipts and forms: rows with aligned cells; and program code."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ocrtool.document.geometry import runs_of
 from ocrtool.document.tree import Cell
 from ocrtool.reading_order.columns import middle
 from ocrtool.reading_order.patterns import AMOUNT, CAPTION, LEADER
 from ocrtool.reading_order.rows import MARKER, Metrics, TextRow
+from ocrtool.tables.words import MAX_CROSSING_SHARE, with_headers
 
-CROSSED = 0.15
-"""Share of the rows that may reach into the space between two columns."""
-LOOSE = 3.0
-"""White between the rows of a table, in heights of a line, at most."""
+MAX_ROW_GAP = 3.0
+"""Maximum vertical gap between rows of a table, in line heights."""
 CODE = re.compile(
     r"[{};]$|^[}\])]+[;,]?$|^(?:def|class|import|from|return|public|private|static|void|int|if|for|"
     r"while|else|elif|function|var|let|const|#include|using|package|print)\b.*[:;({)]|=>|::|==|!=|"
@@ -28,19 +28,19 @@ CODE = re.compile(
 def tabular_runs(
     rows: Sequence[TextRow], metrics: Metrics, narrow: bool = False
 ) -> list[tuple[int, int]]:
-    """Find where rows have cells in columns.
+    """Find runs of rows with several cells.
 
-    A row without cells between two that have them, as the name of a ware above its price, belongs
+    Rows with a single cell between two others, such as the name of an item above its price, belong
     to the run; lines of prose end it.
 
     Args:
         rows: From top to bottom.
-        metrics: Of their page.
-        narrow: Whether the words of lines that were read may be cells, too: their places are
-            estimates, and what they tell is to be looked into.
+        metrics: Measures of the page.
+        narrow: Whether single words of recognised lines may be cells, too; their positions are
+            estimates, so that the caller has to check the result.
 
     Returns:
-        Start and end of each run of at least two rows with cells.
+        Start and end of each run of at least two rows with several cells.
     """
     found: list[list[int]] = []
     extent = max((row.x1 for row in rows), default=0.0) - min((row.x0 for row in rows), default=0.0)
@@ -52,7 +52,7 @@ def tabular_runs(
         long = sum(row.x1 - row.x0 > 0.8 * extent for row in between)
         prose = long > (0 if rows[i].exact or narrow else 2)
         prose = prose or any(CAPTION.match(row.text) for row in between)
-        if found and len(between) <= 3 and not prose and apart <= LOOSE * metrics.height:
+        if found and len(between) <= 3 and not prose and apart <= MAX_ROW_GAP * metrics.height:
             found[-1].append(i)
         else:
             found.append([i])
@@ -60,17 +60,16 @@ def tabular_runs(
 
 
 def _has_cells(row: TextRow, height: float, extent: float, narrow: bool) -> bool:
-    """Tell whether a row may consist of cells.
+    """Tell whether a row may consist of several cells.
 
-    Where the places of words are exact, narrow white may part them, but not the white of a line
-    of prose that is spread to fill its column.
+    If word positions are exact, narrow spaces may separate cells, except in justified prose.
     """
     if LEADER.search(row.text) or CAPTION.match(row.text):
         return False
     fine = row.exact or (narrow and row.worded)
     if not fine or len(row.cells(height)) > 1:
         return len(row.cells(height)) > 1
-    if not row.exact:  # words of large type stand further apart
+    if not row.exact:  # large type has wider spaces
         height = max(height, float(np.median(row.boxes[:, 3] - row.boxes[:, 1])))
     gaps = word_gaps(row)
     widest = max(gaps, default=0.0)
@@ -81,20 +80,17 @@ def _has_cells(row: TextRow, height: float, extent: float, narrow: bool) -> bool
 
 
 def word_gaps(row: TextRow) -> list[float]:
-    """Return the white between the words of a row, in pixels."""
+    """Return the spaces between the words of a row, in pixels."""
     spans = sorted((word.quad[0][0], word.quad[1][0]) for line in row.lines for word in line.words)
     return [b[0] - a[1] for a, b in itertools.pairwise(spans)]
 
 
 def cells_of(rows: Sequence[TextRow], height: float) -> list[Cell]:
-    """Find the cells of a table: columns are parted by space that is common to its rows.
+    """Return the cells of a table, row by row; columns are separated by gaps common to its rows.
 
     Args:
         rows: Rows of the table.
-        height: Common height of a line in pixels.
-
-    Returns:
-        Cells from row to row. A cell that reaches over several columns spans them.
+        height: Common line height in pixels.
     """
     parts = [row.cells(height) for row in rows]
     columns = _columns([part for part in parts if len(part) > 1] or parts, height)
@@ -107,7 +103,7 @@ def cells_of(rows: Sequence[TextRow], height: float) -> list[Cell]:
                 [first, *(c.column + c.column_span for c in taken.values() if c.column < first)]
             )
             last = max(first, last)
-            if first >= len(columns):  # no column is left: it joins the last cell
+            if first >= len(columns):  # beyond the last column: joined to the last cell
                 first = last = max(taken)
             before = taken.get(first)
             lines = (before.lines if before else ()) + piece.lines
@@ -117,11 +113,7 @@ def cells_of(rows: Sequence[TextRow], height: float) -> list[Cell]:
 
 
 def aligned(cells: Sequence[Cell]) -> str:
-    """Write cells in columns of characters: amounts to the right, all else to the left.
-
-    Args:
-        cells: Cells of a table.
-    """
+    """Return the cells of a table as aligned plain text, columns of amounts right-aligned."""
     texts = {id(cell): " ".join(line.text for line in cell.lines) for cell in cells}
     count = max(cell.column + cell.column_span for cell in cells)
     widths, right = [0] * count, [False] * count
@@ -145,7 +137,7 @@ def aligned(cells: Sequence[Cell]) -> str:
 
 
 def is_code(rows: Sequence[TextRow]) -> bool:
-    """Tell whether rows are a program: set in one width, and written like one."""
+    """Tell whether rows are program code: monospaced, and with its syntax."""
     said = [row.text for row in rows if row.text]
     if len(said) < 3 or sum(CODE.search(text) is not None for text in said) < 0.5 * len(said):
         return False
@@ -154,7 +146,7 @@ def is_code(rows: Sequence[TextRow]) -> bool:
 
 
 def spaced(rows: Sequence[TextRow], metrics: Metrics) -> str:
-    """Write rows with their indentation, and with as much space between pieces as there is."""
+    """Return rows as plain text with their indentation and their spaces."""
     letters = sum(len(row.text) for row in rows if len(row.lines) == 1)
     width = sum(row.x1 - row.x0 for row in rows if len(row.lines) == 1)
     advance = width / letters if letters > 20 else metrics.advance
@@ -170,7 +162,7 @@ def spaced(rows: Sequence[TextRow], metrics: Metrics) -> str:
 
 
 def listed(rows: Sequence[TextRow], metrics: Metrics) -> str:
-    """Write the items of a list whose places are exact: four spaces a level of nesting."""
+    """Return the items of a list, indented by four spaces a level."""
     starts = [row.x0 for row in rows if MARKER.match(row.text)]
     levels: list[float] = []
     for x0 in sorted(starts):
@@ -187,7 +179,7 @@ def listed(rows: Sequence[TextRow], metrics: Metrics) -> str:
 
 
 def _columns(parts: Sequence[Sequence[TextRow]], height: float) -> list[tuple[float, float]]:
-    """Return where each column begins and ends."""
+    """Return the left and right edge of each column."""
     pieces = [(piece.x0, piece.x1) for part in parts for piece in part]
     step = max(1.0, height / 4)
     start = min(x0 for x0, _ in pieces)
@@ -195,13 +187,12 @@ def _columns(parts: Sequence[Sequence[TextRow]], height: float) -> list[tuple[fl
     covered = np.zeros(places, np.int64)
     for x0, x1 in pieces:
         covered[round((x0 - start) / step) : max(round((x1 - start) / step), 1)] += 1
-    inked = covered > CROSSED * len(parts)
-    edges = np.flatnonzero(np.diff(inked, prepend=False, append=False)).reshape(-1, 2)
-    return [(start + a * step, start + b * step) for a, b in edges.tolist()]
+    inked = runs_of(covered > MAX_CROSSING_SHARE * len(parts))
+    return [(start + a * step, start + b * step) for a, b in inked]
 
 
 def _span(piece: TextRow, columns: Sequence[tuple[float, float]]) -> tuple[int, int]:
-    """Return the first and last column that a cell reaches over, or the nearest one."""
+    """Return the first and last column that a cell spans, or the nearest one."""
     shared = np.array([min(piece.x1, b) - max(piece.x0, a) for a, b in columns])
     reached = np.flatnonzero(shared > 0.25 * np.array([b - a for a, b in columns]))
     if len(reached) < 2:
@@ -211,7 +202,7 @@ def _span(piece: TextRow, columns: Sequence[tuple[float, float]]) -> tuple[int, 
 
 
 def _with_header(cells: list[Cell]) -> list[Cell]:
-    """Mark the first row where it has no number but the column below it has."""
+    """Mark the first row as header if it has no amounts but most cells below have."""
 
     def amounts(chosen: Sequence[Cell]) -> NDArray[np.bool_]:
         return np.array(
@@ -223,4 +214,4 @@ def _with_header(cells: list[Cell]) -> list[Cell]:
     named = len(first) > 1 and not amounts(first).any()
     if not named or not rest or amounts(rest).mean() < 0.5:
         return cells
-    return [Cell(c.row, c.column, c.row_span, c.column_span, c.lines, c.row == 0) for c in cells]
+    return list(with_headers(cells, 1))

@@ -1,53 +1,50 @@
-"""The cells of a table: what rules wall off, and what stands in rows and columns between them.
+"""Table grid: rows and columns from ruling lines where they exist, else from gaps and text.
 
-A wall that is missing joins what lies on both sides of it; where there are none, the columns are
-found by their white, and the rows by what their lines hold.
+A missing wall between two grid cells merges them. Between ruling lines, columns are found by column
+gaps, and rows by which text rows continue a wrapped cell.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from ocrtool.document.geometry import Boxes
+from ocrtool.document.geometry import Boxes, hull
 from ocrtool.document.tree import Box, Cell, Line
 from ocrtool.reading_order.line_pieces import style
 from ocrtool.reading_order.patterns import AMOUNT
 from ocrtool.tables.words import (
     Piece,
-    TextRow,
+    PieceRow,
     WordBox,
-    bit_rows,
-    bits_of,
+    best_column_gaps,
     cell_lines,
-    goes_on,
+    continued_rows,
     is_prose,
-    most_whites,
-    pieces_of,
-    place,
-    said,
-    with_head,
+    piece_text,
+    set_columns,
+    split_row,
+    text_rows,
+    with_headers,
+    word_boxes,
 )
 
-BARE = 0.25
-"""Least share of a grid's fields that hold text; those of charts hold none."""
-
-Root = Callable[[int], int]
-Join = Callable[[int, int], None]
+MIN_FILLED_SHARE = 0.25
+"""Minimum share of the cells of a full grid that hold text; the grid of a chart holds none."""
 
 
 @dataclass(frozen=True)
 class RulingLine:
-    """A rule, or an edge of a shaded field: level at ``at`` from ``a`` to ``b``, or upright.
+    """A horizontal or vertical ruling line, or an edge of a shaded area.
 
     Attributes:
-        at: Its place across, in pixels.
-        a: Where it begins.
-        b: Where it ends.
-        weak: It is an edge of a shaded field.
+        at: Position across its direction, in pixels.
+        a: Start along its direction, in pixels.
+        b: End along its direction, in pixels.
+        weak: Whether it is the edge of a shaded area.
     """
 
     at: float
@@ -58,11 +55,11 @@ class RulingLine:
 
 @dataclass
 class Frame:
-    """Strokes that may be of one table.
+    """Ruling lines that may belong to one table.
 
     Attributes:
-        level: From top to bottom.
-        upright: From left to right.
+        level: Horizontal ones, from top to bottom.
+        upright: Vertical ones, from left to right.
     """
 
     level: list[RulingLine] = field(default_factory=list)
@@ -70,21 +67,47 @@ class Frame:
 
     @property
     def box(self) -> Box:
-        """Around all strokes."""
+        """Bounding box of all ruling lines."""
         xs = [x for s in self.level for x in (s.a, s.b)] + [s.at for s in self.upright]
         ys = [y for s in self.upright for y in (s.a, s.b)] + [s.at for s in self.level]
         return Box(min(xs), min(ys), max(xs), max(ys))
 
 
+class DisjointSets:
+    """Union-find over the numbers below a count; a set is represented by its smallest number."""
+
+    def __init__(self, count: int) -> None:
+        self._parent = list(range(count))
+
+    def root(self, i: int) -> int:
+        """Return the smallest number in the set of a number."""
+        while self._parent[i] != i:
+            self._parent[i] = self._parent[self._parent[i]]
+            i = self._parent[i]
+        return i
+
+    def join(self, i: int, j: int) -> None:
+        """Join the sets of two numbers."""
+        a, b = sorted((self.root(i), self.root(j)))
+        self._parent[b] = a
+
+    def groups(self) -> list[list[int]]:
+        """Return the sets, ordered by their smallest numbers."""
+        found: dict[int, list[int]] = {}
+        for i in range(len(self._parent)):
+            found.setdefault(self.root(i), []).append(i)
+        return list(found.values())
+
+
 class Grid:
-    """The rows and columns of a table, and what stands in them.
+    """Rows and columns of a table and the words in them.
 
     Args:
         lines: All lines of the page.
-        boxes: (N, 4) of them, in pixels.
-        chosen: Those in the table.
-        frame: Its strokes.
-        height: Common height of a line on the page, in pixels.
+        boxes: (N, 4) boxes of the lines, in pixels.
+        chosen: Indices of the lines of the table.
+        frame: Ruling lines of the table.
+        height: Common line height of the page, in pixels.
     """
 
     def __init__(
@@ -99,16 +122,13 @@ class Grid:
         own = boxes[list(chosen)]
         heights = np.sort(own[:, 3] - own[:, 1])
         self.height = float(min(height * 1.5, max(0.4 * height, heights[len(heights) // 2])))
-        self.bits = bits_of(lines, boxes, chosen)
-        box = frame.box if frame.level else None
-        x0, x1 = float(own[:, 0].min()), float(own[:, 2].max())
-        y0, y1 = float(own[:, 1].min()), float(own[:, 3].max())
-        self.x0, self.x1 = (min(box.x0, x0), max(box.x1, x1)) if box else (x0, x1)
-        self.y0, self.y1 = (min(box.y0, y0), max(box.y1, y1)) if box else (y0, y1)
-        self.uprights = self._bounds(frame.upright, self.x0, self.x1)
-        self.levels = self._bounds(frame.level, self.y0, self.y1)
+        self.words = word_boxes(lines, boxes, chosen)
+        box = Box.around((frame.box, hull(own))) if frame.level else hull(own)
+        self.box = box
+        self.uprights = self._bounds(frame.upright, box.x0, box.x1)
+        self.levels = self._bounds(frame.level, box.y0, box.y1)
         self.full = len(self.uprights) > 2 and len(self.levels) > 2
-        self.rows: list[TextRow] = []
+        self.rows: list[PieceRow] = []
         self.row_of: list[int] = []
         self.columns: list[tuple[float, float]] = []
         self.edges: list[float] = []
@@ -117,7 +137,7 @@ class Grid:
         self._set_rows()
 
     def _bounds(self, strokes: Sequence[RulingLine], start: float, end: float) -> list[float]:
-        """Return where strokes stand, near ones once, with the ends of the table."""
+        """Return positions of ruling lines, close ones merged, with the edges of the table."""
         places = sorted([start, end, *(s.at for s in strokes if start <= s.at <= end)])
         found = [places[0]]
         for at in places[1:]:
@@ -128,8 +148,8 @@ class Grid:
         return found if len(found) > 1 else [start, end]
 
     def _set_columns(self) -> None:
-        """Find the columns: between upright strokes, and within them by their white."""
-        text = bit_rows(self.bits, self.height)
+        """Find the columns: between vertical ruling lines, and within them by column gaps."""
+        text = text_rows(self.words, self.height)
         head = self._head_foot()
         body = [row for row in text if min(bit.y0 for bit in row) > head - 0.3 * self.height]
         if len(body) < 2:
@@ -137,10 +157,10 @@ class Grid:
         self.strips: list[tuple[float, float]] = []
         edges = [self.uprights[0]]
         for a, b in itertools.pairwise(self.uprights):
-            inside = [[bit for bit in row if a < bit.middle < b] for row in body]
-            strips = most_whites([row for row in inside if row], self.height)
+            inside = [[bit for bit in row if a < bit.center_x < b] for row in body]
+            strips = best_column_gaps([row for row in inside if row], self.height)
             if self.full and strips:
-                # Between walls, white is mostly that of wrapped text.
+                # Between walls, most gaps are spaces of wrapped text.
                 strips = [strip for strip in strips if self._parts(strip, inside)]
             bounds = [a, *(strip[1] for strip in strips), b]
             strips = [strip for k, strip in enumerate(strips)
@@ -151,7 +171,7 @@ class Grid:
             edges.append(b)
         self.edges = edges
         for a, b in itertools.pairwise(edges):
-            own = [bit for row in body for bit in row if a <= bit.middle < b]
+            own = [bit for row in body for bit in row if a <= bit.center_x < b]
             if a in self.uprights and b in self.uprights:
                 self.columns.append((a, b))
                 continue
@@ -160,13 +180,13 @@ class Grid:
             self.columns.append((max(a, first), min(b, last)))
 
     def _parts(self, strip: tuple[float, float], rows: Sequence[Sequence[WordBox]]) -> bool:
-        """Tell whether white in a walled column has text on both sides in most rows of a grid."""
+        """Tell whether a gap in a walled column has text on both sides in most rows of a grid."""
         if strip[1] - strip[0] < 0.9 * self.height:
             return False
         sides: dict[int, set[bool]] = {}
         for row in rows:
             for bit in row:
-                band = int(np.searchsorted(self.levels, (bit.y0 + bit.y1) / 2))
+                band = int(np.searchsorted(self.levels, bit.center_y))
                 sides.setdefault(band, set()).add(bit.x0 > strip[0])
         return sum(len(both) > 1 for both in sides.values()) > max(2, 0.7 * len(sides))
 
@@ -177,43 +197,43 @@ class Grid:
         end: float,
         rows: Sequence[Sequence[WordBox]],
     ) -> bool:
-        """Tell whether narrow white only follows a word that each cell begins with."""
+        """Tell whether a narrow gap only follows a word that every cell starts with."""
         if strip[1] - strip[0] > 0.9 * self.height:
             return False
         middle = (strip[0] + strip[1]) / 2
         before: list[str] = []
         for row in rows:
-            left = [bit for bit in row if start - 1 <= bit.x0 and bit.middle < middle]
-            if left and any(middle < bit.middle < end for bit in row):
-                before.append(said(Piece(left), self.lines))
+            left = [bit for bit in row if start - 1 <= bit.x0 and bit.center_x < middle]
+            if left and any(middle < bit.center_x < end for bit in row):
+                before.append(piece_text(Piece(left), self.lines))
         return len(before) > 2 and len(set(before)) == 1
 
     def _head_foot(self) -> float:
-        """Return where the head of the table ends, where a level stroke tells; else its top."""
-        wide = 0.7 * (self.x1 - self.x0)
+        """Return the lower edge of the header, if a ruling line marks it; else the table's top."""
+        wide = 0.7 * self.box.width
         full = [s.at for s in self.frame.level if s.b - s.a > wide]
-        inner = [at for at in full if self.y0 + self.height < at < self.y1 - self.height]
-        return min(inner, default=self.y0)
+        inner = [at for at in full if self.box.y0 + self.height < at < self.box.y1 - self.height]
+        return min(inner, default=self.box.y0)
 
     def _walls(self, y: float) -> list[float]:
-        """Return the places of upright strokes beside a height of the page."""
+        """Return the positions of the vertical ruling lines at a height of the page."""
         return [s.at for s in self.frame.upright if s.a - 2 <= y <= s.b + 2]
 
     def _set_rows(self) -> None:
-        """Find the rows: between level strokes, and within them where lines are no wrapped cell."""
-        text = bit_rows(self.bits, self.height)
-        bands: list[list[TextRow]] = [[] for _ in self.levels[1:]]
+        """Find the rows: between horizontal ruling lines, and within them by wrapped cells."""
+        text = text_rows(self.words, self.height)
+        bands: list[list[PieceRow]] = [[] for _ in self.levels[1:]]
         for bits in text:
-            y = float(np.median([(bit.y0 + bit.y1) / 2 for bit in bits]))
+            y = float(np.median([bit.center_y for bit in bits]))
             walls = self._walls(y)
             soft = [(u - 1, u + 1) for u in self.uprights[1:-1]
                     if not any(abs(u - wall) < 0.6 * self.height for wall in walls)]  # fmt: skip
-            pieces = pieces_of(bits, self.strips + soft, walls, self.height)
+            pieces = split_row(bits, self.strips + soft, walls, self.height)
             for piece in pieces:
-                place(piece, self.columns, self.height)
+                set_columns(piece, self.columns, self.height)
                 self._fit(piece, pieces)
             at = int(np.clip(np.searchsorted(self.levels, y) - 1, 0, len(bands) - 1))
-            bands[at].append(TextRow(pieces))
+            bands[at].append(PieceRow(pieces))
         self._group(bands)
         places = [self.levels[0]]
         evens = [self._even(band) if self.full else [] for band in bands]
@@ -238,15 +258,15 @@ class Grid:
         self.places = places
 
     def _fit(self, piece: Piece, row: Sequence[Piece]) -> None:
-        """Let a piece above a level stroke of its own reach as far as that does."""
-        wide = 0.95 * (self.x1 - self.x0)
+        """Let a piece span the columns of a short ruling line right below it."""
+        wide, box = 0.95 * self.box.width, piece.box
         for stroke in self.frame.level:
-            if stroke.b - stroke.a > wide or not 0 < stroke.at - piece.y1 + 0.3 * self.height < (
+            if stroke.b - stroke.a > wide or not 0 < stroke.at - box.y1 + 0.3 * self.height < (
                 1.2 * self.height
             ):
                 continue
-            alone = sum(p.x1 > stroke.a and p.x0 < stroke.b for p in row) == 1
-            if alone and stroke.a - self.height < piece.x0 and piece.x1 < stroke.b + self.height:
+            alone = sum(p.box.x1 > stroke.a and p.box.x0 < stroke.b for p in row) == 1
+            if alone and stroke.a - self.height < box.x0 and box.x1 < stroke.b + self.height:
                 under = [
                     k
                     for k, (a, b) in enumerate(self.columns)
@@ -256,11 +276,11 @@ class Grid:
                 if under and len(under) > 1 and len(others) < len(self.columns):
                     piece.first, piece.last = under[0], under[-1]
 
-    def _even(self, band: Sequence[TextRow]) -> list[bool]:
-        """Return which lines of a field begin rows, where several rows share the fields of a grid.
+    def _even(self, band: Sequence[PieceRow]) -> list[bool]:
+        """Return which text rows start table rows, where a grid row holds several table rows.
 
-        Then most columns have as many lines, side by side, amounts among them; a text that stands
-        beside their middle is of all of them.
+        Most columns then have equally many lines, aligned, with amounts among them; a text beside
+        their middle belongs to all of them.
         """
         counts = [sum(k in row.columns for row in band) for k in range(len(self.columns))]
         most = max(counts, default=0)
@@ -271,15 +291,15 @@ class Grid:
         amounts = [
             k
             for k in alike
-            if all(AMOUNT.fullmatch(self._said(p)) for row in rows for p in row.pieces
+            if all(AMOUNT.fullmatch(piece_text(p, self.lines)) for row in rows for p in row.pieces
                    if p.first == k == p.last)
         ]  # fmt: skip
         if len(rows) != most or not amounts:
             return []
         return [any(row is other for other in rows) for row in band]
 
-    def _group(self, bands: Sequence[Sequence[TextRow]]) -> None:
-        """Let names that stand over the middle of several columns reach over them."""
+    def _group(self, bands: Sequence[Sequence[PieceRow]]) -> None:
+        """Let headers that are centred over several columns span them."""
         rows = [row for band in bands for row in band]
         most = max((len(row.pieces) for row in rows), default=0)
         for row in itertools.takewhile(lambda row: len(row.pieces) < most, rows[:3]):
@@ -290,11 +310,11 @@ class Grid:
         if len(rows) > 2:
             self._share_out(rows[0], rows[1])
 
-    def _share_out(self, row: TextRow, below: TextRow) -> None:
-        """Let names reach over the columns to their right where what is below them is repeated."""
+    def _share_out(self, row: PieceRow, below: PieceRow) -> None:
+        """Let headers span the columns on their right if the headers below are repeated."""
         starts = [piece.first for piece in row.pieces]
         ends = [*starts[1:], len(self.columns)]
-        under = {piece.first: said(piece, self.lines) for piece in below.pieces}
+        under = {piece.first: piece_text(piece, self.lines) for piece in below.pieces}
         parts = [tuple(under.get(k, "") for k in range(a, b)) for a, b in
                  zip(starts, ends, strict=True)]  # fmt: skip
         wide = [part for part in parts if len(part) > 1 and all(part)]
@@ -305,11 +325,11 @@ class Grid:
                 piece.last = end - 1
 
     def _centre(self, piece: Piece, low: int, high: int) -> None:
-        """Find the columns, among some, whose middle a piece stands over."""
-        middle = (piece.x0 + piece.x1) / 2
+        """Set the columns, between two, over whose centre a piece is."""
+        box, middle = piece.box, piece.box.center_x
         near = 0.5 * self.height
         a, b = self.columns[piece.first]
-        own = (abs(piece.x0 - a), abs(piece.x1 - b), abs(middle - (a + b) / 2))
+        own = (abs(box.x0 - a), abs(box.x1 - b), abs(middle - (a + b) / 2))
         if piece.last > piece.first or min(own) < near:
             return
         for first in range(max(low, piece.first - 3), piece.first + 1):
@@ -319,23 +339,23 @@ class Grid:
                     piece.first, piece.last = first, last
                     return
 
-    def _is_lined(self, bands: Sequence[Sequence[TextRow]]) -> bool:
-        """Tell whether a rule stands below each row, so that what is between two is one row."""
+    def _is_lined(self, bands: Sequence[Sequence[PieceRow]]) -> bool:
+        """Tell whether each row has a ruling line below, so that one band is one row."""
         told = [band for band in bands if band]
         wrapped = sum(
             all(len(row.columns) < len(band[0].columns) for row in band[1:]) for band in told
         )
         return len(told) > 3 and wrapped >= 0.8 * len(told)
 
-    def _starts(self, band: Sequence[TextRow], k: int, counts: Sequence[int]) -> list[bool]:
-        """Tell which lines of text between two level strokes begin a row of the table."""
+    def _starts(self, band: Sequence[PieceRow], k: int, counts: Sequence[int]) -> list[bool]:
+        """Tell which text rows between two horizontal ruling lines start a table row."""
         if len(band) < 2:
             return [True] * len(band)
-        rest = goes_on(band, self.columns, self.lines, self.height)
+        rest = continued_rows(band, self.columns, self.lines, self.height)
         if self.full or (self.lined and k):
             return [True] + [False] * (len(band) - 1)
-        elif k == 0 and len(counts) > 1 and self._head_foot() > self.y0:
-            # The head: one row, but for names over several columns.
+        elif k == 0 and len(counts) > 1 and self._head_foot() > self.box.y0:
+            # The header is one row, except below headers that span several columns.
             group = [any(p.last > p.first for p in row.pieces) for row in band]
             tight = [b.y1 - a.y1 < 1.7 * self.height for a, b in itertools.pairwise(band)]
             starts = [True]
@@ -343,11 +363,8 @@ class Grid:
             return starts
         return [not flag for flag in rest]
 
-    def _said(self, piece: Piece) -> str:
-        return said(piece, self.lines)
-
     def is_table(self) -> bool:
-        """Tell whether it has columns and rows, and no prose in them."""
+        """Tell whether there are columns and rows, and no prose in them."""
         rows = len(self.places) - 1
         columns = len(self.columns)
         if rows < 2 or columns < 2:
@@ -362,49 +379,36 @@ class Grid:
         if self.full:
             crossed = sum(
                 any(bit.x0 + 0.3 * self.height < s.at < bit.x1 - 0.3 * self.height
-                    and s.a < (bit.y0 + bit.y1) / 2 < s.b for s in self.frame.upright)
-                for bit in self.bits
+                    and s.a < bit.center_y < s.b for s in self.frame.upright)
+                for bit in self.words
             )  # fmt: skip
             heads = max(sum(1 for a, _ in filled if a == r) for r in several) >= 0.6 * columns
-            dense = len(filled) >= BARE * rows * columns or (heads and columns > 2)
-            return dense and crossed < 0.2 * len(self.bits)
+            dense = len(filled) >= MIN_FILLED_SHARE * rows * columns or (heads and columns > 2)
+            return dense and crossed < 0.2 * len(self.words)
         body = [row for row in self.rows if row.y0 > self._head_foot() - 0.3 * self.height]
-        return not is_prose(body or self.rows, columns, self.lines, self.height)
+        return not is_prose(body or self.rows, columns, self.lines)
 
     def is_long(self, strokes: int) -> bool:
-        """Tell whether there are rows enough for a table that has no upright rules."""
+        """Tell whether there are enough rows for a table without vertical ruling lines."""
         return len(self.places) > 3 or (len(self.places) > 2 and strokes > 2)
 
     def cells(self) -> tuple[Cell, ...]:
-        """Return the cells, from row to row."""
+        """Return the cells, row by row."""
         rows, columns = len(self.places) - 1, len(self.columns)
-        parent = list(range(rows * columns))
-
-        def root(i: int) -> int:
-            while parent[i] != i:
-                i = parent[i]
-            return i
-
-        def join(i: int, j: int) -> None:
-            a, b = sorted((root(i), root(j)))
-            parent[b] = a
-
+        merged = DisjointSets(rows * columns)
         held: dict[int, list[WordBox]] = {}
         for row, r in zip(self.rows, self.row_of, strict=True):
             for piece in row.pieces:
-                held.setdefault(r * columns + piece.first, []).extend(piece.bits)
+                held.setdefault(r * columns + piece.first, []).extend(piece.words)
                 for k in range(piece.first, piece.last):
-                    join(r * columns + k, r * columns + k + 1)
-        self._join_heads(held, root, join)
-        self._join_unwalled(held, join)
-        self._join_tall(held, join)
-        _squared(parent, root, join, rows, columns)
-        groups: dict[int, list[int]] = {}
-        for i in range(rows * columns):
-            groups.setdefault(root(i), []).append(i)
+                    merged.join(r * columns + k, r * columns + k + 1)
+        self._join_heads(held, merged)
+        self._join_unwalled(held, merged)
+        self._join_tall(held, merged)
+        _square(merged, columns)
         kept_rows, kept_columns = self._kept(held)
         found: list[Cell] = []
-        for members in groups.values():
+        for members in merged.groups():
             bits = [bit for i in members for bit in held.get(i, ())]
             down = sorted({kept_rows[i // columns] for i in members if i // columns in kept_rows})
             wide = sorted({kept_columns[i % columns] for i in members
@@ -417,10 +421,10 @@ class Grid:
         found.sort(key=lambda cell: (cell.row, cell.column))
         if sum(bool(cell.lines) for cell in found) < 2:
             return ()
-        return with_head(found, self._heads(found, kept_rows))
+        return with_headers(found, self._heads(found, kept_rows))
 
     def _kept(self, held: dict[int, list[WordBox]]) -> tuple[dict[int, int], dict[int, int]]:
-        """Return the new numbers of rows and columns without those that only double rules make."""
+        """Return new numbers of rows and columns without the empty ones of double rules."""
         rows, columns = len(self.places) - 1, len(self.columns)
         full_rows, full_columns = {i // columns for i in held}, {i % columns for i in held}
         least = 1.1 * self.height
@@ -430,34 +434,29 @@ class Grid:
             self.full and self.edges[k + 1] - self.edges[k] > least)]  # fmt: skip
         return {r: i for i, r in enumerate(kept)}, {k: i for i, k in enumerate(wide)}
 
-    def _join_heads(
-        self,
-        held: dict[int, list[WordBox]],
-        root: Root,
-        join: Join,
-    ) -> None:
-        """Join a name in the first row of a head with the field below it that is left empty.
+    def _join_heads(self, held: dict[int, list[WordBox]], merged: DisjointSets) -> None:
+        """Merge a header of the first row with the empty cell below it.
 
-        So where other names of the first row reach over several columns, each with one below.
+        Only if other headers of the first row span columns, each with a header below.
         """
         columns = len(self.columns)
         if len(self.places) < 4 or self.full:
             return
         grouped = {k for k in range(columns) if any(
-            root(k) == root(other) for other in range(columns) if other != k)}  # fmt: skip
+            merged.root(k) == merged.root(j) for j in range(columns) if j != k)}  # fmt: skip
         if len(grouped) < 2 or not all(columns + k in held for k in grouped):
             return
         for k in range(columns):
             if k not in grouped and k in held and columns + k not in held:
-                join(k, columns + k)
+                merged.join(k, columns + k)
 
-    def _join_unwalled(self, held: dict[int, list[WordBox]], join: Join) -> None:
-        """Join fields side by side where the wall between them is missing in a walled row."""
+    def _join_unwalled(self, held: dict[int, list[WordBox]], merged: DisjointSets) -> None:
+        """Merge adjacent cells if only the wall between them is missing in a walled row."""
         rows, columns = len(self.places) - 1, len(self.columns)
         for r in range(rows):
             y0, y1 = self.places[r], self.places[r + 1]
             walls = self._walls((y0 + y1) / 2)
-            inner = [w for w in walls if self.x0 + self.height < w < self.x1 - self.height]
+            inner = [w for w in walls if self.box.x0 + self.height < w < self.box.x1 - self.height]
             frame = [w for w in walls if w not in inner]
             if not inner and not (frame and self.full):
                 continue
@@ -468,12 +467,12 @@ class Grid:
                     continue
                 one, two = r * columns + k in held, r * columns + k + 1 in held
                 if not (one and two):
-                    join(r * columns + k, r * columns + k + 1)
+                    merged.join(r * columns + k, r * columns + k + 1)
 
-    def _join_tall(self, held: dict[int, list[WordBox]], join: Join) -> None:
-        """Join fields below each other: no wall in a grid, or a text that stands across.
+    def _join_tall(self, held: dict[int, list[WordBox]], merged: DisjointSets) -> None:
+        """Merge cells of one column without a wall between them or with text across it.
 
-        Where a rule stands below each row, one that leaves a column out joins an empty field, too.
+        If each row has a ruling line below, one that leaves a column out also merges an empty cell.
         """
         rows, columns = len(self.places) - 1, len(self.columns)
         each = len(self.levels) > 0.8 * rows and rows > 3
@@ -490,16 +489,18 @@ class Grid:
                 missing = bool(near) and not ruled
                 free = (across or (missing and each)) and not (one in held and two in held)
                 if (missing and self.full) or (free and not ruled):
-                    join(one, two)
+                    merged.join(one, two)
 
     def _heads(self, cells: Sequence[Cell], kept: dict[int, int]) -> int:
-        """Return how many rows at the top name the columns."""
+        """Return the number of header rows."""
         rows = max(cell.row + cell.row_span for cell in cells)
         first = self._head_foot()
-        ruled = sum(self.y0 + self.height < at < self.y1 - self.height for at in self.levels)
+        ruled = sum(
+            self.box.y0 + self.height < at < self.box.y1 - self.height for at in self.levels
+        )
         count = sum(1 for r, _ in kept.items() if self.places[r + 1] < first + 0.6 * self.height)
         spans = [c.row + c.row_span for c in cells if c.row == 0]
-        if first > self.y0 and not self.full and 0 < count <= 4 and ruled < 0.6 * rows:
+        if first > self.box.y0 and not self.full and 0 < count <= 4 and ruled < 0.6 * rows:
             return count
         top = [cell for cell in cells if cell.row == 0 and cell.lines]
         rest = [cell for cell in cells if cell.row >= max(spans, default=1) and cell.lines]
@@ -515,7 +516,7 @@ class Grid:
         named = not any(AMOUNT.fullmatch(" ".join(x.text for x in c.lines)) for c in top)
         shaded = any(s.weak and abs(s.at - self.places[1]) < self.height for s in self.frame.level)
         grouped = any(1 < c.column_span < len(self.columns) for c in top)
-        if named and (shaded or self.full or (first > self.y0 and count == 1)):
+        if named and (shaded or self.full or (first > self.box.y0 and count == 1)):
             deep = max(max((c.row_span for c in top), default=1), 1 + grouped)
             return deep if deep < rows else 1
         amounts = [AMOUNT.fullmatch(" ".join(x.text for x in c.lines)) is not None for c in rest
@@ -523,63 +524,47 @@ class Grid:
         return int(named and len(top) > 1 and bool(amounts) and float(np.mean(amounts)) >= 0.5)
 
 
-def _squared(
-    parent: list[int],
-    root: Root,
-    join: Join,
-    rows: int,
-    columns: int,
-) -> None:
-    """Fill joined fields up to rectangles."""
+def _square(merged: DisjointSets, columns: int) -> None:
+    """Extend merged cells to rectangles."""
     changed = True
     while changed:
         changed = False
-        groups: dict[int, list[int]] = {}
-        for i in range(rows * columns):
-            groups.setdefault(root(i), []).append(i)
-        for members in groups.values():
-            if len(members) == 1:
-                continue
+        for members in merged.groups():
             r = [i // columns for i in members]
             c = [i % columns for i in members]
             box = [a * columns + b for a in range(min(r), max(r) + 1)
                    for b in range(min(c), max(c) + 1)]  # fmt: skip
             if len(box) > len(members):
                 for i in box:
-                    join(members[0], i)
+                    merged.join(members[0], i)
                 changed = True
                 break
 
 
 def unruled_cells(lines: Sequence[Line], boxes: Boxes, height: float) -> tuple[Cell, ...]:
-    """Return the cells of a table without rules.
+    """Return the cells of a table without ruling lines, row by row; none if it is no table.
 
     Args:
-        lines: Those of the table.
-        boxes: (N, 4) of them, in pixels.
-        height: Common height of a line on the page, in pixels.
-
-    Returns:
-        Cells from row to row; none where it is no table.
+        lines: Lines of the table.
+        boxes: (N, 4) boxes of the lines, in pixels.
+        height: Common line height of the page, in pixels.
     """
     grid = Grid(lines, boxes, range(len(lines)), Frame(), height)
     return grid.cells() if grid.is_table() else ()
 
 
 def table_part(lines: Sequence[Line], boxes: Boxes, height: float) -> tuple[float, float]:
-    """Return where a table may begin and end among lines with prose before or after it.
+    """Return the top and bottom, in pixels, of a table among lines of prose.
+
+    Lines at the start and the end that cross the column gaps are prose and left out.
 
     Args:
-        lines: Those of a run of rows.
-        boxes: (N, 4) of them, in pixels.
-        height: Common height of a line on the page, in pixels.
-
-    Returns:
-        Its head and foot, in pixels; no line of prose that crosses the white between its columns
-        is within.
+        lines: Lines of consecutive rows.
+        boxes: (N, 4) boxes of the lines, in pixels.
+        height: Common line height of the page, in pixels.
     """
-    rows = bit_rows(bits_of(lines, boxes, range(len(lines))), height)
-    strips = most_whites(rows, height)
+    rows = text_rows(word_boxes(lines, boxes, range(len(lines))), height)
+    strips = best_column_gaps(rows, height)
 
     def crosses(row: Sequence[WordBox]) -> bool:
         return len(row) > 5 and any(bit.x0 < (a + b) / 2 < bit.x1 for bit in row for a, b in strips)

@@ -1,9 +1,8 @@
-"""Tables by their rules: full grids, rules above and below rows alone, shaded rows.
+"""Detection of tables by ruling lines: full grids, horizontal rules only, shaded rows.
 
-Where rules cross they wall off cells; a wall that is missing joins what lies on both sides. Level
-rules of one width below each other, as books set tables, and the edges of shaded rows are walls
-between rows only; the columns are then found by their white. What is ruled but has no columns, or
-prose in them, is no table: a frame round a text, the rules between the parts of a form letter.
+Crossing ruling lines separate cells. Aligned horizontal rules of one width and edges of shaded rows
+separate rows only; columns are then found by column gaps. Ruling lines round an area without
+columns, or with prose in them, are no table but a frame or a separator.
 """
 
 from __future__ import annotations
@@ -15,30 +14,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtool.document.detected import Rule
-from ocrtool.document.geometry import Boxes, centers, points_inside, usual_height
+from ocrtool.document.geometry import Boxes, centers, hull, points_inside, usual_height
 from ocrtool.document.tree import Block, Box, Cell, Line
 from ocrtool.reading_order.patterns import BULLETS, CAPTION
-from ocrtool.tables.grid import BARE, Frame, Grid, RulingLine
-from ocrtool.tables.words import WordBox, bit_rows, bits_of, most_whites
+from ocrtool.tables.grid import MIN_FILLED_SHARE, DisjointSets, Frame, Grid, RulingLine
+from ocrtool.tables.words import WordBox, best_column_gaps, text_rows, word_boxes
 
-TOUCH = 0.25
-"""How near rules meet, in heights of a line."""
-LIKE = 0.7
-"""How far the ends of rules above each other may lie apart, in heights of a line."""
-EVEN = 2.2
-"""Greatest distance of the rules below the rows of a table, in the least."""
-MOST = 400
-"""Rules from which a drawing is no table."""
+MAX_JOINT_GAP = 0.25
+"""Maximum gap between ruling lines that meet, in line heights."""
+MAX_END_OFFSET = 0.7
+"""Maximum horizontal distance of the ends of aligned rules, in line heights."""
+MAX_PITCH_RATIO = 2.2
+"""Maximum ratio of the largest to the smallest distance of rules that separate single rows."""
+MAX_RULES = 400
+"""Maximum number of ruling lines of a table; more are a drawing."""
 
 
 @dataclass(frozen=True)
 class FoundTable:
-    """A table that has been found.
+    """A detected table.
 
     Attributes:
-        box: Around its rules and its text, in pixels.
-        lines: Indices of the lines that it holds.
-        cells: From row to row, with the lines cut to them.
+        box: Bounding box of its ruling lines and text, in pixels.
+        lines: Indices of its lines.
+        cells: Row by row; lines are cut at cell borders.
     """
 
     box: Box
@@ -54,48 +53,43 @@ def ruled_tables(
     height: float,
     size: tuple[float, float],
 ) -> tuple[list[FoundTable], list[Box]]:
-    """Find the tables that have rules or shaded rows.
+    """Find the tables that have ruling lines or shaded rows.
 
     Args:
         lines: All lines of the page.
-        boxes: (N, 4) of them, in pixels.
-        rules: What is drawn level or upright, in pixels of the same page.
-        fills: Shaded fields.
-        height: Common height of a line in pixels.
+        boxes: (N, 4) boxes of the lines, in pixels.
+        rules: Horizontal and vertical rules of the page, in pixels.
+        fills: Shaded areas, in pixels.
+        height: Common line height in pixels.
         size: Width and height of the page in pixels.
 
     Returns:
-        Tables from top to bottom, no line in two of them; and the places of charts, which are
-        drawn with rules and bars, too.
+        Tables from top to bottom, no line in two of them; and the boxes of charts, which have rules
+        and bars, too.
     """
-    level, upright = _strokes(rules, fills, boxes, height, size)
-    if not level or len(level) + len(upright) > 8 * MOST:
+    level, upright = _ruling_lines(rules, fills, boxes, height, size)
+    if not level or len(level) + len(upright) > 8 * MAX_RULES:
         return [], []
     taken = np.zeros(len(lines), np.bool_)
     found: list[FoundTable] = []
     frames = _frames(level, upright, height)
     grids = [frame for frame in frames if _has_walls(frame, height)]
     for frame in sorted(grids, key=lambda f: -f.box.area):
-        _keep(found, taken, _table(lines, boxes, taken, frame, height))
-    free = [frame for frame in frames if not any(_within(frame.box, t.box, height) for t in found)]
+        found += _tables(lines, boxes, taken, frame, height)
+    free = [f for f in frames if not any(f.box.is_inside(t.box, height) for t in found)]
     for frame in _stacks(free, lines, boxes, taken, height):
-        _keep(found, taken, _table(lines, boxes, taken, frame, height))
+        found += _tables(lines, boxes, taken, frame, height)
     charts = [frame.box for frame in frames if _has_bars(frame, fills, boxes, height)
-              and not any(_within(frame.box, t.box, height) for t in found)]  # fmt: skip
+              and not any(frame.box.is_inside(t.box, height) for t in found)]  # fmt: skip
     return sorted(found, key=lambda table: (table.box.y0, table.box.x0)), charts
 
 
 def with_rules(block: Block, rules: Sequence[Rule]) -> Block:
-    """Return a block; a table with the strokes in and round it.
-
-    Args:
-        block: Of a page.
-        rules: Of that page, in the same pixels.
-    """
+    """Return a block of a page; a table with those rules of the page that belong to it."""
     if block.kind != "table" or not block.cells:
         return block
     box, slack = block.box, 1.5 * usual_height(block.lines)
-    # Rules reach beyond the text: level ones on both sides, and the outer upright ones to them.
+    # Rules extend beyond the text: horizontal ones on both sides, as far as the vertical ones.
     level = [
         rule for rule in map(_box, (r for r in rules if r.level))
         if box.y0 - slack < rule.y0 < box.y1 + slack and rule.x0 < box.x1 and rule.x1 > box.x0
@@ -119,7 +113,7 @@ def _box(rule: Rule) -> Box:
 
 
 def _has_walls(frame: Frame, height: float) -> bool:
-    """Tell whether rules stand upright between the sides of a frame."""
+    """Tell whether there are vertical rules between the sides of a frame."""
     box = frame.box
     return any(
         not stroke.weak and box.x0 + height < stroke.at < box.x1 - height
@@ -128,7 +122,7 @@ def _has_walls(frame: Frame, height: float) -> bool:
 
 
 def _has_bars(frame: Frame, fills: Sequence[Box], boxes: Boxes, height: float) -> bool:
-    """Tell whether shaded fields without text stand among the strokes, as the bars of a chart."""
+    """Tell whether there are shaded areas without text, as the bars of a chart."""
     box = frame.box
     if len(frame.level) < 3 or len(frame.upright) < 3:
         return False
@@ -136,36 +130,21 @@ def _has_bars(frame: Frame, fills: Sequence[Box], boxes: Boxes, height: float) -
     bars = [
         fill
         for fill in fills
-        if _within(fill, box, height)
+        if fill.is_inside(box, height)
         and min(fill.width, fill.height) > 0.5 * height
         and not points_inside(middles, fill).any()
     ]
     return len(bars) > 1 and box.height > 4 * height
 
 
-def _keep(found: list[FoundTable], taken: NDArray[np.bool_], table: FoundTable | None) -> None:
-    if table is not None:
-        found.append(table)
-        taken[list(table.lines)] = True
-
-
-def _within(box: Box, other: Box, slack: float) -> bool:
-    return (
-        box.x0 > other.x0 - slack
-        and box.x1 < other.x1 + slack
-        and box.y0 > other.y0 - slack
-        and box.y1 < other.y1 + slack
-    )
-
-
-def _strokes(
+def _ruling_lines(
     rules: Sequence[Rule],
     fills: Sequence[Box],
     boxes: Boxes,
     height: float,
     size: tuple[float, float],
 ) -> tuple[list[RulingLine], list[RulingLine]]:
-    """Return level and upright strokes, pieces in line joined, underlines left out."""
+    """Return horizontal and vertical ruling lines, collinear ones joined, without underlines."""
     level: list[RulingLine] = []
     upright: list[RulingLine] = []
     for rule in rules:
@@ -181,8 +160,10 @@ def _strokes(
             continue
         level += [RulingLine(y, box.x0, box.x1, True) for y in (box.y0, box.y1)]
         upright += [RulingLine(x, box.y0, box.y1, True) for x in (box.x0, box.x1)]
-    level = [stroke for stroke in _in_line(level, height) if not _underlines(stroke, boxes)]
-    upright = _in_line(upright, height)
+    level = [
+        stroke for stroke in _joined_collinear(level, height) if not _is_underline(stroke, boxes)
+    ]
+    upright = _joined_collinear(upright, height)
     least = 0.8 * height
     return (
         [s for s in level if s.b - s.a > least],
@@ -190,8 +171,8 @@ def _strokes(
     )
 
 
-def _in_line(strokes: list[RulingLine], height: float) -> list[RulingLine]:
-    """Join strokes that go on from each other or lie on each other."""
+def _joined_collinear(strokes: list[RulingLine], height: float) -> list[RulingLine]:
+    """Join collinear ruling lines that touch or overlap."""
     near = 0.15 * height
     found: list[RulingLine] = []
     groups: list[list[RulingLine]] = []
@@ -214,8 +195,8 @@ def _in_line(strokes: list[RulingLine], height: float) -> list[RulingLine]:
     return found
 
 
-def _underlines(stroke: RulingLine, boxes: Boxes) -> bool:
-    """Tell whether a level stroke runs through or right below a single line of text."""
+def _is_underline(stroke: RulingLine, boxes: Boxes) -> bool:
+    """Tell whether a horizontal ruling line underlines or strikes through a single text line."""
     if not len(boxes) or stroke.weak:
         return False
     high = boxes[:, 3] - boxes[:, 1]
@@ -225,16 +206,9 @@ def _underlines(stroke: RulingLine, boxes: Boxes) -> bool:
 
 
 def _frames(level: list[RulingLine], upright: list[RulingLine], height: float) -> list[Frame]:
-    """Group strokes that meet."""
-    near = TOUCH * height
-    parent = list(range(len(level) + len(upright)))
-
-    def root(i: int) -> int:
-        while parent[i] != i:
-            parent[i] = parent[parent[i]]
-            i = parent[i]
-        return i
-
+    """Group ruling lines that meet."""
+    near = MAX_JOINT_GAP * height
+    joined = DisjointSets(len(level) + len(upright))
     if upright:
         one = np.array([(s.at, s.a, s.b) for s in level])
         two = np.array([(s.at, s.a, s.b) for s in upright])
@@ -245,13 +219,16 @@ def _frames(level: list[RulingLine], upright: list[RulingLine], height: float) -
             & (one[:, 0, None] <= two[:, 2] + near)
         )
         for i, j in np.argwhere(meet).tolist():
-            parent[root(i)] = root(len(level) + j)
-    frames: dict[int, Frame] = {}
-    for i, stroke in enumerate(level):
-        frames.setdefault(root(i), Frame()).level.append(stroke)
-    for j, stroke in enumerate(upright):
-        frames.setdefault(root(len(level) + j), Frame()).upright.append(stroke)
-    return [frame for frame in frames.values() if frame.level]
+            joined.join(i, len(level) + j)
+    count = len(level)
+    frames = (
+        Frame(
+            [level[i] for i in group if i < count],
+            [upright[i - count] for i in group if i >= count],
+        )
+        for group in joined.groups()
+    )
+    return [frame for frame in frames if frame.level]
 
 
 def _stacks(
@@ -261,8 +238,8 @@ def _stacks(
     taken: NDArray[np.bool_],
     height: float,
 ) -> list[Frame]:
-    """Gather strokes below each other that begin and end alike, and those between them."""
-    near = LIKE * height
+    """Group aligned horizontal rules of one width, and shorter rules between them."""
+    near = MAX_END_OFFSET * height
     ordered = sorted(frames, key=lambda f: f.box.y0)
     used: set[int] = set()
     found: list[Frame] = []
@@ -286,7 +263,7 @@ def _stacks(
                     break
                 continue
             band = (box.x0, low, box.x1, other.y0)
-            sort = _band(band, lines, boxes, taken, height)
+            sort = _text_between(band, lines, boxes, taken, height)
             if sort == "prose":
                 break
             stack.append(j)
@@ -305,14 +282,14 @@ def _stacks(
     return found
 
 
-def _band(
+def _text_between(
     box: tuple[float, float, float, float],
     lines: Sequence[Line],
     boxes: Boxes,
     taken: NDArray[np.bool_],
     height: float,
 ) -> str:
-    """Judge what stands between two level strokes: ``cells``, ``few`` lines, or ``prose``."""
+    """Classify the text between two rules: ``cells``, ``few`` lines, or ``prose``."""
     x0, y0, x1, y1 = box
     middles = (boxes[:, 1] + boxes[:, 3]) / 2
     beside = (middles > y0 - 0.2 * height) & (middles < y1) & ~taken
@@ -325,23 +302,23 @@ def _band(
         return "few" if y1 - y0 < 3 * height else "prose"
     if any(CAPTION.match(lines[i].text) for i in chosen):
         return "prose"
-    rows = bit_rows(bits_of(lines, boxes, chosen), height)
-    split = [_apart(row, height) for row in rows]
+    rows = text_rows(word_boxes(lines, boxes, chosen), height)
+    split = [_parts_of_row(row, height) for row in rows]
     if _is_wrapped(split, height):
         return "cells"
     several = sum(len(row) > 1 for row in split) >= 0.5 * len(rows)
     if not several and len(rows) > 2:
-        strips = most_whites(rows, height)
+        strips = best_column_gaps(rows, height)
         crossed = sum(any(bit.x0 < a and bit.x1 > b for bit in row)
                       for row in rows for a, b in strips)  # fmt: skip
         several = bool(strips) and crossed <= 0.2 * len(rows)
-    if several and not _running(split):
+    if several and not _is_running_text(split):
         return "cells"
     return "few" if len(rows) <= 2 and not several else "prose"
 
 
-def _apart(row: Sequence[WordBox], height: float) -> list[list[WordBox]]:
-    """Part a row of words where they stand far apart."""
+def _parts_of_row(row: Sequence[WordBox], height: float) -> list[list[WordBox]]:
+    """Split a text row at wide spaces."""
     parts = [[row[0]]]
     for bit in row[1:]:
         if bit.x0 - parts[-1][-1].x1 > 0.6 * height:
@@ -352,7 +329,7 @@ def _apart(row: Sequence[WordBox], height: float) -> list[list[WordBox]]:
 
 
 def _is_wrapped(rows: Sequence[Sequence[Sequence[WordBox]]], height: float) -> bool:
-    """Tell whether rows are cells side by side and, below, only the rest of some of them."""
+    """Tell whether the first text row holds cells and the others continue some of them."""
     starts = [part[0].x0 for part in rows[0]]
     rest = [part[0].x0 for row in rows[1:] for part in row]
     fewer = all(len(row) < len(starts) for row in rows[1:])
@@ -363,8 +340,8 @@ def _is_wrapped(rows: Sequence[Sequence[Sequence[WordBox]]], height: float) -> b
     )
 
 
-def _running(rows: Sequence[Sequence[Sequence[WordBox]]]) -> bool:
-    """Tell whether rows are those of prose in columns: full lines of many words."""
+def _is_running_text(rows: Sequence[Sequence[Sequence[WordBox]]]) -> bool:
+    """Tell whether rows are prose in columns: mostly long parts of many words."""
     words = [len(part) for row in rows for part in row]
     long = sum(count >= 5 for count in words)
     return (
@@ -374,49 +351,36 @@ def _running(rows: Sequence[Sequence[Sequence[WordBox]]]) -> bool:
     )
 
 
-def _table(
+def _tables(
     lines: Sequence[Line], boxes: Boxes, taken: NDArray[np.bool_], frame: Frame, height: float
-) -> FoundTable | None:
+) -> list[FoundTable]:
+    """Return the table of a frame, if it is one, and mark its lines as taken."""
     box = frame.box
-    if box.width < 4 * height or len(frame.level) + len(frame.upright) > MOST:
-        return None
-    middles = (boxes[:, :2] + boxes[:, 2:]) / 2
-    slack = 0.3 * height
-    inside = (
-        (middles[:, 0] > box.x0 - slack)
-        & (middles[:, 0] < box.x1 + slack)
-        & (middles[:, 1] > box.y0 - 0.1 * height)
-        & (middles[:, 1] < box.y1 + 0.1 * height)
-        & ~taken
-    )
+    if box.width < 4 * height or len(frame.level) + len(frame.upright) > MAX_RULES:
+        return []
+    x, y = 0.3 * height, 0.1 * height
+    area = Box(box.x0 - x, box.y0 - y, box.x1 + x, box.y1 + y)
+    inside = points_inside(centers(boxes), area) & ~taken
     chosen = np.flatnonzero(inside).tolist()
     if len(chosen) < 2:
-        return None
+        return []
     free = ~taken & ~inside
     if not _has_walls(frame, height):
         weak = all(stroke.weak for stroke in frame.level)
-        chosen += _next(lines, boxes, free, box, height, 2.2 if weak else 1.3)
-        chosen += _next(lines, boxes, free, box, height, 1.3, _pitch(frame))
+        chosen += _adjacent_lines(lines, boxes, free, box, height, 2.2 if weak else 1.3)
+        chosen += _adjacent_lines(lines, boxes, free, box, height, 1.3, _rule_pitch(frame))
     grid = Grid(lines, boxes, chosen, frame, height)
-    if not grid.is_table():
-        return None
-    cells = grid.cells()
+    cells = grid.cells() if grid.is_table() else ()
     if not cells or (grid.full and not _is_filled(cells)):
-        return None
+        return []
     if not frame.upright and not grid.is_long(len(frame.level)):
-        return None
-    own = boxes[chosen]
-    around = Box(
-        min(box.x0, float(own[:, 0].min())),
-        min(box.y0, float(own[:, 1].min())),
-        max(box.x1, float(own[:, 2].max())),
-        max(box.y1, float(own[:, 3].max())),
-    )
-    return FoundTable(around, tuple(chosen), cells)
+        return []
+    taken[chosen] = True
+    return [FoundTable(Box.around((box, hull(boxes[chosen]))), tuple(chosen), cells)]
 
 
 def _is_filled(cells: Sequence[Cell]) -> bool:
-    """Tell whether enough of the cells between walls hold text, side by side."""
+    """Tell whether enough cells of a full grid hold text, several of them in one row."""
     told = [cell for cell in cells if cell.lines]
     fields = sum(cell.row_span * cell.column_span for cell in cells)
     rows = max(cell.row + cell.row_span for cell in cells)
@@ -425,11 +389,11 @@ def _is_filled(cells: Sequence[Cell]) -> bool:
     empty = rows * columns - fields + sum(not cell.lines for cell in cells)
     full = max(beside) >= 0.6 * columns and columns > 2
     return sum(count > 1 for count in beside) > (0 if full else 1) and (
-        len(told) >= BARE * (len(told) + empty) or full
+        len(told) >= MIN_FILLED_SHARE * (len(told) + empty) or full
     )
 
 
-def _next(
+def _adjacent_lines(
     lines: Sequence[Line],
     boxes: Boxes,
     free: NDArray[np.bool_],
@@ -438,17 +402,17 @@ def _next(
     most: float,
     pitch: float | None = None,
 ) -> list[int]:
-    """Return lines below or above what is ruled that stand in columns, too.
+    """Return the lines right below or above the rules that continue the columns.
 
     Args:
         lines: All lines of the page.
-        boxes: (N, 4) of them, in pixels.
-        free: (N,) which of them are in no table yet.
-        box: What is ruled.
-        height: Common height of a line in pixels.
-        most: White between rows, in heights of a line.
-        pitch: Distance of the rules in pixels where to look above them: for the names of columns,
-            three lines at most, of which the lowest begins no further from the rule.
+        boxes: (N, 4) boxes of the lines, in pixels.
+        free: (N,) flags of the lines that are in no table yet.
+        box: Bounding box of the rules.
+        height: Common line height in pixels.
+        most: Maximum vertical gap between rows, in line heights.
+        pitch: Distance of the rules in pixels to look above them, for at most three header lines of
+            which the lowest starts no further from the rules; by default rows below are found.
     """
     above = pitch is not None
     if above:
@@ -457,7 +421,7 @@ def _next(
         free = free & (boxes[:, 1] > box.y1 - 0.3 * height) & (boxes[:, 1] < box.y1 + 80 * height)
     reach = np.flatnonzero(free & (boxes[:, 0] < box.x1) & (boxes[:, 2] > box.x0))
     inside = (boxes[:, 0] > box.x0 - height) & (boxes[:, 2] < box.x1 + height)
-    rows = bit_rows(bits_of(lines, boxes, reach.tolist()), height)
+    rows = text_rows(word_boxes(lines, boxes, reach.tolist()), height)
     chosen: list[int] = []
     waiting: list[int] = []
     edge = box.y0 if above else box.y1
@@ -475,25 +439,25 @@ def _next(
             break
         edge = head if above else foot
         waiting += own
-        parts = _apart(row, max(height, foot - head))  # words of large type stand further apart
+        parts = _parts_of_row(row, max(height, foot - head))  # large type has wider spaces
         taken.append(parts)
-        if len(parts) > 1 or (above and gap < height and _heads(row, box, height)):
+        if len(parts) > 1 or (above and gap < height and _is_spanning_header(row, box, height)):
             chosen += waiting
             waiting = []
         elif len(waiting) > 3 or row[-1].x1 - row[0].x0 > 0.8 * box.width:
             break
-    return [] if _running(taken) else chosen
+    return [] if _is_running_text(taken) else chosen
 
 
-def _pitch(frame: Frame) -> float:
-    """Return the distance of the level rules of a table, in pixels; 0 unless each row has one."""
+def _rule_pitch(frame: Frame) -> float:
+    """Return the distance of the rules of a table, in pixels; 0 unless each row has one."""
     steps = np.diff([stroke.at for stroke in frame.level])
-    even = len(steps) > 2 and steps.max() < EVEN * steps.min()
+    even = len(steps) > 2 and steps.max() < MAX_PITCH_RATIO * steps.min()
     return float(np.median(steps)) if even else 0.0
 
 
-def _heads(row: Sequence[WordBox], box: Box, height: float) -> bool:
-    """Tell whether a lone text above a table names several columns: all but the first, mostly."""
+def _is_spanning_header(row: Sequence[WordBox], box: Box, height: float) -> bool:
+    """Tell whether a single text above a table is a header over several columns."""
     x0, x1 = row[0].x0, row[-1].x1
     off = (x0 + x1) / 2 - box.center_x
     return x0 > box.x0 + 3 * height and off > 1.5 * height and x1 < box.x1 + height

@@ -1,8 +1,8 @@
-"""Words in rows and columns: the cells of a table, by the white between them and by its walls.
+"""Words of a table grouped into text rows, and split into cells at column gaps and ruling lines.
 
-Columns are parted by upright white that nearly all rows leave free, or by rules. A row is a line
-of text, or several where a cell is wrapped: then the lines after the first stand close below it,
-leave columns empty, and their first word had no room on the line above.
+A column gap is a vertical strip that nearly all rows leave empty. A table row is one text row, or
+several where a cell is wrapped: the following text rows then are close below the first, leave
+columns empty, and their first word did not fit on the line above.
 """
 
 from __future__ import annotations
@@ -10,125 +10,98 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from ocrtool.document.tree import Cell, Line, Quad
+from ocrtool.document.geometry import runs_of
+from ocrtool.document.tree import Box, Cell, Line, Quad
 from ocrtool.reading_order.line_pieces import cut
 from ocrtool.reading_order.patterns import AMOUNT
 
-GLUE = 0.42
-"""White between words, in heights of a line, from which they may be of different cells."""
-APART = 0.9
-"""The same from which they are, where the white between two columns begins or ends in it."""
-CROSSING = 0.15
-"""Share of the rows that may reach into the white between two columns."""
-WHITES = ((2, 1.0), (3, 0.6), (4, 0.55), (7, 0.45))
-"""Rows from which a column's white may be this narrow, in heights of a line."""
-TIGHT = 1.6
-"""Distance of a wrapped line from the one above it, from foot to foot, in heights of a line, at
-most."""
-LOOSER = 1.18
-"""How much further apart rows stand than the lines within them, where that tells."""
-OPENED = re.compile(r"[a-z(\u00df-\u00f6\u00f8-\u00ff]")
-"""How the rest of a wrapped text may begin."""
+MIN_CELL_GAP = 0.42
+"""Minimum space between words of different cells, in line heights."""
+SURE_CELL_GAP = 0.9
+"""Space between words, in line heights, that separates cells if it overlaps a column gap at all."""
+MAX_CROSSING_SHARE = 0.15
+"""Maximum share of the rows with text in the gap between two columns."""
+MIN_COLUMN_GAPS = ((2, 1.0), (3, 0.6), (4, 0.55), (7, 0.45))
+"""Number of rows with text on both sides of a column gap, and from that number on the minimum width
+of the gap, in line heights."""
+MAX_WRAPPED_PITCH = 1.6
+"""Maximum baseline distance of a wrapped line to the one above it, in line heights."""
+MIN_PITCH_RATIO = 1.18
+"""Minimum ratio of the baseline distance of table rows to that of lines within a cell, where the
+two are told apart by it."""
+CONTINUATION = re.compile(r"[a-z(\u00df-\u00f6\u00f8-\u00ff]")
+"""First character of a text that continues a wrapped cell."""
 
 
 @dataclass(frozen=True)
-class WordBox:
-    """A word in a table; or a whole line that runs up or down, or has no words.
+class WordBox(Box):
+    """A word of a table; a whole line if it is vertical or has no words.
 
     Attributes:
-        x0: Left edge in pixels of the straightened page.
-        y0: Head.
-        x1: Right edge.
-        y1: Foot.
-        line: Number of its line.
-        word: Its number there; -1 for the whole line.
+        line: Index of its line.
+        word: Index of the word in the line; -1 for the whole line.
     """
 
-    x0: float
-    y0: float
-    x1: float
-    y1: float
     line: int
     word: int
-
-    @property
-    def middle(self) -> float:
-        """Its middle from left to right."""
-        return (self.x0 + self.x1) / 2
 
 
 @dataclass
 class Piece:
-    """Bits that stand together in a row of text, and the columns that they reach over."""
+    """Adjacent words of a text row that are in one cell, and the columns it spans."""
 
-    bits: list[WordBox]
+    words: list[WordBox]
     first: int = 0
     last: int = 0
 
     @property
-    def x0(self) -> float:
-        """Where it begins."""
-        return self.bits[0].x0
-
-    @property
-    def x1(self) -> float:
-        """Where it ends."""
-        return max(bit.x1 for bit in self.bits)
-
-    @property
-    def y0(self) -> float:
-        """Its head."""
-        return min(bit.y0 for bit in self.bits)
-
-    @property
-    def y1(self) -> float:
-        """Its foot."""
-        return max(bit.y1 for bit in self.bits)
+    def box(self) -> Box:
+        """Bounding box of the words."""
+        return Box.around(self.words)
 
 
 @dataclass
-class TextRow:
-    """Pieces side by side."""
+class PieceRow:
+    """A text row of a table, split into pieces from left to right."""
 
     pieces: list[Piece] = field(default_factory=list)
 
     @property
     def y0(self) -> float:
-        """Its head."""
-        return min(piece.y0 for piece in self.pieces)
+        """Top edge."""
+        return min(piece.box.y0 for piece in self.pieces)
 
     @property
     def y1(self) -> float:
-        """Its foot."""
-        return float(np.median([piece.y1 for piece in self.pieces]))
+        """Median bottom edge of the pieces."""
+        return float(np.median([piece.box.y1 for piece in self.pieces]))
 
     @property
     def columns(self) -> set[int]:
-        """Columns in which something stands."""
+        """Columns that hold text."""
         return {k for piece in self.pieces for k in range(piece.first, piece.last + 1)}
 
 
-def bits_of(lines: Sequence[Line], boxes: np.ndarray, chosen: Sequence[int]) -> list[WordBox]:
-    """Return the words of chosen lines.
+def word_boxes(lines: Sequence[Line], boxes: np.ndarray, chosen: Sequence[int]) -> list[WordBox]:
+    """Return the words of some lines, in pixels of the deskewed page.
 
     Args:
         lines: All lines.
-        boxes: (N, 4) of them on the straightened page, in pixels.
-        chosen: Indices.
+        boxes: (N, 4) boxes of the lines on the deskewed page, in pixels.
+        chosen: Indices of the lines.
     """
     found: list[WordBox] = []
     for i in chosen:
         x0, y0, x1, y1 = map(float, boxes[i])
         line = lines[i]
-        level = _is_level(line.quad)
-        if not level or len(line.words) < 2:
+        if not _is_level(line.quad) or len(line.words) < 2:
             found.append(WordBox(x0, y0, x1, y1, i, -1))
             continue
-        # The page may have been straightened since.
+        # Quads are of the page before deskewing.
         start, end = min(x for x, _ in line.quad), max(x for x, _ in line.quad)
         scale = (x1 - x0) / max(end - start, 1e-6)
         for k, word in enumerate(line.words):
@@ -137,22 +110,22 @@ def bits_of(lines: Sequence[Line], boxes: np.ndarray, chosen: Sequence[int]) -> 
     return found
 
 
-def bit_rows(bits: Sequence[WordBox], height: float) -> list[list[WordBox]]:
-    """Gather bits into rows of text, from top to bottom, those of a row from left to right."""
+def text_rows(bits: Sequence[WordBox], height: float) -> list[list[WordBox]]:
+    """Group words into text rows, top to bottom, the words of a row from left to right."""
     rows: list[list[WordBox]] = []
     span = (0.0, 0.0)
-    low = [bit for bit in bits if bit.y1 - bit.y0 < 2.5 * height]
+    low = [bit for bit in bits if bit.height < 2.5 * height]
     for bit in sorted(low, key=lambda bit: bit.y0 + bit.y1):
         shared = min(bit.y1, span[1]) - max(bit.y0, span[0])
-        if rows and shared > 0.45 * min(bit.y1 - bit.y0, span[1] - span[0]):
+        if rows and shared > 0.45 * min(bit.height, span[1] - span[0]):
             rows[-1].append(bit)
         else:
             rows.append([bit])
             span = (bit.y0, bit.y1)
-        if bit.y1 - bit.y0 > span[1] - span[0]:
+        if bit.height > span[1] - span[0]:
             span = (bit.y0, bit.y1)
     for bit in bits:
-        if bit.y1 - bit.y0 >= 2.5 * height:  # runs up or down: it belongs to the row of its foot
+        if bit.height >= 2.5 * height:  # vertical: it belongs to the row of its lower end
             near = [row for row in rows if min(b.y0 for b in row) < bit.y1 and
                     max(b.y1 for b in row) > bit.y0]  # fmt: skip
             if near:
@@ -164,16 +137,16 @@ def bit_rows(bits: Sequence[WordBox], height: float) -> list[list[WordBox]]:
 
 
 def column_gaps(rows: Sequence[Sequence[WordBox]], height: float) -> list[tuple[float, float]]:
-    """Find the white between columns: upright strips that nearly all rows leave free.
+    """Find column gaps: vertical strips that nearly all rows leave empty.
 
     Args:
-        rows: Of words. Those of a single piece do not tell.
-        height: Common height of a line in pixels.
+        rows: Text rows. Rows without a wide space are ignored.
+        height: Common line height in pixels.
 
     Returns:
-        Where each strip begins and ends, from left to right.
+        Left and right edge of each gap, from left to right, in pixels.
     """
-    telling = [row for row in rows if any(b.x0 - a.x1 > GLUE * height
+    telling = [row for row in rows if any(b.x0 - a.x1 > MIN_CELL_GAP * height
                                           for a, b in itertools.pairwise(row))]  # fmt: skip
     if len(telling) < 2:
         return []
@@ -185,25 +158,23 @@ def column_gaps(rows: Sequence[Sequence[WordBox]], height: float) -> list[tuple[
         for bit in row:
             own[max(0, int(bit.x0 - start)) : int(np.ceil(bit.x1 - start))] = True
         covered += own
-    allowed = int(CROSSING * len(telling))
-    free = covered <= allowed
-    edges = np.flatnonzero(np.diff(free, prepend=False, append=False)).reshape(-1, 2)
+    allowed = int(MAX_CROSSING_SHARE * len(telling))
     found = []
-    for a, b in (edges + start).tolist():
+    for a, b in ((start + a, start + b) for a, b in runs_of(covered <= allowed)):
         if a <= start + 0.2 * height or b >= end - 0.2 * height:
             continue
         beside = sum(
             any(bit.x1 <= a + 1 for bit in row) and any(bit.x0 >= b - 1 for bit in row)
             for row in telling
         )
-        need = next((w for n, w in reversed(WHITES) if beside >= n), 2.5)
+        need = next((w for n, w in reversed(MIN_COLUMN_GAPS) if beside >= n), 2.5)
         if b - a >= need * height and beside >= min(2, len(telling)):
-            found.append(_freest(covered, a - start, b - start, start))
+            found.append(_emptiest(covered, a - start, b - start, start))
     return found
 
 
-def most_whites(rows: Sequence[Sequence[WordBox]], height: float) -> list[tuple[float, float]]:
-    """Find the white between columns, also without the first rows: names over several columns."""
+def best_column_gaps(rows: Sequence[Sequence[WordBox]], height: float) -> list[tuple[float, float]]:
+    """Return the column gaps with or without the first rows, whichever are more."""
     best = column_gaps(rows, height)
     for skipped in (1, 2):
         if len(rows) - skipped > 2:
@@ -212,83 +183,82 @@ def most_whites(rows: Sequence[Sequence[WordBox]], height: float) -> list[tuple[
     return best
 
 
-def _freest(covered: np.ndarray, a: float, b: float, start: float) -> tuple[float, float]:
-    """Return the widest part of a strip that the fewest rows reach into."""
+def _emptiest(covered: np.ndarray, a: float, b: float, start: float) -> tuple[float, float]:
+    """Return the widest part of a gap that the fewest rows cross."""
     part = covered[int(a) : int(b)]
-    free = part == part.min()
-    edges = np.flatnonzero(np.diff(free, prepend=False, append=False)).reshape(-1, 2)
-    c, d = max(edges.tolist(), key=lambda edge: edge[1] - edge[0])
+    c, d = max(runs_of(part == part.min()), key=lambda run: run[1] - run[0])
     return start + int(a) + c, start + int(a) + d
 
 
-def pieces_of(
+def split_row(
     row: Sequence[WordBox],
     strips: Sequence[tuple[float, float]],
     walls: Sequence[float],
     height: float,
 ) -> list[Piece]:
-    """Part a row of words at the white between columns and at rules.
+    """Split a text row at column gaps and vertical ruling lines.
 
     Args:
-        row: From left to right.
-        strips: White between columns.
-        walls: Places of upright rules beside this row.
-        height: Common height of a line in pixels.
+        row: Words from left to right.
+        strips: Left and right edges of the column gaps.
+        walls: Positions of the vertical ruling lines at the height of the row.
+        height: Common line height in pixels.
     """
     pieces = [Piece([row[0]])]
     for bit in row[1:]:
-        before = pieces[-1].x1
-        middles = (pieces[-1].bits[-1].middle, bit.middle)
+        before = max(word.x1 for word in pieces[-1].words)
+        middles = (pieces[-1].words[-1].center_x, bit.center_x)
         gap = bit.x0 - before
         parted = any(middles[0] < wall < middles[1] for wall in walls)
         for a, b in strips if not parted else ():
             shared = min(bit.x0, b) - max(before, a)
             inside = before <= (a + b) / 2 <= bit.x0
-            # Names need not stand quite as the columns below them do.
+            # Column headers may be shifted against the columns below them.
             parted |= (
-                (gap > GLUE * height and (inside or shared > 0.6 * gap))
-                or (gap > APART * height and shared > 0)
+                (gap > MIN_CELL_GAP * height and (inside or shared > 0.6 * gap))
+                or (gap > SURE_CELL_GAP * height and shared > 0)
                 or (inside and shared > 0.6 * max(b - a, 0.4 * height))
             )
         if parted or bit.x0 - before > 2.5 * height:
             pieces.append(Piece([bit]))
         else:
-            pieces[-1].bits.append(bit)
+            pieces[-1].words.append(bit)
     return pieces
 
 
-def place(piece: Piece, columns: Sequence[tuple[float, float]], height: float) -> None:
-    """Set the columns that a piece reaches over.
+def set_columns(piece: Piece, columns: Sequence[tuple[float, float]], height: float) -> None:
+    """Set the first and last column that a piece spans.
 
     Args:
-        piece: Whose ``first`` and ``last`` are set.
-        columns: Where the text of each begins and ends.
-        height: Common height of a line in pixels.
+        piece: Changed in place.
+        columns: Left and right edge of the text of each column.
+        height: Common line height in pixels.
     """
+    box = piece.box
     reached = []
     for k, (a, b) in enumerate(columns):
-        shared = min(piece.x1, b) - max(piece.x0, a)
+        shared = min(box.x1, b) - max(box.x0, a)
         if shared > min(0.4 * (b - a), 1.5 * height):
             reached.append(k)
     if not reached:
-        gaps = [max(piece.x0, a) - min(piece.x1, b) for a, b in columns]
+        gaps = [max(box.x0, a) - min(box.x1, b) for a, b in columns]
         reached = [int(np.argmin(gaps))]
     piece.first, piece.last = reached[0], reached[-1]
 
 
-def goes_on(
-    rows: Sequence[TextRow],
+def continued_rows(
+    rows: Sequence[PieceRow],
     columns: Sequence[tuple[float, float]],
     lines: Sequence[Line],
     height: float,
 ) -> list[bool]:
-    """Tell for each row of text whether it is the rest of the row above, whose cells are wrapped.
+    """Tell for each text row whether it continues wrapped cells of the row above.
 
     Args:
-        rows: Placed, from top to bottom.
-        columns: Where the text of each begins and ends.
+        rows: From top to bottom, the columns of their pieces set.
+        columns: Left and right edge of the text of each column.
         lines: All lines.
-        height: Common height of a line in pixels.
+        height: Common line height in pixels.
     """
     flags = [False] * len(rows)
     steps = [b.y1 - a.y1 for a, b in itertools.pairwise(rows)]
@@ -297,11 +267,11 @@ def goes_on(
     usual = float(np.median(anchored)) if anchored else 0.0
     for i in range(1, len(rows)):
         above, row, step = rows[i - 1], rows[i], steps[i - 1]
-        if step > TIGHT * height:
+        if step > MAX_WRAPPED_PITCH * height:
             continue
-        apart = usual > LOOSER * step
+        apart = usual > MIN_PITCH_RATIO * step
         here, there = row.columns, above.columns
-        told = [said(piece, lines) for piece in row.pieces]
+        told = [piece_text(piece, lines) for piece in row.pieces]
         amounts = any(AMOUNT.fullmatch(text) for text in told)
         wraps = [_wrapped(piece, above, columns, lines, height) for piece in row.pieces]
         if 0 not in here:
@@ -317,14 +287,14 @@ def goes_on(
             label = next(piece for piece in row.pieces if piece.first == 0)
             flags[i] = _wrapped(label, above, columns, lines, height)
         elif here <= there and len(here) > 1 and not amounts:
-            flags[i] = all(wraps) and any(OPENED.match(text) for text in told)
+            flags[i] = all(wraps) and any(CONTINUATION.match(text) for text in told)
     return flags
 
 
 def cell_lines(bits: Sequence[WordBox], lines: Sequence[Line], height: float) -> tuple[Line, ...]:
-    """Return the lines of a cell in reading order, cut out of those that reach beyond it."""
+    """Return the lines of a cell in reading order; lines that extend beyond the cell are cut."""
     found: list[Line] = []
-    for row in bit_rows(bits, height):
+    for row in text_rows(bits, height):
         for i, run in itertools.groupby(row, key=lambda bit: bit.line):
             words = list(run)
             if words[0].word < 0:
@@ -338,65 +308,62 @@ def cell_lines(bits: Sequence[WordBox], lines: Sequence[Line], height: float) ->
     return tuple(found)
 
 
-def is_prose(rows: Sequence[TextRow], count: int, lines: Sequence[Line], height: float) -> bool:
-    """Tell whether what stands in columns is prose that runs on from line to line.
+def is_prose(rows: Sequence[PieceRow], count: int, lines: Sequence[Line]) -> bool:
+    """Tell whether the columns hold prose, whose sentences continue from line to line.
 
     Args:
-        rows: Placed, from top to bottom.
+        rows: From top to bottom, the columns of their pieces set.
         count: Number of columns.
         lines: All lines.
-        height: Common height of a line in pixels.
     """
     running, long, total = 0, 0, 0
     for k in range(count):
         own = [piece for row in rows for piece in row.pieces if piece.first == k == piece.last]
         if not own:
             continue
-        texts = [said(piece, lines) for piece in own]
-        wide = max(piece.x1 - piece.x0 for piece in own)
-        full = [piece.x1 - piece.x0 > 0.8 * wide for piece in own]
+        texts = [piece_text(piece, lines) for piece in own]
+        widths = [piece.box.width for piece in own]
+        full = [width > 0.8 * max(widths) for width in widths]
         total += len(own)
         long += sum(len(text) > 24 and f for text, f in zip(texts, full, strict=True))
         running += sum(text[:1].islower() and len(text) > 12 for text in texts)
     return total > 3 and (long > 0.6 * total or (running > 0.4 * total and long > 0.25 * total))
 
 
-def with_head(cells: Sequence[Cell], rows: int) -> tuple[Cell, ...]:
-    """Mark the cells of the first rows as the names of their columns."""
-    return tuple(
-        Cell(c.row, c.column, c.row_span, c.column_span, c.lines, c.row < rows) for c in cells
-    )
+def with_headers(cells: Sequence[Cell], rows: int) -> tuple[Cell, ...]:
+    """Mark the cells of the first rows as column headers."""
+    return tuple(replace(cell, header=cell.row < rows) for cell in cells)
 
 
-def said(piece: Piece, lines: Sequence[Line]) -> str:
-    """Return what a piece says."""
+def piece_text(piece: Piece, lines: Sequence[Line]) -> str:
+    """Return the text of a piece."""
     return " ".join(
         lines[bit.line].text if bit.word < 0 else lines[bit.line].words[bit.word].text
-        for bit in piece.bits
+        for bit in piece.words
     )
 
 
 def _wrapped(
     piece: Piece,
-    above: TextRow,
+    above: PieceRow,
     columns: Sequence[tuple[float, float]],
     lines: Sequence[Line],
     height: float,
 ) -> bool:
-    """Tell whether the first word of a piece had no room at the end of the cell above."""
+    """Tell whether the first word of a piece did not fit at the end of the cell above."""
     over = [other for other in above.pieces if other.first == piece.first]
     if not over:
         return False
-    before, text = said(over[0], lines), said(piece, lines)
+    before, text = piece_text(over[0], lines), piece_text(piece, lines)
     if AMOUNT.fullmatch(before) or before.endswith((".", ":")):
         return False
-    if OPENED.match(text):
+    if CONTINUATION.match(text):
         return True
     a, b = columns[piece.first]
-    word = piece.bits[0].x1 - piece.bits[0].x0
-    centred = abs((over[0].x0 - a) - (b - over[0].x1)) < 0.5 * height and over[0].x0 - a > height
-    left = a if not centred else over[0].x0
-    return over[0].x1 - left + 0.3 * height + word > (b - a) + 0.1 * height
+    word, cell = piece.words[0].width, over[0].box
+    centred = abs((cell.x0 - a) - (b - cell.x1)) < 0.5 * height and cell.x0 - a > height
+    left = a if not centred else cell.x0
+    return cell.x1 - left + 0.3 * height + word > (b - a) + 0.1 * height
 
 
 def _is_level(quad: Quad) -> bool:
