@@ -19,6 +19,7 @@ import hashlib
 import importlib
 import json
 import pickle
+import pkgutil
 import re
 import sys
 import time
@@ -31,6 +32,7 @@ from typing import Any
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 
+import ocrtool
 from ocrtool.document.tree import DocumentTree
 from ocrtool.inputs.page_source import PdfPage
 from ocrtool.layout.detector import Detector
@@ -40,6 +42,7 @@ from ocrtool.tables.words import column_gaps
 from tests.benchmarks.pdf.scores import score
 
 SUFFIXES = (".pdf", ".png", ".jpg", ".jpeg", ".tif", ".tiff")
+ROOMS = ("documents", "layout", "pages", "readers", "reading_order", "structure", "tables")
 FIGURES = ("text", "order", "headings", "tables", "words")
 
 Function = Callable[..., Any]
@@ -78,13 +81,13 @@ RULES: dict[str, Function] = {
     "pages.filters.is_cell_text": YES,
     "tables.missed_cells.missed_lines": gives(([], frozenset())),
     # reading order
-    "reading_order.split_lines.part_lines": as_list,
-    "reading_order.columns._flush_right": NO,
-    "reading_order.columns._edgeless": NO,
+    "reading_order.split_lines.split_lines": as_list,
+    "reading_order.columns._is_right_aligned": NO,
+    "reading_order.columns._is_unaligned": NO,
     "reading_order.columns.in_rows": NO,
-    "reading_order.columns._said": gives(0.0),
-    "reading_order.columns._ruled": NO,
-    "reading_order.columns._cells_a_row": gives(0.0),
+    "reading_order.columns._text_evidence": gives(0.0),
+    "reading_order.columns._has_rule": NO,
+    "reading_order.columns._cells_per_row": gives(0.0),
     "reading_order.gutters._inset": NONE,
     "reading_order.gutters._slabs": lambda _p, _b, _l, start, end: [(start, end)],
     "reading_order.gutters._usual_gap": gives(0.0),
@@ -96,14 +99,14 @@ RULES: dict[str, Function] = {
     "tables.ruled.ruled_tables": gives(([], [])),
     "tables.ruled.with_rules": first,
     "tables.ruled._has_bars": NO,
-    "tables.ruled._underlines": NO,
+    "tables.ruled._is_underline": NO,
     "tables.ruled._stacks": gives([]),
     "tables.ruled._is_wrapped": NO,
-    "tables.ruled._running": NO,
+    "tables.ruled._is_running_text": NO,
     "tables.ruled._is_filled": YES,
-    "tables.ruled._next": gives([]),
-    "tables.ruled._pitch": gives(0.0),
-    "tables.ruled._heads": NO,
+    "tables.ruled._adjacent_lines": gives([]),
+    "tables.ruled._rule_pitch": gives(0.0),
+    "tables.ruled._is_spanning_header": NO,
     "tables.grid.Grid.is_table": YES,
     "tables.grid.Grid.is_long": YES,
     "tables.grid.Grid._parts": YES,
@@ -120,11 +123,11 @@ RULES: dict[str, Function] = {
     "tables.grid.Grid._join_tall": NONE,
     "tables.grid.Grid._heads": gives(1),
     "tables.grid.table_part": gives((-np.inf, np.inf)),
-    "tables.words.goes_on": lambda rows, *_: [False] * len(rows),
+    "tables.words.continued_rows": lambda rows, *_: [False] * len(rows),
     "tables.words.is_prose": NO,
     "tables.words._wrapped": NO,
-    "tables.words.most_whites": lambda rows, height: column_gaps(rows, height),
-    "tables.words._freest": lambda _, a, b, start: (start + a, start + b),
+    "tables.words.best_column_gaps": lambda rows, height: column_gaps(rows, height),
+    "tables.words._emptiest": lambda _, a, b, start: (start + a, start + b),
     "tables.borderless.is_code": NO,
     "tables.borderless._with_header": first,
     "tables.spanning.crossing_tables": gives([]),
@@ -178,6 +181,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=0.0, help="begin no file after these")
     args = parser.parse_args()
     rules = {name: rule for name, rule in RULES.items() if args.only in name}
+    for room in ROOMS:  # a module that is imported later would keep a replaced function
+        for module in pkgutil.iter_modules([str(Path(ocrtool.__path__[0], room))]):
+            importlib.import_module(f"ocrtool.{room}.{module.name}")
     started, reader = time.perf_counter(), Reader()
     changed: dict[str, int] = defaultdict(int)
     gains: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
@@ -291,7 +297,7 @@ def _owner(name: str) -> tuple[Any, str]:
 
 @contextmanager
 def replaced(name: str, function: Function) -> Iterator[None]:
-    """Replace a function of a class or a module, and wherever that was imported."""
+    """Replace a function of a class or a module, and wherever it was imported."""
     owner, attribute = _owner(name)
     original = getattr(owner, attribute)
     places = [owner]
