@@ -111,7 +111,7 @@ RULES: dict[str, Function] = {
     "tables.grid.Grid.is_long": YES,
     "tables.grid.Grid._parts": YES,
     "tables.grid.Grid._repeats": NO,
-    "tables.grid.Grid._head_foot": lambda self: self.y0,
+    "tables.grid.Grid._head_foot": lambda self: self.box.y0,
     "tables.grid.Grid._fit": NONE,
     "tables.grid.Grid._even": gives([]),
     "tables.grid.Grid._group": NONE,
@@ -204,7 +204,7 @@ def main() -> None:
                 counts[name] += 1
             for rule in sorted(fired, key=list(rules).index):
                 with switched_off(rule, rules[rule]):
-                    other = converted(reader, file)
+                    other = converted(reader, file, tolerant=True)
                 if same(usual.tree.pages, other.tree.pages):
                     continue
                 changed[rule] += 1
@@ -229,11 +229,13 @@ def files_of(folder: Path, limit: int) -> list[Path]:
     return [files[i * len(files) // limit] for i in range(limit)]
 
 
-def converted(reader: Reader, file: Path) -> Document:
-    """Convert a file; a rule whose absence breaks the conversion gives an empty document."""
+def converted(reader: Reader, file: Path, tolerant: bool = False) -> Document:
+    """Convert a file; if tolerant, an exception gives an empty document."""
     try:
         return reader.convert(file, page_of(file))
     except Exception as error:
+        if not tolerant:
+            raise
         print(f"{file.name}: {error!r}", file=sys.stderr)
         return Document(DocumentTree(file.name, ()))
 

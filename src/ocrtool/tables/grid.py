@@ -133,8 +133,9 @@ class Grid:
         self.columns: list[tuple[float, float]] = []
         self.edges: list[float] = []
         self.places: list[float] = []
-        self._set_columns()
-        self._set_rows()
+        text = text_rows(self.words, self.height)
+        self._set_columns(text)
+        self._set_rows(text)
 
     def _bounds(self, strokes: Sequence[RulingLine], start: float, end: float) -> list[float]:
         """Return positions of ruling lines, close ones merged, with the edges of the table."""
@@ -147,9 +148,8 @@ class Grid:
                 found[-1] = end if len(found) > 1 else found[-1]
         return found if len(found) > 1 else [start, end]
 
-    def _set_columns(self) -> None:
+    def _set_columns(self, text: list[list[WordBox]]) -> None:
         """Find the columns: between vertical ruling lines, and within them by column gaps."""
-        text = text_rows(self.words, self.height)
         head = self._head_foot()
         body = [row for row in text if min(bit.y0 for bit in row) > head - 0.3 * self.height]
         if len(body) < 2:
@@ -219,9 +219,8 @@ class Grid:
         """Return the positions of the vertical ruling lines at a height of the page."""
         return [s.at for s in self.frame.upright if s.a - 2 <= y <= s.b + 2]
 
-    def _set_rows(self) -> None:
+    def _set_rows(self, text: list[list[WordBox]]) -> None:
         """Find the rows: between horizontal ruling lines, and within them by wrapped cells."""
-        text = text_rows(self.words, self.height)
         bands: list[list[PieceRow]] = [[] for _ in self.levels[1:]]
         for bits in text:
             y = float(np.median([bit.center_y for bit in bits]))

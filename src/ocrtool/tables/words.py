@@ -11,6 +11,7 @@ import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -58,9 +59,9 @@ class Piece:
     first: int = 0
     last: int = 0
 
-    @property
+    @cached_property
     def box(self) -> Box:
-        """Bounding box of the words."""
+        """Bounding box of the words, which no longer change."""
         return Box.around(self.words)
 
 
