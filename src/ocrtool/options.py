@@ -238,6 +238,15 @@ class TableChoice(StrEnum):
     """Fenced blocks of comma-separated values."""
 
 
+class HeaderChoice(StrEnum):
+    """What becomes of running headers, footers and page numbers in formats of text."""
+
+    DROP = "drop"
+    """Left out; JSON and the report have them."""
+    KEEP = "keep"
+    """Written in their place; comments in Markdown and LaTeX."""
+
+
 @dataclass(frozen=True)
 class PageOptions:
     """Options of converting a page.
@@ -293,7 +302,7 @@ class WriteOptions:
         tables: How tables are written in md.
         images: What becomes of figures in md, html and tex.
         image_folder: Folder of the files that figures were cut out to, as the output refers to it.
-        keep_furniture: Whether running heads and feet are written, in md and tex as comments.
+        keep_furniture: Whether running headers and footers are written, in md and tex as comments.
         page_breaks: Whether md and tex tell where pages begin, by comments.
         front_matter: Whether md begins with title, author, pages and source, in YAML.
         as_printed: Whether formats other than running text (md, tex) keep the lines, running

@@ -73,9 +73,16 @@ def test_a_folder_becomes_a_tree_of_its_like(run_cli, pdf: Path, tmp_path: Path)
     assert told["totals"]["routes"]["native"] == 4
     assert [len(document["pages"]) for document in told["documents"]] == [2, 1, 1]
     assert told["documents"][0]["outputs"] == [str(out / "paper.md")]
-    assert {"page", "route", "confidence", "seconds", "warnings", "error", "failure"} == set(
-        told["documents"][0]["pages"][0]
-    )
+    assert {
+        "page",
+        "route",
+        "confidence",
+        "seconds",
+        "warnings",
+        "error",
+        "failure",
+        "left_out",
+    } == set(told["documents"][0]["pages"][0])
     only = run_cli("pdf", tmp_path / "in", "-o", tmp_path / "flat/", "-q")
     assert (only.code, only.err) == (0, "")
     assert sorted(tree(tmp_path / "flat")) == ["paper.md"]
@@ -330,3 +337,25 @@ def test_the_outputs_of_an_earlier_run_are_no_inputs(run_cli, pdf: Path, tmp_pat
     assert "1 document;" in run_cli(*arguments).err
     assert "1 document; 1 done before" in run_cli(*arguments).err
     assert list(tree(tmp_path / "in" / "out")) == ["paper.pdf"]
+
+
+def test_running_headers_that_the_text_lacks_stand_in_the_report(run_cli, tmp_path: Path) -> None:
+    path = tmp_path / "headed.pdf"
+    with pymupdf.open() as document:
+        for number in range(1, 7):
+            page = document.new_page()
+            page.insert_text((72, 40), f"The Keeper's Almanac {number}", fontsize=8)
+            for row in range(12):
+                text = f"Row {row} of page {number}: the water rose and the boats went by again."
+                page.insert_text((72, 100 + 20 * row), text, fontsize=11)
+        document.save(path)
+    out, report = tmp_path / "out.md", tmp_path / "report.json"
+    assert run_cli("pdf", path, "-o", out, "--report", report).code == 0
+    assert "Almanac" not in out.read_text()
+    for _ in range(2):  # of this run, and of an earlier one
+        (document,) = report_of(report)["documents"]
+        left_out = [page["left_out"] for page in document["pages"]]
+        assert left_out[2] == [{"role": "header", "text": "The Keeper's Almanac 3"}]
+        assert run_cli("pdf", path, "-o", out, "--report", report).code == 0
+    kept = run_cli("pdf", path, "--headers", "keep")
+    assert "<!-- header: The Keeper's Almanac 3 -->" in kept.out

@@ -39,6 +39,7 @@ class PageNote:
         warnings: Possible defects of the result.
         error: Why it could not be read; empty if it was.
         failure: Kind of the error.
+        left_out: Running headers and footers that the text formats lack: role and text.
     """
 
     page: int
@@ -48,6 +49,7 @@ class PageNote:
     warnings: tuple[str, ...] = ()
     error: str = ""
     failure: Failure = ""
+    left_out: tuple[tuple[str, str], ...] = ()
 
     @property
     def is_retryable(self) -> bool:
@@ -64,6 +66,7 @@ class PageNote:
             "warnings": list(self.warnings),
             "error": self.error,
             "failure": self.failure,
+            "left_out": [{"role": role, "text": text} for role, text in self.left_out],
         }
 
     @classmethod
@@ -84,6 +87,7 @@ class PageNote:
             tuple(map(str, record["warnings"])),
             str(record["error"]),
             cast(Failure, str(record["failure"])),
+            tuple((str(one["role"]), str(one["text"])) for one in record["left_out"]),
         )
 
 

@@ -38,7 +38,14 @@ from ocrtool.batch.report import (
     write_report,
 )
 from ocrtool.batch.stored_pages import StoredPage
-from ocrtool.batch.tasks import OpenedDocument, OpenTask, ReadTask, WorkerContext, WriteTask
+from ocrtool.batch.tasks import (
+    LeftOut,
+    OpenedDocument,
+    OpenTask,
+    ReadTask,
+    WorkerContext,
+    WriteTask,
+)
 from ocrtool.batch.worker_pool import Done, Event, Failed, Lost, Task, WorkerPool
 from ocrtool.errors import (
     EncryptedError,
@@ -351,8 +358,8 @@ class BatchRunner:
                 self._handle_opened(document, opened)
             case ReadTask(), Done(value=StoredPage() as page):
                 self._add_page(document, page)
-            case WriteTask() as task, Done():
-                self._complete(document, task)
+            case WriteTask() as task, Done(value=dict() as left_out):
+                self._complete(document, task, left_out)
             case ReadTask(), Failed(error=error) if isinstance(error, FATAL_ERRORS):
                 raise error
             case ReadTask(page=page), Failed(error=error, seconds=seconds):
@@ -447,7 +454,7 @@ class BatchRunner:
 
     # Ending a document
 
-    def _complete(self, document: DocumentState, task: WriteTask) -> None:
+    def _complete(self, document: DocumentState, task: WriteTask, left_out: LeftOut) -> None:
         """Give the outputs their final names, and record that the document is complete."""
         planned, journal = document.planned, document.journal
         targets = {
@@ -463,7 +470,10 @@ class BatchRunner:
         except (InputError, OutputError) as error:
             self._fail(planned, error)
             return
-        notes = tuple(journal.notes[page] for page in document.wanted)
+        notes = tuple(
+            replace(journal.notes[page], left_out=left_out.get(page, ()))
+            for page in document.wanted
+        )
         outputs = tuple(str(journal.folder / name) for name in names)
         if self._stream:
             self._stream.put(planned.number, Path(outputs[0]))

@@ -20,9 +20,14 @@ from ocrtool.errors import EncryptedError, InputError, OutputError
 from ocrtool.inputs.page_files import PageFile, PdfPages, open_file
 from ocrtool.options import ImageChoice, PageOptions, WriteOptions
 from ocrtool.writers import BINARY, PICTURED, PageFormat, PageInput, open_writer
+from ocrtool.writers.flow import FURNITURE
 
 if TYPE_CHECKING:
     from ocrtool.documents.page import PageConverter
+
+
+LeftOut = dict[int, tuple[tuple[str, str], ...]]
+"""Role and text of running headers and footers that were left out, by page number."""
 
 
 @dataclass(frozen=True)
@@ -188,20 +193,24 @@ class WriteTask:
     options: WriteOptions
     limit: float
 
-    def run(self, context: WorkerContext) -> None:
+    def run(self, context: WorkerContext) -> LeftOut:
         """Write them.
+
+        Returns:
+            The running headers and footers that formats of text lack.
 
         Raises:
             OutputError: They cannot be written, or the journal is damaged.
         """
         try:
             with StoredPages(self.journal) as stored:
-                self._write(context, stored)
+                return self._write(context, stored)
         except OSError as error:
             folder = next(iter(self.drafts.values())).parent
             raise OutputError(f"cannot write {folder}: {error.strerror or error}") from None
 
-    def _write(self, context: WorkerContext, stored: StoredPages) -> None:
+    def _write(self, context: WorkerContext, stored: StoredPages) -> LeftOut:
+        left_out: LeftOut = {}
         if self.pictures is not None:
             self.pictures.mkdir()
         with ExitStack() as stack:
@@ -219,6 +228,12 @@ class WriteTask:
                 file = context.file(self.opened.path, self.opened.password)
 
             def page_input(page: Page) -> PageInput:
+                if not self.options.keep_furniture:
+                    left_out[page.number] = tuple(
+                        (block.kind, block.text)
+                        for block in page.blocks
+                        if block.kind in FURNITURE and block.text
+                    )
                 given = PageInput(
                     self.source,
                     page,
@@ -243,11 +258,10 @@ class WriteTask:
                 writer.finish()
         if self.pictures is not None and not any(self.pictures.iterdir()):
             self.pictures.rmdir()
+        return left_out
 
     def _pictures(self, page: Page, stored: StoredPages) -> Mapping[str, bytes]:
         """Return the pictures that become part of the outputs; write those that become files."""
-        from ocrtool.writers.flow import FURNITURE
-
         names = {
             block.image for block in page.blocks
             if block.image and (block.kind not in FURNITURE or self.options.keep_furniture)

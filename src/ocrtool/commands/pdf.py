@@ -35,6 +35,7 @@ from ocrtool.options import (
     BatchOptions,
     EngineName,
     FormulaChoice,
+    HeaderChoice,
     HyphenChoice,
     ImageChoice,
     OcrChoice,
@@ -104,14 +105,14 @@ def pdf(
     tables: Annotated[
         TableChoice, typer.Option("--tables", help="How tables are written in Markdown.")
     ] = TableChoice.MD,
-    keep_furniture: Annotated[
-        bool,
+    headers: Annotated[
+        HeaderChoice,
         typer.Option(
-            "--keep-furniture",
-            show_default=False,
-            help="Keep running heads, feet and page numbers, as comments.",
+            "--headers",
+            help="Running headers, footers and page numbers: left out of the text (JSON and the "
+            "report have them), or kept, in Markdown and LaTeX as comments.",
         ),
-    ] = False,
+    ] = HeaderChoice.DROP,
     page_breaks: Annotated[
         bool,
         typer.Option("--page-breaks", show_default=False, help="Comments tell where pages begin."),
@@ -229,7 +230,7 @@ def pdf(
         writing=WriteOptions(
             min_confidence=min_confidence,
             tables=tables,
-            keep_furniture=keep_furniture,
+            keep_furniture=headers is HeaderChoice.KEEP,
             page_breaks=page_breaks,
             front_matter=front_matter,
         ),
