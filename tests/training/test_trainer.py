@@ -367,7 +367,7 @@ def test_ctrl_c_saves_and_stops(words_csv: Path, tmp_path: Path) -> None:
     assert process.wait(30) == 130
     saved = checkpoint.load(out / "last")
     assert saved.step >= 3
-    assert checkpoint.load_state(out / "last").facts["position"]["step"] == saved.step
+    assert checkpoint.load_state(out / "last")[1]["position"]["step"] == saved.step
 
 
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="PyTorch without distributed")
@@ -386,7 +386,7 @@ def test_two_processes_train_together(
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run([*command, str(path)], check=True, timeout=120, env=environment)
     assert [record["step"] for record in records(out, "train")] == [2, 4, 6]
-    facts = checkpoint.load_state(out / "last").facts
+    _, facts = checkpoint.load_state(out / "last")
     assert facts["processes"] == 2
     # Pools 0, 2, 4... and 1, 3, 5...: two processes of one batch equal one process of both.
     options = small_options("line", data=(words_csv,), out=tmp_path, dropout=0.0)

@@ -71,24 +71,6 @@ class Checkpoint:
         return {**files, METADATA: to_json(facts).encode()}
 
 
-@dataclass(frozen=True)
-class TrainerState:
-    """State for an exact resume, beside the model.
-
-    Attributes:
-        tensors: Trained weights, buffers and optimizer state, by name.
-        facts: Position, state of the gradient scaler and number of processes, as JSON values.
-    """
-
-    tensors: Mapping[str, Tensor]
-    facts: Mapping[str, Any]
-
-    def write(self, folder: Path) -> None:
-        """Write the files beside those of the model."""
-        (folder / STATE).write_bytes(packed(self.tensors))
-        (folder / STATE_FACTS).write_text(to_json(self.facts), "utf-8")
-
-
 def write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
     """Replace a folder by one with these files; see `replacing`."""
     with replacing(folder) as fresh:
@@ -164,15 +146,21 @@ def load(folder: Path) -> Checkpoint:
     return Checkpoint(metadata.config, metadata.vocabulary, weights, step, metrics)
 
 
-def load_state(folder: Path) -> TrainerState:
-    """Read the training state beside a model.
+def write_state(folder: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+    """Write the state for an exact resume beside a model; see `load_state`."""
+    (folder / STATE).write_bytes(packed(tensors))
+    (folder / STATE_FACTS).write_text(to_json(facts), "utf-8")
+
+
+def load_state(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read the state for an exact resume: tensors by name, and facts as JSON values.
 
     Raises:
         ModelError: It is missing or damaged.
     """
     try:
         facts = json.loads((folder / STATE_FACTS).read_text("utf-8"))
-        return TrainerState(load_tensors((folder / STATE).read_bytes()), facts)
+        return load_tensors((folder / STATE).read_bytes()), facts
     except OSError as error:
         reason = error.strerror or error
         raise ModelError(f"{folder}: nothing to resume from ({reason})") from None

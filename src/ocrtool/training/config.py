@@ -97,7 +97,7 @@ def typed(
     Args:
         content: Values by the name of the field.
         kind: The dataclass.
-        origin: Prefix of a key in messages that names the source of its value.
+        origin: Prefix of a key in messages.
         folder: Folder that relative paths are relative to.
         texts: Whether numbers, truth values and lists may be texts in the syntax of JSON.
 

@@ -15,13 +15,7 @@ from ocrtool.errors import InputError
 
 @dataclass(frozen=True)
 class LabelledImage:
-    """One usable row of a CSV file.
-
-    Attributes:
-        image: Path of the image.
-        text: Its text, without white space at the ends.
-        origin: ``file.csv:line``.
-    """
+    """One usable row of a CSV file; its origin is ``file.csv:line``."""
 
     image: Path
     text: str

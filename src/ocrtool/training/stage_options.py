@@ -7,21 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ocrtool.errors import UsageError
 from ocrtool.models.presets import STAGED
 from ocrtool.training.options import RunOptions
 
 
-@dataclass(frozen=True)
-class StageName:
-    """One of the stages.
-
-    Attributes:
-        trained: Parts of the network that are trained; all others are frozen.
-        batch: Images of an optimizer step.
-        rate: Peak learning rate.
-    """
+class Stage(NamedTuple):
+    """Trained parts of the network, images of an optimizer step, and peak learning rate."""
 
     trained: tuple[str, ...]
     batch: int
@@ -29,8 +23,8 @@ class StageName:
 
 
 STAGES = {
-    "align": StageName(("mm_projector",), 512, 1e-3),
-    "pretrain": StageName(("mm_projector", "llm"), 32, 5e-5),
+    "align": Stage(("mm_projector",), 512, 1e-3),
+    "pretrain": Stage(("mm_projector", "llm"), 32, 5e-5),
 }
 
 

@@ -32,7 +32,6 @@ from ocrtool import console
 from ocrtool.engines.oom import lacks_memory
 from ocrtool.errors import ModelError, OutputError, UsageError
 from ocrtool.training import checkpoint
-from ocrtool.training.checkpoint import TrainerState
 from ocrtool.training.curves import draw_curves
 from ocrtool.training.distributed import Compute, Group, process_group
 from ocrtool.training.optimizers import moments, optimizer_of, restore_moments
@@ -262,7 +261,7 @@ class Trainer(Generic[B]):
         )
         self.position = Position()
         if options.resume:
-            self._restore(checkpoint.load_state(options.out / "last"))
+            self._restore(*checkpoint.load_state(options.out / "last"))
         task.compile()
         self.started = time.monotonic()
 
@@ -451,13 +450,13 @@ class Trainer(Generic[B]):
         }
         with checkpoint.replacing(self.options.out / "last") as fresh:
             self.task.write_model(fresh, self.average, position)
-            TrainerState(tensors, facts).write(fresh)
+            checkpoint.write_state(fresh, tensors, facts)
 
-    def _restore(self, state: TrainerState) -> None:
+    def _restore(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
         """Restore the weights, the optimizer and the position of a saved run."""
         folder = self.options.out / "last"
         try:
-            facts = {"processes": 1, "scaler": self.scaler.state_dict(), **state.facts}
+            facts = {"processes": 1, "scaler": self.scaler.state_dict(), **facts}
             position = dict(facts["position"])
             if "batches" not in position:  # an older detector run, whose best score is an F1
                 position |= {"batches": position["step"], "best": 1.0 - position["best"]}
@@ -473,10 +472,10 @@ class Trainer(Generic[B]):
             )
         with torch.no_grad():
             for name, value in (*self.trained, *self.buffers):
-                if f"weights.{name}" not in state.tensors:
+                if f"weights.{name}" not in tensors:
                     raise ModelError(f"{folder}: the run trained other parts")
-                value.copy_(state.tensors[f"weights.{name}"])
-        restore_moments(self.optimizer, self.trained, state.tensors)
+                value.copy_(tensors[f"weights.{name}"])
+        restore_moments(self.optimizer, self.trained, tensors)
 
 
 def _time_left(began: tuple[float, float], progress: float) -> float | None:
