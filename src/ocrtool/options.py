@@ -238,6 +238,17 @@ class TableChoice(StrEnum):
     """Fenced blocks of comma-separated values."""
 
 
+class TextLayerChoice(StrEnum):
+    """What becomes of the text layer that pages of a PDF have, in a searchable PDF."""
+
+    KEEP = "keep"
+    """Kept where it agrees with what is read; text is added only where there is none."""
+    REDO = "redo"
+    """Invisible text is removed, and what is read is laid over the page."""
+    REPLACE = "replace"
+    """Every page becomes its image under the text that is read."""
+
+
 class HeaderChoice(StrEnum):
     """What becomes of running headers, footers and page numbers in formats of text."""
 
@@ -305,6 +316,7 @@ class WriteOptions:
         keep_furniture: Whether running headers and footers are written, in md and tex as comments.
         page_breaks: Whether md and tex tell where pages begin, by comments.
         front_matter: Whether md begins with title, author, pages and source, in YAML.
+        text_layer: What becomes of the text layer that pages have, in pdf.
         as_printed: Whether formats other than running text (md, tex) keep the lines, running
             headers and page breaks of the pages.
     """
@@ -316,4 +328,5 @@ class WriteOptions:
     keep_furniture: bool = False
     page_breaks: bool = False
     front_matter: bool = False
+    text_layer: TextLayerChoice = TextLayerChoice.KEEP
     as_printed: bool = False

@@ -15,8 +15,10 @@ from PIL import Image
 from ocrtool.document.tree import Box, Line, Page, Quad, Word
 from ocrtool.errors import EncryptedError, ExitCode, InputError, OutputError
 from ocrtool.inputs.page_source import ImagePage, PdfPage
+from ocrtool.options import TextLayerChoice
 from ocrtool.pdf import MAX_UNSAVED_PAGES, PdfFile, PdfMaker
 from ocrtool.writers import PageInput
+from ocrtool.writers.pdf import SearchablePdf
 from writers.drawing import all_words, block, written_pdf
 
 POINTS_A_PIXEL = 72 / 150
@@ -344,3 +346,62 @@ def test_the_invisible_font_shows_nothing() -> None:
         assert all(font["glyf"][name].numberOfContours == 0 for name in font.getGlyphOrder())
         assert (font["hhea"].ascent, font["hhea"].descent) == (800, -200)
         assert {width for width, _ in font["hmtx"].metrics.values()} == {500}
+
+
+@pytest.fixture
+def scan(sheet: PageInput) -> bytes:
+    """A searchable PDF of a scanned page, as the tool itself writes it."""
+    return written_pdf(sheet)
+
+
+def relaid(content: bytes, page: Page, choice: TextLayerChoice) -> list[str]:
+    """Lay text over a PDF of one page, and return all its words."""
+    parts: list[bytes] = []
+    with PdfFile(content) as file:
+        writer = SearchablePdf(parts.append, choice)
+        writer.add(PageInput("x.pdf", page, original=file))
+        writer.finish()
+    with open_back(b"".join(parts)) as document:
+        return document[0].get_text().split()
+
+
+def test_a_text_layer_is_not_doubled(sheet: PageInput, scan: bytes) -> None:
+    with open_back(scan) as document:
+        words = document[0].get_text().split()
+    assert len(words) > 3
+    for choice in TextLayerChoice:
+        assert sorted(relaid(scan, sheet.page, choice)) == sorted(words), choice
+
+
+def test_a_text_layer_that_says_something_else_is_replaced(sheet: PageInput, scan: bytes) -> None:
+    page = replace(sheet.page, blocks=(block("paragraph", spaced("Quite different", 20, 30)),))
+    assert relaid(scan, page, TextLayerChoice.KEEP) == ["Quite", "different"]
+
+
+def test_every_reader_sees_the_same_words() -> None:
+    import pypdfium2
+    from pdfminer.high_level import extract_text
+
+    texts = "the smallest of all boats", "was his own, with a sail", "of red & white stripes."
+    lines = [spaced(text, 20.0, 30.0 + 40 * i) for i, text in enumerate(texts)]
+    picture = ImagePage(np.full((200, 600, 3), 255, np.uint8))
+    page = Page(1, 600, 200, (block("paragraph", *lines),), dpi=150)
+    content = written_pdf(PageInput("x", page, picture))
+    words = " ".join(texts).split()
+    with open_back(content) as document:
+        assert document[0].get_text().split() == words
+    assert pypdfium2.PdfDocument(content)[0].get_textpage().get_text_range().split() == words
+    assert extract_text(io.BytesIO(content)).split() == words
+
+
+def spaced(text: str, x: float, y: float) -> Line:
+    """Return a line of words with narrow gaps, as proportional type has."""
+    words = []
+    left = x
+    for part in text.split():
+        right = left + 11.0 * len(part)
+        quad: Quad = ((left, y), (right, y), (right, y + 22), (left, y + 22))
+        words.append(Word(part, 0.99, quad))
+        left = right + 5.0
+    quad = ((x, y), (left, y), (left, y + 22), (x, y + 22))
+    return Line(text, 0.9, quad, tuple(words))

@@ -42,6 +42,7 @@ from ocrtool.options import (
     PageOptions,
     ReadOptions,
     TableChoice,
+    TextLayerChoice,
     parse_budget,
 )
 from ocrtool.writers import PageFormat
@@ -113,6 +114,14 @@ def pdf(
             "report have them), or kept, in Markdown and LaTeX as comments.",
         ),
     ] = HeaderChoice.DROP,
+    text_layer: Annotated[
+        TextLayerChoice,
+        typer.Option(
+            "--text-layer",
+            help="Text layer of the pages of a searchable PDF: kept where it agrees with the page, "
+            "its invisible text read anew, or every page made an image under new text.",
+        ),
+    ] = TextLayerChoice.KEEP,
     page_breaks: Annotated[
         bool,
         typer.Option("--page-breaks", show_default=False, help="Comments tell where pages begin."),
@@ -233,6 +242,7 @@ def pdf(
             keep_furniture=headers is HeaderChoice.KEEP,
             page_breaks=page_breaks,
             front_matter=front_matter,
+            text_layer=text_layer,
         ),
         selection=PageSelection.parse(pages) if pages is not None else PageSelection(),
         running=BatchOptions(jobs, page_timeout),

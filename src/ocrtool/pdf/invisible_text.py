@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.resources import files
 
 import pymupdf
+
+from ocrtool.document.tree import Box
 
 SURROGATES = range(0xD8, 0xE0)
 """High bytes of UTF-16 surrogate codes."""
@@ -21,7 +24,7 @@ class TextRun:
     """A piece of a text line that is laid invisibly over a page image.
 
     Attributes:
-        text: Its characters.
+        text: Its characters; a space at the end is not part of the width.
         start: Left end of the lower edge, in pixels, origin top left.
         direction: Reading direction as a unit vector.
         width: Extent along the direction, in pixels.
@@ -62,6 +65,35 @@ def lay_text(
     contents = [before, *page.get_contents(), after]
     references = " ".join(f"{xref} 0 R" for xref in contents)
     document.xref_set_key(page.xref, "Contents", f"[{references}]")
+
+
+def words_on(page: pymupdf.Page, width: int, height: int) -> list[tuple[str, Box]]:
+    """Return the words on a page, visible or not, and their boxes; none on a damaged page.
+
+    Args:
+        page: The page.
+        width: Width of the page image in whose pixels the boxes are.
+        height: Height of that image in pixels.
+    """
+    try:
+        x, y = width / page.rect.width, height / page.rect.height
+        return [
+            (text, Box(x0 * x, y0 * y, x1 * x, y1 * y))
+            for x0, y0, x1, y1, text, *_ in page.get_text("words")
+        ]
+    except Exception:  # a damaged file makes MuPDF raise nearly anything
+        return []
+
+
+def remove_invisible_text(page: pymupdf.Page) -> None:
+    """Remove the invisible text of a page; a damaged page keeps it."""
+    with contextlib.suppress(Exception):  # a damaged file makes MuPDF raise nearly anything
+        page.add_redact_annot(page.rect)
+        page.apply_redactions(
+            images=pymupdf.PDF_REDACT_IMAGE_NONE,
+            graphics=pymupdf.PDF_REDACT_LINE_ART_NONE,
+            text=pymupdf.PDF_REDACT_TEXT_REMOVE_INVISIBLE,
+        )
 
 
 class InvisibleFont:
@@ -130,7 +162,8 @@ class InvisibleFont:
         base = foot + pymupdf.Point(y, -x) * (self.DESCENT * run.height)
         size = (pymupdf.Point(y, -x) * run.height * to_pdf - pymupdf.Point() * to_pdf).norm()
         along = pymupdf.Point(x, y) * to_pdf - pymupdf.Point() * to_pdf
-        stretch = 100 * run.width / (len(codes) * self.WIDTH * run.height)
+        letters = len(run.text.rstrip()) or len(codes)
+        stretch = 100 * run.width / (letters * self.WIDTH * run.height)
         turned = math.atan2(along.y, along.x)
         cosine, sine = math.cos(turned), math.sin(turned)
         base *= to_pdf

@@ -17,9 +17,16 @@ import pymupdf
 from numpy.typing import NDArray
 from PIL import Image
 
+from ocrtool.document.tree import Box
 from ocrtool.errors import OutputError
 from ocrtool.pdf.file import METADATA_FIELDS, PdfFile, reason
-from ocrtool.pdf.invisible_text import InvisibleFont, TextRun, lay_text
+from ocrtool.pdf.invisible_text import (
+    InvisibleFont,
+    TextRun,
+    lay_text,
+    remove_invisible_text,
+    words_on,
+)
 
 MAX_UNSAVED_PAGES = 32
 """Maximum number of pages held in memory before they are written to disk."""
@@ -104,6 +111,14 @@ class PdfMaker:
             raise
         except Exception as error:
             raise source.damaged(index, error) from None
+
+    def words(self, width: int, height: int) -> list[tuple[str, Box]]:
+        """Return the words of the last page; see :func:`words_on`."""
+        return words_on(self._document[-1], width, height)
+
+    def remove_invisible_text(self) -> None:
+        """Remove the invisible text of the last page; a damaged page keeps it."""
+        remove_invisible_text(self._document[-1])
 
     def add_text(self, runs: Iterable[TextRun], width: int, height: int) -> None:
         """Lay text over the last page.

@@ -11,9 +11,16 @@ from pathlib import Path
 
 import pymupdf
 
+from ocrtool.document.tree import Box
 from ocrtool.errors import OutputError
 from ocrtool.pdf.file import PdfFile, reason
-from ocrtool.pdf.invisible_text import InvisibleFont, TextRun, lay_text
+from ocrtool.pdf.invisible_text import (
+    InvisibleFont,
+    TextRun,
+    lay_text,
+    remove_invisible_text,
+    words_on,
+)
 
 
 class PdfLayer:
@@ -45,6 +52,14 @@ class PdfLayer:
     def add_page(self, index: int) -> None:
         """Keep the page with this index, from 0; all other pages are removed at the end."""
         self._pages.append(index)
+
+    def words(self, width: int, height: int) -> list[tuple[str, Box]]:
+        """Return the words of the last page; see :func:`words_on`."""
+        return words_on(self._copy.document[self._pages[-1]], width, height)
+
+    def remove_invisible_text(self) -> None:
+        """Remove the invisible text of the last page; a damaged page keeps it."""
+        remove_invisible_text(self._copy.document[self._pages[-1]])
 
     def add_text(self, runs: Iterable[TextRun], width: int, height: int) -> None:
         """Lay text over the last page that was added.

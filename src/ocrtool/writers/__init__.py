@@ -114,7 +114,7 @@ def open_writer(
     if form is PageFormat.PDF:
         from ocrtool.writers.pdf import SearchablePdf
 
-        return SearchablePdf(write)
+        return SearchablePdf(write, options.text_layer)
     if form is PageFormat.HTML:
         from ocrtool.writers.html_article import HtmlWriter
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 
 from ocrtool.document.line_metrics import direction, height, words_of
-from ocrtool.document.tree import Line, Page, Quad
+from ocrtool.document.tree import Box, Line, Page, Quad
 from ocrtool.errors import InputError
 from ocrtool.inputs.page_source import PageSource, PdfPage
+from ocrtool.options import TextLayerChoice
 from ocrtool.pdf import POINTS_PER_INCH, PdfLayer, PdfMaker, TextRun
 from ocrtool.writers.page_input import PageInput
 
@@ -16,8 +19,12 @@ A4 = 595.0, 842.0
 """Width and height, in points, of the page that stands for a damaged one."""
 LONG_SIDE = A4[1]
 """Longer side, in points, of the page of an image of unknown resolution."""
-LEAST_GAP = 0.1
-"""Width of the space between words that touch or overlap, in heights of the line."""
+MAX_SPACE_OVERLAP = 0.4
+"""Maximum overlap of a space and the next word, in heights of the line; beyond it, MuPDF begins a
+new line."""
+MIN_AGREEMENT = 0.5
+"""Minimum share of the words of a text layer, or of those that were read if they are fewer, that
+both have, for the layer to be kept."""
 
 logger = logging.getLogger(__name__)
 
@@ -27,10 +34,16 @@ class SearchablePdf:
 
     Args:
         write: Takes the content of the file, all of it at the end.
+        text_layer: What becomes of the text layer of an original.
     """
 
-    def __init__(self, write: Callable[[bytes], object]) -> None:
+    def __init__(
+        self,
+        write: Callable[[bytes], object],
+        text_layer: TextLayerChoice = TextLayerChoice.KEEP,
+    ) -> None:
         self._write = write
+        self._text_layer = text_layer
         self._maker: PdfMaker | None = None
         self._layer: PdfLayer | None = None
 
@@ -43,11 +56,13 @@ class SearchablePdf:
             OutputError: There is no room for temporary files.
         """
         picture, page = sheet.picture, sheet.page
-        if sheet.original is not None:
+        if sheet.original is not None and self._text_layer is not TextLayerChoice.REPLACE:
             self._layer = self._layer or PdfLayer(sheet.original)
             self._layer.add_page(page.number - 1)
-            self._layer.add_text(page_runs(page, read=True), page.width, page.height)
+            self._lay(self._layer, page)
             return
+        if sheet.original is not None and not page.error:
+            picture = PdfPage(sheet.original, page.number, page.dpi)
         if picture is None and not page.error:
             raise ValueError("a searchable PDF shows the pictures of its pages")
         if self._maker is None:
@@ -56,10 +71,28 @@ class SearchablePdf:
         if picture is None:
             self._maker.add_blank(*A4)
             return
-        copied = self._copies(self._maker, picture, page)
-        if not copied:
-            self._add_image(self._maker, picture, page)
-        self._maker.add_text(page_runs(page, read=copied), page.width, page.height)
+        replaced = self._text_layer is TextLayerChoice.REPLACE
+        if not replaced and self._copies(self._maker, picture, page):
+            self._lay(self._maker, page)
+            return
+        self._add_image(self._maker, picture, page)
+        self._maker.add_text(page_runs(page), page.width, page.height)
+
+    def _lay(self, layer: PdfLayer | PdfMaker, page: Page) -> None:
+        """Lay the lines that were read over a copied page, as its own text layer allows."""
+        every = [line for block in page.blocks for line in block.lines]
+        lines = [line for line in every if not line.size]
+        if not lines:
+            return
+        own = layer.words(page.width, page.height)
+        is_good = len(lines) < len(every) or agrees(lines, own)
+        if self._text_layer is TextLayerChoice.KEEP and is_good:
+            centres = [(box.center_x, box.center_y) for _, box in own]
+            lines = [one for one in lines if not any(one.box.contains(*c) for c in centres)]
+        elif own:
+            layer.remove_invisible_text()
+        runs = (run for line in lines for run in line_runs(line))
+        layer.add_text(runs, page.width, page.height)
 
     def _copies(self, maker: PdfMaker, picture: PageSource, page: Page) -> bool:
         """Copy a page of a PDF, with its own text; tell whether that could be done."""
@@ -86,24 +119,27 @@ class SearchablePdf:
         (self._layer or self._maker or PdfMaker()).finish(self._write)
 
 
-def page_runs(page: Page, read: bool = False) -> Iterator[TextRun]:
-    """Return a page's words in reading order, with the spaces between them.
+def agrees(lines: Sequence[Line], own: Sequence[tuple[str, Box]]) -> bool:
+    """Tell whether a page's own words are those that were read from its image."""
+    known = Counter(text.casefold() for text, _ in own)
+    read = Counter(word.text.casefold() for line in lines for word in words_of(line))
+    common = (known & read).total()
+    return common >= MIN_AGREEMENT * min(known.total(), read.total()) > 0
 
-    Args:
-        page: What was read.
-        read: Whether lines that are the file's own text, whose size it tells, are left out.
-    """
+
+def page_runs(page: Page) -> Iterator[TextRun]:
+    """Return a page's words in reading order, each with the space that follows it."""
     for block in page.blocks:
         for line in block.lines:
-            if not (read and line.size):
-                yield from line_runs(line)
+            yield from line_runs(line)
 
 
 def line_runs(line: Line) -> Iterator[TextRun]:
-    """Return a line's words, and the spaces that fill the gaps up to the next.
+    """Return a line's words, each with the space that follows it.
 
     All stand on the foot of the line and are as high as it is, so that readers of the PDF see
-    one line; each is as wide as its word.
+    one line; each is as wide as its word. The spaces are part of the words because PDFium, the
+    reader of Chrome, ignores spaces that stand alone.
     """
     x, y = direction(line.quad)
     origin_x, origin_y = line.quad[3]
@@ -112,17 +148,15 @@ def line_runs(line: Line) -> Iterator[TextRun]:
         places = [(px - origin_x) * x + (py - origin_y) * y for px, py in quad]
         return min(places), max(places)
 
-    def run(text: str, start: float, width: float) -> TextRun:
-        foot = origin_x + start * x, origin_y + start * y
-        return TextRun(text, foot, (x, y), width, size)
-
     size = height(line.quad)
-    end: float | None = None
-    for word in words_of(line):
-        if not word.text:
+    words = [word for word in words_of(line) if word.text]
+    for word, following in itertools.zip_longest(words, words[1:]):
+        start, end = extent(word.quad)
+        foot = origin_x + start * x, origin_y + start * y
+        if following is None:
+            yield TextRun(word.text, foot, (x, y), max(end - start, 1.0), size)
             continue
-        start, word_end = extent(word.quad)
-        if end is not None:
-            yield run(" ", end, max(start - end, LEAST_GAP * size))
-        yield run(word.text, start, max(word_end - start, 1.0))
-        end = word_end
+        # The space is as wide as a letter; it may reach only a little into the next word.
+        room = extent(following.quad)[0] + MAX_SPACE_OVERLAP * size - start
+        width = min(end - start, room * len(word.text) / (len(word.text) + 1))
+        yield TextRun(f"{word.text} ", foot, (x, y), max(width, 1.0), size)
