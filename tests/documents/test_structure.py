@@ -13,7 +13,7 @@ from ocrtool.documents.heading_styles import depth_of, follows
 from ocrtool.documents.running_headers import folded
 from ocrtool.documents.structure import structured
 from ocrtool.options import ImageChoice
-from ocrtool.writers import PageFormat, PageInput, WriteOptions, open_writer
+from ocrtool.writers import PageInput, WriteOptions, formats, open_writer
 
 WIDTH, HEIGHT, DPI = 1000, 1400, 100.0
 BODY = 14.0
@@ -94,7 +94,7 @@ def levels(pages: Sequence[Page]) -> dict[str, int]:
 
 def md(pages: Sequence[Page], **options: bool | ImageChoice) -> str:
     parts: list[str] = []
-    writer = open_writer(PageFormat.MD, parts.append, WriteOptions(**options))  # type: ignore[arg-type]
+    writer = open_writer(formats.MD, parts.append, WriteOptions(**options))  # type: ignore[arg-type]
     for page in pages:
         writer.add(PageInput("x.pdf", page))
     writer.finish()

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 import ocrtool
 from ocrtool.document.tree import Block, Box, Cell, Line, Page, Quad, Word
-from ocrtool.writers import PageFormat, PageInput, WriteOptions, open_writer
+from ocrtool.writers import PageInput, WriteOptions, formats, open_writer, page_format
 
 FONTS = Path(ocrtool.__file__).parent / "synth" / "fonts"
 WIDTH, HEIGHT, DPI = 900, 1000, 150.0
@@ -128,7 +128,7 @@ def written(form: str, *sheets: PageInput, **options: Any) -> str:
     """What a format of text makes of some sheets, all that is on them wanted."""
     parts: list[str] = []
     wanted = WriteOptions(**{"keep_furniture": True, "page_breaks": True, **options})
-    writer = open_writer(PageFormat(form), parts.append, wanted)
+    writer = open_writer(page_format(form), parts.append, wanted)
     for one in sheets:
         writer.add(one)
     writer.finish()
@@ -137,7 +137,7 @@ def written(form: str, *sheets: PageInput, **options: Any) -> str:
 
 def written_pdf(*sheets: PageInput) -> bytes:
     parts: list[bytes] = []
-    writer = open_writer(PageFormat.PDF, parts.append)
+    writer = open_writer(formats.PDF, parts.append)
     for one in sheets:
         writer.add(one)
     writer.finish()

@@ -281,10 +281,10 @@ def test_what_goes_on_is_put_together() -> None:
 
 
 def test_pages_are_written_as_they_come() -> None:
-    from ocrtool.writers import PageFormat, open_writer
+    from ocrtool.writers import formats, open_writer
 
     parts: list[str] = []
-    writer = open_writer(PageFormat.MD, parts.append)
+    writer = open_writer(formats.MD, parts.append)
     lengths = []
     for i in range(6):
         writer.add(sheet(paragraph(line(f"Paragraph {i}.")), number=i + 1))

@@ -12,7 +12,7 @@ from ocrtool.document.json import from_json, to_json
 from ocrtool.document.line_metrics import words_of
 from ocrtool.document.tree import Block, DocumentTree, Line, Page, Word
 from ocrtool.errors import UsageError
-from ocrtool.writers import PageFormat, PageInput, WriteOptions, format_of, open_writer
+from ocrtool.writers import PAGE_FORMATS, PageInput, WriteOptions, format_of, formats, open_writer
 from ocrtool.writers.low_confidence import marked_block, marked_line
 from ocrtool.writers.markdown import escape
 from writers.drawing import all_words, block, written
@@ -40,10 +40,10 @@ def test_an_empty_page_is_empty() -> None:
     empty = sheet_of()
     assert written("txt", empty) == written("md", empty) == ""
     assert from_json(written("json", empty)) == DocumentTree("x.png", (empty.page,))
-    for form in PageFormat:
-        if form is not PageFormat.PDF:
-            written(form, empty)
-            written(form)
+    for form in PAGE_FORMATS.values():
+        if not form.binary:
+            written(form.name, empty)
+            written(form.name)
 
 
 def test_words_in_doubt_are_replaced_where_they_stand(sheet: PageInput) -> None:
@@ -96,7 +96,7 @@ def test_one_file_holds_one_document(form: str, sheet: PageInput) -> None:
 
 def test_jsonl_is_a_record_a_page_as_it_comes(two_pages: tuple[PageInput, PageInput]) -> None:
     parts: list[str] = []
-    writer = open_writer(PageFormat.JSONL, parts.append, WriteOptions(min_confidence=0.5))
+    writer = open_writer(formats.JSONL, parts.append, WriteOptions(min_confidence=0.5))
     for i, sheet in enumerate(two_pages, 1):
         writer.add(replace(sheet, source=f"{i}.png"))
         record = json.loads("".join(parts).splitlines()[-1])
@@ -192,8 +192,8 @@ def test_a_line_without_words_is_split_by_its_text() -> None:
 
 
 def test_suffixes() -> None:
-    assert format_of("a/b.MD") is PageFormat.MD and format_of("x.htm") is PageFormat.HTML
-    assert format_of("x.xml") is PageFormat.ALTO and format_of("x") is format_of("x.png") is None
+    assert format_of("a/b.MD") is formats.MD and format_of("x.htm") is formats.HTML
+    assert format_of("x.xml") is formats.ALTO and format_of("x") is format_of("x.png") is None
 
 
 def test_pages_are_taken_one_by_one() -> None:
@@ -206,7 +206,7 @@ def test_pages_are_taken_one_by_one() -> None:
             yield PageInput("x", Page(i + 1, 9, 9))
 
     seen: list[int] = []
-    writer = open_writer(PageFormat.JSONL, lambda text: seen.append(taken))
+    writer = open_writer(formats.JSONL, lambda text: seen.append(taken))
     for sheet in sheets():
         writer.add(sheet)
     assert [count for count in dict.fromkeys(seen) if count] == [1, 2, 3, 4, 5]

@@ -9,12 +9,9 @@ from pathlib import Path
 from ocrtool import console
 from ocrtool.batch.plan import Plan
 from ocrtool.errors import OutputError
-from ocrtool.writers import BINARY, PageFormat
 
 COPY_BYTES = 1 << 20
 """Number of bytes copied at a time."""
-SEPARATORS = {PageFormat.TXT: "\f", PageFormat.MD: "\n"}
-"""Text between two documents, by format."""
 
 
 class OrderedOutput:
@@ -35,7 +32,7 @@ class OrderedOutput:
         self._written = False
         self._stack = ExitStack()
         self._write: Callable[[str | bytes], None] | None = None
-        if plan.device is None and console.data().is_terminal and self._form in BINARY:
+        if plan.device is None and console.data().is_terminal and self._form.binary:
             raise OutputError("a terminal shows no binary files", "name a file with -o")
 
     def put(self, number: int, draft: Path | None) -> None:
@@ -58,11 +55,11 @@ class OrderedOutput:
 
     def _copy(self, path: Path) -> None:
         if self._write is None:
-            binary = self._form in BINARY
+            binary = self._form.binary
             opened = console.output(self._target, overwrite=True, binary=binary)
             self._write = self._stack.enter_context(opened)
         if self._written:
-            self._write(SEPARATORS.get(self._form, ""))
+            self._write(self._form.separator or "")
         self._written = True
         with path.open("rb") as file:
             while content := file.read(COPY_BYTES):

@@ -10,14 +10,10 @@ from ocrtool.batch.journal import IMAGES
 from ocrtool.errors import InputError, UsageError
 from ocrtool.inputs.paths import PDF_SUFFIX, STDIN, FoundInput, OutputNames, expand
 from ocrtool.options import ImageChoice
-from ocrtool.writers import PageFormat, format_of
+from ocrtool.writers import PageFormat, format_of, formats
 
 STDOUT = "-"
 """Output argument that stands for standard output."""
-STREAMED = frozenset({PageFormat.TXT, PageFormat.MD, PageFormat.JSONL})
-"""Formats in which several documents can be concatenated on standard output."""
-REFERRING = frozenset({PageFormat.MD, PageFormat.HTML, PageFormat.TEX})
-"""Formats that can refer to separate picture files."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +67,7 @@ def make_plan(
     out: str,
     forms: Sequence[PageFormat],
     images: ImageChoice | None,
-    default: PageFormat = PageFormat.MD,
+    default: PageFormat = formats.MD,
     suffixes: Collection[str] = frozenset({PDF_SUFFIX}),
 ) -> Plan:
     """Find the documents and determine their output paths.
@@ -103,7 +99,7 @@ def make_plan(
             "pictures have no place beside standard output", "take --images embed, or a file"
         )
     if images is None:
-        referring = not streamed and bool(REFERRING & set(chosen))
+        referring = not streamed and any(form.refers_to_pictures for form in chosen)
         images = ImageChoice.REFS if referring else ImageChoice.NONE
     names = OutputNames()
     documents = []
@@ -112,7 +108,7 @@ def make_plan(
             documents.append(PlannedDocument(number, "", item))
         elif folder is not None:
             name = names.of(item.place)
-            files = {form: folder / f"{name}.{form.value}" for form in chosen}
+            files = {form: folder / f"{name}.{form.name}" for form in chosen}
             documents.append(PlannedDocument(number, item.source, None, folder, name, files))
         elif streamed:
             documents.append(PlannedDocument(number, item.source))
@@ -155,16 +151,16 @@ def _check_single(forms: Sequence[PageFormat], documents: int, out: str, streame
         raise UsageError(
             f"{documents} documents cannot go to one file, {out}", "write into a folder: -o FOLDER/"
         )
-    if documents > 1 and not set(forms) <= STREAMED:
+    if documents > 1 and any(form.separator is None for form in forms):
         raise UsageError(
-            f"one {forms[0].value} holds one document", "write into a folder: -o FOLDER/"
+            f"one {forms[0].name} holds one document", "write into a folder: -o FOLDER/"
         )
 
 
 def _single(
     number: int, item: FoundInput, path: Path, forms: Sequence[PageFormat]
 ) -> PlannedDocument:
-    files = {form: path.with_suffix(f".{form.value}") for form in forms}
+    files = {form: path.with_suffix(f".{form.name}") for form in forms}
     if len(forms) == 1:
         files = {forms[0]: path}
     return PlannedDocument(number, item.source, None, path.parent, path.stem, files)

@@ -241,7 +241,7 @@ class BatchRunner:
                 opened,
                 document.journal.checkpoint(),
                 document.wanted,
-                {form: folder / f"draft.{form.value}" for form in self.plan.forms},
+                {form: folder / f"draft.{form.name}" for form in self.plan.forms},
                 folder / "pictures" if self.plan.images is ImageChoice.REFS else None,
                 self._write_options(planned),
                 limit * len(document.wanted),
@@ -310,7 +310,7 @@ class BatchRunner:
 
     def _output_options(self, planned: PlannedDocument) -> str:
         """Return a fingerprint of what the outputs depend on besides the page results."""
-        forms = sorted(form.value for form in planned.files)
+        forms = sorted(form.name for form in planned.files)
         writing = asdict(self._write_options(planned))
         return fingerprint([forms, writing, self.settings.selection.ranges, planned.source])
 

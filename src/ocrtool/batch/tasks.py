@@ -19,7 +19,7 @@ from ocrtool.documents.writing import options_of, write_document
 from ocrtool.errors import EncryptedError, InputError, OutputError
 from ocrtool.inputs.page_files import PageFile, PdfPages, open_file
 from ocrtool.options import ImageChoice, PageOptions, WriteOptions
-from ocrtool.writers import BINARY, PICTURED, PageFormat, PageInput, open_writer
+from ocrtool.writers import PageFormat, PageInput, open_writer
 from ocrtool.writers.flow import FURNITURE
 
 if TYPE_CHECKING:
@@ -224,7 +224,10 @@ class WriteTask:
                 for form, path in self.drafts.items()
             ]
             file = None
-            if set(self.drafts) & (PICTURED if self.options.as_printed else {PageFormat.PDF}):
+            printed = self.options.as_printed
+            if any(
+                form.shows_pictures if printed else form.extends_original for form in self.drafts
+            ):
                 file = context.file(self.opened.path, self.opened.password)
 
             def page_input(page: Page) -> PageInput:
@@ -277,7 +280,7 @@ class WriteTask:
 
 
 def _open_draft(stack: ExitStack, path: Path, form: PageFormat) -> Callable[[Any], object]:
-    if form in BINARY:
+    if form.binary:
         return stack.enter_context(path.open("wb")).write
     file = path.open("w", encoding="utf-8", errors="backslashreplace", newline="\n")
     return stack.enter_context(file).write

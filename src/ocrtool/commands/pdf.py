@@ -15,6 +15,7 @@ from ocrtool.commands.shared import (
     Device,
     Engine,
     Escalate,
+    FormatName,
     Int8,
     Jobs,
     Mode,
@@ -45,7 +46,7 @@ from ocrtool.options import (
     TextLayerChoice,
     parse_budget,
 )
-from ocrtool.writers import PageFormat
+from ocrtool.writers import page_format
 
 
 def pdf(
@@ -67,7 +68,7 @@ def pdf(
         ),
     ] = "-",
     forms: Annotated[
-        list[PageFormat] | None,
+        list[FormatName] | None,
         typer.Option(
             "--format",
             "-f",
@@ -250,7 +251,8 @@ def pdf(
         overwrite=overwrite,
         report=report,
     )
-    with BatchRunner(make_plan(inputs, recursive, out, forms or (), images), settings) as batch:
+    wanted = [page_format(name) for name in forms or ()]
+    with BatchRunner(make_plan(inputs, recursive, out, wanted, images), settings) as batch:
         return batch.run()
 
 

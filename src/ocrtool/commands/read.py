@@ -16,6 +16,7 @@ from ocrtool.commands.shared import (
     Device,
     Engine,
     Escalate,
+    FormatName,
     FromClipboard,
     Inputs,
     Int8,
@@ -52,7 +53,7 @@ from ocrtool.options import (
     WriteOptions,
     parse_budget,
 )
-from ocrtool.writers import PageFormat
+from ocrtool.writers import formats, page_format
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,7 +72,7 @@ def read(
         ),
     ] = LayoutMode.AUTO,
     forms: Annotated[
-        list[PageFormat] | None,
+        list[FormatName] | None,
         typer.Option(
             "--format",
             "-f",
@@ -187,12 +188,13 @@ def read(
     )
     writing = WriteOptions(min_confidence=min_confidence, as_printed=True)
     selection = PageSelection.parse(pages) if pages is not None else PageSelection()
+    wanted_forms = tuple(page_format(name) for name in forms or ())
     if not in_batch:
         from ocrtool.pipelines.read import PageJob, read_pages
 
         job = PageJob(
             sources=tuple(paths_of(expand(sources, recursive, READABLE_SUFFIXES))),
-            forms=tuple(forms or ()),
+            forms=wanted_forms,
             out=out,
             overwrite=overwrite,
             selection=selection,
@@ -210,7 +212,7 @@ def read(
     from ocrtool.batch.runner import BatchRunner, BatchSettings
 
     plan = make_plan(
-        sources, recursive, out, forms or (), ImageChoice.NONE, PageFormat.TXT, READABLE_SUFFIXES
+        sources, recursive, out, wanted_forms, ImageChoice.NONE, formats.TXT, READABLE_SUFFIXES
     )
     settings = BatchSettings(
         pages=page_options,
@@ -227,7 +229,7 @@ def read(
 def _read_lines(
     sources: list[str | InputError],
     options: ReadOptions,
-    forms: list[PageFormat],
+    forms: list[FormatName],
     out: str,
     overwrite: bool,
     copy: bool,
@@ -297,13 +299,13 @@ def _counted(
         console.say(f"{withheld} withheld, their confidence being below {minimum:g}")
 
 
-def _line_format(forms: list[PageFormat], out: str) -> TextFormat:
+def _line_format(forms: list[FormatName], out: str) -> TextFormat:
     known = {form.value for form in TextFormat}
-    if len(forms) > 1 or any(form.value not in known for form in forms):
+    if len(forms) > 1 or any(name not in known for name in forms):
         raise UsageError(
             "single lines are written in one of txt, json, jsonl", "leave out --layout line"
         )
     if forms:
-        return TextFormat(forms[0].value)
+        return TextFormat(forms[0])
     suffix = Path(out).suffix.lower().lstrip(".")
     return TextFormat(suffix) if suffix in known else TextFormat.TXT

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ocrtool.console import Color, Talk
 from ocrtool.errors import UsageError
 from ocrtool.options import EngineName
+from ocrtool.writers import PAGE_FORMATS
+
+if TYPE_CHECKING:
+    FormatName = str
+else:
+    # Typer takes choices from an enumeration, which mypy cannot follow when a table makes it.
+    FormatName = StrEnum("FormatName", {name.upper(): name for name in PAGE_FORMATS})
 
 Inputs = Annotated[
     list[str] | None,

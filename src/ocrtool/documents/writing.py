@@ -9,13 +9,10 @@ from ocrtool.document.tree import Bookmark, Page
 from ocrtool.options import WriteOptions
 from ocrtool.writers import PageFormat, PageInput, PageWriter
 
-FLOWING = frozenset({PageFormat.MD, PageFormat.TEX})
-"""Formats of running text."""
-
 
 def keeps_lines(form: PageFormat, options: WriteOptions) -> bool:
     """Tell whether a format keeps the lines of the page instead of running paragraphs on."""
-    return options.as_printed and form not in FLOWING
+    return options.as_printed and not form.running_text
 
 
 def options_of(form: PageFormat, options: WriteOptions) -> WriteOptions:
@@ -44,7 +41,7 @@ def write_document(
     for keeping in (True, False):
         wanted = [(form, one) for form, one in writers if keeps_lines(form, options) is keeping]
         # Plain text that keeps its lines needs nothing that only all pages together tell.
-        plain = keeping and {form for form, _ in wanted} == {PageFormat.TXT}
+        plain = keeping and not any(form.needs_structure for form, _ in wanted)
         if not wanted:
             continue
         read = pages() if plain else _structured(pages, bookmarks, not keeping)

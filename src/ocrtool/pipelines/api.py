@@ -37,7 +37,7 @@ from ocrtool.options import (
     ReadOptions,
     WriteOptions,
 )
-from ocrtool.writers import PageFormat, PageInput, format_of, open_writer
+from ocrtool.writers import PageFormat, PageInput, format_of, formats, open_writer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -84,11 +84,11 @@ class Document:
 
     def to_markdown(self, **options: Any) -> str:
         """Return the document as Markdown; options are the fields of `WriteOptions`."""
-        return self._written(PageFormat.MD, options).decode()
+        return self._written(formats.MD, options).decode()
 
     def to_html(self, **options: Any) -> str:
         """Return the document as an HTML page; options are the fields of `WriteOptions`."""
-        return self._written(PageFormat.HTML, options).decode()
+        return self._written(formats.HTML, options).decode()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document as plain values: what the JSON format holds."""
@@ -109,11 +109,11 @@ class Document:
 
         path = Path(path)
         form = format_of(path.name)
-        if form is None or form is PageFormat.PDF:
+        if form is None or form.binary:
             raise UsageError(
                 f"{path.name}: no format of text has this suffix", "use .md, .html, .json, .txt"
             )
-        if self.images and form in (PageFormat.MD, PageFormat.TEX):
+        if self.images and form.running_text:
             folder = path.with_name(f"{path.stem}_images")
             folder.mkdir(parents=True, exist_ok=True)
             for name, content in self.images.items():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ocrtool.document.tree import Block, Box, Page
 from ocrtool.errors import InputError
 from ocrtool.options import ImageChoice, LatexFormat, Wrap
-from ocrtool.writers import PageFormat, PageInput, WriteOptions, open_writer
+from ocrtool.writers import PageFormat, PageInput, WriteOptions, formats, open_writer
 
 if TYPE_CHECKING:
     from ocrtool.pipelines.transcribe import Transcript
@@ -48,14 +48,14 @@ def latex_of(transcript: Transcript, wrap: Wrap = Wrap.NONE, image_folder: str =
         from ocrtool.writers.latex_table import tabular
 
         return tabular(_block(transcript)) if _block(transcript).cells else ""
-    return _page(transcript, PageFormat.TEX, image_folder)
+    return _page(transcript, formats.TEX, image_folder)
 
 
 def markdown_of(transcript: Transcript, wrap: Wrap = Wrap.NONE, image_folder: str = "") -> str:
     """Return what a picture says in Markdown; see :func:`latex_of`."""
     if transcript.kind == "formula":
         return _wrapped(_formula(transcript), MARKDOWN_WRAPS[wrap])
-    return _page(transcript, PageFormat.MD, image_folder)
+    return _page(transcript, formats.MD, image_folder)
 
 
 def typst_of(transcript: Transcript, wrap: Wrap = Wrap.NONE, image_folder: str = "") -> str:

@@ -11,11 +11,9 @@ from ocrtool import console
 from ocrtool.documents.writing import options_of
 from ocrtool.errors import OutputError, UsageError
 from ocrtool.options import WriteOptions
-from ocrtool.writers import BINARY, PageFormat, PageWriter, format_of, open_writer
+from ocrtool.writers import PageFormat, PageWriter, format_of, formats, open_writer
 
 STDOUT = "-"
-MANY = frozenset(PageFormat) - {PageFormat.JSON, PageFormat.ALTO}
-"""Formats of which one file holds any number of documents."""
 
 
 @dataclass
@@ -46,10 +44,10 @@ class PageOutputs:
     def __post_init__(self) -> None:
         """Refuse what cannot be written, before any work."""
         named = None if self.target == STDOUT else format_of(self.target)
-        self.forms = tuple(dict.fromkeys(self.forms)) or (named or PageFormat.TXT,)
+        self.forms = tuple(dict.fromkeys(self.forms)) or (named or formats.TXT,)
         if self.target == STDOUT and len(self.forms) > 1:
             raise UsageError("standard output takes one format", "write into a folder: -o FOLDER/")
-        single = [form for form in self.forms if form not in MANY]
+        single = [form for form in self.forms if not form.holds_many_documents]
         if self.inputs > 1 and single:
             raise UsageError(
                 f"one {single[0]} holds one document",
@@ -65,7 +63,7 @@ class PageOutputs:
                 if len(self.forms) > 1:
                     name = str(Path(self.target).with_suffix(f".{form}"))
                 write = stack.enter_context(
-                    console.output(name, self.overwrite, binary=form in BINARY)
+                    console.output(name, self.overwrite, binary=form.binary)
                 )
                 self.writers.append(
                     (form, open_writer(form, write, options_of(form, self.options)))

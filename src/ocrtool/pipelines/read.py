@@ -18,7 +18,7 @@ from ocrtool.inputs.page_ranges import PageSelection
 from ocrtool.inputs.paths import content_of
 from ocrtool.options import PageOptions, WriteOptions
 from ocrtool.pipelines.outputs import PageOutputs
-from ocrtool.writers import PICTURED, PageFormat, PageInput, PageWriter, open_writer
+from ocrtool.writers import PageFormat, PageInput, PageWriter, formats, open_writer
 
 if TYPE_CHECKING:
     from ocrtool.document.tree import Page
@@ -70,12 +70,12 @@ def read_pages(job: PageJob, options: PageOptions) -> int:
     outputs = PageOutputs(job.out, job.forms, job.overwrite, job.writing, len(job.sources))
     failures = damaged = 0
     copied: list[str | bytes] = []
-    text = PageFormat.TXT
+    text = formats.TXT
     extra: list[tuple[PageFormat, PageWriter]] = []
     if job.copy:
         extra.append((text, open_writer(text, copied.append, options_of(text, job.writing))))
     if job.overlay:
-        extra.append((PageFormat.PDF, OverlayWriter(job.overlay, job.overwrite)))
+        extra.append((formats.PDF, OverlayWriter(job.overlay, job.overwrite)))
     with outputs.opened(), console.progress("Reading", len(job.sources)) as step:
         # After the output was opened: what cannot be written need not be read.
         from ocrtool.documents.page import PageConverter
@@ -130,7 +130,7 @@ def _read_document(
             raise InputError(f"{source}: {errors[0]}")
         for error in errors:
             console.error(f"{source}: {error}")
-        pictured = any(form in PICTURED for form, _ in writers)
+        pictured = any(form.shows_pictures for form, _ in writers)
 
         def page_input(page: Page) -> PageInput:
             shown = pictured and not page.error

@@ -1,0 +1,245 @@
+"""Table of page formats: the one place that names every writer of pages and its properties.
+
+A writer is a class of one file that implements
+:class:`~ocrtool.writers.page_input.PageWriter`. One entry of :data:`PAGE_FORMATS` makes it known
+to the command line, to the recognition of file suffixes and to the batch runner. An entry imports
+its writer only when an output is opened, so that commands start fast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+from ocrtool.errors import UsageError
+from ocrtool.options import WriteOptions
+from ocrtool.writers.page_input import PageWriter
+
+Write = Callable[[Any], object]
+"""Takes the content of an output piece by piece: ``bytes`` of a binary format, else ``str``."""
+
+
+@dataclass(frozen=True)
+class PageFormat:
+    """A format in which pages are written.
+
+    Attributes:
+        name: Value of ``--format`` and default suffix of its files, without the dot.
+        description: One sentence about the content of a file.
+        open: Creates a writer from a function that takes its content and from the options.
+        suffixes: Further suffixes of its files, with the dot, in lower case.
+        binary: Whether the content is ``bytes``.
+        holds_many_documents: Whether pages of several documents may go to one file.
+        separator: Text between documents that follow each other on standard output; None where
+            documents cannot be concatenated.
+        shows_pictures: Whether the writer uses ``PageInput.picture``.
+        refers_to_pictures: Whether the content can link to image files of figures.
+        extends_original: Whether the writer needs ``PageInput.original``, the open PDF.
+        running_text: Whether lines are joined to paragraphs even where others keep the lines.
+        needs_structure: Whether it needs headings and the like, which all pages together determine,
+            even where it keeps the lines.
+    """
+
+    name: str
+    description: str
+    open: Callable[[Write, WriteOptions], PageWriter]
+    suffixes: tuple[str, ...] = ()
+    binary: bool = False
+    holds_many_documents: bool = True
+    separator: str | None = None
+    shows_pictures: bool = False
+    refers_to_pictures: bool = False
+    extends_original: bool = False
+    running_text: bool = False
+    needs_structure: bool = True
+
+    def __str__(self) -> str:
+        """Return the name."""
+        return self.name
+
+    def __reduce__(self) -> tuple[Callable[[str], PageFormat], tuple[str]]:
+        """Pickle the name only, so that worker processes use their own table."""
+        return page_format, (self.name,)
+
+
+PAGE_FORMATS: dict[str, PageFormat] = {}
+"""All page formats by name, in the order of the help text."""
+
+
+def register_format(form: PageFormat) -> PageFormat:
+    """Add a format to :data:`PAGE_FORMATS`.
+
+    Raises:
+        ValueError: The name or a suffix belongs to another format.
+    """
+    taken = {suffix for known in PAGE_FORMATS.values() for suffix in suffixes_of(known)}
+    if clash := sorted(taken & suffixes_of(form)):
+        raise ValueError(f"{form.name}: {', '.join(clash)} belongs to another format")
+    PAGE_FORMATS[form.name] = form
+    return form
+
+
+def suffixes_of(form: PageFormat) -> frozenset[str]:
+    """Return the file suffixes of a format, with the dot."""
+    return frozenset({f".{form.name}", *form.suffixes})
+
+
+def page_format(name: str) -> PageFormat:
+    """Return the format of a name.
+
+    Raises:
+        UsageError: There is no such format.
+    """
+    if name not in PAGE_FORMATS:
+        raise UsageError(f"no output format {name!r}", f"choose one of {', '.join(PAGE_FORMATS)}")
+    return PAGE_FORMATS[name]
+
+
+def format_of(name: str) -> PageFormat | None:
+    """Return the format that the suffix of a file name stands for, if any."""
+    suffix = PurePath(name).suffix.lower()
+    return next((form for form in PAGE_FORMATS.values() if suffix in suffixes_of(form)), None)
+
+
+def open_writer(form: PageFormat, write: Write, options: WriteOptions | None = None) -> PageWriter:
+    """Create a writer of one output.
+
+    Args:
+        form: Format of the output.
+        write: Takes the content piece by piece: ``bytes`` of a binary format, else ``str``.
+        options: What is written; the default options if None.
+    """
+    return form.open(write, options or WriteOptions())
+
+
+def _txt(write: Write, options: WriteOptions) -> PageWriter:
+    from ocrtool.writers.text import TXT, TextWriter
+
+    return TextWriter(TXT, write, options)
+
+
+def _md(write: Write, options: WriteOptions) -> PageWriter:
+    from ocrtool.writers.flow_writer import FlowWriter
+    from ocrtool.writers.markdown import MARKDOWN
+
+    return FlowWriter(MARKDOWN, write, options)
+
+
+def _json(write: Write, options: WriteOptions) -> PageWriter:
+    from ocrtool.writers.text import JSON, TextWriter
+
+    return TextWriter(JSON, write, options)
+
+
+def _jsonl(write: Write, options: WriteOptions) -> PageWriter:
+    from ocrtool.writers.text import JSONL, TextWriter
+
+    return TextWriter(JSONL, write, options)
+
+
+def _tsv(write: Write, options: WriteOptions) -> PageWriter:
+    from ocrtool.writers.text import TSV, TextWriter
+
+    return TextWriter(TSV, write, options)
+
+
+def _hocr(write: Write, options: WriteOptions) -> PageWriter:
+    from ocrtool.writers.hocr import HOCR
+    from ocrtool.writers.text import TextWriter
+
+    return TextWriter(HOCR, write, options)
+
+
+def _alto(write: Write, options: WriteOptions) -> PageWriter:
+    from ocrtool.writers.alto import ALTO
+    from ocrtool.writers.text import TextWriter
+
+    return TextWriter(ALTO, write, options)
+
+
+def _html(write: Write, options: WriteOptions) -> PageWriter:
+    from ocrtool.writers.html_article import HtmlWriter
+
+    return HtmlWriter(write, options)
+
+
+def _tex(write: Write, options: WriteOptions) -> PageWriter:
+    from ocrtool.writers.flow_writer import FlowWriter
+    from ocrtool.writers.tex import TEX
+
+    return FlowWriter(TEX, write, options)
+
+
+def _pdf(write: Write, options: WriteOptions) -> PageWriter:
+    from ocrtool.writers.pdf import SearchablePdf
+
+    return SearchablePdf(write, options.text_layer)
+
+
+TXT = register_format(
+    PageFormat(
+        "txt",
+        "Plain text; a form feed between pages.",
+        _txt,
+        (".text",),
+        separator="\f",
+        needs_structure=False,
+    )
+)
+MD = register_format(
+    PageFormat(
+        "md",
+        "Markdown with tables of GitHub.",
+        _md,
+        (".markdown",),
+        separator="\n",
+        refers_to_pictures=True,
+        running_text=True,
+    )
+)
+JSON = register_format(
+    PageFormat(
+        "json", "The document tree; one document per file.", _json, holds_many_documents=False
+    )
+)
+JSONL = register_format(
+    PageFormat("jsonl", "One record per page, written as soon as it is read.", _jsonl, separator="")
+)
+TSV = register_format(PageFormat("tsv", "The table of boxes that Tesseract writes.", _tsv))
+HOCR = register_format(PageFormat("hocr", "XHTML with word boxes, as of Tesseract.", _hocr))
+ALTO = register_format(
+    PageFormat(
+        "alto",
+        "ALTO 4 XML; one document per file.",
+        _alto,
+        (".xml",),
+        holds_many_documents=False,
+    )
+)
+HTML = register_format(
+    PageFormat(
+        "html",
+        "An article, or page images beside their text where there are images.",
+        _html,
+        (".htm",),
+        shows_pictures=True,
+        refers_to_pictures=True,
+    )
+)
+TEX = register_format(
+    PageFormat(
+        "tex", "A complete LaTeX document.", _tex, refers_to_pictures=True, running_text=True
+    )
+)
+PDF = register_format(
+    PageFormat(
+        "pdf",
+        "The page image, or the page of the original PDF, with an invisible text layer.",
+        _pdf,
+        binary=True,
+        shows_pictures=True,
+        extends_original=True,
+    )
+)
