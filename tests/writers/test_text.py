@@ -13,7 +13,7 @@ from ocrtool.document.line_metrics import words_of
 from ocrtool.document.tree import Block, DocumentTree, Line, Page, Word
 from ocrtool.errors import UsageError
 from ocrtool.writers import PAGE_FORMATS, PageInput, WriteOptions, format_of, formats, open_writer
-from ocrtool.writers.low_confidence import marked_block, marked_line
+from ocrtool.writers.low_confidence import marked_block
 from ocrtool.writers.markdown import escape
 from writers.drawing import all_words, block, written
 
@@ -64,7 +64,8 @@ def test_a_joined_word_is_in_doubt_if_a_half_is(doubtful: str) -> None:
 
 def test_the_right_one_of_equal_words_is_replaced() -> None:
     words = tuple(Word("the", c, Q) for c in (0.9, 0.9, 0.1, 0.9))
-    assert marked_line(Line("the the the the", 0.1, Q, words), 0.5) == "the the [?] the"
+    equal = block("paragraph", Line("the the the the", 0.1, Q, words), text="the the the the")
+    assert marked_block(equal, 0.5) == "the the [?] the"
     rewritten = block("list", line("• a the"), line("• b the", "b"), text="- a the\n- b the")
     assert marked_block(rewritten, 0.5) == "- a the\n- [?] the"
 

@@ -61,8 +61,6 @@ _NAMED = r"""\sin \cos \tan \cot \sec \csc \sinh \cosh \tanh \coth \arcsin \arcc
 _DELIMITERS = r"""\{ \} \langle \rangle \lfloor \rfloor \lceil \rceil \lgroup \rgroup \lmoustache
 \rmoustache \ulcorner \urcorner \llcorner \lrcorner \llbracket \rrbracket \|"""
 
-GREEK = frozenset(_GREEK.split())
-"""Small Greek letters."""
 CAPITALS = frozenset(_CAPITALS.split())
 """Greek capitals that differ from Latin ones."""
 BINARY = frozenset(_BINARY.split())

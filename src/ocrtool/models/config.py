@@ -135,11 +135,6 @@ class VisionConfig:
             )
 
     @property
-    def any_size(self) -> bool:
-        """Whether the images of a batch may differ in size."""
-        return self.kind != "vit"
-
-    @property
     def frames(self) -> int:
         """CTC frames per token; a wide column can contain more than one letter."""
         return self.patch // FRAME

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
 
 from ocrtool.document.line_metrics import words_of
-from ocrtool.document.tree import Block, Line, Word
+from ocrtool.document.tree import Block, Word
 
 MARK = "[?]"
 """Stands in the place of a word below the threshold, and after a doubtful line."""
@@ -21,27 +21,18 @@ MARK = "[?]"
 
 def marked_block(block: Block, min_confidence: float) -> str:
     """Return a block's text, :data:`MARK` in the place of each word below ``min_confidence``."""
-    return _marked(block.text, block.lines, min_confidence)
-
-
-def marked_line(line: Line, min_confidence: float) -> str:
-    """Return a line's text, :data:`MARK` in the place of each word below ``min_confidence``."""
-    return _marked(line.text, (line,), min_confidence)
-
-
-def _marked(text: str, lines: Sequence[Line], min_confidence: float) -> str:
     words: list[Word] = []
     replaced: set[int] = set()
     ends: set[int] = set()
-    for line in lines:
+    for line in block.lines:
         low = [word.confidence < min_confidence for word in words_of(line)]
         replaced |= {len(words) + i for i, is_low in enumerate(low) if is_low}
         words += words_of(line)
         if line.is_doubtful and not any(low):
             ends.add(len(words) - 1)
     if not replaced and not ends:
-        return text
-    parts = list(re.finditer(r"\S+", text))
+        return block.text
+    parts = list(re.finditer(r"\S+", block.text))
     matcher = SequenceMatcher(
         None, [word.text for word in words], [part.group() for part in parts], autojunk=False
     )
@@ -58,7 +49,7 @@ def _marked(text: str, lines: Sequence[Line], min_confidence: float) -> str:
             marks |= dict.fromkeys(range(j0, j1), MARK)
         elif j1 > j0 and ends & {*range(i0, i1)}:
             marks[j1 - 1] = f"{parts[j1 - 1].group()} {MARK}"
-    return _replaced(text, parts, marks)
+    return _replaced(block.text, parts, marks)
 
 
 def _replaced(text: str, parts: Sequence[re.Match[str]], marks: Mapping[int, str]) -> str:
