@@ -8,11 +8,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from ocrtool.document.hyphenation import HYPHENS, SOFT, seam
+from ocrtool.document.item_marks import PLAIN_NUMBER, ROUND_BULLET_ITEM
 from ocrtool.document.tree import RUNNING, Block, BlockKind, Page
 from ocrtool.documents.rows import is_exact, size_of
 from ocrtool.reading_order.patterns import AMOUNT
 from ocrtool.structure import join_lines
-from ocrtool.writers.list_items import NUMBER, sign_of
+from ocrtool.writers.list_items import sign_of
 
 PASSED: frozenset[BlockKind] = frozenset({"header", "footer", "footnote", "figure", "caption"})
 """What may stand between a block and its rest."""
@@ -20,8 +21,6 @@ ENDED = re.compile(
     r"[.!?:\u2026\u3002\uff01\uff1f][\"'\u201d\u2019\u201c\u00bb)\]]*(?:\[?\d{1,3}\]?)?$"
 )
 SPLIT = re.compile(rf"[^\W\d_][{re.escape(HYPHENS + SOFT)}]$")
-DOT = re.compile(r"[\u2022\u25e6\u25aa\u2023\u25cf\u25cb\u25a0\u25a1\u00b7]\s+\S")
-"""What begins an item and nothing else."""
 FULL = 0.93
 """Share of its column's width from which a line is full, so that the next word stands below it."""
 
@@ -96,7 +95,7 @@ def _listed(blocks: Sequence[Block]) -> list[Block]:
 def _is_item(text: str) -> bool:
     """Tell whether a paragraph begins with a sign that only items have; legends have several."""
     row = text.split("\n")[0]
-    return DOT.match(row) is not None and row.count(row[0]) == 1
+    return ROUND_BULLET_ITEM.match(row) is not None and row.count(row[0]) == 1
 
 
 def _run_on(block: Block, known: Collection[str]) -> Block:
@@ -247,16 +246,18 @@ def _counts_on(one: Block, two: Block) -> bool:
         return not ENDED.search(one.text.rstrip()) and first.strip()[:1].islower()
     if sign_of(first) not in signs:
         return False
-    number = NUMBER.match(first.strip())
+    number = PLAIN_NUMBER.match(first.strip())
     if number is None:
         return True
-    numbers = [NUMBER.match(row.strip()) for row in one.text.split("\n")]
+    numbers = [PLAIN_NUMBER.match(row.strip()) for row in one.text.split("\n")]
     return any(int(found[1]) == int(number[1]) - 1 for found in numbers if found)
 
 
 def _lists(one: Block, two: Block) -> bool:
     """Tell whether blocks, one of which may be a lone item taken for a paragraph, are one list."""
-    if one.kind != two.kind and not all(NUMBER.match(block.text.strip()) for block in (one, two)):
+    if one.kind != two.kind and not all(
+        PLAIN_NUMBER.match(block.text.strip()) for block in (one, two)
+    ):
         return False
     return {one.kind, two.kind} <= {"list", "paragraph"} and _counts_on(one, two)
 

@@ -8,6 +8,12 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from ocrtool.document.item_marks import (
+    DECIMAL_SECTION,
+    LETTERED_SECTION,
+    NAMED_SECTION,
+    ROMAN_SECTION,
+)
 from ocrtool.document.tree import Block, Page
 from ocrtool.documents.rows import is_exact, size_of
 
@@ -20,14 +26,6 @@ GROUPED = 0.12
 LONE, SOME = 0.19, 3
 """The same between a setting of one heading, but the largest, and one of some headings."""
 
-NUMBERED = re.compile(r"(\d{1,3}(?:\.\d{1,3}){0,5})\.?\)?\s+(?=[^\W\d_]|[\"'\u201c(])")
-LETTERED = re.compile(r"([A-Z](?:\.\d{1,3}){1,4})\.?\s+(?=[^\W\d_])")
-ROMAN = re.compile(r"[IVX]{1,5}\.\s+(?=[^\W\d_])")
-NAMED = re.compile(
-    r"(?:chapter|kapitel|chapitre|cap\u00edtulo|capitolo|appendix|anhang|annexe?|article|artikel)"
-    r"\s+(?:\d{1,3}|[IVXLC]{1,6}|[A-Z])\b",
-    re.IGNORECASE,
-)
 _LETTERS = re.compile(r"[^\W_]+")
 
 
@@ -67,16 +65,16 @@ def setting_of(block: Block, page: Page) -> Setting:
 def depth_of(text: str) -> int:
     """Return how deep the number of a heading is, "2.3.1" being 3; 0 where it has none."""
     text = text.strip()
-    for sign in (NUMBERED, LETTERED):
+    for sign in (DECIMAL_SECTION, LETTERED_SECTION):
         match = sign.match(text)
         if match:
             return len(match[1].rstrip(".").split("."))
-    return 1 if ROMAN.match(text) or NAMED.match(text) else 0
+    return 1 if ROMAN_SECTION.match(text) or NAMED_SECTION.match(text) else 0
 
 
 def follows(text: str, other: str) -> bool:
     """Tell whether the number of a heading is the next one: 2 after 1 or 1.3, or 1.1 after 1."""
-    before, after = (NUMBERED.match(one.strip()) for one in (text, other))
+    before, after = (DECIMAL_SECTION.match(one.strip()) for one in (text, other))
     if before is None or after is None:
         return False
     one, two = ([int(part) for part in match[1].split(".")] for match in (before, after))

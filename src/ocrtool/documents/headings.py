@@ -11,9 +11,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from ocrtool.document.item_marks import DECIMAL_SECTION
 from ocrtool.document.tree import Block, Bookmark, Box, Page
 from ocrtool.documents.heading_styles import (
-    NUMBERED,
     Setting,
     common_size,
     depth_of,
@@ -304,7 +304,7 @@ class Headings:
         text = plain(block.text)
         if len(text) < 2:
             return 0
-        bare = plain(NUMBERED.sub("", block.text.strip(), count=1))
+        bare = plain(DECIMAL_SECTION.sub("", block.text.strip(), count=1))
         for page in (number, number - 1, number + 1):
             for title, level in self._bookmarks.get(page, ()):
                 if title in (text, bare) or (len(text) > 5 and title.endswith(text)):

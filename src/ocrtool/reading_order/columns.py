@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtool.document.geometry import Boxes
-from ocrtool.reading_order.patterns import AMOUNT, BULLETS
+from ocrtool.document.item_marks import BULLETS
+from ocrtool.reading_order.patterns import AMOUNT
 
 Index = NDArray[np.intp]
 

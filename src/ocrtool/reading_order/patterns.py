@@ -1,4 +1,4 @@
-"""Regular expressions of item marks, captions, leaders and amounts."""
+"""Regular expressions of captions, leaders and amounts."""
 
 from __future__ import annotations
 
@@ -21,6 +21,3 @@ AMOUNT = re.compile(
     r"[^\W\d]{0,3}[^\w\s]*"  # a unit
 )
 """A number, perhaps with a currency, a sign or a unit."""
-
-
-BULLETS = "•◦▪‣●○■□\u2013\u2014-*·>»"

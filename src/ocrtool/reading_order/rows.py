@@ -10,18 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ocrtool.document.item_marks import ITEM_MARK
 from ocrtool.document.tree import Line
 from ocrtool.reading_order.columns import middle
 from ocrtool.reading_order.line_pieces import style
-from ocrtool.reading_order.patterns import BULLETS
 from ocrtool.reading_order.xy_cut import line_height, rows
 
 MIN_CELL_GAP = 1.1
 """Minimum space between cells of a row, in line heights."""
-MARKER = re.compile(
-    rf"(?:[{re.escape(BULLETS)}]|\(?\d{{1,3}}[.)]|\(?[a-zA-Z][.)]|\(?[ivxIVX]{{1,5}}[.)]|\[\d+\])"
-)
-"""Mark of a list item."""
 MIN_BODY_SHARE = 0.6
 """Minimum share of the characters of a page in the style of its body text."""
 TALL = re.compile(r"[A-Z0-9bdfhklt\u00c0-\u00de()\[\]/|]")
@@ -111,7 +107,7 @@ class TextRow:
         parts: list[list[int]] = [[0]]
         for i in range(1, len(self.lines)):
             gap = self.boxes[i, 0] - self.boxes[i - 1, 2]
-            sign = i == 1 and MARKER.fullmatch(self.lines[0].text) and gap < 4 * height
+            sign = i == 1 and ITEM_MARK.fullmatch(self.lines[0].text) and gap < 4 * height
             if gap > MIN_CELL_GAP * height and not sign:
                 parts.append([i])
             else:

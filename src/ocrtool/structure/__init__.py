@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from ocrtool.document.detected import DetectedLayout, Region
 from ocrtool.document.geometry import part_of, straight_boxes, straight_rules
 from ocrtool.document.hyphenation import Hyphens, mend, run_on, words_in
+from ocrtool.document.item_marks import ITEM_MARK
 from ocrtool.document.readings import ReadLine, ReadWord
 from ocrtool.document.tree import RUNNING, Block, Box, Line, Page, Word
 from ocrtool.options import Order
-from ocrtool.reading_order.rows import MARKER
 from ocrtool.reading_order.split_lines import split_lines
 from ocrtool.structure.blocks import blocks_of, rows_as_blocks
 from ocrtool.structure.equations import with_formulas
@@ -120,7 +120,7 @@ def join_lines(block: Block, known: Collection[str] = ()) -> str:
         return run_on(lines, known)
     items: list[str] = []
     for line in (line for line in mend(lines, known) if line.strip()):
-        if not items or MARKER.match(line.strip()):
+        if not items or ITEM_MARK.match(line.strip()):
             items.append(line.rstrip())
         else:
             indent = items[-1][: len(items[-1]) - len(items[-1].lstrip())]

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from ocrtool.document.detected import Region, Rule
 from ocrtool.document.geometry import Boxes, shared_areas
+from ocrtool.document.item_marks import ITEM_MARK
 from ocrtool.document.tree import RUNNING, Block, BlockKind, Box, Cell, Line
 from ocrtool.reading_order.line_pieces import joined
 from ocrtool.reading_order.patterns import AMOUNT, CAPTION
 from ocrtool.reading_order.prose_columns import LINES, page_columns
-from ocrtool.reading_order.rows import MARKER, Metrics, TextRow, metrics_of, rows_of
+from ocrtool.reading_order.rows import Metrics, TextRow, metrics_of, rows_of
 from ocrtool.reading_order.xy_cut import line_height, owners, reading_order
 from ocrtool.reading_order.xy_cut import rows as side_by_side
 from ocrtool.structure.equations import COVERED, with_numbers
@@ -422,7 +423,7 @@ def _read_table(
 
 def _are_items(cells: Sequence[Cell]) -> bool:
     """Tell whether what looks like two columns are the signs of a list and its items."""
-    signs = [MARKER.fullmatch(" ".join(line.text for line in cell.lines)) is not None
+    signs = [ITEM_MARK.fullmatch(" ".join(line.text for line in cell.lines)) is not None
              for cell in cells if cell.column == 0 and cell.lines]  # fmt: skip
     columns = max(cell.column + cell.column_span for cell in cells)
     return columns < 3 and sum(signs) > 0.5 * len(signs)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ocrtool.document.item_marks import FOOTNOTE_MARK
 from ocrtool.document.tree import BlockKind, Cell
 from ocrtool.reading_order.rows import Metrics, TextRow, row_size
 
@@ -16,8 +17,6 @@ EDGE, NUMBER_EDGE = 0.12, 0.25
 where those with a page number do."""
 SMALLER = 0.92
 """Ratio to the common size of type up to which lines at the foot are a foot-note."""
-NOTE = re.compile(r"(?:\(?\d{1,3}[.)]?|\[\d+\]|[*\u2020\u2021\u00a7]+)\s*\S")
-"""What a foot-note begins with."""
 PAGE_NUMBER = re.compile(
     r"[\W_]*(?:(?:page|seite|p\.|pag\.|s\.)\s*)?(?:\d{1,4}|[ivxlc]{1,7})"
     r"(?:\s*(?:/|of|von|de|di)\s*\d{1,4})?[\W_]*",
@@ -132,7 +131,7 @@ def _with_notes(drafts: list[Draft], metrics: Metrics, height: int) -> list[Draf
             continue
         if draft.kind not in ("paragraph", "list") or draft.size > SMALLER * metrics.size:
             break
-        if draft.rows[0].y0 < 0.6 * height or not NOTE.match(draft.rows[0].text):
+        if draft.rows[0].y0 < 0.6 * height or not FOOTNOTE_MARK.match(draft.rows[0].text):
             break
         result[i] = replace(draft, kind="footnote")
     return result
@@ -158,6 +157,6 @@ def _with_small_notes(drafts: list[Draft], metrics: Metrics, height: int) -> lis
             and max(r.x1 for r in other.rows) > x0
         ]
         raised = any(span.script > 0 and span.start == 0 for span in draft.rows[0].lines[0].spans)
-        if not below and (raised or NOTE.match(draft.rows[0].text)):
+        if not below and (raised or FOOTNOTE_MARK.match(draft.rows[0].text)):
             result[i] = replace(draft, kind="footnote")
     return result

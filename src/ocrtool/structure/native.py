@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ocrtool.document.detected import Region
 from ocrtool.document.geometry import Boxes, centers, hull, points_inside
 from ocrtool.document.hyphenation import words_in
+from ocrtool.document.item_marks import LONE_MARK, PRIVATE_USE_BULLET
 from ocrtool.document.tree import Box, Cell, Line, Page
 from ocrtool.reading_order.line_pieces import cut, joined, style
 from ocrtool.reading_order.patterns import CAPTION
@@ -31,17 +32,10 @@ BACKGROUND = 0.6
 """Share of the page from which a picture with text on it is its background."""
 DROPPED = 1.8
 """Size of a drop capital, in sizes of the type that it begins."""
-SYMBOLS = re.compile("^[\ue000-\uf8ff](?=\\s|$)")
-"""A bullet of a font whose signs have no character."""
 DOTS = re.compile(r"\s*(?:[.\u00b7\u2026_]\s*){4,}")
 """Dots that lead from an entry to its number, or a line to write on: drawn, not said."""
 MATHS = re.compile(r"[\d=+\u2212\u00b1\u00d7\u22c5/<>\u2264\u2265\u2200-\u22ff^(){}\[\]|]")
 """What formulas have."""
-LONE_SIGN = re.compile(
-    r"[•◦▪‣●○■□➢➤✓✔★▶►◆♦\uf000-\uf0ff*·\u2013\u2014-]|o|\(?\d{1,3}[.)]|\(?[a-zA-Z][.)]|\(?[ivx]{1,5}[.)]"
-    r"|\[\d{1,3}\]|\d{1,2}(?:\.\d{1,2}){0,3}|[A-Z]|[IVX]{1,4}"
-)
-"""What stands alone before the text that it counts or marks."""
 
 
 def assemble_native(
@@ -152,7 +146,7 @@ def _clean(line: Line) -> Line:
                  if DOTS.fullmatch(" ".join(word.text for word in line.words[k:]))), 0)  # fmt: skip
     if dots and text[-1] in ".\u00b7\u2026_":
         return _clean(cut(line, 0, dots))
-    if SYMBOLS.match(text):
+    if PRIVATE_USE_BULLET.match(text):
         text = "•" + text[1:]
         first = line.words[0] if line.words else None
         if first is not None:
@@ -165,7 +159,7 @@ def _gathered(lines: list[Line], boxes: Boxes) -> tuple[list[Line], Boxes]:
     """Join bullets, numbers and drop capitals to the lines that they begin."""
     height = line_height(boxes)
     drop = {i for i, line in enumerate(lines) if _is_dropped(line, boxes[i], height)}
-    signs = [i for i, line in enumerate(lines) if LONE_SIGN.fullmatch(line.text) or i in drop]
+    signs = [i for i, line in enumerate(lines) if LONE_MARK.fullmatch(line.text) or i in drop]
     gone: set[int] = set()
     merged: dict[int, Line] = {}
     for i in signs:

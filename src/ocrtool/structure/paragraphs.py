@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ocrtool.document.item_marks import ITEM_MARK, ROUND_BULLETS, SECTION_NUMBER
 from ocrtool.document.tree import BlockKind
 from ocrtool.reading_order.columns import middle
 from ocrtool.reading_order.patterns import CAPTION, LEADER
-from ocrtool.reading_order.rows import MARKER, TALL, Metrics, TextRow, row_size
+from ocrtool.reading_order.rows import TALL, Metrics, TextRow, row_size
 
 BIGGER = 1.25
 """Ratio of sizes of type from which lines are no longer of one paragraph, and from which a line
@@ -30,11 +31,8 @@ FEW = 15
 """Letters of which the size is uncertain where the file does not tell it."""
 LEVELS = (1.9, 1.4)
 """Ratios to the common size of type from which a heading is of level 1, of level 2."""
-SECTION = re.compile(r"(?:\d{1,2}(?:\.\d{1,2}){0,3}\.?|[IVX]{1,5}\.|§+\s*\d+)\s+[^\W\d_]")
-"""What a numbered heading begins with."""
 MISSED = 3
 """Numbers by which the next item in line may be further on: those between are set in."""
-ROUND_BULLETS = "\u2022\u25e6\u25aa\u2023\u25cf\u25cb\u25a0\u25a1"
 ENDED = re.compile(r"[.!?:\u2026][\"'\u201d\u2019\u201c\u00bb)\]]*$")
 
 
@@ -137,9 +135,9 @@ def kind_of(
         return _set_as(rows, text, ratio, metrics, alone)
     level = 1 if ratio >= LEVELS[0] else 2 if ratio >= LEVELS[1] else 3
     apart = alone and len(rows) <= 2 and letters > 400
-    lead = text[0].isupper() or SECTION.match(text) is not None
+    lead = text[0].isupper() or SECTION_NUMBER.match(text) is not None
     large = ratio >= (SLIGHTLY if apart and lead else BIGGER) and (text[-1] not in ".:" or large)
-    section = SECTION.match(text)
+    section = SECTION_NUMBER.match(text)
     number = section and re.match(r"\d+", text)
     likely = section and (number is None or int(number.group()) <= MOST_SECTIONS)
     numbered = likely and ratio > 0.9 and text[-1] not in ".:"
@@ -155,17 +153,17 @@ def _set_as(
     """Judge a short paragraph by how it is set, which its file tells."""
     level = 1 if ratio >= LEVELS[0] else 2 if ratio >= LEVELS[1] else 3
     bold = not metrics.bold and all(row.set_in("bold") for row in rows)
-    if text[-1] in ".:" and ratio < LEVELS[1] and not (bold and SECTION.match(text)):
+    if text[-1] in ".:" and ratio < LEVELS[1] and not (bold and SECTION_NUMBER.match(text)):
         return "paragraph", 0
     if LEADER.search(text):
         return "paragraph", 0
     large = ratio >= (EXACTLY if bold or alone else BIGGER)
-    lead = text[0].isupper() or text[0].isdigit() or SECTION.match(text) is not None
+    lead = text[0].isupper() or text[0].isdigit() or SECTION_NUMBER.match(text) is not None
     if large and (lead or ratio >= LEVELS[1]):
         return "heading", level
     if ratio < 0.95 or not lead or len(rows) > 2:
         return "paragraph", 0
-    numbered = SECTION.match(text) is not None
+    numbered = SECTION_NUMBER.match(text) is not None
     capitals = text.isupper() and len(text) > 4
     if bold or (alone and (numbered or capitals)):
         return "heading", level
@@ -188,7 +186,7 @@ def _restyled(before: TextRow, row: TextRow, room: bool) -> bool:
 
 def _is_item(rows: Sequence[TextRow], i: int) -> bool:
     """Tell whether a row begins an item: with a bullet, or with one of several numbers in line."""
-    match = MARKER.match(rows[i].text)
+    match = ITEM_MARK.match(rows[i].text)
     if match is None or rows[i].text[match.end() : match.end() + 1] != " ":
         return False
     if rows[i].text[0] in ROUND_BULLETS:
@@ -198,7 +196,7 @@ def _is_item(rows: Sequence[TextRow], i: int) -> bool:
 
 def _count_together(row: TextRow, other: TextRow) -> bool:
     """Tell whether two rows begin with signs of one list: alike, in line and of one size."""
-    one, two = MARKER.match(row.text), MARKER.match(other.text)
+    one, two = ITEM_MARK.match(row.text), ITEM_MARK.match(other.text)
     if one is None or two is None or other.text[two.end() : two.end() + 1] != " ":
         return False
     if _shape(one.group()) != _shape(two.group()):

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtool.document.geometry import runs_of
+from ocrtool.document.item_marks import ITEM_MARK
 from ocrtool.document.tree import Cell
 from ocrtool.reading_order.columns import middle
 from ocrtool.reading_order.patterns import AMOUNT, CAPTION, LEADER
-from ocrtool.reading_order.rows import MARKER, Metrics, TextRow
+from ocrtool.reading_order.rows import Metrics, TextRow
 from ocrtool.tables.words import MAX_CROSSING_SHARE, with_headers
 
 MAX_ROW_GAP = 3.0
@@ -163,7 +164,7 @@ def spaced(rows: Sequence[TextRow], metrics: Metrics) -> str:
 
 def listed(rows: Sequence[TextRow], metrics: Metrics) -> str:
     """Return the items of a list, indented by four spaces a level."""
-    starts = [row.x0 for row in rows if MARKER.match(row.text)]
+    starts = [row.x0 for row in rows if ITEM_MARK.match(row.text)]
     levels: list[float] = []
     for x0 in sorted(starts):
         if not levels or x0 - levels[-1] > 0.9 * metrics.height:
@@ -171,7 +172,7 @@ def listed(rows: Sequence[TextRow], metrics: Metrics) -> str:
     written: list[str] = []
     depth = 0
     for row in rows:
-        marked = MARKER.match(row.text) is not None
+        marked = ITEM_MARK.match(row.text) is not None
         if marked:
             depth = max(0, int(np.searchsorted(levels, row.x0 + 0.5)) - 1)
         written.append("    " * depth + ("" if marked else "  ") + row.text)

@@ -7,14 +7,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ocrtool.document.item_marks import (
+    OTHER_COUNTER,
+    PLAIN_NUMBER,
+    PRINTED_BULLET,
+    UNAMBIGUOUS_MARK,
+)
 from ocrtool.writers.styled_text import Runs, run_on
 
-BULLET = re.compile(r"(?:[•‣▪▫◦●○■□·∙⁃➢➤✓✔❖\u2013\u2014*+-]|o(?= ))\s+")
-"""What a bullet may look like in print, and the space after it."""
-NUMBER = re.compile(r"(\d{1,9})([.)])\s+")
-SIGN = re.compile(r"(?:\(?(?:\d{1,3}|[ivxIVX]{1,5}|[a-zA-Z])[.)]|\[\w{1,6}\])\s+")
-"""Other signs of items, which are kept as they are printed."""
-PLAIN_SIGN = re.compile(r"\W|o|1[.)]")
 NEARLY = 1
 """Characters by which the indentation of items of one depth may differ."""
 
@@ -53,8 +53,9 @@ def items_of(rows: Sequence[Runs]) -> list[Item]:
     for row in rows:
         text = row.text.strip()
         sign = sign_of(text)
-        # A lone letter with a point is more likely somebody's name.
-        if found and signed and (not sign or (signs[sign] < 2 and not PLAIN_SIGN.fullmatch(sign))):
+        # A letter with a point that occurs once is more likely an initial.
+        marked = signs[sign] > 1 or UNAMBIGUOUS_MARK.fullmatch(sign)
+        if found and signed and not (sign and marked):
             last = found[-1]
             joined = run_on((last.text, row))
             found[-1] = Item(last.depth, joined, last.number, last.bullet)
@@ -64,7 +65,7 @@ def items_of(rows: Sequence[Runs]) -> list[Item]:
             indents.pop()
         if not indents or indent > indents[-1] + NEARLY:
             indents.append(indent)
-        bullet, number = BULLET.match(f"{text} "), NUMBER.match(f"{text} ")
+        bullet, number = PRINTED_BULLET.match(f"{text} "), PLAIN_NUMBER.match(f"{text} ")
         end = next((match.end() for match in (bullet, number) if match), 0)
         said = row.strip()[end:]
         depth = len(indents) - 1
@@ -80,9 +81,9 @@ def indent_of(row: str) -> int:
 def sign_of(row: str) -> str:
     """Return the sign of an item, all numbers and letters in it alike; nothing without one."""
     text = row.strip() + " "  # an item may have nothing but its sign
-    for sign in (BULLET, NUMBER, SIGN):
+    for sign in (PRINTED_BULLET, PLAIN_NUMBER, OTHER_COUNTER):
         match = sign.match(text)
-        if match and sign is BULLET:
+        if match and sign is PRINTED_BULLET:
             return match.group().strip()
         if match:
             return re.sub(r"\d+", "1", re.sub(r"[^\W\d]+", "a", match.group().strip()))
