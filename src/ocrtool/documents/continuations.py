@@ -1,4 +1,4 @@
-"""What goes on: paragraphs, lists, tables and programs over columns and pages."""
+"""Paragraphs, lists, tables and listings that continue in the next column or on the next page."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from ocrtool.structure import join_lines
 from ocrtool.writers.list_items import sign_of
 
 PASSED: frozenset[BlockKind] = frozenset({"header", "footer", "footnote", "figure", "caption"})
-"""What may stand between a block and its rest."""
+"""Kinds of blocks that may stand between the two parts of a continued block."""
 ENDED = re.compile(
     r"[.!?:\u2026\u3002\uff01\uff1f][\"'\u201d\u2019\u201c\u00bb)\]]*(?:\[?\d{1,3}\]?)?$"
 )
 SPLIT = re.compile(rf"[^\W\d_][{re.escape(HYPHENS + SOFT)}]$")
 FULL = 0.93
-"""Share of its column's width from which a line is full, so that the next word stands below it."""
+"""Minimum width of a full line, as a share of its column's width; the next word did not fit."""
 
 SAME_PLACE = 0.03
-"""How far sides of a table lie apart on two pages, in widths of a page, at most."""
+"""Maximum distance of the sides of a table on two pages, as a share of the page width."""
 
 
 @dataclass(frozen=True)

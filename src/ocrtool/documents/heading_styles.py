@@ -1,4 +1,4 @@
-"""How headings are set, which settings are one, and what the numbers before headings tell."""
+"""Styles of headings, grouping of similar styles, and depth of section numbers."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ from ocrtool.document.tree import Block, Page
 from ocrtool.documents.rows import is_exact, size_of
 
 SAME_SIZE = 0.03
-"""Ratio by which sizes that a file tells differ at most where they are one."""
+"""Maximum relative difference of two type sizes stated by the file that count as equal."""
 ABOUT_SAME_SIZE = 0.14
-"""The same of a size that a file tells and one that is estimated."""
+"""Maximum relative difference of a stated and an estimated type size that count as equal."""
 GROUPED = 0.12
-"""Ratio by which the means of estimated sizes differ at least where they are two."""
+"""Minimum relative difference of the means of two groups of estimated type sizes."""
 LONE, SOME = 0.19, 3
-"""The same between a setting of one heading, but the largest, and one of some headings."""
+"""Minimum relative difference of mean sizes where one of two groups, neither of them the largest,
+has a single heading; and number of headings that the other one needs."""
 
 _LETTERS = re.compile(r"[^\W_]+")
 

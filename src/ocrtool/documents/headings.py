@@ -28,22 +28,22 @@ from ocrtool.documents.rows import is_exact, size_of
 from ocrtool.documents.running_headers import RunningRow
 
 MOST_LETTERS, MOST_WORDS, MOST_ROWS = 200, 25, 5
-"""Of a heading."""
+"""Maximum number of characters, words and rows of a heading."""
 SHORT_LETTERS, SHORT_WORDS = 120, 14
-"""Of what is called a heading only because of how it is set."""
+"""Maximum number of characters and words of a heading that only its style indicates."""
 PROSE = 250
-"""Letters from which a block is text."""
+"""Minimum number of characters of a block that is body text."""
 BYLINES = 3
-"""Times that a document may name its authors."""
+"""Maximum number of author lines of a document."""
 DEEPEST = 6
 BIGGER = 1.15
-"""Ratio to the common size of type from which short lines are headings if most such are."""
+"""Minimum ratio to the body type size of a style of headings, if most of its blocks are short."""
 SLIGHTLY = 1.04
-"""The same from which type is larger at all."""
+"""Minimum ratio to the body type size of type that counts as larger."""
 OFTEN = 0.5
-"""Share of short lines that are set in a way from which it is that of headings."""
+"""Minimum share of headings among the short blocks of a style of headings."""
 BOOKED = 2
-"""Bookmarks found in the text from which they tell the levels."""
+"""Minimum number of bookmarks found in the text for bookmarks to determine the levels."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Logos: small pictures that stand at the same place at the edge of most pages."""
+"""Logos: small pictures that recur at one position at the edge of most pages."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from dataclasses import replace
 from ocrtool.document.tree import Block, Page
 
 EDGE = 0.2
-"""Share of a page's height, at its top and bottom, and of its width, where logos stand."""
+"""Share of the page height, at the top and bottom, and of the page width in which logos are
+searched."""
 LARGEST = 0.06
-"""Share of a page that one may take."""
+"""Maximum area of a logo as a share of the page area."""
 STEPS = 100
-"""Parts of a page's sides by which places are told apart."""
+"""Number of quantisation steps of a position along each side of the page."""
 LEAST, MOST = 3, 0.6
-"""Pages on which a picture must come again, and the share of all pages."""
+"""Minimum number of pages with the picture, and minimum share of all pages."""
 KEPT = 2000
-"""Places that are counted; then those where only one picture stood are forgotten."""
+"""Maximum number of counted positions; above it, positions with a single picture are dropped."""
 
 Place = tuple[int, int, int, int]
 

@@ -1,4 +1,4 @@
-"""What converting a page gives."""
+"""Result of converting a page."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal
 from ocrtool.document.tree import Page
 
 Route = Literal["native", "ocr", "mixed", "blank"]
-"""Where a page's text is from: its own layer, its picture, or both; or it has none."""
+"""Source of a page's text: its text layer, OCR of its image, both, or none (blank)."""
 
 
 @dataclass(frozen=True)
@@ -17,10 +17,10 @@ class PageResult:
     """A page that has been converted.
 
     Attributes:
-        page: What it holds; geometry in pixels of the page drawn at ``page.dpi``.
-        route: Where its text is from.
-        warnings: What may be wrong with it, a line each.
-        pictures: Content of image files by name, as ``Block.image`` has it.
+        page: Its content; geometry in pixels of the page rendered at ``page.dpi``.
+        route: Source of its text.
+        warnings: Possible defects, one line each.
+        pictures: Contents of image files by name; ``Block.image`` refers to them.
     """
 
     page: Page

@@ -1,4 +1,4 @@
-"""What stands in one line across a page, whatever blocks it is of."""
+"""Rows of a page: lines side by side, whichever blocks they belong to."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ocrtool.document.line_metrics import direction
 from ocrtool.document.tree import Block, Box, Line, Page
 
 POINTS = 72.0
-"""To an inch."""
+"""Points per inch."""
 
 
 @dataclass(frozen=True)

@@ -23,30 +23,32 @@ from ocrtool.documents.rows import PageRow, is_level, rows_of_page, size_of
 Zone = Literal["header", "footer", "side"]
 ZONES: tuple[Zone, ...] = ("header", "footer", "side")
 EDGE = 0.2
-"""Share of a page's height, at its top and bottom, where running heads and feet may stand."""
+"""Share of the page height, at the top and at the bottom, in which running headers and footers are
+searched."""
 FIRST = 0.1
-"""Share of its height where one may stand that only names the title below."""
+"""Maximum distance of a row's centre from the top edge, as a share of the page height, if it only
+repeats the title below it."""
 SIDE = 0.12
-"""Share of its width, at its sides, where lines may run up or down."""
+"""Share of the page width, at each side, in which vertical lines are searched."""
 DEEP = 4
-"""Rows that are looked at there."""
+"""Maximum number of rows per edge that are considered."""
 NEAR, SAME_PLACE = 0.015, 0.006
-"""Shares of a page's height by which the place of what comes again may differ, and of what must
-stand exactly there."""
+"""Maximum difference of position, as a share of the page height, of repetitions of a row, and of
+another text in the place of a running header."""
 ALIKE = 0.85
-"""Similarity from which two long rows are the same one, read differently."""
+"""Minimum similarity ratio of two long rows that are readings of one text."""
 LONG = 8
 RECENT = 32
-"""Rows of other texts with which a row is compared."""
+"""Number of recently seen rows of other texts with which a row is compared."""
 FORGOTTEN = 60
-"""Pages after which a row that did not come again is forgotten."""
+"""Number of pages after which a row that did not recur is dropped."""
 DENSE = 0.25
-"""Share of the pages, from the first to the last that has it, on which a running head stands."""
+"""Minimum share of the pages, from its first to its last occurrence, that have a running header."""
 LARGER, LARGER_ESTIMATED = 1.08, 1.25
 """Ratios of a row's type size to the body's above which it is never a running header: where the
 file states sizes, and where they are estimated from line boxes."""
 TITLE = 1.25
-"""Ratio of a title's type size to that of a running header that repeats it."""
+"""Minimum ratio of a title's type size to that of a header that repeats it."""
 SMALLER = 0.95
 """Ratio of a row's type size to the body's below which two occurrences suffice."""
 BOLD_BODY = 0.5
@@ -59,7 +61,7 @@ slides."""
 COUNTING = 0.8
 """Minimum share of the pages with a numbered row on which its number counts with the pages."""
 KINDS = frozenset({"paragraph", "heading", "header", "footer", "list", "footnote", "caption"})
-"""What running heads and feet may have been taken for."""
+"""Kinds of blocks whose rows may be running headers or footers."""
 
 ROMAN = re.compile(r"(?=[mdclxvi])m{0,3}(?:cm|cd|d?c{0,3})(?:xc|xl|l?x{0,3})(?:ix|iv|v?i{0,3})")
 _ROMAN_VALUES = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100, "d": 500, "m": 1000}

@@ -1,7 +1,8 @@
-"""Pages to a document: what only all pages together tell.
+"""Analysis of a whole document: running headers, heading levels and continued blocks.
 
-Two passes over pages that lie on disk: the first counts, the second tells, holding a page and the
-one after it. What is counted grows with what differs from page to page, not with the text.
+Two passes over stored pages: the first collects statistics, the second applies them and holds two
+consecutive pages. The statistics grow with the number of distinct styles and edge rows, not with
+the length of the text.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from ocrtool.documents.logos import Logos
 from ocrtool.documents.running_headers import Running
 
 MOST_WORDS = 200_000
-"""Different words of a document that are kept to tell what was split at the ends of lines."""
+"""Maximum number of distinct words kept to decide how words split at line ends are joined."""
 
 
 def structured(

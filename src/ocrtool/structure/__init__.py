@@ -1,4 +1,4 @@
-"""Lines that have been read to a page: order, paragraphs, tables, and what else blocks are."""
+"""Assembly of recognised lines into a page of blocks in reading order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ordered lines to blocks: what runs on, what stands in rows, and what else is on the page."""
+"""Grouping of ordered lines into blocks: paragraphs, lists, tables, figures and formulas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Displayed formulas found on pictures of pages: the pieces of one, and its number."""
+"""Displayed formulas of page images: joining the pieces of a formula, and finding its number."""
 
 from __future__ import annotations
 
@@ -15,31 +15,33 @@ from ocrtool.document.tree import Block, Box, Line, Quad
 from ocrtool.reading_order.xy_cut import line_height
 
 APART = 1.0
-"""White before the number of a formula, in heights of its line."""
+"""Minimum white space before the number of a formula, in heights of the number's line."""
 ASUNDER = 3.0
-"""Most white within a formula, in heights of a line."""
+"""Maximum white space within a formula, in line heights."""
 LEVEL = 0.5
-"""Share of the lower of two pieces of a formula that stands beside the higher one."""
+"""Minimum vertical overlap of two pieces of a formula, as a share of the lower height."""
 LOWEST = 0.5
-"""Least height of a formula, in common heights of a line."""
+"""Minimum height of a formula, in median line heights."""
 SURE = 0.88
-"""Confidence from which something is a formula; hand-writing and stamps are less like one."""
+"""Minimum detector confidence of a formula; handwriting and stamps score less."""
 PROSE = 0.7
-"""Share of its letters in long words from which a sure one is none nevertheless."""
+"""Minimum share of letters in long words of a confident formula region that is prose after all."""
 TOUCHED, COVERED = 0.15, 0.5
-"""Shares of a formula under lines of text, from which these must have no words; must be one."""
+"""Shares of a formula region covered by lines of text: from the first, these must not contain
+words; from the second, they must also contain a relation sign."""
 SAME = 0.6
-"""Share of the smaller of two regions from which they are in one place."""
+"""Minimum overlap, as a share of the smaller region, of two detections of one object."""
 WITHIN = 0.5
-"""Share of a region's area that is but a part of it."""
+"""Ratio of the areas of two overlapping regions below which the smaller one is a part of the
+other."""
 LONG_WORD = re.compile(r"[^\W\d_]{4,}")
-"""What prose has and formulas rarely."""
+"""Word of prose, which is rare in formulas."""
 EQUATION = re.compile(r"[=\u2248\u2261\u2264\u2265\u2208\u2282\u2211\u220f\u222b]")
-"""What a line that is a formula has."""
+"""Relation or large operator that marks a line as a formula."""
 NUMBER = re.compile(r"\(\s*([A-Z]?\.?\d+(?:[.-]\d+)*[a-z]?'*)\s*\)")
-"""What a formula is called by: "(12)", "(A.3)"."""
+"""Number of a formula in parentheses: "(12)", "(A.3)"."""
 ALONE = re.compile(r"\W*([A-Z]?\.?\d+(?:[.-]\d+)*[a-z]?'*)\W*")
-"""The same, in whatever brackets it was read, or the number of a page."""
+"""Number of a formula in any misread brackets, or of a page."""
 
 
 def number_of(block: Block) -> Line | None:

@@ -1,4 +1,4 @@
-"""Running heads and feet, page numbers and foot-notes: what stands at the edges of a page."""
+"""Running headers, footers, page numbers and footnotes of a single page."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ocrtool.document.tree import BlockKind, Cell
 from ocrtool.reading_order.rows import Metrics, TextRow, row_size
 
 EDGE, NUMBER_EDGE = 0.12, 0.25
-"""Shares of the page's height, at its top and bottom, where running heads and feet stand, and
-where those with a page number do."""
+"""Shares of the page height, at the top and bottom, in which headers and footers are searched, and
+those that have a page number."""
 SMALLER = 0.92
-"""Ratio to the common size of type up to which lines at the foot are a foot-note."""
+"""Maximum ratio of the type size of a footnote to the body text."""
 PAGE_NUMBER = re.compile(
     r"[\W_]*(?:(?:page|seite|p\.|pag\.|s\.)\s*)?(?:\d{1,4}|[ivxlc]{1,7})"
     r"(?:\s*(?:/|of|von|de|di)\s*\d{1,4})?[\W_]*",
@@ -26,15 +26,15 @@ PAGE_NUMBER = re.compile(
 
 @dataclass(frozen=True)
 class Draft:
-    """A block to be.
+    """A block under construction.
 
     Attributes:
-        kind: What it is.
-        rows: From top to bottom; none for a picture without text.
-        level: Of a heading.
-        cells: Of a table.
-        spaced: Indentation and space between pieces are kept.
-        region: Which region it is, -1 for none.
+        kind: Its kind.
+        rows: Its rows from top to bottom; empty for a picture without text.
+        level: Level of a heading.
+        cells: Cells of a table.
+        spaced: Whether indentation and space within rows are kept.
+        region: Index of its detected region; -1 for none.
     """
 
     kind: BlockKind
@@ -51,7 +51,7 @@ class Draft:
 
 
 def furnished(drafts: Sequence[Draft], metrics: Metrics, height: int) -> list[Draft]:
-    """Find running heads and feet, and foot-notes above these.
+    """Find running headers and footers, and footnotes above the footers.
 
     Args:
         drafts: Blocks in reading order.

@@ -1,4 +1,4 @@
-"""A page's own content to blocks: lines, rules and pictures whose places and type are known."""
+"""Blocks of a PDF page with a text layer: its lines, ruling lines and pictures."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from ocrtool.pdf.native import NativePage
 
 ABOVE, BELOW = 0.72, 0.2
-"""How far the box of a line reaches from its base line, in sizes of its type."""
+"""Extent of a line's box above and below its baseline, in type sizes."""
 BACKGROUND = 0.6
-"""Share of the page from which a picture with text on it is its background."""
+"""Minimum area of a background picture, as a share of the page area."""
 DROPPED = 1.8
-"""Size of a drop capital, in sizes of the type that it begins."""
+"""Minimum size of a drop capital, as a multiple of the type size of its paragraph."""
 DOTS = re.compile(r"\s*(?:[.\u00b7\u2026_]\s*){4,}")
-"""Dots that lead from an entry to its number, or a line to write on: drawn, not said."""
+"""Dot leaders and fill-in lines, which are no text."""
 MATHS = re.compile(r"[\d=+\u2212\u00b1\u00d7\u22c5/<>\u2264\u2265\u2200-\u22ff^(){}\[\]|]")
-"""What formulas have."""
+"""Characters of formulas."""
 
 
 def assemble_native(

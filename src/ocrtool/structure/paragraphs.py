@@ -1,4 +1,4 @@
-"""Rows to paragraphs, and what kind of block each is. Where in doubt: a paragraph."""
+"""Grouping of rows into paragraphs, and the kind of each block; a paragraph if in doubt."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ from ocrtool.reading_order.patterns import CAPTION, LEADER
 from ocrtool.reading_order.rows import TALL, Metrics, TextRow, row_size
 
 BIGGER = 1.25
-"""Ratio of sizes of type from which lines are no longer of one paragraph, and from which a line
-is a heading."""
+"""Minimum ratio of type sizes that separates two paragraphs, and of a heading to the body text."""
 SLIGHTLY = 1.1
-"""The same for a line that white sets apart."""
+"""Minimum ratio of the type size of a heading that white space sets apart to the body text."""
 EXACTLY = 1.09
-"""The same where the file tells the sizes."""
+"""Ratio of type sizes stated by the file that separates two paragraphs, and minimum ratio of a bold
+or isolated heading to the body text."""
 TALLER, LOWER = 1.3, 1.6
-"""Ratios of the heights of rows, from which a few letters are of larger type than the row beside
-them, and from which they are of smaller type, though there are tall ones among them."""
+"""Ratios of row heights above which a short row has larger type than the row beside it, and above
+which it has smaller type although it has tall letters."""
 MOST_SECTIONS = 30
-"""Number up to which a line that begins with one is rather a heading than a note."""
+"""Maximum leading number of a line that is a section heading rather than a note."""
 FEW = 15
-"""Letters of which the size is uncertain where the file does not tell it."""
+"""Minimum number of characters of a row whose estimated type size is reliable."""
 LEVELS = (1.9, 1.4)
-"""Ratios to the common size of type from which a heading is of level 1, of level 2."""
+"""Minimum ratios of type size to the body text of headings of level 1 and of level 2."""
 MISSED = 3
-"""Numbers by which the next item in line may be further on: those between are set in."""
+"""Maximum increment of the number of the next list item; items between them are nested."""
 ENDED = re.compile(r"[.!?:\u2026][\"'\u201d\u2019\u201c\u00bb)\]]*$")
 
 
 @dataclass(frozen=True)
 class ParagraphPart:
-    """Rows that belong together.
+    """Rows of one paragraph or list item.
 
     Attributes:
-        rows: From top to bottom.
-        item: They are an item of a list.
+        rows: The rows from top to bottom.
+        item: Whether they are a list item.
     """
 
     rows: tuple[TextRow, ...]
@@ -50,7 +50,7 @@ class ParagraphPart:
 
 
 def paragraphs(rows: Sequence[TextRow], metrics: Metrics) -> list[ParagraphPart]:
-    """ParagraphPart rows that follow each other where a paragraph ends.
+    """Split consecutive rows where a paragraph ends.
 
     A paragraph ends at extra white, at a change of size, before an indented line among lines that
     are not, after a line that had room for the next word and ends a sentence or begins with a

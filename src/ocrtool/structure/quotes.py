@@ -1,4 +1,4 @@
-"""Block quotes: paragraphs that are set in on both sides of the text around them."""
+"""Block quotes: paragraphs indented on both sides relative to the surrounding text."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from ocrtool.reading_order.rows import Metrics
 from ocrtool.structure.headers_footers import Draft
 
 INSET = 1.0
-"""How far a quote is set in on either side, in heights of a line, at least."""
+"""Minimum indentation of a quote at each side, in line heights."""
 DEEPEST = 6.0
-"""The same, at most: what stands further in is set in the middle for another reason."""
+"""Maximum indentation of a quote, in line heights; deeper text is centred."""
 ALIGNED = 0.4
-"""How far the rows of a quote may begin from each other, in heights of a line."""
+"""Maximum deviation of the left edges of a quote's rows, in line heights."""
 NEAR = 4
-"""Blocks before and after in which the text around a quote is looked for."""
+"""Number of blocks before and after a quote in which its surrounding text is searched."""
 APART = 3.0
-"""White between them, in heights of a line, at most."""
+"""Maximum white space between a quote and the surrounding text, in line heights."""
 FULL = 0.6
-"""Share of the width between the text's edges that the longest row of a quote fills at least."""
+"""Minimum width of a quote's longest row, as a share of the width of the surrounding text."""
 ABSTRACT = re.compile(
     r"\W*(?:abstract|summary|zusammenfassung|r\u00e9sum\u00e9|resumen|riassunto|key\s?words)\b",
     re.IGNORECASE,
 )
-"""What the beginning of a paper is set in for."""
+"""First words of an abstract or of key words, which are indented but no quote."""
 
 
 def quoted(drafts: Sequence[Draft], metrics: Metrics) -> list[Draft]:
