@@ -313,7 +313,8 @@ class WriteOptions:
         tables: How tables are written in md.
         images: What becomes of figures in md, html and tex.
         image_folder: Folder of the files that figures were cut out to, as the output refers to it.
-        keep_furniture: Whether running headers and footers are written, in md and tex as comments.
+        keep_furniture: Whether running headers and footers are written, in md and tex as comments;
+            ``None`` writes them only in formats that keep the lines of the pages.
         page_breaks: Whether md and tex tell where pages begin, by comments.
         front_matter: Whether md begins with title, author, pages and source, in YAML.
         text_layer: What becomes of the text layer that pages have, in pdf.
@@ -325,7 +326,7 @@ class WriteOptions:
     tables: TableChoice = TableChoice.MD
     images: ImageChoice = ImageChoice.NONE
     image_folder: str = ""
-    keep_furniture: bool = False
+    keep_furniture: bool | None = None
     page_breaks: bool = False
     front_matter: bool = False
     text_layer: TextLayerChoice = TextLayerChoice.KEEP

@@ -339,8 +339,8 @@ def test_the_outputs_of_an_earlier_run_are_no_inputs(run_cli, pdf: Path, tmp_pat
     assert list(tree(tmp_path / "in" / "out")) == ["paper.pdf"]
 
 
-def test_running_headers_that_the_text_lacks_stand_in_the_report(run_cli, tmp_path: Path) -> None:
-    path = tmp_path / "headed.pdf"
+def headed(path: Path) -> Path:
+    """Write a PDF of six pages with a running header."""
     with pymupdf.open() as document:
         for number in range(1, 7):
             page = document.new_page()
@@ -349,13 +349,40 @@ def test_running_headers_that_the_text_lacks_stand_in_the_report(run_cli, tmp_pa
                 text = f"Row {row} of page {number}: the water rose and the boats went by again."
                 page.insert_text((72, 100 + 20 * row), text, fontsize=11)
         document.save(path)
+    return path
+
+
+def test_running_headers_that_the_text_lacks_stand_in_the_report(run_cli, tmp_path: Path) -> None:
+    path = headed(tmp_path / "headed.pdf")
     out, report = tmp_path / "out.md", tmp_path / "report.json"
     assert run_cli("pdf", path, "-o", out, "--report", report).code == 0
     assert "Almanac" not in out.read_text()
     for _ in range(2):  # of this run, and of an earlier one
         (document,) = report_of(report)["documents"]
         left_out = [page["left_out"] for page in document["pages"]]
-        assert left_out[2] == [{"role": "header", "text": "The Keeper's Almanac 3"}]
+        (header,) = left_out[2]
+        assert (header["role"], header["text"]) == ("header", "The Keeper's Almanac 3")
+        assert 0 < header["box"][1] < header["box"][3] < 150
         assert run_cli("pdf", path, "-o", out, "--report", report).code == 0
     kept = run_cli("pdf", path, "--headers", "keep")
     assert "<!-- header: The Keeper's Almanac 3 -->" in kept.out
+
+
+@pytest.mark.parametrize(
+    ("form", "chosen", "kept"),
+    [
+        ("txt", (), True),
+        ("txt", ("--headers", "drop"), False),
+        ("md", (), False),
+        ("md", ("--headers", "keep"), True),
+        ("json", ("--headers", "drop"), True),
+    ],
+)
+def test_read_keeps_or_drops_running_headers(form, chosen, kept, run_cli, tmp_path: Path) -> None:
+    path, report, out = headed(tmp_path / "headed.pdf"), tmp_path / "r.json", tmp_path / f"o.{form}"
+    done = run_cli("read", path, "-f", form, *chosen)
+    assert done.code == 0 and ("The Keeper's Almanac 3" in done.out) is kept
+    assert "Row 3 of page 2" in done.out
+    assert run_cli("read", path, "-o", out, *chosen, "--report", report).code == 0
+    (document,) = report_of(report)["documents"]
+    assert any(page["left_out"] for page in document["pages"]) is not kept

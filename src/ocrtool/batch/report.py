@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from ocrtool import console
-from ocrtool.document.tree import Page
+from ocrtool.document.tree import Box, Page
 from ocrtool.documents.result import Route
 from ocrtool.errors import OutputError
 from ocrtool.version import __version__
@@ -28,6 +28,33 @@ Outcome = Literal["converted", "unchanged", "failed"]
 
 
 @dataclass(frozen=True)
+class DroppedHeader:
+    """A running header or footer that text formats lack.
+
+    Attributes:
+        role: ``header`` or ``footer``.
+        box: Its place in pixels of the page; origin at the top left.
+        text: Its text.
+    """
+
+    role: str
+    box: Box
+    text: str
+
+    def to_record(self) -> dict[str, Any]:
+        """Convert it to JSON-serialisable values."""
+        corners = (self.box.x0, self.box.y0, self.box.x1, self.box.y1)
+        box = [round(float(value), 2) for value in corners]
+        return {"role": self.role, "box": box, "text": self.text}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> DroppedHeader:
+        """Return what :meth:`to_record` gave."""
+        x0, y0, x1, y1 = map(float, record["box"])
+        return cls(str(record["role"]), Box(x0, y0, x1, y1), str(record["text"]))
+
+
+@dataclass(frozen=True)
 class PageNote:
     """Report entry of a page.
 
@@ -39,7 +66,7 @@ class PageNote:
         warnings: Possible defects of the result.
         error: Why it could not be read; empty if it was.
         failure: Kind of the error.
-        left_out: Running headers and footers that the text formats lack: role and text.
+        left_out: Running headers and footers that the text formats lack.
     """
 
     page: int
@@ -49,7 +76,7 @@ class PageNote:
     warnings: tuple[str, ...] = ()
     error: str = ""
     failure: Failure = ""
-    left_out: tuple[tuple[str, str], ...] = ()
+    left_out: tuple[DroppedHeader, ...] = ()
 
     @property
     def is_retryable(self) -> bool:
@@ -66,7 +93,7 @@ class PageNote:
             "warnings": list(self.warnings),
             "error": self.error,
             "failure": self.failure,
-            "left_out": [{"role": role, "text": text} for role, text in self.left_out],
+            "left_out": [header.to_record() for header in self.left_out],
         }
 
     @classmethod
@@ -87,7 +114,7 @@ class PageNote:
             tuple(map(str, record["warnings"])),
             str(record["error"]),
             cast(Failure, str(record["failure"])),
-            tuple((str(one["role"]), str(one["text"])) for one in record["left_out"]),
+            tuple(map(DroppedHeader.from_record, record["left_out"])),
         )
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from stringprep import in_table_b1, in_table_c12
 from typing import TYPE_CHECKING, Any
 
-from ocrtool.batch.report import failed_page, note_of
+from ocrtool.batch.report import DroppedHeader, failed_page, note_of
 from ocrtool.batch.stored_pages import StoredPage, StoredPages
 from ocrtool.document.tree import Bookmark, Page
-from ocrtool.documents.writing import options_of, write_document
+from ocrtool.documents.writing import drops_headers, options_of, write_document
 from ocrtool.errors import EncryptedError, InputError, OutputError
 from ocrtool.inputs.page_files import PageFile, PdfPages, open_file
 from ocrtool.options import ImageChoice, PageOptions, WriteOptions
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from ocrtool.documents.page import PageConverter
 
 
-LeftOut = dict[int, tuple[tuple[str, str], ...]]
-"""Role and text of running headers and footers that were left out, by page number."""
+LeftOut = dict[int, tuple[DroppedHeader, ...]]
+"""Running headers and footers that were left out, by page number."""
 
 
 @dataclass(frozen=True)
@@ -230,10 +230,12 @@ class WriteTask:
             ):
                 file = context.file(self.opened.path, self.opened.password)
 
+            drops = any(drops_headers(form, self.options) for form in self.drafts)
+
             def page_input(page: Page) -> PageInput:
-                if not self.options.keep_furniture:
+                if drops:
                     left_out[page.number] = tuple(
-                        (block.kind, block.text)
+                        DroppedHeader(block.kind, block.box, block.text)
                         for block in page.blocks
                         if block.kind in FURNITURE and block.text
                     )

@@ -43,6 +43,7 @@ from ocrtool.errors import ExitCode, InputError, UsageError
 from ocrtool.options import (
     BatchOptions,
     EngineName,
+    HeaderChoice,
     HyphenChoice,
     ImageChoice,
     LayoutMode,
@@ -96,6 +97,15 @@ def read(
             "--hyphens", help="Words split at line ends: left as they are, or put together."
         ),
     ] = HyphenChoice.KEEP,
+    headers: Annotated[
+        HeaderChoice | None,
+        typer.Option(
+            "--headers",
+            show_default=False,
+            help="Running headers, footers and page numbers: kept, or left out of the text; "
+            "default drop in Markdown and LaTeX, else keep.",
+        ),
+    ] = None,
     overlay: Annotated[
         Path | None,
         typer.Option(
@@ -186,7 +196,11 @@ def read(
     page_options = PageOptions(
         ocr=ocr, pictures=False, hyphens=hyphens, layout=layout, reading=options
     )
-    writing = WriteOptions(min_confidence=min_confidence, as_printed=True)
+    writing = WriteOptions(
+        min_confidence=min_confidence,
+        keep_furniture=None if headers is None else headers is HeaderChoice.KEEP,
+        as_printed=True,
+    )
     selection = PageSelection.parse(pages) if pages is not None else PageSelection()
     wanted_forms = tuple(page_format(name) for name in forms or ())
     if not in_batch:

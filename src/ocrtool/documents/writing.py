@@ -19,7 +19,16 @@ def options_of(form: PageFormat, options: WriteOptions) -> WriteOptions:
     """Return the options of one format: one that keeps the lines keeps all that is on the page."""
     if not keeps_lines(form, options):
         return options
-    return replace(options, keep_furniture=True, page_breaks=True)
+    keep = options.keep_furniture is not False
+    return replace(options, keep_furniture=keep, page_breaks=True)
+
+
+def drops_headers(form: PageFormat, options: WriteOptions) -> bool:
+    """Tell whether a format leaves running headers and footers out."""
+    if form is PageFormat.HTML and options.as_printed:  # beside the image of the page
+        return False
+    text = form in FLOWING or form in (PageFormat.TXT, PageFormat.HTML)
+    return text and not options_of(form, options).keep_furniture
 
 
 def write_document(
@@ -40,8 +49,10 @@ def write_document(
     """
     for keeping in (True, False):
         wanted = [(form, one) for form, one in writers if keeps_lines(form, options) is keeping]
-        # Plain text that keeps its lines needs nothing that only all pages together tell.
-        plain = keeping and not any(form.needs_structure for form, _ in wanted)
+        # Plain text that keeps all its lines needs no analysis of the whole document.
+        plain = keeping and not any(
+            form.needs_structure or drops_headers(form, options) for form, _ in wanted
+        )
         if not wanted:
             continue
         read = pages() if plain else _structured(pages, bookmarks, not keeping)
