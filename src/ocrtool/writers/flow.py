@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from ocrtool.document.item_marks import PLAIN_NUMBER
 from ocrtool.document.tree import Block, BlockKind, Cell, Page
 from ocrtool.options import WriteOptions
-from ocrtool.writers.list_items import NUMBER, indent_of, sign_of
+from ocrtool.writers.list_items import indent_of, sign_of
 from ocrtool.writers.page_input import PageInput
 from ocrtool.writers.styled_text import Runs, TextStyle, run_on, runs_of_block
 
@@ -193,10 +194,10 @@ def _text_with(before: FlowPart, part: FlowPart, page: int) -> FlowPart:
 def _counted_before(first: str, rows: Sequence[str]) -> list[str]:
     """Return the items of a list that are of the depth of the first one of its rest."""
     alike = [row for row in rows if sign_of(row) == sign_of(first)]
-    number = NUMBER.match(first.strip())
+    number = PLAIN_NUMBER.match(first.strip())
     if number is None:
         return alike
-    found = [(NUMBER.match(row.strip()), row) for row in alike]
+    found = [(PLAIN_NUMBER.match(row.strip()), row) for row in alike]
     return [row for one, row in found if one and int(one[1]) + 1 == int(number[1])] or alike
 
 
