@@ -25,10 +25,9 @@ def options_of(form: PageFormat, options: WriteOptions) -> WriteOptions:
 
 def drops_headers(form: PageFormat, options: WriteOptions) -> bool:
     """Tell whether a format leaves running headers and footers out."""
-    if form is PageFormat.HTML and options.as_printed:  # beside the image of the page
+    if form.shows_pictures and options.as_printed:  # the text stands beside the page image
         return False
-    text = form in FLOWING or form in (PageFormat.TXT, PageFormat.HTML)
-    return text and not options_of(form, options).keep_furniture
+    return form.omits_headers and not options_of(form, options).keep_furniture
 
 
 def write_document(

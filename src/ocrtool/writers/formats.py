@@ -40,6 +40,7 @@ class PageFormat:
         running_text: Whether lines are joined to paragraphs even where others keep the lines.
         needs_structure: Whether it needs headings and the like, which all pages together determine,
             even where it keeps the lines.
+        omits_headers: Whether running headers and footers are left out unless they are kept.
     """
 
     name: str
@@ -54,6 +55,7 @@ class PageFormat:
     extends_original: bool = False
     running_text: bool = False
     needs_structure: bool = True
+    omits_headers: bool = False
 
     def __str__(self) -> str:
         """Return the name."""
@@ -186,6 +188,7 @@ TXT = register_format(
         (".text",),
         separator="\f",
         needs_structure=False,
+        omits_headers=True,
     )
 )
 MD = register_format(
@@ -197,6 +200,7 @@ MD = register_format(
         separator="\n",
         refers_to_pictures=True,
         running_text=True,
+        omits_headers=True,
     )
 )
 JSON = register_format(
@@ -226,11 +230,17 @@ HTML = register_format(
         (".htm",),
         shows_pictures=True,
         refers_to_pictures=True,
+        omits_headers=True,
     )
 )
 TEX = register_format(
     PageFormat(
-        "tex", "A complete LaTeX document.", _tex, refers_to_pictures=True, running_text=True
+        "tex",
+        "A complete LaTeX document.",
+        _tex,
+        refers_to_pictures=True,
+        running_text=True,
+        omits_headers=True,
     )
 )
 PDF = register_format(
