@@ -375,6 +375,7 @@ def test_text_from_right_to_left_keeps_its_order() -> None:
         style=np.zeros(n, np.int64),
         color=np.zeros(n, np.int64),
         row=np.ones(n, np.int64),
+        font=np.zeros(n, np.int64),
         seen=np.ones(n, bool),
         spaced=np.array([i > 0 and text[i - 1] == " " for i in kept]),
     )

@@ -102,6 +102,8 @@ class _Conversion:
     def result(self) -> PageResult:
         """Return the page."""
         native = self.source.native(self.dpi)
+        if self.file.is_incomplete(self.index):
+            self.warnings.append("the content of the page is damaged; some of it may be missing")
         if self.options.ocr is OcrChoice.ALWAYS:
             scan = judge(replace(native, lines=()), self._look)
             judgement = replace(scan, warnings=())
@@ -246,6 +248,8 @@ class _Conversion:
         return lines, regions
 
     def _done(self, page: Page, route: Route) -> PageResult:
+        if route == "blank" and not self.warnings and self.file.document.is_repaired:
+            self.warnings.append("is blank, but the file was damaged; its content may be lost")
         files: dict[str, bytes] = {}
         formulas = self.converter.formulas
         if formulas is not None and route != "ocr" and not page.turned:

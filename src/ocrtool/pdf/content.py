@@ -31,6 +31,9 @@ read."""
 SLANT_OVERLAP_EMS = (0.12, 0.45)
 """Minimum and maximum overlap, in ems, of consecutive glyph boxes that reveals synthetically
 slanted type."""
+MIN_SWAPPED, MIN_SWAPPED_SHARE = 4, 0.9
+"""Minimum number, and share among the characters of a font, of characters whose codes are
+multiples of 256, from which the bytes of its ToUnicode table are swapped."""
 EM_PER_WIDTH = 2.0
 """Type size of a font without a usable one, in median glyph widths."""
 
@@ -56,6 +59,7 @@ class Letters:
         style: (N,) style bits, see ``fonts``.
         color: (N,) sRGB colour.
         row: (N,) number of MuPDF's line that contains the character.
+        font: (N,) number of the font, within the page.
         seen: (N,) whether the glyph is painted visibly.
         spaced: (N,) whether white space precedes it.
     """
@@ -69,6 +73,7 @@ class Letters:
     style: Ints
     color: Ints
     row: Ints
+    font: Ints
     seen: Flags
     spaced: Flags
 
@@ -84,6 +89,7 @@ class Letters:
             self.style[chosen],
             self.color[chosen],
             self.row[chosen],
+            self.font[chosen],
             self.seen[chosen],
             self.spaced[chosen],
         )
@@ -178,6 +184,7 @@ def _to_letters(blocks: Iterable[dict[str, Any]], scale: float) -> Letters:
     over = _slant_overlap(u, width, size, columns[:, 6], text)
     width = np.maximum(width - over, 0.0)
     style = np.where(over > 0, columns[:, 4].astype(np.int64) | ITALIC, columns[:, 4])
+    text = _with_bytes_in_order(text, columns[:, 8])
     meant = {char: normalize_character(char) for char in set(text)}
     text = [meant[char] for char in text]
     white = np.array([char == " " for char in text], bool)
@@ -196,9 +203,37 @@ def _to_letters(blocks: Iterable[dict[str, Any]], scale: float) -> Letters:
         style[kept].astype(np.int64),
         columns[kept, 5].astype(np.int64),
         rows[kept],
+        columns[kept, 8].astype(np.int64),
         columns[kept, 7] > 0,
         (last > before) & (rows[last] == rows[kept]) if len(kept) else np.zeros(0, bool),
     )
+
+
+def _with_bytes_in_order(text: list[str], font: Floats) -> list[str]:
+    """Return characters with the bytes of their codes exchanged in fonts that swap them.
+
+    A ToUnicode table in little-endian order maps Latin letters to multiples of 256.
+    """
+    candidates = {char for char in set(text) if _is_swapped_latin(char)}
+    if not candidates:
+        return text
+    swapped = np.array([char in candidates for char in text], bool)
+    white = np.array([char.isspace() for char in text], bool)
+    text = list(text)
+    for number in np.unique(font[swapped]).tolist():
+        own = (font == number) & ~white  # MuPDF gives U+2000, a swapped space, as a space
+        if swapped[own].sum() >= max(MIN_SWAPPED, MIN_SWAPPED_SHARE * own.sum()):
+            for i in np.flatnonzero(own).tolist():
+                code = ord(text[i])
+                if 0xFF < code <= 0xFFFF:
+                    exchanged = (code & 0xFF) << 8 | code >> 8
+                    text[i] = "\ufffd" if 0xD800 <= exchanged < 0xE000 else chr(exchanged)
+    return text
+
+
+def _is_swapped_latin(char: str) -> bool:
+    code = ord(char)
+    return code & 0xFF == 0 and (0x2000 <= code <= 0x7E00 or 0xA000 <= code <= 0xFF00)
 
 
 def _advance_widths(box: Floats, cosine: Floats, sine: Floats, height: Floats) -> Floats:

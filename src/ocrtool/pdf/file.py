@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +24,11 @@ POINTS_PER_INCH = 72
 MAX_PAGE_PIXELS = 180_000_000
 """Maximum pixels of a rasterised page; Pillow, too, rejects larger images as decompression
 bombs."""
+DAMAGE = re.compile(
+    "cannot load content stream|content stream is not a stream|page may not be correct"
+    "|premature end of data|zlib error"
+)
+"""MuPDF's warnings about a page whose content cannot be read completely."""
 METADATA_FIELDS = ("title", "author", "subject", "keywords")
 """Metadata fields that are read from and written to a PDF."""
 
@@ -50,6 +56,7 @@ class PdfFile:
     def __init__(self, source: Path | bytes, password: str | None = None) -> None:
         self._last_page: tuple[int, pymupdf.Page] | None = None
         self._last_display_list: pymupdf.DisplayList | None = None
+        self._is_incomplete = False
         self.name = str(source) if isinstance(source, Path) else "PDF data"
         self._source, self._password = source, password
         try:
@@ -206,11 +213,22 @@ class PdfFile:
         """
         page = self.page(index)
         if self._last_display_list is None:
+            pymupdf.TOOLS.reset_mupdf_warnings()
             try:
                 self._last_display_list = page.get_displaylist()
+                self._is_incomplete = DAMAGE.search(pymupdf.TOOLS.mupdf_warnings()) is not None
             except Exception as error:
                 raise self.damaged(index, error) from None
         return self._last_display_list
+
+    def is_incomplete(self, index: int) -> bool:
+        """Tell whether the content of a page is missing, truncated or syntactically wrong.
+
+        Raises:
+            InputError: The page is damaged.
+        """
+        self.shown(index)
+        return self._is_incomplete
 
     def damaged(self, index: int, error: Exception) -> InputError:
         """Return the error to raise for a damaged page."""

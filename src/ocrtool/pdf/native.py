@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ocrtool.document.geometry import points_inside
 from ocrtool.document.tree import Box, Line, Quad, Word
 from ocrtool.errors import InputError
+from ocrtool.pdf.blank_glyphs import remove_blank_glyphs
 from ocrtool.pdf.bullets import add_bullets
 from ocrtool.pdf.content import Flags, Floats, Letters, Vectors, read_content
 from ocrtool.pdf.file import POINTS_PER_INCH, PdfFile
@@ -113,6 +114,7 @@ def _native_page(file: PdfFile, index: int, dpi: float) -> NativePage:
     width, height = (max(1, math.ceil(side * scale - 0.001)) for side in file.size(index))
     letters, vectors = read_content(shown, scale)
     letters = file.glyphs.resolve(page, letters, scale)
+    letters = remove_blank_glyphs(file, index, letters, _boxes(letters) / scale)
     pictures, opaque = _pictures(shown, scale, (width, height))
     seen = letters.seen & ~_covered(page, letters, pictures[opaque], scale)
     seen &= ~_invisible_on_background(file, index, letters, vectors, seen, scale)
