@@ -143,6 +143,12 @@ def test_swapped_bytes_are_exchanged(converter: PageConverter) -> None:
     assert text(result) == " ".join(TEXT)
 
 
+def test_codes_without_a_mapping_are_read_from_the_picture(converter: PageConverter) -> None:
+    result = convert(converter, coded_pdf(None))
+    assert result.route == "ocr" and result.warnings
+    assert text(result).startswith("The keeper of the lock had lived")
+
+
 @pytest.mark.parametrize("rows", [TEXT, ("the lock in the lodge",)])
 def test_a_glyph_without_ink_is_a_space(converter: PageConverter, rows: tuple[str, ...]) -> None:
     without = {c: c for c in LETTERS if c != " "}

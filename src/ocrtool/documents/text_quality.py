@@ -70,6 +70,11 @@ _FREQUENCIES = dict(
 )  # fmt: skip
 _LOGARITHMS = {letter: math.log2(count / 1000) for letter, count in _FREQUENCIES.items()}
 _LATIN, _LATIN_WORD = re.compile("[a-z]"), re.compile("[a-z]{3,}")
+MIN_SIGNS, MIN_DISTINCT_SIGNS = 8, 4
+"""Minimum characters of a line without letters, and minimum distinct signs among them, from which
+they are codes of a font without a Unicode mapping instead of text."""
+
+_SIGNS = frozenset("!\"#$%&'*;?@<>")
 _UNMAPPED = re.compile(r"\(cid:\d+\)")
 
 
@@ -135,11 +140,23 @@ def is_unreadable(text: str) -> bool:
     text = "".join(text.split())
     if not text:
         return False
+    if _is_of_signs(text):
+        return True
     unknown = sum(map(is_unknown, text)) + sum(len(m) for m in _UNMAPPED.findall(text))
     # One private sign before an item of a list is its bullet.
     if unknown == 1 and is_unknown(text[0]) and not _UNMAPPED.search(text):
         return False
     return unknown > UNKNOWN_LINE * len(text)
+
+
+def _is_of_signs(text: str) -> bool:
+    """Tell whether a line has many different signs and no letter.
+
+    Codes of subset fonts often count up from 0x21 and reach the letters only in the longest texts.
+    """
+    if len(text) < MIN_SIGNS or any(map(str.isalpha, text)):
+        return False
+    return len(_SIGNS.intersection(text)) >= MIN_DISTINCT_SIGNS
 
 
 def is_nonsense(texts: Sequence[str]) -> bool:
