@@ -93,5 +93,5 @@ def test_what_is_unknown_is_refused() -> None:
 
 def test_without_the_package_a_remedy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "latex2mathml.converter", None)
-    with pytest.raises(MissingDependencyError, match=r"ocrtool\[formulas\]"):
+    with pytest.raises(MissingDependencyError, match=r"pip install .*\[formulas\]"):
         to_mathml("x")
