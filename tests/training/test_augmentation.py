@@ -46,9 +46,9 @@ def test_drawn_and_labelled_lines_come_in_their_proportion() -> None:
 
 def test_a_deeper_network_computes_what_the_trained_one_does() -> None:
     start = checkpoint.load(find_model("line"))
-    options = TrainOptions(synth="lines", start_from="line", vision_layers=8)
+    options = TrainOptions(synth="lines", start_from="line", vision_layers=10)
     deeper = checkpoint.tuned_config(options, start, start.vocabulary)
-    assert (start.config.vision.n_layer, deeper.vision.n_layer) == (6, 8)
+    assert (start.config.vision.n_layer, deeper.vision.n_layer) == (8, 10)
     columns = []
     for config in (start.config, deeper):
         model = OcrModel(config).eval()
