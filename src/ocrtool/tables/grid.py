@@ -230,7 +230,8 @@ class Grid:
             pieces = split_row(bits, self.strips + soft, walls, self.height)
             for piece in pieces:
                 set_columns(piece, self.columns, self.height)
-                self._fit(piece, pieces)
+                if not self.full:  # in a full grid, each cell has a short ruling line below
+                    self._fit(piece, pieces)
             at = int(np.clip(np.searchsorted(self.levels, y) - 1, 0, len(bands) - 1))
             bands[at].append(PieceRow(pieces))
         self._group(bands)
