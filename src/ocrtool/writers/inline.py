@@ -8,7 +8,7 @@ from urllib.parse import quote
 from ocrtool.writers.markup import escape as escape_html
 from ocrtool.writers.styled_text import Attribute, Inline, TextStyle
 
-_SIGNS = re.compile(r"[\\`*<]|(?<!\w)_|_(?!\w)|\](?=[(:])|&(?=#?\w+;)")
+_SIGNS = re.compile(r"[\\`*<]|(?<![^\W_])_|_(?![^\W_])|\](?=[(:])|&(?=#?\w+;)")
 _LINE_START = re.compile(r"^(?:#{1,6}(?=\s|$)|>|[-+](?=\s|$)|=+$|-{3,}$|~{3,})")
 _NUMBER_START = re.compile(r"^(\d{1,9})([.)])(?=\s|$)")
 _FORMULA = re.compile(r"\$\$|\$[^\s$](?:[^$]*[^\s$])?\$(?!\d)")
