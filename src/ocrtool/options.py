@@ -239,7 +239,7 @@ class TableChoice(StrEnum):
 
 
 class TextLayerChoice(StrEnum):
-    """What becomes of the text layer that pages of a PDF have, in a searchable PDF."""
+    """Handling of existing text layers when a searchable PDF is written."""
 
     KEEP = "keep"
     """Kept where it agrees with what is read; text is added only where there is none."""
@@ -250,7 +250,7 @@ class TextLayerChoice(StrEnum):
 
 
 class HeaderChoice(StrEnum):
-    """What becomes of running headers, footers and page numbers in formats of text."""
+    """Handling of running headers, footers and page numbers in text formats."""
 
     DROP = "drop"
     """Left out; JSON and the report have them."""

@@ -213,9 +213,9 @@ class Line:
 
     @property
     def is_doubtful(self) -> bool:
-        """Whether the line was read with low confidence; writers mark such lines.
+        """Whether the mean character confidence (geometric mean) is below the minimum.
 
-        The geometric mean of its character confidences is below :data:`MIN_CHAR_CONFIDENCE`.
+        Writers mark such lines; see :data:`MIN_CHAR_CONFIDENCE`.
         """
         letters = sum(len(word.text) for word in self.words)
         logs = sum(math.log(max(word.confidence, 1e-4)) for word in self.words)
