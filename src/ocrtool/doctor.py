@@ -26,7 +26,7 @@ from typing import Any
 from ocrtool.console import cache_directory
 from ocrtool.errors import ExitCode, install_command
 from ocrtool.version import __version__
-from ocrtool.weights.bundled import BUNDLED
+from ocrtool.weights import BUNDLED
 
 WEIGHTS_TABLE = "SHA256SUMS"
 """The table in ``BUNDLED``, made there with

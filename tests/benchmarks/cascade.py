@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtool.decoding.autoregressive import DecodeOptions
-from ocrtool.document.readings import LineResult
+from ocrtool.document.lines import LineResult
 from ocrtool.inputs.images import load_image
 from ocrtool.options import EngineName, ReadOptions
 from ocrtool.readers import ReadsLines, open_lines

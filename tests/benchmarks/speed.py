@@ -33,7 +33,7 @@ from ocrtool.preprocess.lines import collate_lines, line_pixels
 from ocrtool.readers.lines import CPU_BATCH_WIDTH, GPU_BATCH_WIDTH, batches
 from ocrtool.synth.lines import STYLES, LineSource
 from ocrtool.training.metrics import rates
-from ocrtool.weights.bundled import BUNDLED
+from ocrtool.weights import BUNDLED
 from ocrtool.weights.vocabulary import BOS, EOS
 
 LINES, LETTERS = 96, (30, 90)

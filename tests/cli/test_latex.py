@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from cli.conftest import Done
 from drawn_formulas import draw, formula
-from ocrtool.document.detected import DetectedLayout
+from ocrtool.document.lines import DetectedLayout
 from ocrtool.export import export_model
 from ocrtool.latex_syntax import normal
 from ocrtool.layout.detector import Detector

@@ -266,7 +266,7 @@ def test_a_page_of_a_pdf_with_text_is_not_read_by_ocr(
     run_cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = text_pdf(tmp_path / "paper.pdf", 2)
-    monkeypatch.setattr("ocrtool.pages.open.open_pages", lambda *_: pytest.fail("read by OCR"))
+    monkeypatch.setattr("ocrtool.pages.open_pages", lambda *_: pytest.fail("read by OCR"))
     done = run_cli("read", path)
     assert done.code == 0 and "Row 3 of page 2" in done.out
     assert done.out.count("\f") == 1

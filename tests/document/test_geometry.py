@@ -7,7 +7,6 @@ import math
 import numpy as np
 import pytest
 
-from ocrtool.document.detected import Rule
 from ocrtool.document.geometry import (
     centers,
     hull,
@@ -19,6 +18,7 @@ from ocrtool.document.geometry import (
     straight_rules,
     usual_height,
 )
+from ocrtool.document.lines import Rule
 from ocrtool.document.tree import Box, Line, Quad
 
 LINES = [Box(20, 20 + 30 * i, 220 + 10 * i, 40 + 30 * i) for i in range(5)]

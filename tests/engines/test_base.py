@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +15,8 @@ from hypothesis import strategies as st
 
 from ocrtool.decoding.autoregressive import DecodeOptions, decode
 from ocrtool.engines import open_engine
-from ocrtool.engines.base import EngineCache, find_model, read_metadata
-from ocrtool.engines.onnx import OnnxEngine
-from ocrtool.engines.sessions import CUDA
+from ocrtool.engines.base import EngineCache, find_model, lacks_memory, read_metadata, split_on_oom
+from ocrtool.engines.onnx import CUDA, OnnxEngine
 from ocrtool.engines.torch import TorchEngine
 from ocrtool.errors import DeviceError, ExitCode, MissingDependencyError, ModelError
 from ocrtool.models.cache import KVCache
@@ -153,3 +154,62 @@ def test_without_onnx_runtime_the_remedy_is_named(
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
     with pytest.raises(MissingDependencyError, match="ONNX Runtime cannot be loaded"):
         OnnxEngine(exported, "cpu")
+
+
+STARVED = """
+import logging
+import resource
+import numpy as np
+from ocrtool.options import ReadOptions
+from ocrtool.readers.lines import LineReader
+
+reader = LineReader(ReadOptions(device="cpu", threads=1))
+rng = np.random.default_rng(0)
+images = [("", rng.integers(0, 255, (32, 1500), dtype=np.uint8)) for _ in range(64)]
+wanted = [result.text for result in reader.read_stream(images)]
+logging.basicConfig(level="INFO")
+reader._batch_width = 10_000_000
+now = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (now + 100_000_000,) * 2)
+assert [result.text for result in reader.read_stream(images)] == wanted
+"""
+
+
+def test_halves_keep_the_order_and_only_memory_is_worth_another_try() -> None:
+    sizes: list[int] = []
+
+    def read(batch: list[int]) -> list[int]:
+        sizes.append(len(batch))
+        if len(batch) > 3:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
+        return [10 * i for i in batch]
+
+    assert split_on_oom(read, list(range(11))) == [10 * i for i in range(11)]
+    assert sizes == [11, 5, 2, 3, 6, 3, 3]
+    with pytest.raises(ValueError, match="other"):
+        split_on_oom(lambda _: (_ for _ in ()).throw(ValueError("other")), [1, 2])
+    with pytest.raises(MemoryError):
+        split_on_oom(lambda _: (_ for _ in ()).throw(MemoryError()), [1, 2])
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "CUDA out of memory. Tried to allocate 20.00 MiB",
+        "Non-zero status code returned while running Conv node. Status Message: std::bad_alloc",
+        "BFCArena: Failed to allocate memory for requested buffer of size 1024",
+        "Available memory of 1 is smaller than requested bytes of 2",
+        "CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED",
+        "DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes",
+    ],
+)
+def test_engines_say_it_in_many_ways(message: str) -> None:
+    assert lacks_memory(RuntimeError(message))
+    assert not lacks_memory(RuntimeError("shapes do not match"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the memory of a process")
+def test_lines_are_read_where_a_batch_does_not_fit() -> None:
+    done = subprocess.run([sys.executable, "-c", STARVED], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "out of memory with 64 in a batch: halved" in done.stderr

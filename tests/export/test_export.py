@@ -26,7 +26,7 @@ from ocrtool.models.ocr import OcrModel
 from ocrtool.models.presets import preset
 from ocrtool.options import Precision
 from ocrtool.training.data import Preparation
-from ocrtool.weights.bundled import BUNDLED, DECODER, DETECTOR, ENCODER
+from ocrtool.weights import BUNDLED, DECODER, DETECTOR, ENCODER
 from small_models import save, small_engine, small_formula_engine
 
 ROOT = Path(__file__).parents[2]
@@ -249,7 +249,7 @@ def test_the_formula_reader_in_any_opset(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_bundled_reader_reads_the_same(tmp_path: Path) -> None:
+def test_the_formula_reader_reads_the_same(tmp_path: Path) -> None:
     """Its own graphs are those that the command writes, and both read drawn lines alike."""
     report = export_model("line", tmp_path / "line", ExportOptions(share=True))
     parity = report.parity

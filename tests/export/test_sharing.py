@@ -16,7 +16,7 @@ from ocrtool.errors import ModelError, UsageError
 from ocrtool.export import ExportOptions, export_model
 from ocrtool.layout.detector import Detector
 from ocrtool.options import Precision
-from ocrtool.weights.bundled import DETECTOR
+from ocrtool.weights import DETECTOR
 
 
 @pytest.fixture(scope="module")

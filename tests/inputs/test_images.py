@@ -10,8 +10,8 @@ from PIL import Image
 
 from ocrtool.errors import InputError
 from ocrtool.inputs.images import load_image
-from ocrtool.inputs.page_files import open_pages
 from ocrtool.inputs.page_ranges import PageSelection
+from ocrtool.inputs.page_source import open_pages
 from ocrtool.inputs.paths import stream_chunks
 
 

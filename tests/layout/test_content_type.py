@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ocrtool.document.detected import DetectedLayout, Region, Rule
+from ocrtool.document.lines import DetectedLayout, Region, Rule
 from ocrtool.document.tree import Box
 from ocrtool.layout.content_type import is_formula
 

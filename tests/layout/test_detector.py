@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from detector_pages import box, draw_page, overlap
-from ocrtool.document.detected import FoundLine
+from ocrtool.document.lines import FoundLine
 from ocrtool.errors import ModelError
 from ocrtool.export import export_model
 from ocrtool.export.check import MAX_DIFFERENCE, ParityError, compare_detectors

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ocrtool.document.detected import DetectedLayout, FoundLine, Region
+from ocrtool.document.lines import DetectedLayout, FoundLine, Region
 from ocrtool.document.tree import Box
 from ocrtool.layout.ruling_lines import find_rules, table_rules
 

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from ocrtool.document.detected import FoundLine
-from ocrtool.document.readings import LineResult
+from ocrtool.document.lines import FoundLine, LineResult
 from ocrtool.inputs.images import load_image
 from ocrtool.pages.assembly import assembled, turned_upright, with_missed_cells
 from ocrtool.pages.filters import is_readable, is_text, text_lines, without_unstable

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from detector_pages import box, draw_page
-from ocrtool.document.detected import FoundLine
+from ocrtool.document.lines import FoundLine
 from ocrtool.document.tree import Quad
 from ocrtool.layout.orientation import (
     OTHER_TURNS,

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ocrtool.document.readings import LineResult
+from ocrtool.document.lines import LineResult
 from ocrtool.errors import UsageError
 from ocrtool.inputs.images import load_image
 from ocrtool.inputs.page_source import ImagePage

@@ -14,7 +14,7 @@ from deepocr_parts import save_deepocr, save_deepseek
 from ocrtool.errors import ModelError, UsageError
 from ocrtool.models.deepocr import DEEPOCR, IMAGE
 from ocrtool.options import ReadOptions
-from ocrtool.pages.open import open_pages
+from ocrtool.pages import open_pages
 from ocrtool.readers.deepocr import DeepocrPages
 from ocrtool.readers.deepocr_files import load_network, parts_of, save_network
 from ocrtool.readers.deepseek import forbidden

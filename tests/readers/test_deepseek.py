@@ -17,7 +17,7 @@ from ocrtool.models.deepencoder import ClipConfig, SamConfig
 from ocrtool.models.deepseek import DeepseekConfig, DeepseekOcr
 from ocrtool.models.moe import MoeConfig
 from ocrtool.options import ReadOptions
-from ocrtool.pages.open import open_pages
+from ocrtool.pages import open_pages
 from ocrtool.readers.deepseek import (
     PROMPTS,
     DeepseekPages,

@@ -29,7 +29,7 @@ from ocrtool.readers.formulas import (
     batches,
 )
 from ocrtool.readers.lines import LineReader
-from ocrtool.weights.bundled import DECODER, ENCODER
+from ocrtool.weights import DECODER, ENCODER
 from small_models import save, small_formula_engine
 
 FORMULAS = [formula(np.random.default_rng(seed)) for seed in range(14)]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ocrtool.document.readings import LineResult
+from ocrtool.document.lines import LineResult
 from ocrtool.options import ReadOptions
 from ocrtool.readers.lines import LineReader
 from ocrtool.readers.test_time_augmentation import (

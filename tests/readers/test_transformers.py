@@ -18,7 +18,7 @@ from PIL import Image
 
 from ocrtool.errors import ModelError, UsageError
 from ocrtool.options import EngineName, ReadOptions
-from ocrtool.pages.open import open_pages
+from ocrtool.pages import open_pages
 from ocrtool.readers import open_formulas, open_lines
 from ocrtool.readers.transformers import Published, PublishedLines, kind_of
 from published_models import MAKERS

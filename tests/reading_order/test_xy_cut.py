@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from drawn_pages import HEIGHT, KINDS, WIDTH, Drawn, draw, successions
-from ocrtool.document.detected import Region
+from ocrtool.document.lines import Region
 from ocrtool.document.tree import Box
 from ocrtool.reading_order.xy_cut import reading_order, rows
 

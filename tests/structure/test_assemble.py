@@ -8,8 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from drawn_pages import HEIGHT, KINDS, WIDTH, Drawn, draw, successions
-from ocrtool.document.detected import DetectedLayout, FoundLine, Region
-from ocrtool.document.readings import ReadLine, ReadWord
+from ocrtool.document.lines import DetectedLayout, FoundLine, ReadLine, ReadWord, Region
 from ocrtool.document.tree import Block, Box, Page, Quad
 from ocrtool.structure import AssembleOptions, assemble, join_lines
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ocrtool.document.detected import DetectedLayout, FoundLine, Region, RegionKind
+from ocrtool.document.lines import DetectedLayout, FoundLine, Region, RegionKind
 from ocrtool.document.tree import Box, Line, Page, Quad
 from ocrtool.structure import assemble
 from ocrtool.structure.equations import is_number, with_formulas

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pymupdf
 
-from ocrtool.document.detected import DetectedLayout, FoundLine, Rule
+from ocrtool.document.lines import DetectedLayout, FoundLine, Rule
 from ocrtool.document.tree import Box
 from ocrtool.pages.reader import PageReader
 from ocrtool.tables.missed_cells import cells_between, missed_lines

@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 from ocrtool.errors import InputError, MissingDependencyError, UsageError
 from ocrtool.models.deepocr import IMAGE
 from ocrtool.options import ReadOptions
-from ocrtool.pages.open import open_pages
+from ocrtool.pages import open_pages
 from ocrtool.training import StageOptions, TrainOptions, make_options, run
 from ocrtool.training.checkpoint import load_state
 from ocrtool.training.distributed import Compute

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ocrtool.errors import UsageError
-from ocrtool.weights.bundled import is_bundled
+from ocrtool.weights import is_bundled
 from ocrtool.weights.registry import TABLE, refer
 
 

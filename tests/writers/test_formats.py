@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,6 @@ from ocrtool.writers import (
     PAGE_FORMATS,
     PageFormat,
     PageInput,
-    Write,
     WriteOptions,
     format_of,
     formats,
@@ -28,7 +27,7 @@ from ocrtool.writers import (
 class WordCountWriter:
     """A line per page: its number and how many words it has."""
 
-    def __init__(self, write: Write, options: WriteOptions) -> None:
+    def __init__(self, write: Callable[[str], object], options: WriteOptions) -> None:
         self._write = write
 
     def add(self, sheet: PageInput) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from ocrtool.errors import InputError
 from ocrtool.options import EngineName, PageOptions, ReadOptions
 from ocrtool.version import __version__
-from ocrtool.weights.bundled import BUNDLED, METADATA
+from ocrtool.weights import BUNDLED, METADATA
 
 FINGERPRINT_DIGITS = 16
 """Number of hexadecimal digits of a fingerprint (64 bits)."""

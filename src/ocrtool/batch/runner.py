@@ -57,9 +57,8 @@ from ocrtool.errors import (
     OutputError,
     UsageError,
 )
-from ocrtool.inputs import clipboard
 from ocrtool.inputs.page_ranges import PageSelection
-from ocrtool.inputs.paths import STDIN, pipe_content, stream_chunks
+from ocrtool.inputs.paths import CLIPBOARD, STDIN, pipe_content, stream_chunks
 from ocrtool.options import BatchOptions, ImageChoice, PageOptions, WriteOptions
 
 WORKER_START_SECONDS = 0.7
@@ -326,10 +325,12 @@ class BatchRunner:
             OutputError: The temporary file cannot be written.
         """
         path = Path(planned.source)
-        if planned.source == clipboard.SOURCE:
+        if planned.source == CLIPBOARD:
+            from ocrtool.inputs import clipboard
+
             content = clipboard.grab()
         try:
-            if planned.source not in (STDIN, clipboard.SOURCE) and not path.is_fifo():
+            if planned.source not in (STDIN, CLIPBOARD) and not path.is_fifo():
                 if path.is_dir():
                     raise InputError(f"{path}: is a folder")
                 if path.exists() and not path.is_file():
@@ -337,7 +338,7 @@ class BatchRunner:
                 return path
             spool = self._scratch / f"{planned.number}.input"
             with spool.open("wb") as file:
-                if planned.source == clipboard.SOURCE:
+                if planned.source == CLIPBOARD:
                     file.write(content)
                 elif planned.source == STDIN:
                     file.writelines(stream_chunks(sys.stdin.buffer, "standard input"))

@@ -13,7 +13,7 @@ from typing import Any
 from ocrtool.errors import MissingDependencyError, ModelError, install_command
 from ocrtool.models.config import ModelConfig
 from ocrtool.models.presets import PRESETS, STAGED
-from ocrtool.weights.bundled import BUNDLED, METADATA, WEIGHTS
+from ocrtool.weights import BUNDLED, METADATA, WEIGHTS
 from ocrtool.weights.cache import ModelCache
 from ocrtool.weights.registry import TABLE
 from ocrtool.weights.vocabulary import SPECIALS

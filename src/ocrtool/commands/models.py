@@ -135,7 +135,7 @@ def models_path(name: Published, verbose: Verbose = 0) -> None:
       ocrtool models path trocr-base-printed
     """
     console.begin(Talk(level=verbose))
-    from ocrtool.weights.bundled import BUNDLED, is_bundled
+    from ocrtool.weights import BUNDLED, is_bundled
 
     folder = BUNDLED / name if is_bundled(name) else _stored(name).folder
     console.data().write(f"{folder}\n")

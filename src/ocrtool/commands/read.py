@@ -59,7 +59,7 @@ from ocrtool.writers import formats, page_format
 if TYPE_CHECKING:
     import numpy as np
 
-    from ocrtool.document.readings import LineResult
+    from ocrtool.document.lines import LineResult
 
 
 def read(
@@ -250,7 +250,7 @@ def _read_lines(
 ) -> int:
     """Read images of single lines."""
     from ocrtool.inputs import clipboard
-    from ocrtool.writers import WRITERS
+    from ocrtool.writers.line_records import WRITERS
 
     form = _line_format(forms, out)
     failures: list[str] = []

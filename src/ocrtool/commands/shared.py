@@ -214,9 +214,9 @@ def talk(verbose: int, quiet: bool, color: Color, no_progress: bool) -> Talk:
 
 def given(inputs: list[str] | None, from_clipboard: bool) -> list[str]:
     """Return the inputs that a command was given, the clipboard last."""
-    from ocrtool.inputs.clipboard import SOURCE
+    from ocrtool.inputs.paths import CLIPBOARD
 
-    sources = [*(inputs or []), *[SOURCE] * from_clipboard]
+    sources = [*(inputs or []), *[CLIPBOARD] * from_clipboard]
     if not sources:
         raise UsageError("nothing to read", "name images, or give --clipboard; see --help")
     return sources

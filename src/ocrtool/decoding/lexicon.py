@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtool.decoding.ctc import Decoded, FloatArray
-from ocrtool.weights.bundled import BUNDLED
+from ocrtool.weights import BUNDLED
 from ocrtool.weights.vocabulary import SPECIALS, Vocabulary
 
 BUNDLED_TABLE = BUNDLED / "spelling" / "words.npy"

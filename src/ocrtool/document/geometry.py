@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.document.detected import Rule
+from ocrtool.document.lines import Rule
 from ocrtool.document.tree import Box, Line, Point, Quad
 
 _Float = TypeVar("_Float", bound=np.floating)

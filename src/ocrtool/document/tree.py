@@ -32,6 +32,9 @@ RUNNING: frozenset[BlockKind] = frozenset(
 )
 """Kinds of blocks whose lines run on."""
 
+FURNITURE: frozenset[BlockKind] = frozenset({"header", "footer"})
+"""Kinds of blocks that repeat on the pages of a document."""
+
 Point = tuple[float, float]
 Quad = tuple[Point, Point, Point, Point]
 """Corners in reading direction: where the first letter's head is, the last letter's head, the last

@@ -8,10 +8,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from ocrtool.document.hyphenation import HYPHENS, SOFT, seam
-from ocrtool.document.item_marks import PLAIN_NUMBER, ROUND_BULLET_ITEM
+from ocrtool.document.patterns import AMOUNT, PLAIN_NUMBER, ROUND_BULLET_ITEM
 from ocrtool.document.tree import RUNNING, Block, BlockKind, Page
 from ocrtool.documents.rows import is_exact, size_of
-from ocrtool.reading_order.patterns import AMOUNT
 from ocrtool.structure import join_lines
 from ocrtool.writers.list_items import sign_of
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ocrtool.document.item_marks import (
+from ocrtool.document.patterns import (
     DECIMAL_SECTION,
     LETTERED_SECTION,
     NAMED_SECTION,

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from ocrtool.document.item_marks import DECIMAL_SECTION
+from ocrtool.document.patterns import DECIMAL_SECTION
 from ocrtool.document.tree import Block, Bookmark, Box, Page
 from ocrtool.documents.heading_styles import (
     Setting,

@@ -20,14 +20,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.document.hyphenation import words_in
 from ocrtool.document.tree import Box, Page
 from ocrtool.documents.result import PageResult
 from ocrtool.errors import InputError
 from ocrtool.inputs.page_source import PDF_DPI, ImagePage, PageSource, PdfPage
 from ocrtool.options import ORDERS, FormulaChoice, LayoutMode, OcrChoice, PageOptions
-from ocrtool.pages.formulas import bundled_reader
 from ocrtool.preprocess.crops import cut_box
+from ocrtool.readers import formula_reader
 from ocrtool.structure import AssembleOptions
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ class PageConverter:
         self.assembling = AssembleOptions(hyphens=self.options.hyphens.value, order=order)
         latex = self.options.formulas is FormulaChoice.LATEX
         seen = latex and self.options.ocr is not OcrChoice.NEVER
-        wanted = formulas or bundled_reader(self.options.reading)
+        wanted = formulas or formula_reader(self.options.reading)
         self.formulas = wanted if seen else None
         self.known: set[str] = set()
 
@@ -73,7 +72,7 @@ class PageConverter:
             MissingDependencyError: The engine is not installed.
             DeviceError: The device that is asked for cannot be used.
         """
-        from ocrtool.pages.open import open_pages
+        from ocrtool.pages import open_pages
 
         lone = self.options.layout is LayoutMode.AUTO
         return open_pages(self.options.reading, self.assembling, lone, self.formulas)
@@ -155,6 +154,8 @@ class PageConverter:
         self.known.clear()
         for source, result in self._stream(sources):
             if self.assembling.hyphens == "join":
+                from ocrtool.document.hyphenation import words_in
+
                 self.known |= words_in(block.text for block in result.page.blocks)
             yield source, result
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.document.detected import Region
+from ocrtool.document.lines import Region
 from ocrtool.document.tree import Box, Line, Page, Quad
 from ocrtool.documents.figures import with_figures
 from ocrtool.documents.glyph_recovery import meanings, worth_reading

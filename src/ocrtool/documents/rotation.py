@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from ocrtool.document.detected import FoundLine, Rule
+from ocrtool.document.lines import FoundLine, Rule
 from ocrtool.document.tree import Box, Page
-from ocrtool.layout.orientation import Turn, page_turn
-from ocrtool.layout.rotate import rotate_box, rotate_line, rotate_page
+from ocrtool.layout.orientation import Turn, page_turn, rotate_box, rotate_line, rotate_page
 from ocrtool.pdf.native import NativePage
 
 _BACK: dict[Turn, Turn] = {0: 0, 90: 270, 180: 180, 270: 90}

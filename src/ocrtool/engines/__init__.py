@@ -38,7 +38,7 @@ def open_engine(
         DeviceError: The device that is asked for cannot be used.
     """
     from ocrtool.engines.base import find_model
-    from ocrtool.weights.bundled import DECODER, ENCODER, WEIGHTS
+    from ocrtool.weights import DECODER, ENCODER, WEIGHTS
 
     if engine is EngineName.TESSERACT:
         raise UsageError("Tesseract runs no models of ours", "it is for ocrtool read and pdf")

@@ -7,16 +7,18 @@ P past ones, L decoder layers, G key and value heads, D the width of a head, V t
 from __future__ import annotations
 
 import json
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ocrtool.errors import ModelError, UsageError
 from ocrtool.models.config import DecoderConfig, ModelConfig
-from ocrtool.weights.bundled import BUNDLED, METADATA, TOKENIZER
+from ocrtool.weights import BUNDLED, METADATA, TOKENIZER
 from ocrtool.weights.vocabulary import Vocabulary
 
 FloatArray = NDArray[np.float32]
@@ -295,3 +297,38 @@ class Engine(Protocol):
         Returns:
             (B, T, V), scores of the token after each of ``tokens``.
         """
+
+
+Read = TypeVar("Read")
+
+SIGNS = ("out of memory", "allocate memory", "alloc_failed", "bad_alloc", "available memory of")
+"""What PyTorch, ONNX Runtime and CUDA's libraries say, in lower case."""
+
+logger = logging.getLogger(__name__)
+
+
+def lacks_memory(error: Exception) -> bool:
+    """Tell whether an engine failed because memory ran out; engines have no common class for it."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or any(sign in text for sign in SIGNS)
+
+
+def split_on_oom(read: Callable[[list[int]], list[Read]], batch: list[int]) -> list[Read]:
+    """Read a batch, or its halves where memory does not suffice, down to single things.
+
+    Args:
+        read: Reads the things of these numbers.
+        batch: All of them.
+
+    Raises:
+        Exception: What ``read`` raises, of a single thing or for any other reason.
+    """
+    try:
+        return read(batch)
+    except Exception as error:
+        if len(batch) == 1 or not lacks_memory(error):
+            raise
+        logger.info("out of memory with %d in a batch: halved", len(batch))
+    # Not within the handler: the error holds what the failed batch had allocated.
+    middle = len(batch) // 2
+    return split_on_oom(read, batch[:middle]) + split_on_oom(read, batch[middle:])

@@ -5,7 +5,12 @@ On a GPU inputs and outputs are bound, and keys and values never leave it.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import io
 import logging
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +26,8 @@ from ocrtool.engines.base import (
     ModelMetadata,
     read_metadata,
 )
-from ocrtool.engines.ort_kv_cache import BoundStore
-from ocrtool.engines.sessions import import_runtime, open_session, require_cuda
-from ocrtool.errors import DeviceError
-from ocrtool.weights.bundled import DECODER, ENCODER
+from ocrtool.errors import DeviceError, MissingDependencyError, ModelError
+from ocrtool.weights import DECODER, ENCODER
 
 logger = logging.getLogger(__name__)
 
@@ -107,3 +110,157 @@ class OnnxEngine:
         cache.append(new_keys, new_values, tokens.shape[1])
         scores: FloatArray = logits
         return scores
+
+
+CUDA = "CUDAExecutionProvider"
+CPU = "CPUExecutionProvider"
+ERRORS_ONLY = 3
+FATAL_ONLY = 4
+
+
+def import_runtime() -> Any:
+    """Import ONNX Runtime.
+
+    Raises:
+        MissingDependencyError: It is missing or damaged.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"ONNX Runtime cannot be loaded ({error})",
+            "reinstall ocrtool, or use --engine torch with the extra torch",
+        ) from None
+    if not hasattr(onnxruntime, "InferenceSession"):
+        raise MissingDependencyError(
+            "the package onnxruntime is damaged",
+            "two builds may be installed over each other; see ocrtool doctor",
+        )
+    return onnxruntime
+
+
+def require_cuda(runtime: Any, device: str) -> None:
+    """Refuse a GPU that cannot be there, before ONNX Runtime loads and complains.
+
+    The CUDA libraries that come as pip packages are loaded, too: the system's loader does not
+    find them.
+    """
+    if CUDA not in runtime.get_available_providers():
+        raise _unusable(device, "this build of ONNX Runtime has no CUDA provider")
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        raise _unusable(device, "there is no NVIDIA driver") from None
+    count = ctypes.c_int(0)
+    if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)):
+        raise _unusable(device, "the NVIDIA driver does not start")
+    if int(device.partition(":")[2]) >= count.value:
+        raise _unusable(device, f"the NVIDIA driver sees {count.value} GPUs")
+    if hasattr(runtime, "preload_dlls"):
+        # It prints what it misses; what counts is the provider that runs, and that is checked.
+        with contextlib.redirect_stdout(io.StringIO()):
+            runtime.preload_dlls()
+
+
+def open_session(runtime: Any, path: Path, device: str, threads: int) -> Any:
+    """Open one graph and make sure that it runs where it shall."""
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Every batch has its own width: an arena would keep the sum of all shapes ever met, and a
+    # memory plan for each. Waiting threads shall not spin: other work needs the cores.
+    options.enable_cpu_mem_arena = False
+    options.enable_mem_pattern = False
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = ERRORS_ONLY if device == "cpu" else FATAL_ONLY
+    providers: list[Any] = [CPU]
+    if device != "cpu":
+        index = device.partition(":")[2]
+        arena = {"device_id": index, "arena_extend_strategy": "kSameAsRequested"}
+        providers.insert(0, (CUDA, arena))
+    if not path.is_file():
+        raise ModelError(f"{path}: no such file", "ocrtool export makes it")
+    try:
+        session = runtime.InferenceSession(str(path), options, providers=providers)
+    except Exception as error:  # the runtime's exceptions have no common class
+        reason = " ".join(str(error).split())
+        if device != "cpu" and "CUDA" in reason:
+            raise _unusable(device, reason) from None
+        raise ModelError(f"{path} cannot be loaded: {reason}") from None
+    if device != "cpu" and CUDA not in session.get_providers():
+        raise _unusable(device, "ONNX Runtime could not load its CUDA libraries")
+    return session
+
+
+def _unusable(device: str, reason: str) -> DeviceError:
+    return DeviceError(
+        f"{device} cannot be used: {reason}",
+        "see ocrtool doctor; pip install 'onnxruntime-gpu[cuda,cudnn]' adds the CUDA libraries, "
+        "--device cpu reads without a GPU",
+    )
+
+
+APPEND = Path(__file__).with_name("append.onnx")
+TAKE = Path(__file__).with_name("take.onnx")
+
+
+class BoundStore:
+    """Arrays of ONNX Runtime (``OrtValue``), as long as the rows that they hold.
+
+    Args:
+        runtime: The module ``onnxruntime``.
+        device: ``cpu`` or ``cuda:N``.
+        threads: CPU threads; 0 for one a physical core.
+    """
+
+    def __init__(self, runtime: Any, device: str, threads: int) -> None:
+        self._runtime = runtime
+        kind, _, index = device.partition(":")
+        self._place = (kind, int(index or 0))
+        self._append = open_session(runtime, APPEND, device, threads)
+        self._take = open_session(runtime, TAKE, device, threads)
+
+    def run(
+        self,
+        session: Any,
+        feeds: Mapping[str, Any],
+        names: Sequence[str] = (),
+        kept: int = 0,
+    ) -> list[Any]:
+        """Run a graph on inputs that are on the host or here.
+
+        Args:
+            session: That runs it.
+            feeds: Inputs by name: arrays of NumPy, or of this store.
+            names: The outputs; all of the graph's where none are named.
+            kept: How many of the first outputs stay here; the others become NumPy's.
+        """
+        binding = session.io_binding()
+        given = {k: np.ascontiguousarray(v) for k, v in feeds.items() if isinstance(v, np.ndarray)}
+        for name, value in feeds.items():
+            if name in given:
+                binding.bind_cpu_input(name, given[name])
+            else:
+                binding.bind_ortvalue_input(name, value)
+        names = names or [output.name for output in session.get_outputs()]
+        for i, name in enumerate(names):
+            binding.bind_output(name, *(self._place if i < kept else ("cpu", 0)))
+        session.run_with_iobinding(binding)
+        outputs = binding.get_outputs()
+        return [*outputs[:kept], *(output.numpy() for output in outputs[kept:])]
+
+    def empty(self, shape: tuple[int, ...]) -> Any:
+        """See `ocrtool.engines.base.CacheStore.empty`."""
+        # One entry that no row counts: arrays without any are not taken everywhere.
+        nothing = np.zeros((*shape[:3], 1, shape[4]), np.float32)
+        return self._runtime.OrtValue.ortvalue_from_numpy(nothing, *self._place)
+
+    def take(self, array: Any, rows: IntArray, end: int) -> Any:
+        """See `ocrtool.engines.base.CacheStore.take`."""
+        feeds = {"entries": array, "rows": rows, "end": np.array([end])}
+        return self.run(self._take, feeds, kept=1)[0]
+
+    def append(self, array: Any, new: Any, lengths: IntArray) -> Any:
+        """See `ocrtool.engines.base.CacheStore.append`."""
+        feeds = {"entries": array, "new": new, "lengths": lengths}
+        return self.run(self._append, feeds, kept=1)[0]

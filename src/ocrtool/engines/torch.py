@@ -25,7 +25,7 @@ from ocrtool.engines.cuda_graphs import FixedStep, StepGraphs
 from ocrtool.errors import DeviceError, ModelError
 from ocrtool.models.cache import append_entries
 from ocrtool.models.ocr import CrossCache, OcrModel
-from ocrtool.weights.bundled import WEIGHTS
+from ocrtool.weights import WEIGHTS
 
 
 class TorchStore:

@@ -32,7 +32,7 @@ from ocrtool.errors import ModelError
 from ocrtool.layout.detector import SIDE_MULTIPLE
 from ocrtool.models.detector import ConvNorm, DetectorNet
 from ocrtool.models.ocr import CrossCache, OcrModel
-from ocrtool.weights.bundled import DECODER, DETECTOR, ENCODER
+from ocrtool.weights import DECODER, DETECTOR, ENCODER
 from ocrtool.weights.vocabulary import BOS
 
 CONTROL_FLOW = frozenset({"If", "Loop", "Scan"})

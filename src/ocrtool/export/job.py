@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ocrtool.engines.base import find_model, read_metadata, read_raw
-from ocrtool.engines.onnx import OnnxEngine
-from ocrtool.engines.sessions import import_runtime
+from ocrtool.engines.onnx import OnnxEngine, import_runtime
 from ocrtool.engines.torch import TorchEngine
 from ocrtool.errors import ModelError, UsageError
 from ocrtool.export import check, samples
@@ -28,7 +27,7 @@ from ocrtool.layout.detector import Detector, load_network, padded, standardize
 from ocrtool.options import EngineName, Precision
 from ocrtool.training.checkpoint import write_folder
 from ocrtool.training.data import Preparation, Ready
-from ocrtool.weights.bundled import CARD, DETECTOR, ENCODER, METADATA, TOKENIZER, WEIGHTS
+from ocrtool.weights import CARD, DETECTOR, ENCODER, METADATA, TOKENIZER, WEIGHTS
 
 OPSETS = (18, 21)
 """Minimum and maximum supported version of the standard operators."""

@@ -1,4 +1,4 @@
-"""ONNX graphs that append to and select from the KV cache (``ocrtool.engines.ort_kv_cache``).
+"""ONNX graphs that append to and select from the KV cache (``ocrtool.engines.onnx``).
 
 Run: python -m ocrtool.export.key_values FOLDER
 

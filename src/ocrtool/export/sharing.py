@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.weights.bundled import WEIGHTS
+from ocrtool.weights import WEIGHTS
 
 MIN_SHARED_ELEMENTS = 256
 """Minimum number of elements of a tensor that is stored outside the graph."""

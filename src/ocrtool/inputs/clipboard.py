@@ -11,8 +11,6 @@ from pathlib import Path
 
 from ocrtool.errors import InputError, OutputError
 
-SOURCE = "clipboard:"
-"""What stands for the clipboard among the inputs."""
 _SECONDS = 10.0
 _TOOLS = "install wl-clipboard (Wayland) or xclip (X11)"
 

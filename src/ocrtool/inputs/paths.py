@@ -11,8 +11,9 @@ from pathlib import Path, PurePath
 from typing import BinaryIO
 
 from ocrtool.errors import InputError, UsageError
-from ocrtool.inputs import clipboard
 
+CLIPBOARD = "clipboard:"
+"""Name of the clipboard among the inputs."""
 STDIN = "-"
 PDF_SUFFIX = ".pdf"
 JOURNALS = ".ocrtool"
@@ -77,7 +78,7 @@ def expand(
         path = Path(given)
         if given == STDIN:
             yield FoundInput(STDIN, PurePath("stdin"))
-        elif given == clipboard.SOURCE:
+        elif given == CLIPBOARD:
             yield FoundInput(given, PurePath("clipboard"))
         elif path.is_dir():
             yield from _folder(path, recursive, suffixes, excluded)
@@ -185,6 +186,8 @@ def content_of(source: str) -> Path | bytes:
     """
     if source == STDIN:
         return b"".join(stream_chunks(sys.stdin.buffer, "standard input"))
-    if source == clipboard.SOURCE:
+    if source == CLIPBOARD:
+        from ocrtool.inputs import clipboard
+
         return clipboard.grab()
     return Path(source)

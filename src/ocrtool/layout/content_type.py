@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.document.detected import DetectedLayout, FoundLine, Rule
+from ocrtool.document.lines import DetectedLayout, FoundLine, Rule
 from ocrtool.layout.ruling_lines import table_rules
 from ocrtool.preprocess.crops import cut_line
 
 if TYPE_CHECKING:
-    from ocrtool.document.readings import LineResult
+    from ocrtool.document.lines import LineResult
 
 Image = NDArray[np.uint8]
 

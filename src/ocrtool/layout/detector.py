@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.document.detected import DetectedLayout, FoundLine, Region
+from ocrtool.document.lines import DetectedLayout, FoundLine, Region
 from ocrtool.document.tree import Box
 from ocrtool.engines.base import find_model
-from ocrtool.engines.sessions import import_runtime, open_session, require_cuda
+from ocrtool.engines.onnx import import_runtime, open_session, require_cuda
 from ocrtool.errors import (
     DeviceError,
     MissingDependencyError,
@@ -33,7 +33,7 @@ from ocrtool.layout.postprocess import (
 )
 from ocrtool.options import EngineName
 from ocrtool.preprocess.lines import to_grey
-from ocrtool.weights.bundled import DETECTOR, METADATA, WEIGHTS
+from ocrtool.weights import DETECTOR, METADATA, WEIGHTS
 
 if TYPE_CHECKING:
     from ocrtool.models.detector import DetectorNet

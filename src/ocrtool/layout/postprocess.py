@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.document.detected import DetectedLayout, FoundLine, Region, RegionKind
+from ocrtool.document.lines import DetectedLayout, FoundLine, Region, RegionKind
 from ocrtool.document.tree import Box, Quad
 
 KERNEL_STRIDE = 2

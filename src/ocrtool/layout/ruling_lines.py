@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.document.detected import DetectedLayout, FoundLine, Rule
+from ocrtool.document.lines import DetectedLayout, FoundLine, Rule
 from ocrtool.document.tree import Box
 
 MIN_RULE_LENGTH = 40

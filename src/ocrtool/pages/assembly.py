@@ -9,21 +9,16 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.document.detected import DetectedLayout, FoundLine, Region
 from ocrtool.document.geometry import part_of
-from ocrtool.document.readings import LineResult, ReadLine, ReadWord
+from ocrtool.document.lines import DetectedLayout, FoundLine, LineResult, ReadLine, ReadWord, Region
 from ocrtool.document.tree import Page
-from ocrtool.layout.orientation import Turn, rotate_image, rotate_quad
-from ocrtool.layout.rotate import rotate_box, rotate_page
+from ocrtool.layout.orientation import Turn, rotate_box, rotate_image, rotate_page, rotate_quad
 from ocrtool.layout.ruling_lines import table_rules
-from ocrtool.pages.bleed_through import drop_bleed_through
-from ocrtool.pages.filters import is_cell_text
-from ocrtool.pages.formulas import with_latex
+from ocrtool.pages.filters import drop_bleed_through, is_cell_text
 from ocrtool.pages.recognise import FoundPage, recognise, reread_doubtful
 from ocrtool.pages.upright import OrientedText
 from ocrtool.preprocess.crops import MARGIN, cut_box
 from ocrtool.structure import AssembleOptions, assemble
-from ocrtool.tables.missed_cells import missed_lines
 
 if TYPE_CHECKING:
     from ocrtool.readers import ReadsFormulas, ReadsLines
@@ -72,6 +67,10 @@ def with_missed_cells(page: UprightPage, reader: ReadsLines) -> UprightPage:
         page: The page.
         reader: Reads the lines that are found in addition.
     """
+    if not page.layout.rules:
+        return page
+    from ocrtool.tables.missed_cells import missed_lines
+
     missed, wrong = missed_lines(page.image, page.layout)
     if not missed:
         return page
@@ -108,7 +107,9 @@ def assembled(
     """
     height, width = page.image.shape[:2]
     result = assemble(number, (width, height), page.layout, page.readings, options)
-    if formulas is not None:
+    if formulas is not None and any(block.kind == "formula" for block in result.blocks):
+        from ocrtool.pages.formulas import with_latex
+
         result = with_latex(result, lambda box: cut_box(page.image, box), formulas)
     result = rotate_page(result, OPPOSITE_TURN[page.turn], width, height)
     given = (width, height) if page.turn in (0, 180) else (height, width)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -12,12 +11,11 @@ from numpy.typing import NDArray
 
 from ocrtool.document.geometry import usual_height
 from ocrtool.document.tree import Block, Box, Line, Page
-from ocrtool.options import ReadOptions
 from ocrtool.structure.equations import NUMBER, gap, is_level, number_of
 
 if TYPE_CHECKING:
     from ocrtool.readers import ReadsFormulas
-    from ocrtool.readers.formulas import FormulaReader, FormulaResult
+    from ocrtool.readers.formulas import FormulaResult
 
 MIN_CONFIDENCE = 0.2
 """Minimum confidence, 0 to 1, of the LaTeX of a formula that also has plain text to show."""
@@ -31,22 +29,6 @@ FORMULA_MARGIN = 0.25
 """Margin that is cut out round a formula, in heights of a line."""
 
 Image = NDArray[np.uint8]
-
-
-def bundled_reader(options: ReadOptions) -> Callable[[], FormulaReader]:
-    """Return a function that opens the bundled formula reader once, at its first call.
-
-    Args:
-        options: Engine, device and the like; their model is the line reader's and not used.
-    """
-
-    @functools.cache
-    def reader() -> FormulaReader:
-        from ocrtool.readers.formulas import FormulaReader
-
-        return FormulaReader(replace(options, model=None))
-
-    return reader
 
 
 def with_latex(

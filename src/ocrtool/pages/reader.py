@@ -29,7 +29,6 @@ from ocrtool.layout.detector import Detector
 from ocrtool.layout.orientation import Turn
 from ocrtool.options import EngineName, Order, ReadOptions
 from ocrtool.pages.assembly import assembled, turned_upright, with_missed_cells
-from ocrtool.pages.escalation import escalate
 from ocrtool.pages.filters import text_lines, without_unstable
 from ocrtool.pages.recognise import (
     FoundPage,
@@ -38,15 +37,13 @@ from ocrtool.pages.recognise import (
     recognise,
     reread_doubtful,
 )
-from ocrtool.pages.single_line import as_single_line
 from ocrtool.pages.upright import OrientedText, best_orientation, oriented
-from ocrtool.preprocess.prefetch import ahead
 from ocrtool.readers import open_lines
-from ocrtool.readers.cascade import CascadeReader
 from ocrtool.structure import AssembleOptions
 
 if TYPE_CHECKING:
     from ocrtool.readers import ReadsFormulas, ReadsLines
+    from ocrtool.readers.cascade import CascadeReader
 
 logger = logging.getLogger(__name__)
 
@@ -88,8 +85,12 @@ class PageReader:
         asked = self.options
         # Words of low confidence are marked by the writers, not withheld by the reader.
         lines = open_lines(replace(asked, min_confidence=0.0), augment_uncertain=False)
-        # Only accepted text that is still in doubt after its second reading is escalated.
-        self.cascade = lines if isinstance(lines, CascadeReader) else None
+        self.cascade: CascadeReader | None = None
+        if asked.escalate is not None:
+            from ocrtool.readers.cascade import CascadeReader
+
+            # Only accepted text that is still in doubt after its second reading is escalated.
+            self.cascade = lines if isinstance(lines, CascadeReader) else None
         self.lines: ReadsLines = self.cascade.first if self.cascade else lines
         engine = EngineName.AUTO if asked.engine is EngineName.TESSERACT else asked.engine
         self.detector = Detector(detector, engine, asked.device, asked.threads)
@@ -144,8 +145,11 @@ class PageReader:
         def find(page: PageSource) -> FoundPage:
             return find_lines(page.pixels, self.detector)
 
-        found = ((page, find(page)) for page in pages)
-        stream = ahead(find, pages, PAGES_TOGETHER) if self.overlapped else found
+        stream: Iterator[tuple[PageSource, FoundPage]] = ((page, find(page)) for page in pages)
+        if self.overlapped:
+            from ocrtool.preprocess.prefetch import ahead
+
+            stream = ahead(find, pages, PAGES_TOGETHER)
         while window := list(itertools.islice(stream, together)):
             texts = self._texts([found for _, found in window])
             for (page, _), text in zip(window, texts, strict=True):
@@ -165,7 +169,11 @@ class PageReader:
         """Return the text of images, found as they were given, in their best orientation."""
         recognised = recognise(found, self.lines)
         texts = [self._upright(page.found.image, self._filtered(page)) for page in recognised]
-        return escalate(texts, self.cascade, self.options.below) if self.cascade else texts
+        if self.cascade is None:
+            return texts
+        from ocrtool.pages.escalation import escalate
+
+        return escalate(texts, self.cascade, self.options.below)
 
     def _filtered(self, page: RecognisedPage, reread: bool = True) -> OrientedText:
         """Return the lines of a page that are text; with ``reread``, short ones are read twice."""
@@ -182,7 +190,11 @@ class PageReader:
             return self._filtered(page, reread=not most)
 
         text = best_orientation(given, read)
-        return as_single_line(image, text, self.lines) if self.lone_lines else text
+        if not self.lone_lines or text.found >= 2:
+            return text
+        from ocrtool.pages.single_line import as_single_line
+
+        return as_single_line(image, text, self.lines)
 
     def _assembled(
         self, text: OrientedText, number: int, dpi: float, known: Collection[str]

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.document.detected import DetectedLayout, FoundLine
+from ocrtool.document.lines import DetectedLayout, FoundLine
 from ocrtool.layout.orientation import Turn, rotate_image
 from ocrtool.pages.filters import LineReading, is_readable, is_text
-from ocrtool.preprocess.contrast import widest_contrast
 from ocrtool.preprocess.crops import cut_line
 from ocrtool.readers.test_time_augmentation import MIN_MEAN_CHAR_CONFIDENCE
 
@@ -76,8 +75,11 @@ def find_lines(
     turned = rotate_image(image, turn)
     start = time.perf_counter()
     layout = detector.find(turned, 1) if most else detector.find(turned)
-    if not layout.lines and not most and (contrast := widest_contrast(turned)) is not None:
-        turned, layout = contrast, detector.find(contrast)
+    if not layout.lines and not most:
+        from ocrtool.preprocess.contrast import widest_contrast
+
+        if (contrast := widest_contrast(turned)) is not None:
+            turned, layout = contrast, detector.find(contrast)
     seconds = time.perf_counter() - start
     logger.info("%d lines found in %.0f ms", len(layout.lines), 1000 * seconds)
     lines = sorted(filter(is_readable, layout.lines), key=lambda line: -line.length)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.document.detected import FoundLine
+from ocrtool.document.lines import FoundLine
 from ocrtool.pages.upright import OrientedText
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def as_single_line(
         text: The text that was found on it.
         reader: Reads the image.
     """
-    if text.found >= 2 or image.shape[0] * image.shape[1] > MAX_PIXELS:
+    if image.shape[0] * image.shape[1] > MAX_PIXELS:
         return text
     (result,) = reader.read_stream([("", image)])
     if not result.text or result.mean_char_confidence < MIN_CONFIDENCE:

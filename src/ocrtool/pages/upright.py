@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtool.decoding.lexicon import bundled_lexicon
-from ocrtool.document.detected import FoundLine, Region
+from ocrtool.document.lines import FoundLine, Region
 from ocrtool.layout.orientation import OTHER_TURNS, Turn, is_left_to_right, likely_turns, page_turn
 from ocrtool.pages.filters import LineReading
 from ocrtool.pages.recognise import RecognisedPage

@@ -4,7 +4,7 @@ PyMuPDF is under the AGPL. Besides this package, ``rendering`` and ``synth`` imp
 formulas and to draw training pages.
 """
 
-from ocrtool.document.detected import Rule
+from ocrtool.document.lines import Rule
 from ocrtool.pdf.file import MAX_PAGE_PIXELS, METADATA_FIELDS, POINTS_PER_INCH, PdfFile
 from ocrtool.pdf.invisible_text import TextRun
 from ocrtool.pdf.native import NativePage, native_page

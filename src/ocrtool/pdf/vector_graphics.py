@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.document.detected import Rule
 from ocrtool.document.geometry import points_inside, shared_areas
+from ocrtool.document.lines import Rule
 from ocrtool.document.tree import Box
 from ocrtool.pdf.content import Flags, Floats, Vectors
 

@@ -335,8 +335,7 @@ def _sources(image: ImageInput, pages: str | None = None) -> Iterator[PageSource
     """Open whatever may be read as pages."""
     import numpy as np
 
-    from ocrtool.inputs.page_files import open_pages
-    from ocrtool.inputs.page_source import ImagePage
+    from ocrtool.inputs.page_source import ImagePage, open_pages
 
     if isinstance(image, str | Path | bytes):
         selection = PageSelection.parse(pages) if pages else None

@@ -156,7 +156,7 @@ class _Typesetting:
 
     def _pictures(self, step: Callable[[int], None]) -> Iterator[Given]:
         """Load pictures one by one; those that cannot be read are told."""
-        from ocrtool.inputs.page_files import open_pages
+        from ocrtool.inputs.page_source import open_pages
         from ocrtool.pipelines.transcribe import Given
 
         for item in self.job.sources:

@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ocrtool import console
-from ocrtool.document.json import dump, page_from, page_record
 from ocrtool.documents.writing import options_of, write_document
 from ocrtool.errors import EncryptedError, ExitCode, InputError
-from ocrtool.inputs import clipboard
 from ocrtool.inputs.page_ranges import PageSelection
 from ocrtool.inputs.paths import content_of
 from ocrtool.options import PageOptions, WriteOptions
@@ -97,6 +95,8 @@ def read_pages(job: PageJob, options: PageOptions) -> int:
     for _, writer in extra:
         writer.finish()
     if job.copy:
+        from ocrtool.inputs import clipboard
+
         clipboard.put("".join(str(part) for part in copied))
     if failures:
         console.say(f"{len(job.sources) - failures} read, {failures} failed")
@@ -115,7 +115,7 @@ def _read_document(
         InputError: It cannot be opened, or its only wanted page is damaged.
         EncryptedError: It needs a password.
     """
-    from ocrtool.inputs.page_files import open_file
+    from ocrtool.inputs.page_source import open_file
 
     errors: list[str] = []
     with open_file(content_of(source)) as file, PageStore() as store:
@@ -152,6 +152,7 @@ class PageStore:
     def __init__(self) -> None:
         self.count = 0
         self.only: PageSource | None = None
+        self._first: Page | None = None
         self._file = tempfile.SpooledTemporaryFile(SPOOL_BYTES)  # noqa: SIM115 - see __exit__
 
     def __enter__(self) -> PageStore:
@@ -162,15 +163,30 @@ class PageStore:
 
     def add(self, source: PageSource, page: Page) -> None:
         """Store a page."""
-        self.only = None if self.count else source
         self.count += 1
-        self._file.write(dump(page_record(page)).encode() + b"\n")
+        if self.count == 1:
+            self.only, self._first = source, page
+            return
+        if self._first is not None:
+            self._write(self._first)
+        self.only = self._first = None
+        self._write(page)
 
     def pages(self) -> Iterator[Page]:
         """Return the pages in order."""
+        if self._first is not None:
+            yield self._first
+            return
+        from ocrtool.document.json import page_from
+
         self._file.seek(0)
         for line in self._file:
             yield page_from(json.loads(line))
+
+    def _write(self, page: Page) -> None:
+        from ocrtool.document.json import dump, page_record
+
+        self._file.write(dump(page_record(page)).encode() + b"\n")
 
 
 class OverlayWriter:

@@ -16,13 +16,12 @@ from ocrtool.documents.page import PageConverter
 from ocrtool.inputs.page_source import PageSource
 from ocrtool.layout.content_type import is_formula
 from ocrtool.options import HyphenChoice, PageOptions, PictureKind, ReadOptions
-from ocrtool.pages.formulas import bundled_reader
 from ocrtool.pages.reader import PageReader
-from ocrtool.readers import ReadsFormulas, open_formulas
+from ocrtool.readers import ReadsFormulas, formula_reader, open_formulas
 from ocrtool.readers.formulas import FormulaResult
 
 if TYPE_CHECKING:
-    from ocrtool.document.readings import LineResult
+    from ocrtool.document.lines import LineResult
     from ocrtool.pages.recognise import FoundPage
     from ocrtool.rendering.render import Renderer
 
@@ -127,7 +126,7 @@ class Transcriber:
     def converter(self) -> PageConverter:
         """Converter of pages; the model that was asked for reads formulas."""
         own = self.options.model is None
-        formulas = bundled_reader(self.options) if own else lambda: self.formulas
+        formulas = formula_reader(self.options) if own else lambda: self.formulas
         reading = replace(self.options, model=None)
         options = PageOptions(pictures=self.figures, hyphens=HyphenChoice.JOIN, reading=reading)
         return PageConverter(options, formulas)

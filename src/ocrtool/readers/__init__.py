@@ -6,7 +6,8 @@ them. A line reader gets the crops that the detector found, a page reader gets w
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+import functools
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -19,11 +20,11 @@ from ocrtool.options import EngineName, ReadOptions
 
 if TYPE_CHECKING:
     from ocrtool.decoding.autoregressive import DecodeOptions
-    from ocrtool.document.readings import LineResult
+    from ocrtool.document.lines import LineResult
     from ocrtool.document.tree import Page
     from ocrtool.inputs.page_source import PageSource
     from ocrtool.options import Order
-    from ocrtool.readers.formulas import FormulaResult
+    from ocrtool.readers.formulas import FormulaReader, FormulaResult
 
 Image = NDArray[np.uint8]
 
@@ -123,9 +124,11 @@ def _open_lines(
         from ocrtool.readers.tesseract import TesseractReader
 
         return TesseractReader(options)
-    from ocrtool.readers.model_lookup import published_folder
+    folder = None
+    if options.model is not None:
+        from ocrtool.readers.model_lookup import published_folder
 
-    folder = published_folder(options)
+        folder = published_folder(options)
     if folder is None:
         from ocrtool.readers.lines import LineReader
 
@@ -166,3 +169,19 @@ def open_formulas(options: ReadOptions, decoding: DecodeOptions | None = None) -
     if network.reads != "formulas":
         raise ModelError(f"{options.model} reads {network.reads}, not formulas", "use ocrtool read")
     return PublishedFormulas(network)
+
+
+def formula_reader(options: ReadOptions) -> Callable[[], FormulaReader]:
+    """Return a function that opens the bundled formula reader once, at its first call.
+
+    Args:
+        options: Engine, device and the like; their model is the line reader's and not used.
+    """
+
+    @functools.cache
+    def reader() -> FormulaReader:
+        from ocrtool.readers.formulas import FormulaReader
+
+        return FormulaReader(replace(options, model=None))
+
+    return reader

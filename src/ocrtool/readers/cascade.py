@@ -17,7 +17,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.document.readings import LineResult
+from ocrtool.document.lines import LineResult
 from ocrtool.options import ReadOptions
 from ocrtool.readers import ReadsLines
 

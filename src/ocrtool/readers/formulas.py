@@ -27,8 +27,7 @@ from ocrtool.decoding.autoregressive import (
 from ocrtool.decoding.calibration import Calibration
 from ocrtool.decoding.ctc import Decoded
 from ocrtool.engines import open_engine
-from ocrtool.engines.base import Engine
-from ocrtool.engines.oom import split_on_oom
+from ocrtool.engines.base import Engine, split_on_oom
 from ocrtool.errors import InputError, ModelError
 from ocrtool.inputs.images import pixels_of
 from ocrtool.latex_syntax import detokenize, is_valid, normal, repair
@@ -36,7 +35,7 @@ from ocrtool.latex_syntax.delimiters import with_automatic_delimiters
 from ocrtool.options import ReadOptions
 from ocrtool.preprocess.formulas import PAPER_VALUE, collate_formulas, formula_pixels, rescaled
 from ocrtool.preprocess.lines import square_pixels
-from ocrtool.weights.bundled import FORMULA_READER
+from ocrtool.weights import FORMULA_READER
 
 Image = NDArray[np.uint8]
 Pixels = NDArray[np.float32]

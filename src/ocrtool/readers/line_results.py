@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.document.readings import LineResult, ReadWord
+from ocrtool.document.lines import LineResult, ReadWord
 
 Image = NDArray[np.uint8]
 

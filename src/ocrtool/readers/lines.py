@@ -20,10 +20,9 @@ from ocrtool.decoding.autoregressive import DecodeOptions, decode
 from ocrtool.decoding.calibration import Calibration
 from ocrtool.decoding.ctc import Decoded
 from ocrtool.decoding.lexicon import bundled_lexicon, rescore_with_lexicon
-from ocrtool.document.readings import LineResult, ReadWord
+from ocrtool.document.lines import LineResult, ReadWord
 from ocrtool.engines import open_engine
-from ocrtool.engines.base import Encoded, Engine
-from ocrtool.engines.oom import split_on_oom
+from ocrtool.engines.base import Encoded, Engine, split_on_oom
 from ocrtool.errors import InputError, ModelError
 from ocrtool.inputs.images import pixels_of
 from ocrtool.models.config import FRAME

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ocrtool.errors import ModelError
 from ocrtool.options import EngineName, ReadOptions
-from ocrtool.weights.bundled import METADATA, is_bundled
+from ocrtool.weights import METADATA, is_bundled
 
 CONFIG = "config.json"
 """Name of the configuration file of a model in the layout of `transformers`."""

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.document.readings import LineResult
+from ocrtool.document.lines import LineResult
 from ocrtool.errors import MissingDependencyError, ModelError
 from ocrtool.options import ReadOptions
 from ocrtool.readers.line_results import SinglePassReader, plain_result

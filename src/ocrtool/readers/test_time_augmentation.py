@@ -39,7 +39,7 @@ CLAHE_CLIP_LIMIT = 3.0
 
 
 class Reading(Protocol):
-    """Text of a line with its confidence, such as `ocrtool.document.readings.LineResult`."""
+    """Text of a line with its confidence, such as `ocrtool.document.lines.LineResult`."""
 
     @property
     def text(self) -> str:

@@ -20,7 +20,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.document.readings import LineResult
+from ocrtool.document.lines import LineResult
 from ocrtool.errors import MissingDependencyError, ModelError, install_command
 from ocrtool.options import ReadOptions
 from ocrtool.readers.line_results import SinglePassReader, char_probabilities, plain_result

@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtool.document.geometry import Boxes
-from ocrtool.document.item_marks import BULLETS
-from ocrtool.reading_order.patterns import AMOUNT
+from ocrtool.document.patterns import AMOUNT, BULLETS
 
 Index = NDArray[np.intp]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.document.item_marks import ITEM_MARK
+from ocrtool.document.patterns import ITEM_MARK
 from ocrtool.document.tree import Line
 from ocrtool.reading_order.columns import middle
 from ocrtool.reading_order.line_pieces import style

@@ -17,8 +17,8 @@ from dataclasses import astuple, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.document.detected import Region
 from ocrtool.document.geometry import Boxes, hull, shared_areas
+from ocrtool.document.lines import Region
 from ocrtool.reading_order.columns import Lines, Signs
 from ocrtool.reading_order.gutters import Band, find_band
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
-from ocrtool.document.detected import DetectedLayout, Region
 from ocrtool.document.geometry import part_of, straight_boxes, straight_rules
 from ocrtool.document.hyphenation import Hyphens, mend, run_on, words_in
-from ocrtool.document.item_marks import ITEM_MARK
-from ocrtool.document.readings import ReadLine, ReadWord
+from ocrtool.document.lines import DetectedLayout, ReadLine, ReadWord, Region
+from ocrtool.document.patterns import ITEM_MARK
 from ocrtool.document.tree import RUNNING, Block, Box, Line, Page, Word
 from ocrtool.options import Order
-from ocrtool.reading_order.split_lines import split_lines
+from ocrtool.reading_order.line_pieces import split_lines
 from ocrtool.structure.blocks import blocks_of, rows_as_blocks
 from ocrtool.structure.equations import with_formulas
 from ocrtool.tables.ruled import with_rules

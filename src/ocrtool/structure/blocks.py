@@ -9,12 +9,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.document.detected import Region, Rule
 from ocrtool.document.geometry import Boxes, shared_areas
-from ocrtool.document.item_marks import ITEM_MARK
+from ocrtool.document.lines import Region, Rule
+from ocrtool.document.patterns import AMOUNT, CAPTION, ITEM_MARK
 from ocrtool.document.tree import RUNNING, Block, BlockKind, Box, Cell, Line
 from ocrtool.reading_order.line_pieces import joined
-from ocrtool.reading_order.patterns import AMOUNT, CAPTION
 from ocrtool.reading_order.prose_columns import LINES, page_columns
 from ocrtool.reading_order.rows import Metrics, TextRow, metrics_of, rows_of
 from ocrtool.reading_order.xy_cut import line_height, owners, reading_order

@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.document.detected import Region
 from ocrtool.document.geometry import Boxes, quad_boxes, shared_areas
+from ocrtool.document.lines import Region
 from ocrtool.document.tree import Block, Box, Line, Quad
 from ocrtool.reading_order.xy_cut import line_height
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ocrtool.document.item_marks import FOOTNOTE_MARK
+from ocrtool.document.patterns import FOOTNOTE_MARK
 from ocrtool.document.tree import BlockKind, Cell
 from ocrtool.reading_order.rows import Metrics, TextRow, row_size
 

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.document.detected import Region
 from ocrtool.document.geometry import Boxes, centers, hull, points_inside
 from ocrtool.document.hyphenation import words_in
-from ocrtool.document.item_marks import LONE_MARK, PRIVATE_USE_BULLET
+from ocrtool.document.lines import Region
+from ocrtool.document.patterns import CAPTION, LONE_MARK, PRIVATE_USE_BULLET
 from ocrtool.document.tree import Box, Cell, Line, Page
 from ocrtool.reading_order.line_pieces import cut, joined, style
-from ocrtool.reading_order.patterns import CAPTION
 from ocrtool.reading_order.xy_cut import line_height
 from ocrtool.structure import AssembleOptions, mended
 from ocrtool.structure.blocks import Whole, native_blocks, rows_as_blocks

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ocrtool.document.item_marks import ITEM_MARK, ROUND_BULLETS, SECTION_NUMBER
+from ocrtool.document.patterns import CAPTION, ITEM_MARK, LEADER, ROUND_BULLETS, SECTION_NUMBER
 from ocrtool.document.tree import BlockKind
 from ocrtool.reading_order.columns import middle
-from ocrtool.reading_order.patterns import CAPTION, LEADER
 from ocrtool.reading_order.rows import TALL, Metrics, TextRow, row_size
 
 BIGGER = 1.25

@@ -24,7 +24,7 @@ import numpy as np
 import pymupdf
 from pymupdf import mupdf
 
-from ocrtool.document.detected import RegionKind
+from ocrtool.document.lines import RegionKind
 from ocrtool.errors import InputError
 from ocrtool.synth.fonts import load_font
 from ocrtool.synth.pictures import Mark

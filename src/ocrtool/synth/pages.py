@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ocrtool.document.detected import RegionKind
+from ocrtool.document.lines import RegionKind
 from ocrtool.synth import documents, forms, screens
 from ocrtool.synth.camera import CAPTURE_STYLES, Projection, aim, expose, shifted
 from ocrtool.synth.canvas import Canvas, PlacedLine

@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtool.document.geometry import runs_of
-from ocrtool.document.item_marks import ITEM_MARK
+from ocrtool.document.patterns import AMOUNT, CAPTION, ITEM_MARK, LEADER
 from ocrtool.document.tree import Cell
 from ocrtool.reading_order.columns import middle
-from ocrtool.reading_order.patterns import AMOUNT, CAPTION, LEADER
 from ocrtool.reading_order.rows import Metrics, TextRow
 from ocrtool.tables.words import MAX_CROSSING_SHARE, with_headers
 

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.document.detected import DetectedLayout, FoundLine, Rule
 from ocrtool.document.geometry import quad_boxes
+from ocrtool.document.lines import DetectedLayout, FoundLine, Rule
 from ocrtool.document.tree import Box
 
 MAX_RULES = 400

@@ -13,11 +13,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.document.detected import Rule
 from ocrtool.document.geometry import Boxes, centers, hull, points_inside, usual_height
-from ocrtool.document.item_marks import BULLETS
+from ocrtool.document.lines import Rule
+from ocrtool.document.patterns import BULLETS, CAPTION
 from ocrtool.document.tree import Block, Box, Cell, Line
-from ocrtool.reading_order.patterns import CAPTION
 from ocrtool.tables.grid import MIN_FILLED_SHARE, DisjointSets, Frame, Grid, RulingLine
 from ocrtool.tables.words import WordBox, best_column_gaps, text_rows, word_boxes
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from ocrtool.document.geometry import Boxes, hull
+from ocrtool.document.patterns import AMOUNT
 from ocrtool.document.tree import Cell, Line
-from ocrtool.reading_order.patterns import AMOUNT
 from ocrtool.reading_order.prose_columns import gutter_of, is_prose_line
 from ocrtool.reading_order.rows import TextRow, rows_of
 from ocrtool.tables.borderless import word_gaps

@@ -16,9 +16,9 @@ from functools import cached_property
 import numpy as np
 
 from ocrtool.document.geometry import runs_of
+from ocrtool.document.patterns import AMOUNT
 from ocrtool.document.tree import Box, Cell, Line, Quad
 from ocrtool.reading_order.line_pieces import cut
-from ocrtool.reading_order.patterns import AMOUNT
 
 MIN_CELL_GAP = 0.42
 """Minimum space between words of different cells, in line heights."""

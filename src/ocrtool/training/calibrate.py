@@ -18,7 +18,7 @@ from pathlib import Path
 
 from ocrtool.console import atomic_write
 from ocrtool.decoding.calibration import Calibration, expected_calibration_error, fit
-from ocrtool.document.readings import LineResult
+from ocrtool.document.lines import LineResult
 from ocrtool.errors import InputError
 from ocrtool.inputs.images import load_image
 from ocrtool.options import ReadOptions

@@ -30,8 +30,8 @@ from ocrtool.errors import ModelError, OutputError, UsageError
 from ocrtool.models.config import ModelConfig
 from ocrtool.models.ocr import OcrModel
 from ocrtool.training.options import NETWORK_FIELDS, TrainOptions
+from ocrtool.weights import METADATA, TOKENIZER, WEIGHTS
 from ocrtool.weights.bpe import BpeVocabulary
-from ocrtool.weights.bundled import METADATA, TOKENIZER, WEIGHTS
 from ocrtool.weights.vocabulary import Vocabulary
 
 STATE = "trainer.safetensors"

@@ -38,7 +38,7 @@ from ocrtool.training.detector_targets import LEAST_HEIGHT
 from ocrtool.training.distributed import Compute
 from ocrtool.training.options import RunOptions
 from ocrtool.training.trainer import Position, Task, TrainResult, run_task
-from ocrtool.weights.bundled import METADATA, WEIGHTS
+from ocrtool.weights import METADATA, WEIGHTS
 
 HELD_SEED = 7_919
 """Difference between the seeds of the validation pages and of the training pages."""

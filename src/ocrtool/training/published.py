@@ -23,8 +23,8 @@ from ocrtool.models.config import ModelConfig
 from ocrtool.models.ocr import OcrModel
 from ocrtool.models.published import llama_config, llama_weights, vit_config, vit_weights
 from ocrtool.training.options import TrainOptions
+from ocrtool.weights import TOKENIZER, WEIGHTS
 from ocrtool.weights.bpe import BpeVocabulary
-from ocrtool.weights.bundled import TOKENIZER, WEIGHTS
 
 CONFIG = "config.json"
 INDEX = "model.safetensors.index.json"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ocrtool.errors import MissingDependencyError, ModelError, install_command
 from ocrtool.latex_syntax import LatexError, detokenize, tokenize
-from ocrtool.weights.bundled import TOKENIZER
+from ocrtool.weights import TOKENIZER
 from ocrtool.weights.vocabulary import SPECIALS, Vocabulary
 
 if TYPE_CHECKING:

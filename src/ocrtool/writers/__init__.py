@@ -1,4 +1,4 @@
-"""Writers: lines by :data:`WRITERS`, whole pages by :func:`open_writer`.
+"""Writers of pages, opened by :func:`open_writer`; ``line_records`` writes single lines.
 
 Pages are passed one by one, so the memory in use does not grow with the length of the input::
 
@@ -24,33 +24,17 @@ from ocrtool.writers.formats import (
     page_format,
     register_format,
 )
-from ocrtool.writers.line_records import (
-    WRITERS,
-    Write,
-    to_json,
-    to_record,
-    write_json,
-    write_jsonl,
-    write_txt,
-)
 from ocrtool.writers.page_input import PageInput, PageWriter
 
 __all__ = [
     "PAGE_FORMATS",
-    "WRITERS",
     "PageFormat",
     "PageInput",
     "PageWriter",
-    "Write",
     "WriteOptions",
     "format_of",
     "formats",
     "open_writer",
     "page_format",
     "register_format",
-    "to_json",
-    "to_record",
-    "write_json",
-    "write_jsonl",
-    "write_txt",
 ]

@@ -11,14 +11,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from ocrtool.document.item_marks import PLAIN_NUMBER
-from ocrtool.document.tree import Block, BlockKind, Cell, Page
+from ocrtool.document.patterns import PLAIN_NUMBER
+from ocrtool.document.tree import FURNITURE, Block, BlockKind, Cell, Page
 from ocrtool.options import WriteOptions
 from ocrtool.writers.list_items import indent_of, sign_of
 from ocrtool.writers.page_input import PageInput
 from ocrtool.writers.styled_text import Runs, TextStyle, run_on, runs_of_block
 
-FURNITURE: frozenset[BlockKind] = frozenset({"header", "footer"})
 FLOATS: frozenset[BlockKind] = frozenset({"figure", "caption", "footnote", "table"})
 """What may stand between a paragraph and its rest."""
 MOST_CELLS = 5_000

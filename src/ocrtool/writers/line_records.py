@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ocrtool.options import TextFormat
 
 if TYPE_CHECKING:
-    from ocrtool.document.readings import LineResult
+    from ocrtool.document.lines import LineResult
 
 Write = Callable[[str], None]
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ocrtool.document.item_marks import (
+from ocrtool.document.patterns import (
     OTHER_COUNTER,
     PLAIN_NUMBER,
     PRINTED_BULLET,

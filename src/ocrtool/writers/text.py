@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from ocrtool.document.json import CONFIDENCE_DIGITS, SCHEMA, dump, page_record
 from ocrtool.document.line_metrics import words_of
-from ocrtool.document.tree import Box, Page
+from ocrtool.document.tree import FURNITURE, Box, Page
 from ocrtool.errors import UsageError
 from ocrtool.options import WriteOptions
-from ocrtool.writers.flow import FURNITURE
 from ocrtool.writers.low_confidence import marked_block
 from ocrtool.writers.page_input import PageInput
 
@@ -104,6 +102,8 @@ TXT = TextForm(txt_page, between="\f")
 
 def json_head(sheet: PageInput) -> str:
     """Return the start of a document up to its pages."""
+    from ocrtool.document.json import SCHEMA, dump
+
     return dump({"schema": SCHEMA, "source": sheet.source, "facts": dict(sheet.metadata)})[:-1] + (
         ',"pages":[\n'
     )
@@ -111,6 +111,8 @@ def json_head(sheet: PageInput) -> str:
 
 def json_page(sheet: PageInput, number: int, options: WriteOptions) -> str:
     """Return a page on one line."""
+    from ocrtool.document.json import dump, page_record
+
     return dump(page_record(sheet.page, options.min_confidence))
 
 
@@ -119,6 +121,8 @@ JSON = TextForm(json_page, json_head, between=",\n", foot="\n]}\n", one_source=T
 
 def jsonl_page(sheet: PageInput, number: int, options: WriteOptions) -> str:
     """Return a page as a record of its own, on one line."""
+    from ocrtool.document.json import CONFIDENCE_DIGITS, SCHEMA, dump, page_record
+
     page = sheet.page
     record = page_record(page, options.min_confidence)
     del record["number"]

@@ -1,8 +1,10 @@
-"""Keys and values wherever an engine keeps them: each store does what NumPy does."""
+"""Sessions of ONNX Runtime open on the requested device, or an error says why not."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import onnx
@@ -13,15 +15,57 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ocrtool.decoding.autoregressive import DecodeOptions, decode, generate
-from ocrtool.engines import ort_kv_cache
 from ocrtool.engines.base import HOST, CacheStore, EngineCache
 from ocrtool.engines.cuda_graphs import AFTER, FixedStep, StepGraphs
-from ocrtool.engines.onnx import OnnxEngine
-from ocrtool.engines.ort_kv_cache import BoundStore
+from ocrtool.engines.onnx import (
+    CPU,
+    BoundStore,
+    OnnxEngine,
+    import_runtime,
+    open_session,
+    require_cuda,
+)
+from ocrtool.engines.onnx import __file__ as engine_file
 from ocrtool.engines.torch import TorchEngine, TorchStore
+from ocrtool.errors import DeviceError, MissingDependencyError, ModelError
 from ocrtool.export.key_values import key_value_graphs
 from ocrtool.models.ocr import CrossCache
+from ocrtool.weights import BUNDLED, DETECTOR
 from small_models import cache_actions, small_engine
+
+
+def test_a_bundled_graph_runs_on_the_cpu() -> None:
+    session = open_session(import_runtime(), BUNDLED / "detector" / DETECTOR, "cpu", 1)
+    assert session.get_providers() == [CPU]
+    (given,) = session.get_inputs()
+    shape = [side if isinstance(side, int) else 64 for side in given.shape]
+    outputs = session.run(None, {given.name: np.zeros(shape, np.float32)})
+    assert all(np.isfinite(output).all() for output in outputs)
+
+
+def test_missing_and_damaged_graphs_are_refused(tmp_path: Path) -> None:
+    runtime = import_runtime()
+    with pytest.raises(ModelError, match="no such file"):
+        open_session(runtime, tmp_path / "encoder.onnx", "cpu", 1)
+    (tmp_path / "encoder.onnx").write_bytes(b"no graph")
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        open_session(runtime, tmp_path / "encoder.onnx", "cpu", 1)
+
+
+def test_a_gpu_needs_a_build_of_the_runtime_for_it() -> None:
+    runtime = SimpleNamespace(get_available_providers=lambda: [CPU])
+    with pytest.raises(DeviceError, match=r"cuda:0 cannot be used.*no CUDA provider"):
+        require_cuda(runtime, "cuda:0")
+
+
+def test_a_missing_or_damaged_runtime_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", ModuleType("onnxruntime"))
+    with pytest.raises(MissingDependencyError, match="damaged"):
+        import_runtime()
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(MissingDependencyError, match="cannot be loaded"):
+        import_runtime()
+
 
 STORES: dict[str, CacheStore] = {
     "bound": BoundStore(onnxruntime, "cpu", 1),
@@ -83,7 +127,7 @@ def test_bound_and_unbound_sessions_read_the_same(exported: Path, strategy: str)
 
 def test_the_shipped_graphs_are_those_that_are_made() -> None:
     for name, model in key_value_graphs().items():
-        shipped = onnx.load(Path(ort_kv_cache.__file__).with_name(name))
+        shipped = onnx.load(Path(engine_file).with_name(name))
         assert shipped.graph == model.graph, name
 
 

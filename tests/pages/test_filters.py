@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.document.detected import FoundLine
-from ocrtool.document.readings import LineResult, ReadWord
-from ocrtool.pages.bleed_through import drop_bleed_through
+from ocrtool.document.lines import FoundLine, LineResult, ReadWord
+from ocrtool.pages.filters import drop_bleed_through
 
 PAGE = (400, 600)
 

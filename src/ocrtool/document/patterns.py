@@ -1,4 +1,4 @@
-"""Regular expressions of list item marks, footnote marks and section numbers.
+"""Regular expressions of list item marks, footnote marks, section numbers, captions and amounts.
 
 The stages accept different sets of marks on purpose: a mark that is certain alone in a cell may be
 ordinary text at the start of a sentence.
@@ -51,3 +51,22 @@ NAMED_SECTION = re.compile(
     re.IGNORECASE,
 )
 """Word and number (``Chapter 3``) at the start of a heading of a document."""
+
+
+CAPTION = re.compile(
+    r"(?:fig(?:s?\.|ures?|ura)|abb(?:\.|ildung)|tab(?:\.|le|elle|leau|la|ella|ulka)|scheme|plate|"
+    r"illustration|chart|bild|obr(?:\.|\u00e1zek)|figur|tabell|photo|foto)\s*[\dIVXA-C]",
+    re.IGNORECASE,
+)
+
+
+LEADER = re.compile(r"(?:[.\u00b7\u2026_]\s?){4,}\s*(?:\d{1,4}|[ivxlc]{1,7})?$")
+"""Dots that lead to the number of a page."""
+
+
+AMOUNT = re.compile(
+    r"[^\w\s]*(?:\w{0,3}[^\w\s]*\s*)?"  # a sign or a currency
+    r"\d[\d\s.,:/%'\u2019()+\-\u2013x\u00d7*]*"
+    r"[^\W\d]{0,3}[^\w\s]*"  # a unit
+)
+"""A number, perhaps with a currency, a sign or a unit."""
