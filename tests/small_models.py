@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ocrtool.engines.base import ModelMetadata
+from ocrtool.engines import ModelMetadata
 from ocrtool.engines.torch import TorchEngine
-from ocrtool.models.config import DecoderConfig, ModelConfig, VisionConfig
+from ocrtool.models import DecoderConfig, ModelConfig, VisionConfig
 from ocrtool.models.ocr import OcrModel
 from ocrtool.training.checkpoint import Checkpoint, write_folder
-from ocrtool.weights.vocabulary import Vocabulary
+from ocrtool.weights import Vocabulary
 
 ALPHABET = " .abcdefghi"
 

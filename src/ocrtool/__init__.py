@@ -18,8 +18,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from ocrtool.version import __version__
-
 if TYPE_CHECKING:
     from ocrtool.document.tree import Page as Page
     from ocrtool.pipelines.api import Document as Document
@@ -29,6 +27,7 @@ if TYPE_CHECKING:
     from ocrtool.pipelines.api import convert as convert
     from ocrtool.pipelines.api import latex as latex
     from ocrtool.pipelines.api import read as read
+    from ocrtool.version import __version__ as __version__
 
 # ONNX Runtime reports usage over the network unless this is set before it is first imported, and
 # so does the hub's client. Set here, it holds for every module, and worker processes inherit it.
@@ -52,6 +51,10 @@ def __getattr__(name: str) -> Any:
     """Import a name on first use, so that ``import ocrtool`` stays light (PEP 562)."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "__version__":
+        from ocrtool.version import __version__
+
+        return __version__
     from ocrtool.pipelines import api
 
     return getattr(api, name)

@@ -15,7 +15,6 @@ from typing import Annotated
 import typer
 
 from ocrtool import console
-from ocrtool.version import __version__
 
 COMMANDS = ("read", "pdf", "latex", "train", "export", "models", "doctor", "completions")
 """Commands in the order of the help, each in a module of this name."""
@@ -49,6 +48,8 @@ def make_app(only: str | None = None) -> typer.Typer:
 
 def _version(wanted: bool) -> None:
     if wanted:
+        from ocrtool.version import __version__
+
         typer.echo(f"ocrtool {__version__}")
         raise typer.Exit
 

@@ -79,14 +79,79 @@ class HyphenChoice(StrEnum):
 
 
 class EngineName(StrEnum):
-    """Inference engine."""
+    """Choices of ``--engine`` that the package comes with; :data:`ENGINES` may have more."""
 
     AUTO = "auto"
-    """ONNX Runtime where the model has ONNX files, else PyTorch."""
+    """The first engine of :data:`ENGINES` for which the model has files."""
     ONNX = "onnx"
     TORCH = "torch"
     TESSERACT = "tesseract"
     """Tesseract reads the lines, where it is installed."""
+
+
+@dataclass(frozen=True)
+class EngineEntry:
+    """An inference engine in the table :data:`ENGINES`.
+
+    Attributes:
+        name: Its name on the command line.
+        opener: ``module:attribute`` of a callable that opens a model. It takes the model folder,
+            the device and the number of CPU threads (0: the engine's choice) and returns an
+            `ocrtool.engines.Engine`. It is imported when the engine is first used.
+        files: Names of the files that the model folder must hold.
+        content: What these files are called in messages.
+        remedy: How to obtain them.
+        extra: Extra of this package that installs the engine; empty if none is needed.
+    """
+
+    name: str
+    opener: str
+    files: tuple[str, ...]
+    content: str
+    remedy: str
+    extra: str = ""
+
+
+ENGINES: dict[str, EngineEntry] = {}
+"""Inference engines by name, in the order in which ``auto`` tries them."""
+
+
+def register_engine(entry: EngineEntry) -> EngineEntry:
+    """Add an engine to :data:`ENGINES`.
+
+    Raises:
+        ValueError: The name belongs to another choice of ``--engine``.
+    """
+    if entry.name in engine_names():
+        raise ValueError(f"{entry.name} is another engine")
+    ENGINES[entry.name] = entry
+    return entry
+
+
+def engine_names() -> tuple[str, ...]:
+    """Return the choices of ``--engine``."""
+    return (EngineName.AUTO, *ENGINES, EngineName.TESSERACT)
+
+
+register_engine(
+    EngineEntry(
+        EngineName.ONNX,
+        "ocrtool.engines.onnx:OnnxEngine",
+        ("encoder.onnx", "decoder.onnx"),
+        "ONNX files",
+        "ocrtool export makes them",
+    )
+)
+register_engine(
+    EngineEntry(
+        EngineName.TORCH,
+        "ocrtool.engines.torch:TorchEngine.open",
+        ("model.safetensors",),
+        "model.safetensors",
+        "use --engine onnx",
+        "torch",
+    )
+)
 
 
 class Precision(StrEnum):
@@ -118,7 +183,7 @@ class ReadOptions:
     Args:
         model: Name of a bundled or published model, or path of a model folder; ``None`` takes the
             bundled reader. Of Tesseract, its languages: ``deu+eng``.
-        engine: What runs the network.
+        engine: What runs the network: a name of :data:`ENGINES`, ``auto`` or ``tesseract``.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``. ``auto`` takes a usable GPU, else the
             CPU; a device named here and not there is an error, never a silent fallback.
         threads: CPU threads; 0 leaves the choice to the engine.
@@ -138,7 +203,7 @@ class ReadOptions:
     """
 
     model: str | None = None
-    engine: EngineName = EngineName.AUTO
+    engine: str = EngineName.AUTO
     device: str = "auto"
     threads: int = 0
     min_confidence: float = 0.0
@@ -157,6 +222,8 @@ class ReadOptions:
             raise UsageError(
                 f"unknown device {self.device!r}", "use auto, cpu, cuda, or cuda:N (N from 0)"
             )
+        if self.engine not in engine_names():
+            raise UsageError(f"no engine {self.engine!r}", f"choose of {', '.join(engine_names())}")
         if self.threads < 0:
             raise UsageError(f"--threads must be 0 or more, not {self.threads}")
         if not 0.0 <= self.min_confidence <= 1.0:
@@ -331,3 +398,61 @@ class WriteOptions:
     front_matter: bool = False
     text_layer: TextLayerChoice = TextLayerChoice.KEEP
     as_printed: bool = False
+
+
+PART = re.compile(r"(?P<first>\d+|end)?(?P<to>-)?(?P<last>\d+|end)?")
+END = 10**9
+"""Stands for the last page before it is known how many there are."""
+
+
+@dataclass(frozen=True)
+class PageSelection:
+    """Ranges of pages, counted from 1, both ends included; no range means every page.
+
+    Attributes:
+        ranges: First and last page of each.
+    """
+
+    ranges: tuple[tuple[int, int], ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> PageSelection:
+        """Read what a user types.
+
+        Args:
+            text: Pages and ranges separated by commas; ``end`` is the last page, ``-3`` the first
+                three, ``8-`` from the eighth on.
+
+        Raises:
+            UsageError: It is no such list, a range runs backwards, or there is a page 0.
+        """
+        return cls(tuple(_range(part.strip(), text) for part in text.split(",")))
+
+    def of(self, count: int) -> list[int]:
+        """Return the wanted pages of a document, in its own order, each once.
+
+        Args:
+            count: Pages of the document. Pages beyond it are passed over.
+        """
+        ends = [(count if a == END else a, min(b, count)) for a, b in self.ranges]
+        wanted = {number for a, b in ends for number in range(a, b + 1)}
+        return sorted(wanted) if self.ranges else list(range(1, count + 1))
+
+
+def _range(part: str, text: str) -> tuple[int, int]:
+    match = PART.fullmatch(part)
+    if match is None or not (match["first"] or match["last"]):
+        raise UsageError(f"--pages {text}: {part!r} is no page", "write it like 1,3-5,8-end")
+    first = _number(match["first"]) if match["first"] else 1
+    last = first
+    if match["to"]:
+        last = _number(match["last"]) if match["last"] else END
+    if first < 1 or last < 1:
+        raise UsageError(f"--pages {text}: pages are counted from 1")
+    if last < first:
+        raise UsageError(f"--pages {text}: {part} runs backwards")
+    return first, last
+
+
+def _number(text: str) -> int:
+    return END if text == "end" else int(text)

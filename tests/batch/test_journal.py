@@ -19,7 +19,7 @@ from ocrtool.batch.output_files import digest_of
 from ocrtool.batch.report import PageNote, failed_page, note_of
 from ocrtool.batch.stored_pages import StoredPage, StoredPages
 from ocrtool.document.tree import Block, Box, Line, Page, Word
-from ocrtool.documents.result import PageResult
+from ocrtool.documents import PageResult
 from ocrtool.errors import OutputError
 
 HEADER = Header("a" * 64, 1000, "options", "0.1")

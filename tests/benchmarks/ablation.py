@@ -93,8 +93,8 @@ RULES: dict[str, Function] = {
     "reading_order.gutters._usual_gap": gives(0.0),
     "reading_order.xy_cut._sides": lambda _, band: (band.left, band.right),
     "reading_order.xy_cut._pieces": lambda _p, chosen, _h: [[i] for i in chosen.tolist()],
-    "reading_order.prose_columns._gutter": NONE,
-    "reading_order.prose_columns._is_flanked": NO,
+    "reading_order.gutters._gutter": NONE,
+    "reading_order.gutters._is_flanked": NO,
     # tables
     "tables.ruled.ruled_tables": gives(([], [])),
     "tables.ruled.with_rules": first,

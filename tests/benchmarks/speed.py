@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtool.decoding.autoregressive import DecodeOptions, decode, width_limits
-from ocrtool.engines.base import Encoded, Engine, EngineCache
+from ocrtool.engines import Encoded, Engine, EngineCache
 from ocrtool.engines.onnx import OnnxEngine
 from ocrtool.engines.torch import TorchEngine
 from ocrtool.export import ExportOptions, export_model
@@ -33,8 +33,7 @@ from ocrtool.preprocess.lines import collate_lines, line_pixels
 from ocrtool.readers.lines import CPU_BATCH_WIDTH, GPU_BATCH_WIDTH, batches
 from ocrtool.synth.lines import STYLES, LineSource
 from ocrtool.training.metrics import rates
-from ocrtool.weights import BUNDLED
-from ocrtool.weights.vocabulary import BOS, EOS
+from ocrtool.weights import BOS, BUNDLED, EOS
 
 LINES, LETTERS = 96, (30, 90)
 LENGTHS = (16, 32, 64, 128, 256, 512)

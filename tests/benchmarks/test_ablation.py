@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ocrtool.reading_order import columns, prose_columns
+from ocrtool.reading_order import columns, gutters
 from tests.benchmarks.ablation import NO, RULES, _owner, switched_off, watched
 
 LEFT = np.array([(0, 40 * i, 90, 40 * i + 20) for i in range(3)], np.float32)
@@ -20,8 +20,8 @@ def test_every_rule_is_a_function(name: str) -> None:
 def test_a_rule_is_replaced_where_it_is_imported() -> None:
     original = columns.in_rows
     with switched_off("reading_order.columns.in_rows", lambda *_: "neutral"):
-        assert prose_columns.in_rows(LEFT, LEFT, 20.0) == "neutral"
-    assert columns.in_rows is prose_columns.in_rows is original
+        assert gutters.in_rows(LEFT, LEFT, 20.0) == "neutral"
+    assert columns.in_rows is gutters.in_rows is original
 
 
 def test_rules_that_give_another_answer_are_told() -> None:

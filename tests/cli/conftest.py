@@ -59,10 +59,10 @@ def model_that_reads_a(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a model folder whose CTC head is certain that every column is part of one ``a``."""
     import torch
 
-    from ocrtool.models.config import DecoderConfig, ModelConfig, VisionConfig
+    from ocrtool.models import DecoderConfig, ModelConfig, VisionConfig
     from ocrtool.models.ocr import OcrModel
     from ocrtool.training.checkpoint import Checkpoint, write_folder
-    from ocrtool.weights.vocabulary import Vocabulary
+    from ocrtool.weights import Vocabulary
 
     vocabulary = Vocabulary.from_texts(["abc "])
     vision = VisionConfig("line", 1, 32, 0, 4, 16, 1, 2, 16, 0.0, (4, 4, 8))

@@ -17,10 +17,10 @@ from ocrtool.decoding.autoregressive import (
     without_repeats,
 )
 from ocrtool.decoding.ctc import Decoded, forward_log_probs
-from ocrtool.engines.base import Encoded, Engine, EngineCache
+from ocrtool.engines import Encoded, Engine, EngineCache
 from ocrtool.engines.torch import TorchEngine
 from ocrtool.errors import UsageError
-from ocrtool.weights.vocabulary import BOS, EOS, PAD, SPECIALS, UNK
+from ocrtool.weights import BOS, EOS, PAD, SPECIALS, UNK
 from small_models import small_engine
 
 GREEDY = DecodeOptions(strategy="greedy")

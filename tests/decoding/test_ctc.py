@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ocrtool.decoding.ctc import Decoded, carry_columns, forward_log_probs, greedy_path
-from ocrtool.weights.vocabulary import BLANK
+from ocrtool.weights import BLANK
 
 
 def log_probs_of(path: list[int], certainty: float = 0.97, size: int = 8) -> np.ndarray:

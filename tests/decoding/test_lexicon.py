@@ -23,7 +23,7 @@ from ocrtool.options import ReadOptions
 from ocrtool.readers.lines import LineReader
 from ocrtool.synth import LineSource, LineStyle
 from ocrtool.training.metrics import rates
-from ocrtool.weights.vocabulary import Vocabulary
+from ocrtool.weights import Vocabulary
 
 ALPHABET = Vocabulary(tuple(" -0123èêabcdefhilmnorstuABCDILMNOST"))
 LEXICON = Lexicon.of({"même": 1e-3, "cat": 1e-4, "con": 1e-4, "lace": 1e-6, "place": 1e-4})

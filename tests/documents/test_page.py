@@ -10,8 +10,8 @@ import pymupdf
 import pytest
 from PIL import Image
 
+from ocrtool.documents import PageResult
 from ocrtool.documents.page import PageConverter
-from ocrtool.documents.result import PageResult
 from ocrtool.inputs.page_source import ImagePage, PdfPage
 from ocrtool.options import OcrChoice, PageOptions
 from ocrtool.pdf import PdfFile

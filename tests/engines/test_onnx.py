@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ocrtool.decoding.autoregressive import DecodeOptions, decode, generate
-from ocrtool.engines.base import HOST, CacheStore, EngineCache
+from ocrtool.engines import HOST, CacheStore, EngineCache
 from ocrtool.engines.cuda_graphs import AFTER, FixedStep, StepGraphs
 from ocrtool.engines.onnx import (
     CPU,

@@ -10,9 +10,9 @@ from PIL import Image
 
 from ocrtool.errors import InputError
 from ocrtool.inputs.images import load_image
-from ocrtool.inputs.page_ranges import PageSelection
 from ocrtool.inputs.page_source import open_pages
 from ocrtool.inputs.paths import stream_chunks
+from ocrtool.options import PageSelection
 
 
 def gradient() -> np.ndarray:

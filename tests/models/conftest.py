@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from ocrtool.models.config import ModelConfig
+from ocrtool.models import ModelConfig
 from ocrtool.models.ocr import OcrModel
 from ocrtool.models.presets import LINE
 

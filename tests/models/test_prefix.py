@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from ocrtool.models import ModelConfig
 from ocrtool.models.cache import KVCache
-from ocrtool.models.config import ModelConfig
 from ocrtool.models.ocr import CrossCache, OcrModel
 from ocrtool.models.presets import EQUATION_VLM, EQUATION_VLM_SMALL, FORMULA
 

@@ -8,8 +8,8 @@ from importlib.resources import files
 import pymupdf
 import pytest
 
+from ocrtool.documents import PageResult
 from ocrtool.documents.page import PageConverter
-from ocrtool.documents.result import PageResult
 from ocrtool.inputs.page_source import PdfPage
 from ocrtool.pdf import PdfFile
 

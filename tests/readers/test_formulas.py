@@ -12,7 +12,7 @@ from PIL import Image
 from drawn_formulas import draw, formula
 from ocrtool.decoding.autoregressive import DecodeOptions, beam_rows, generate, width_limits
 from ocrtool.decoding.ctc import Decoded
-from ocrtool.engines.base import read_metadata
+from ocrtool.engines import read_metadata
 from ocrtool.engines.onnx import OnnxEngine
 from ocrtool.engines.torch import TorchEngine
 from ocrtool.errors import InputError, ModelError

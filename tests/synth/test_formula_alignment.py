@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ocrtool.models.config import FORMULA_CELL
+from ocrtool.models import FORMULA_CELL
 from ocrtool.models.presets import FORMULA
 from ocrtool.rendering import tex
 from ocrtool.rendering.tex import Glyph
@@ -13,7 +13,7 @@ from ocrtool.synth.formula_alignment import UNKNOWN, token_positions
 from ocrtool.synth.formula_shards import Shards
 from ocrtool.synth.formulas import FORMULA_STYLES, SHIPPED, FormulaSource
 from ocrtool.training.data import Preparation
-from ocrtool.weights.vocabulary import Vocabulary
+from ocrtool.weights import Vocabulary
 
 
 def in_a_row(characters: str) -> list[Glyph]:

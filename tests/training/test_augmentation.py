@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from ocrtool.engines.base import find_model
+from ocrtool.engines import find_model
 from ocrtool.inputs.images import load_image
 from ocrtool.models.ocr import OcrModel
 from ocrtool.training import checkpoint

@@ -26,7 +26,7 @@ from ocrtool.training.data import (
     validation_batches,
 )
 from ocrtool.training.rows import LabelledImage, read_rows, split_rows
-from ocrtool.weights.vocabulary import BOS, EOS, PAD, Vocabulary
+from ocrtool.weights import BOS, EOS, PAD, Vocabulary
 
 Options = Callable[..., TrainOptions]
 Writer = Callable[..., Path]

@@ -18,7 +18,7 @@ from transformers.utils import logging
 from drawn_formulas import draw, formula, write_csv
 from interrupted import cut_short
 from ocrtool.decoding.autoregressive import DecodeOptions
-from ocrtool.engines.base import read_metadata
+from ocrtool.engines import read_metadata
 from ocrtool.errors import ModelError, UsageError
 from ocrtool.export import ExportOptions, export_model
 from ocrtool.models.published import llama_weights, vit_weights

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from drawn_formulas import draw, formula, write_csv
 from interrupted import cut_short
-from ocrtool.engines.base import read_metadata
+from ocrtool.engines import read_metadata
 from ocrtool.errors import InputError, UsageError
 from ocrtool.latex_syntax import normal
 from ocrtool.models.ocr import OcrModel
@@ -31,7 +31,7 @@ from ocrtool.training.evaluation import guidance_of, to_device
 from ocrtool.training.metrics import rates
 from ocrtool.training.options import TrainOptions
 from ocrtool.training.prepare import prepare
-from ocrtool.weights.vocabulary import Vocabulary
+from ocrtool.weights import Vocabulary
 
 Options = Callable[..., TrainOptions]
 

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models
 
-from ocrtool.engines.base import read_metadata
+from ocrtool.engines import read_metadata
 from ocrtool.errors import ModelError
 from ocrtool.models.presets import EQUATION_VLM_SMALL
 from ocrtool.training.checkpoint import Checkpoint, write_folder
+from ocrtool.weights import BOS, EOS, PAD, SPECIALS, UNK
 from ocrtool.weights.bpe import BpeVocabulary
-from ocrtool.weights.vocabulary import BOS, EOS, PAD, SPECIALS, UNK
 from published_parts import byte_tokenizer
 
 TEXTS = [r"\frac{a}{b}", r"x^{2}+y^{2}", r"\alpha\beta", "for all x"]

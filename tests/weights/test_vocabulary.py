@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocrtool.weights.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
+from ocrtool.weights import BOS, EOS, PAD, UNK, Vocabulary
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 

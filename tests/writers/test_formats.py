@@ -11,7 +11,7 @@ import pytest
 from ocrtool.batch.plan import make_plan
 from ocrtool.document.tree import Block, Box, Page
 from ocrtool.errors import UsageError
-from ocrtool.pipelines.outputs import PageOutputs
+from ocrtool.pipelines import PageOutputs
 from ocrtool.writers import (
     PAGE_FORMATS,
     PageFormat,

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from ocrtool.document.line_metrics import angle, baseline, is_upright
+from ocrtool.document.geometry import angle, baseline, is_upright
 from ocrtool.document.tree import Block, Box, Line, Page, Word
 from ocrtool.writers import PageInput
 from writers.drawing import all_words, block, written

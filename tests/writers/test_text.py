@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
+from ocrtool.document.geometry import words_of
 from ocrtool.document.json import from_json, to_json
-from ocrtool.document.line_metrics import words_of
 from ocrtool.document.tree import Block, DocumentTree, Line, Page, Word
 from ocrtool.errors import UsageError
 from ocrtool.writers import PAGE_FORMATS, PageInput, WriteOptions, format_of, formats, open_writer

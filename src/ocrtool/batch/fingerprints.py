@@ -114,11 +114,11 @@ def _model_hash(options: ReadOptions) -> str:
     """
     hashed = hashlib.sha256((BUNDLED / "SHA256SUMS").read_bytes())
     model = options.model
-    if model is None or options.engine is EngineName.TESSERACT:  # a Tesseract model is a language
+    if model is None or options.engine == EngineName.TESSERACT:  # a Tesseract model is a language
         return hashed.hexdigest()
     if (BUNDLED / model / METADATA).is_file():
         return hashed.hexdigest()
-    from ocrtool.engines.base import find_model
+    from ocrtool.engines import find_model
     from ocrtool.readers.model_lookup import published_folder
 
     published = published_folder(options)

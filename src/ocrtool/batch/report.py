@@ -11,7 +11,7 @@ from typing import Any, Literal, cast, get_args
 
 from ocrtool import console
 from ocrtool.document.tree import Box, Page
-from ocrtool.documents.result import Route
+from ocrtool.documents import Route
 from ocrtool.errors import OutputError
 from ocrtool.version import __version__
 

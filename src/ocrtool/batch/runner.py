@@ -57,9 +57,8 @@ from ocrtool.errors import (
     OutputError,
     UsageError,
 )
-from ocrtool.inputs.page_ranges import PageSelection
 from ocrtool.inputs.paths import CLIPBOARD, STDIN, pipe_content, stream_chunks
-from ocrtool.options import BatchOptions, ImageChoice, PageOptions, WriteOptions
+from ocrtool.options import BatchOptions, ImageChoice, PageOptions, PageSelection, WriteOptions
 
 WORKER_START_SECONDS = 0.7
 """Time in seconds to start a worker: no further one is started for less work than this."""

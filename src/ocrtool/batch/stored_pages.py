@@ -18,7 +18,7 @@ from urllib.parse import quote
 from ocrtool.batch.report import PageNote
 from ocrtool.document.json import dump, page_from, page_record
 from ocrtool.document.tree import Page
-from ocrtool.documents.result import PageResult
+from ocrtool.documents import PageResult
 from ocrtool.errors import OutputError
 
 COMPRESSION_LEVEL = 1

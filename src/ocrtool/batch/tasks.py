@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ocrtool.batch.report import DroppedHeader, failed_page, note_of
 from ocrtool.batch.stored_pages import StoredPage, StoredPages
 from ocrtool.document.tree import FURNITURE, Bookmark, Page
-from ocrtool.documents.writing import drops_headers, options_of, write_document
+from ocrtool.documents import drops_headers, options_of, write_document
 from ocrtool.errors import EncryptedError, InputError, OutputError
 from ocrtool.inputs.page_source import PageFile, PdfPages, open_file
 from ocrtool.options import ImageChoice, PageOptions, WriteOptions

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from ocrtool.errors import MissingDependencyError, ModelError, install_command
-from ocrtool.models.config import ModelConfig
+from ocrtool.models import ModelConfig
 from ocrtool.models.presets import PRESETS, STAGED
-from ocrtool.weights import BUNDLED, METADATA, WEIGHTS
+from ocrtool.weights import BUNDLED, METADATA, SPECIALS, WEIGHTS
 from ocrtool.weights.cache import ModelCache
 from ocrtool.weights.registry import TABLE
-from ocrtool.weights.vocabulary import SPECIALS
 
 DETECTOR = "finds lines of text and regions on pages of any kind"
 """Description of the bundled text detector."""
@@ -236,7 +235,7 @@ def describe(
             characters = config.vocab_size - SPECIALS if config.vocab_size else ASCII
         config = replace(config, vocab_size=SPECIALS + characters)
         return Description(name, "preset", _count_network(config), characters, config, {})
-    from ocrtool.engines.base import find_model, read_metadata, read_raw
+    from ocrtool.engines import find_model, read_metadata, read_raw
 
     folder = find_model(name)
     kind = "bundled" if folder.parent == BUNDLED else "folder"

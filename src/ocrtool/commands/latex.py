@@ -115,8 +115,8 @@ def latex(
     options = ReadOptions(
         model=model, engine=engine, device=device, threads=threads, offline=offline
     )
-    from ocrtool.inputs.page_ranges import PageSelection
     from ocrtool.inputs.paths import READABLE_SUFFIXES, expand
+    from ocrtool.options import PageSelection
     from ocrtool.pipelines.latex import LatexJob, typeset
 
     sources = given(inputs, from_clipboard)

@@ -232,8 +232,7 @@ def pdf(
         raise UsageError("nothing to convert", "name PDFs or folders; see --help")
     from ocrtool.batch.plan import make_plan
     from ocrtool.batch.runner import BatchRunner, BatchSettings
-    from ocrtool.inputs.page_ranges import PageSelection
-    from ocrtool.options import WriteOptions
+    from ocrtool.options import PageSelection, WriteOptions
 
     settings = BatchSettings(
         pages=PageOptions(ocr=ocr, hyphens=hyphens, formulas=formulas, reading=reading),

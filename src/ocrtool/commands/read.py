@@ -181,9 +181,9 @@ def read(
         prompt=prompt,
         int8=int8,
     )
-    from ocrtool.inputs.page_ranges import PageSelection
     from ocrtool.inputs.paths import READABLE_SUFFIXES, expand, paths_of
-    from ocrtool.pipelines.outputs import folder_of
+    from ocrtool.options import PageSelection
+    from ocrtool.pipelines import folder_of
 
     sources = given(inputs, from_clipboard)
     in_batch = folder_of(out) is not None or report is not None

@@ -11,14 +11,16 @@ import typer
 
 from ocrtool.console import Color, Talk
 from ocrtool.errors import UsageError
-from ocrtool.options import EngineName
+from ocrtool.options import engine_names
 from ocrtool.writers import PAGE_FORMATS
 
 if TYPE_CHECKING:
+    EngineChoice = str
     FormatName = str
 else:
-    # Typer takes choices from an enumeration, which mypy cannot follow when a table makes it.
+    # Typer takes choices from enumerations, which mypy cannot follow when a table makes them.
     FormatName = StrEnum("FormatName", {name.upper(): name for name in PAGE_FORMATS})
+    EngineChoice = StrEnum("EngineChoice", {name.upper(): name for name in engine_names()})
 
 Inputs = Annotated[
     list[str] | None,
@@ -107,7 +109,7 @@ Model = Annotated[
     ),
 ]
 Engine = Annotated[
-    EngineName, typer.Option("--engine", envvar="OCRTOOL_ENGINE", help="Inference engine.")
+    EngineChoice, typer.Option("--engine", envvar="OCRTOOL_ENGINE", help="Inference engine.")
 ]
 Offline = Annotated[
     bool,

@@ -18,9 +18,9 @@ from typing import Literal
 import numpy as np
 
 from ocrtool.decoding.ctc import Decoded, carry_columns, forward_log_probs, greedy_path
-from ocrtool.engines.base import Encoded, Engine, EngineCache, FloatArray, IntArray
+from ocrtool.engines import Encoded, Engine, EngineCache, FloatArray, IntArray
 from ocrtool.errors import UsageError
-from ocrtool.weights.vocabulary import BOS, EOS, PAD
+from ocrtool.weights import BOS, EOS, PAD
 
 Strategy = Literal["ctc", "greedy", "beam", "verify"]
 

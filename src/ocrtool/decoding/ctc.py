@@ -13,7 +13,7 @@ from difflib import SequenceMatcher
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.weights.vocabulary import BLANK, BOS, EOS
+from ocrtool.weights import BLANK, BOS, EOS
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]

@@ -21,8 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtool.decoding.ctc import Decoded, FloatArray
-from ocrtool.weights import BUNDLED
-from ocrtool.weights.vocabulary import SPECIALS, Vocabulary
+from ocrtool.weights import BUNDLED, SPECIALS, Vocabulary
 
 BUNDLED_TABLE = BUNDLED / "spelling" / "words.npy"
 """Path of the bundled lexicon."""

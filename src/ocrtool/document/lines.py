@@ -108,6 +108,10 @@ class ReadWord:
     end: float = 1.0
 
 
+MIN_MEAN_CHAR_CONFIDENCE = 0.95
+"""Mean character confidence (geometric mean, 0 to 1) below which a line is read again."""
+
+
 @dataclass(frozen=True)
 class LineResult:
     """What one image says.

@@ -21,11 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtool.document.tree import Box, Page
-from ocrtool.documents.result import PageResult
+from ocrtool.documents import PageResult
 from ocrtool.errors import InputError
 from ocrtool.inputs.page_source import PDF_DPI, ImagePage, PageSource, PdfPage
 from ocrtool.options import ORDERS, FormulaChoice, LayoutMode, OcrChoice, PageOptions
-from ocrtool.preprocess.crops import cut_box
+from ocrtool.preprocess.lines import cut_box
 from ocrtool.readers import formula_reader
 from ocrtool.structure import AssembleOptions
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from ocrtool.document.lines import Region
 from ocrtool.document.tree import Box, Line, Page, Quad
+from ocrtool.documents import PageResult, Route
 from ocrtool.documents.figures import with_figures
 from ocrtool.documents.glyph_recovery import meanings, worth_reading
-from ocrtool.documents.result import PageResult, Route
 from ocrtool.documents.rotation import upright
 from ocrtool.documents.text_quality import (
     Judgement,
@@ -34,7 +34,7 @@ from ocrtool.pdf.fonts import UNKNOWN
 from ocrtool.pdf.glyph_names import replace_unmapped
 from ocrtool.pdf.images import PlacedImage, placed_images
 from ocrtool.pdf.native import NativePage
-from ocrtool.preprocess.crops import cut_box, cut_line
+from ocrtool.preprocess.lines import cut_box, cut_line
 from ocrtool.structure.native import assemble_native
 
 if TYPE_CHECKING:

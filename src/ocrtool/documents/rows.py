@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from ocrtool.document.line_metrics import direction
+from ocrtool.document.geometry import direction
 from ocrtool.document.tree import Block, Box, Line, Page
 
 POINTS = 72.0

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ocrtool.engines.base import (
+from ocrtool.engines import (
     HOST,
     CacheStore,
     Encoded,
@@ -78,7 +78,7 @@ class OnnxEngine:
         self._encoder_inputs = {value.name for value in self._encoder.get_inputs()}
 
     def encode(self, pixels: FloatArray, sizes: IntArray) -> Encoded:
-        """See :meth:`ocrtool.engines.base.Engine.encode`."""
+        """See :meth:`ocrtool.engines.Engine.encode`."""
         feeds = {"images": pixels, "widths": sizes, "sizes": sizes}
         feeds = {name: feeds[name] for name in feeds if name in self._encoder_inputs}
         if self._bound is None:
@@ -92,7 +92,7 @@ class OnnxEngine:
         return Encoded(keys, values, lengths, log_probs[0], frames, self.store)
 
     def step(self, tokens: IntArray, encoded: Encoded, cache: EngineCache) -> FloatArray:
-        """See :meth:`ocrtool.engines.base.Engine.step`."""
+        """See :meth:`ocrtool.engines.Engine.step`."""
         feeds = {
             "tokens": tokens,
             "cross_keys": encoded.cross_keys,
@@ -250,17 +250,17 @@ class BoundStore:
         return [*outputs[:kept], *(output.numpy() for output in outputs[kept:])]
 
     def empty(self, shape: tuple[int, ...]) -> Any:
-        """See `ocrtool.engines.base.CacheStore.empty`."""
+        """See `ocrtool.engines.CacheStore.empty`."""
         # One entry that no row counts: arrays without any are not taken everywhere.
         nothing = np.zeros((*shape[:3], 1, shape[4]), np.float32)
         return self._runtime.OrtValue.ortvalue_from_numpy(nothing, *self._place)
 
     def take(self, array: Any, rows: IntArray, end: int) -> Any:
-        """See `ocrtool.engines.base.CacheStore.take`."""
+        """See `ocrtool.engines.CacheStore.take`."""
         feeds = {"entries": array, "rows": rows, "end": np.array([end])}
         return self.run(self._take, feeds, kept=1)[0]
 
     def append(self, array: Any, new: Any, lengths: IntArray) -> Any:
-        """See `ocrtool.engines.base.CacheStore.append`."""
+        """See `ocrtool.engines.CacheStore.append`."""
         feeds = {"entries": array, "new": new, "lengths": lengths}
         return self.run(self._append, feeds, kept=1)[0]

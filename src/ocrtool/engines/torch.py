@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from ocrtool.engines.base import (
+from ocrtool.engines import (
     Encoded,
     EngineCache,
     FloatArray,
@@ -36,15 +36,15 @@ class TorchStore:
         self.dtype = dtype
 
     def empty(self, shape: tuple[int, ...]) -> torch.Tensor:
-        """See `ocrtool.engines.base.CacheStore.empty`."""
+        """See `ocrtool.engines.CacheStore.empty`."""
         return torch.zeros(shape, device=self.device, dtype=self.dtype)
 
     def take(self, array: torch.Tensor, rows: IntArray, end: int) -> torch.Tensor:
-        """See `ocrtool.engines.base.CacheStore.take`."""
+        """See `ocrtool.engines.CacheStore.take`."""
         return array[:, :, :, :end].index_select(1, self.tensor(rows))
 
     def append(self, array: torch.Tensor, new: torch.Tensor, lengths: IntArray) -> torch.Tensor:
-        """See `ocrtool.engines.base.CacheStore.append`."""
+        """See `ocrtool.engines.CacheStore.append`."""
         append_entries(array, new, self.tensor(lengths))
         return array
 
@@ -110,7 +110,7 @@ class TorchEngine:
 
     @torch.inference_mode()
     def encode(self, pixels: FloatArray, sizes: IntArray) -> Encoded:
-        """See :meth:`ocrtool.engines.base.Engine.encode`."""
+        """See :meth:`ocrtool.engines.Engine.encode`."""
         encoding = self.model.encode(self.store.tensor(pixels), self.store.tensor(sizes))
         cross = self.model.cross(encoding)
         lengths = cross.lengths.cpu().numpy()
@@ -122,7 +122,7 @@ class TorchEngine:
 
     @torch.inference_mode()
     def step(self, tokens: IntArray, encoded: Encoded, cache: EngineCache) -> FloatArray:
-        """See :meth:`ocrtool.engines.base.Engine.step`."""
+        """See :meth:`ocrtool.engines.Engine.step`."""
         given, image, behind = map(self.store.tensor, (tokens, encoded.lengths, cache.lengths))
         cross = CrossCache(encoded.cross_keys, encoded.cross_values, image)
         if self._graphs is not None and tokens.shape[1] == 1:

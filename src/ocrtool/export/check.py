@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrtool.decoding.autoregressive import DecodeOptions, decode
-from ocrtool.engines.base import Encoded, Engine, EngineCache, FloatArray, IntArray
+from ocrtool.engines import Encoded, Engine, EngineCache, FloatArray, IntArray
 from ocrtool.errors import OcrToolError
 from ocrtool.layout.detector import Detector
-from ocrtool.models.config import ModelConfig
+from ocrtool.models import ModelConfig
 from ocrtool.options import Precision
 from ocrtool.training.data import Arrays, Preparation, Ready
 from ocrtool.training.metrics import rates
-from ocrtool.weights.vocabulary import BOS, SPECIALS
+from ocrtool.weights import BOS, SPECIALS
 
 MAX_DIFFERENCE = 1e-3
 """Maximum float32 difference of log-probabilities (natural logarithm), or of a detector's

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ocrtool.layout import detector
-from ocrtool.models.config import FORMULA_CELL, FRAME, ModelConfig
+from ocrtool.models import FORMULA_CELL, FRAME, ModelConfig
 from ocrtool.preprocess import formulas, lines
-from ocrtool.weights.vocabulary import BOS, EOS, PAD, SPECIALS, UNK
+from ocrtool.weights import BOS, EOS, PAD, SPECIALS, UNK
 
 _TYPES = {1: "float32", 6: "int32", 7: "int64", 10: "float16"}
 """Names of the element types of ``onnx.TensorProto.DataType``."""

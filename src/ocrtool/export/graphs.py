@@ -32,8 +32,7 @@ from ocrtool.errors import ModelError
 from ocrtool.layout.detector import SIDE_MULTIPLE
 from ocrtool.models.detector import ConvNorm, DetectorNet
 from ocrtool.models.ocr import CrossCache, OcrModel
-from ocrtool.weights import DECODER, DETECTOR, ENCODER
-from ocrtool.weights.vocabulary import BOS
+from ocrtool.weights import BOS, DECODER, DETECTOR, ENCODER
 
 CONTROL_FLOW = frozenset({"If", "Loop", "Scan"})
 """Control flow operators."""

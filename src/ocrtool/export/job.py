@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from ocrtool.engines.base import find_model, read_metadata, read_raw
+from ocrtool.engines import find_model, read_metadata, read_raw
 from ocrtool.engines.onnx import OnnxEngine, import_runtime
 from ocrtool.engines.torch import TorchEngine
 from ocrtool.errors import ModelError, UsageError

@@ -16,7 +16,7 @@ from ocrtool.errors import UsageError
 from ocrtool.inputs.images import load_image
 from ocrtool.training.data import Preparation, Ready, Sample
 from ocrtool.training.rows import read_rows
-from ocrtool.weights.vocabulary import Vocabulary
+from ocrtool.weights import Vocabulary
 
 CHECK_SEED = 715_517
 """Seed of the images on which precisions are compared."""

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ocrtool.errors import InputError
-from ocrtool.inputs.page_ranges import PageSelection
 from ocrtool.inputs.paths import IMAGE_SUFFIXES, pipe_content
+from ocrtool.options import PageSelection
 
 if TYPE_CHECKING:
     import numpy as np

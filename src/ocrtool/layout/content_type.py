@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ocrtool.document.lines import DetectedLayout, FoundLine, Rule
 from ocrtool.layout.ruling_lines import table_rules
-from ocrtool.preprocess.crops import cut_line
+from ocrtool.preprocess.lines import cut_line
 
 if TYPE_CHECKING:
     from ocrtool.document.lines import LineResult

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ocrtool.document.lines import DetectedLayout, FoundLine, Region
 from ocrtool.document.tree import Box
-from ocrtool.engines.base import find_model
+from ocrtool.engines import find_model
 from ocrtool.engines.onnx import import_runtime, open_session, require_cuda
 from ocrtool.errors import (
     DeviceError,
@@ -94,7 +94,8 @@ class Detector:
 
     Args:
         model: Name of a bundled model or path of a model folder.
-        engine: ``auto`` takes ONNX Runtime where the folder holds a graph, else PyTorch.
+        engine: ``onnx`` or ``torch``; any other takes ONNX Runtime where the folder holds a graph,
+            else PyTorch.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         threads: CPU threads; 0 leaves the choice to the engine.
 
@@ -107,15 +108,15 @@ class Detector:
     def __init__(
         self,
         model: str | Path = "detector",
-        engine: EngineName = EngineName.AUTO,
+        engine: str = EngineName.AUTO,
         device: str = "auto",
         threads: int = 0,
     ) -> None:
         folder = find_model(model)
-        if engine is EngineName.AUTO:
+        if engine not in (EngineName.ONNX, EngineName.TORCH):
             has_graph = (folder / DETECTOR).is_file()
             engine = EngineName.ONNX if has_graph else EngineName.TORCH
-        if engine is EngineName.ONNX:
+        if engine == EngineName.ONNX:
             self._network, self.device = _open_onnx(folder, device, threads)
         else:
             self._network, self.device = _open_torch(folder, device, threads)

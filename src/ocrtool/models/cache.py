@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ocrtool.models.config import DecoderConfig
+from ocrtool.models import DecoderConfig
 
 
 class KVCache:

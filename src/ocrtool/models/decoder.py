@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ocrtool.models.config import DecoderConfig
+from ocrtool.models import DecoderConfig
 from ocrtool.models.layers import (
     CrossAttention,
     Dropout,

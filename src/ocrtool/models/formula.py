@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ocrtool.models.config import FORMULA_CELL, VisionConfig
+from ocrtool.models import FORMULA_CELL, VisionConfig
 from ocrtool.models.layers import Dropout, RMSNorm, additive_mask, rotary_angles
 from ocrtool.models.vision import VisionBlock, convolve
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from ocrtool.errors import UsageError
-from ocrtool.models.config import ModelConfig
+from ocrtool.models import ModelConfig
 from ocrtool.models.decoder import CrossCache, Past, TextDecoder
 from ocrtool.models.formula import FormulaEncoder
 from ocrtool.models.layers import CrossAttention, GeluMLP, SelfAttention, SwiGLU

@@ -9,7 +9,7 @@ import difflib
 from dataclasses import dataclass, replace
 
 from ocrtool.errors import UsageError
-from ocrtool.models.config import DecoderConfig, ModelConfig, VisionConfig
+from ocrtool.models import DecoderConfig, ModelConfig, VisionConfig
 
 
 @dataclass(frozen=True)

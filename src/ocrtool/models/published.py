@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ocrtool.errors import ModelError
-from ocrtool.models.config import DecoderConfig, VisionConfig
+from ocrtool.models import DecoderConfig, VisionConfig
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ocrtool.models.config import LINE_HEIGHT_STRIDE, VisionConfig
+from ocrtool.models import LINE_HEIGHT_STRIDE, VisionConfig
 from ocrtool.models.layers import (
     Dropout,
     GeluMLP,

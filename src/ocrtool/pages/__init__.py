@@ -24,7 +24,7 @@ def open_pages(
         MissingDependencyError: What runs it is not installed.
         DeviceError: The device that is asked for cannot be used.
     """
-    if options.model is not None and options.engine is not EngineName.TESSERACT:
+    if options.model is not None and options.engine != EngineName.TESSERACT:
         from ocrtool.readers.model_lookup import published_folder
 
         folder = published_folder(options)

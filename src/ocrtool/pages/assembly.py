@@ -17,7 +17,7 @@ from ocrtool.layout.ruling_lines import table_rules
 from ocrtool.pages.filters import drop_bleed_through, is_cell_text
 from ocrtool.pages.recognise import FoundPage, recognise, reread_doubtful
 from ocrtool.pages.upright import OrientedText
-from ocrtool.preprocess.crops import MARGIN, cut_box
+from ocrtool.preprocess.lines import MARGIN, cut_box
 from ocrtool.structure import AssembleOptions, assemble
 
 if TYPE_CHECKING:

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from ocrtool.document.lines import FoundLine, LineResult, ReadWord, Region
 from ocrtool.document.tree import MIN_CHAR_CONFIDENCE
-from ocrtool.preprocess.crops import cut_line
-from ocrtool.structure.equations import is_number
+from ocrtool.preprocess.lines import cut_line
 
 LineReading = tuple[FoundLine, LineResult]
 """A detected line and its reading."""
@@ -131,14 +130,21 @@ def text_lines(read: Iterable[LineReading], regions: Sequence[Region]) -> list[L
         line.height for line, result, sure in judged if sure and len(result.text) > SHORT_TEXT
     )
     usual = heights[len(heights) // 2] if len(heights) >= MIN_CONTEXT_LINES else math.inf
+    formulas = [region for region in regions if region.kind == "formula"]
     return [
         (line, result)
         for line, result, sure in judged
         if sure
         or is_doubtful_text(line, result, alone=not heights)
         or is_short_text(line, result, usual)
-        or is_number(result.text, line.quad, regions)
+        or (formulas and _is_formula_number(line, result, formulas))
     ]
+
+
+def _is_formula_number(line: FoundLine, result: LineResult, formulas: Sequence[Region]) -> bool:
+    from ocrtool.structure.equations import is_number
+
+    return is_number(result.text, line.quad, formulas)
 
 
 def without_unstable(read: Iterable[LineReading]) -> list[LineReading]:

@@ -27,7 +27,7 @@ from ocrtool.document.tree import Page
 from ocrtool.inputs.page_source import PageSource
 from ocrtool.layout.detector import Detector
 from ocrtool.layout.orientation import Turn
-from ocrtool.options import EngineName, Order, ReadOptions
+from ocrtool.options import Order, ReadOptions
 from ocrtool.pages.assembly import assembled, turned_upright, with_missed_cells
 from ocrtool.pages.filters import text_lines, without_unstable
 from ocrtool.pages.recognise import (
@@ -92,8 +92,7 @@ class PageReader:
             # Only accepted text that is still in doubt after its second reading is escalated.
             self.cascade = lines if isinstance(lines, CascadeReader) else None
         self.lines: ReadsLines = self.cascade.first if self.cascade else lines
-        engine = EngineName.AUTO if asked.engine is EngineName.TESSERACT else asked.engine
-        self.detector = Detector(detector, engine, asked.device, asked.threads)
+        self.detector = Detector(detector, asked.engine, asked.device, asked.threads)
         # A GPU reads the lines of several pages at once while the host prepares the next ones.
         self.overlapped = self.detector.device != "cpu"
         logger.info("models opened in %.0f ms", 1000 * (time.perf_counter() - start))

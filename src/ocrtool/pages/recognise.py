@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.document.lines import DetectedLayout, FoundLine
+from ocrtool.document.lines import MIN_MEAN_CHAR_CONFIDENCE, DetectedLayout, FoundLine
 from ocrtool.layout.orientation import Turn, rotate_image
 from ocrtool.pages.filters import LineReading, is_readable, is_text
-from ocrtool.preprocess.crops import cut_line
-from ocrtool.readers.test_time_augmentation import MIN_MEAN_CHAR_CONFIDENCE
+from ocrtool.preprocess.lines import cut_line
 
 if TYPE_CHECKING:
     from ocrtool.layout.detector import Detector

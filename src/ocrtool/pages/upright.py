@@ -16,7 +16,7 @@ from ocrtool.document.lines import FoundLine, Region
 from ocrtool.layout.orientation import OTHER_TURNS, Turn, is_left_to_right, likely_turns, page_turn
 from ocrtool.pages.filters import LineReading
 from ocrtool.pages.recognise import RecognisedPage
-from ocrtool.preprocess.crops import cut_line
+from ocrtool.preprocess.lines import cut_line
 
 LONGEST_LINES = 24
 """Number of longest lines by which an orientation is judged; specks and stains tell nothing."""

@@ -28,11 +28,11 @@ from typing import TYPE_CHECKING, Any
 from ocrtool.document.json import to_record
 from ocrtool.document.tree import Block, Box, DocumentTree, Line, Page, Word
 from ocrtool.errors import InputError, UsageError
-from ocrtool.inputs.page_ranges import PageSelection
 from ocrtool.options import (
     ImageChoice,
     LayoutMode,
     PageOptions,
+    PageSelection,
     PictureKind,
     ReadOptions,
     WriteOptions,

@@ -18,12 +18,11 @@ from ocrtool.errors import (
     install_command,
 )
 from ocrtool.inputs import clipboard
-from ocrtool.inputs.page_ranges import PageSelection
 from ocrtool.inputs.page_source import DamagedPage
 from ocrtool.inputs.paths import FoundInput, OutputNames, content_of
-from ocrtool.options import LatexFormat, PictureKind, ReadOptions, Wrap
+from ocrtool.options import LatexFormat, PageSelection, PictureKind, ReadOptions, Wrap
+from ocrtool.pipelines import STDOUT, folder_of, made
 from ocrtool.pipelines.latex_formats import ENDINGS, SUFFIXES, TEXTS, write_texts
-from ocrtool.pipelines.outputs import STDOUT, folder_of, made
 
 if TYPE_CHECKING:
     from ocrtool.document.tree import Page

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ocrtool import console
-from ocrtool.documents.writing import options_of, write_document
+from ocrtool.documents import options_of, write_document
 from ocrtool.errors import EncryptedError, ExitCode, InputError
-from ocrtool.inputs.page_ranges import PageSelection
 from ocrtool.inputs.paths import content_of
-from ocrtool.options import PageOptions, WriteOptions
-from ocrtool.pipelines.outputs import PageOutputs
+from ocrtool.options import PageOptions, PageSelection, WriteOptions
+from ocrtool.pipelines import PageOutputs
 from ocrtool.writers import PageFormat, PageInput, PageWriter, formats, open_writer
 
 if TYPE_CHECKING:

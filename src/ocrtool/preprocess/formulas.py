@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ocrtool.models.config import FORMULA_CELL
+from ocrtool.models import FORMULA_CELL
 from ocrtool.preprocess.lines import to_grey
 
 LETTER = 11.75

@@ -120,7 +120,7 @@ def open_lines(
 def _open_lines(
     options: ReadOptions, decoding: DecodeOptions | None = None, augment_uncertain: bool = True
 ) -> ReadsLines:
-    if options.engine is EngineName.TESSERACT:
+    if options.engine == EngineName.TESSERACT:
         from ocrtool.readers.tesseract import TesseractReader
 
         return TesseractReader(options)

@@ -26,8 +26,7 @@ from ocrtool.decoding.autoregressive import (
 )
 from ocrtool.decoding.calibration import Calibration
 from ocrtool.decoding.ctc import Decoded
-from ocrtool.engines import open_engine
-from ocrtool.engines.base import Engine, split_on_oom
+from ocrtool.engines import Engine, open_engine, split_on_oom
 from ocrtool.errors import InputError, ModelError
 from ocrtool.inputs.images import pixels_of
 from ocrtool.latex_syntax import detokenize, is_valid, normal, repair

@@ -20,20 +20,13 @@ from ocrtool.decoding.autoregressive import DecodeOptions, decode
 from ocrtool.decoding.calibration import Calibration
 from ocrtool.decoding.ctc import Decoded
 from ocrtool.decoding.lexicon import bundled_lexicon, rescore_with_lexicon
-from ocrtool.document.lines import LineResult, ReadWord
-from ocrtool.engines import open_engine
-from ocrtool.engines.base import Encoded, Engine, split_on_oom
+from ocrtool.document.lines import MIN_MEAN_CHAR_CONFIDENCE, LineResult, ReadWord
+from ocrtool.engines import Encoded, Engine, open_engine, split_on_oom
 from ocrtool.errors import InputError, ModelError
 from ocrtool.inputs.images import pixels_of
-from ocrtool.models.config import FRAME
+from ocrtool.models import FRAME
 from ocrtool.options import ReadOptions
 from ocrtool.preprocess.lines import collate_lines, cut_long, line_pixels, square_pixels
-from ocrtool.readers.test_time_augmentation import (
-    FIRST_VIEWS,
-    augmented_views,
-    is_uncertain,
-    most_confident,
-)
 
 Image = NDArray[np.uint8]
 
@@ -171,20 +164,13 @@ class LineReader:
             first: Images and their first readings.
         """
         results = [result for _, result in first]
-        uncertain = [i for i, pair in enumerate(first) if is_uncertain(*pair)]
-        views = {i: augmented_views(first[i][0]) for i in uncertain}
-        readings = {i: [results[i]] for i in uncertain}
-        for limit in (FIRST_VIEWS, None):
-            owners, copies = [], []
-            for i in uncertain:
-                if limit or len({result.text for result in readings[i]}) > 1:
-                    further = list(itertools.islice(views[i], limit))
-                    owners += [i] * len(further)
-                    copies += [(results[i].source, view) for view in further]
-            for i, result in zip(owners, self._read_images(copies), strict=True):
-                readings[i].append(result)
-        for i in uncertain:
-            results[i] = _with_confidence(*most_confident(readings[i]))
+        if all(result.mean_char_confidence >= MIN_MEAN_CHAR_CONFIDENCE for result in results):
+            return results
+        from ocrtool.readers.test_time_augmentation import reread
+
+        best = reread(first, self._read_images)
+        for i, (result, confidence) in best.items():
+            results[i] = _with_confidence(result, confidence)
         return results
 
     def _read_images(self, images: Sequence[tuple[str, Image]]) -> list[LineResult]:

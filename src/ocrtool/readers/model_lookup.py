@@ -49,6 +49,6 @@ def published_folder(options: ReadOptions) -> Path | None:
         from ocrtool.weights.cache import fetched
 
         folder = fetched(name, options.offline)
-    if folder is not None and options.engine is EngineName.ONNX:
+    if folder is not None and options.engine == EngineName.ONNX:
         raise ModelError(f"{name} has no ONNX files", "leave out --engine onnx")
     return folder

@@ -9,20 +9,19 @@ that the others cost nothing more.
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterator, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ocrtool.document.lines import MIN_MEAN_CHAR_CONFIDENCE, LineResult
 from ocrtool.preprocess.lines import to_grey
 
 Image = NDArray[np.uint8]
 
-MIN_MEAN_CHAR_CONFIDENCE = 0.95
-"""Geometric mean of the character probabilities below which a line is read again."""
 MAX_ASPECT = 12.0
 """Maximum width, in image heights, of a line that is read again. In long lines of print single
 characters are uncertain, which no other view of the whole line settles."""
@@ -38,26 +37,38 @@ CLAHE_CLIP_LIMIT = 3.0
 """Clip limit of OpenCV's contrast-limited adaptive histogram equalisation."""
 
 
-class Reading(Protocol):
-    """Text of a line with its confidence, such as `ocrtool.document.lines.LineResult`."""
+def reread(
+    first: Sequence[tuple[Image, LineResult]],
+    read: Callable[[list[tuple[str, Image]]], Iterable[LineResult]],
+) -> dict[int, tuple[LineResult, float]]:
+    """Read uncertain lines again in modified views.
 
-    @property
-    def text(self) -> str:
-        """Text of the line."""
+    Where the first views all read the same, no further ones are read.
 
-    @property
-    def confidence(self) -> float:
-        """Probability, 0 to 1, that the whole text is right."""
+    Args:
+        first: Images and their first readings.
+        read: Reads images, each with its source, in their order.
 
-    @property
-    def mean_char_confidence(self) -> float:
-        """Geometric mean of the character probabilities, 0 to 1."""
+    Returns:
+        For the index of each uncertain line the most confident reading and the probability that it
+        is right.
+    """
+    uncertain = [i for i, pair in enumerate(first) if is_uncertain(*pair)]
+    views = {i: augmented_views(first[i][0]) for i in uncertain}
+    readings = {i: [first[i][1]] for i in uncertain}
+    for limit in (FIRST_VIEWS, None):
+        owners, copies = [], []
+        for i in uncertain:
+            if limit or len({result.text for result in readings[i]}) > 1:
+                further = list(itertools.islice(views[i], limit))
+                owners += [i] * len(further)
+                copies += [(first[i][1].source, view) for view in further]
+        for i, result in zip(owners, read(copies), strict=True):
+            readings[i].append(result)
+    return {i: most_confident(readings[i]) for i in uncertain}
 
 
-R = TypeVar("R", bound=Reading)
-
-
-def is_uncertain(image: Image, result: Reading) -> bool:
+def is_uncertain(image: Image, result: LineResult) -> bool:
     """Tell whether a line should be read again: short, not blank, and read with low confidence.
 
     Args:
@@ -92,7 +103,7 @@ def augmented_views(image: Image) -> Iterator[Image]:
     yield _rotated(grey, -ROTATION)
 
 
-def most_confident(results: Sequence[R]) -> tuple[R, float]:
+def most_confident(results: Sequence[LineResult]) -> tuple[LineResult, float]:
     """Choose among readings of one line.
 
     Args:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from ocrtool.document.geometry import part_of, straight_boxes, straight_rules
-from ocrtool.document.hyphenation import Hyphens, mend, run_on, words_in
 from ocrtool.document.lines import DetectedLayout, ReadLine, ReadWord, Region
 from ocrtool.document.patterns import ITEM_MARK
 from ocrtool.document.tree import RUNNING, Block, Box, Line, Page, Word
 from ocrtool.options import Order
-from ocrtool.reading_order.line_pieces import split_lines
+from ocrtool.reading_order.rows import split_lines
 from ocrtool.structure.blocks import blocks_of, rows_as_blocks
-from ocrtool.structure.equations import with_formulas
-from ocrtool.tables.ruled import with_rules
+
+if TYPE_CHECKING:
+    from ocrtool.document.hyphenation import Hyphens
 
 __all__ = ["AssembleOptions", "ReadLine", "ReadWord", "assemble", "join_lines"]
 
@@ -83,7 +84,11 @@ def assemble(
     if options.order == "page":
         lines = split_lines(lines)
     quads = [line.quad for line in lines]
-    seen = with_formulas(layout.regions, lines) if options.order == "page" else layout.regions
+    seen: Sequence[Region] = layout.regions
+    if options.order == "page" and any(region.kind == "formula" for region in seen):
+        from ocrtool.structure.equations import with_formulas
+
+        seen = with_formulas(seen, lines)
     places = [region.box for region in seen]
     boxes, areas = straight_boxes(quads, places)
     if options.order == "page":
@@ -93,10 +98,15 @@ def assemble(
         ]
         rules = straight_rules(layout.rules, quads) if lines and layout.rules else []
         blocks = blocks_of(lines, boxes, regions, places, size, rules)
-        blocks = [with_rules(block, layout.rules) for block in blocks]
+        if layout.rules:
+            from ocrtool.tables.ruled import with_rules
+
+            blocks = [with_rules(block, layout.rules) for block in blocks]
     else:
         blocks = rows_as_blocks(lines, boxes, apart=options.order == "sparse")
     if options.hyphens == "join":
+        from ocrtool.document.hyphenation import words_in
+
         known = words_in(block.text for block in blocks) | set(options.known)
         blocks = [mended(block, known) for block in blocks]
     return Page(number, *size, tuple(blocks))
@@ -112,6 +122,8 @@ def join_lines(block: Block, known: Collection[str] = ()) -> str:
         block: A block of a page.
         known: Words of the document, as of `ocrtool.document.hyphenation.words_in`.
     """
+    from ocrtool.document.hyphenation import mend, run_on
+
     if block.kind not in RUNNING:
         return block.text
     lines = block.text.split("\n")
@@ -129,6 +141,8 @@ def join_lines(block: Block, known: Collection[str] = ()) -> str:
 
 def mended(block: Block, known: Collection[str]) -> Block:
     """Return a block with words that were split at the ends of lines put together."""
+    from ocrtool.document.hyphenation import mend
+
     if block.kind not in RUNNING:
         return block
     rows = mend(block.text.split("\n"), known)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,24 +13,40 @@ from ocrtool.document.geometry import Boxes, shared_areas
 from ocrtool.document.lines import Region, Rule
 from ocrtool.document.patterns import AMOUNT, CAPTION, ITEM_MARK
 from ocrtool.document.tree import RUNNING, Block, BlockKind, Box, Cell, Line
-from ocrtool.reading_order.line_pieces import joined
-from ocrtool.reading_order.prose_columns import LINES, page_columns
-from ocrtool.reading_order.rows import Metrics, TextRow, metrics_of, rows_of
+from ocrtool.reading_order.gutters import LINES, page_columns
+from ocrtool.reading_order.rows import (
+    MAX_WRAPPED_PITCH,
+    Metrics,
+    TextRow,
+    joined,
+    metrics_of,
+    rows_of,
+)
 from ocrtool.reading_order.xy_cut import line_height, owners, reading_order
 from ocrtool.reading_order.xy_cut import rows as side_by_side
-from ocrtool.structure.equations import COVERED, with_numbers
 from ocrtool.structure.headers_footers import SMALLER, Draft, furnished
 from ocrtool.structure.paragraphs import ENDED, kind_of, paragraphs
-from ocrtool.structure.quotes import quoted
-from ocrtool.tables.borderless import aligned, cells_of, is_code, listed, spaced, tabular_runs
-from ocrtool.tables.grid import table_part, unruled_cells
-from ocrtool.tables.ruled import ruled_tables
-from ocrtool.tables.spanning import crossing_tables, torn_tables
-from ocrtool.tables.words import MAX_WRAPPED_PITCH
+from ocrtool.tables.borderless import (
+    aligned,
+    cells_of,
+    crossing_tables,
+    is_code,
+    listed,
+    spaced,
+    tabular_runs,
+    torn_tables,
+)
+
+if TYPE_CHECKING:
+    from ocrtool.tables.ruled import FoundTable
 
 DENSE = 0.7
 """Share of the fields of a table that hold text, from which white between words that were read
 parts its columns: the lists of receipts have other white below each other by chance."""
+
+
+MAX_COVERED_SHARE = 0.5
+"""Maximum share of an empty figure or formula that lines of text cover."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +116,8 @@ def native_blocks(
         else:
             drafts += _flow(rows_of(lines, boxes, [free[i] for i in group]), metrics, letters)
     drafts = furnished(_captioned(drafts, regions, metrics), metrics, size[1])
+    from ocrtool.structure.quotes import quoted
+
     drafts = quoted(_rejoined(drafts), metrics)
     return [_block(draft, metrics, places) for draft in drafts]
 
@@ -155,8 +173,16 @@ def blocks_of(
     Returns:
         Blocks that together hold every line once, but for those that rules of tables cut.
     """
-    owner = with_numbers(owners(boxes, regions), lines, boxes, regions)
-    ruled = ruled_tables(lines, boxes, rules, (), line_height(boxes), size)[0] if rules else []
+    owner = owners(boxes, regions)
+    if any(region.kind == "formula" for region in regions):
+        from ocrtool.structure.equations import with_numbers
+
+        owner = with_numbers(owner, lines, boxes, regions)
+    ruled: list[FoundTable] = []
+    if rules:
+        from ocrtool.tables.ruled import ruled_tables
+
+        ruled = ruled_tables(lines, boxes, rules, (), line_height(boxes), size)[0]
     for k, table in enumerate(ruled):
         owner[list(table.lines)] = len(regions) + k
     free = np.flatnonzero(owner < 0).tolist()
@@ -350,6 +376,8 @@ def _trimmed(rows: Sequence[TextRow], start: int, end: int, metrics: Metrics) ->
     run = rows[start:end]
     if not all(row.exact for row in run):
         return start, end
+    from ocrtool.tables.grid import table_part
+
     lines = [line for row in run for line in row.lines]
     head, foot = table_part(lines, np.concatenate([row.boxes for row in run]), metrics.height)
     inside = [start + i for i, row in enumerate(run) if head - 1 < (row.y0 + row.y1) / 2 < foot + 1]
@@ -379,6 +407,8 @@ def _white_cells(rows: Sequence[TextRow], metrics: Metrics) -> tuple[Cell, ...] 
 
 
 def _cells_by_words(rows: Sequence[TextRow], metrics: Metrics) -> tuple[Cell, ...]:
+    from ocrtool.tables.grid import unruled_cells
+
     lines = [line for row in rows for line in row.lines]
     return unruled_cells(lines, np.concatenate([row.boxes for row in rows]), metrics.height)
 
@@ -499,4 +529,4 @@ def _wrapped(draft: Draft) -> bool:
 
 def _covered(box: Box, boxes: Boxes) -> bool:
     """Tell whether lines of text lie over most of a region, as over a formula within a line."""
-    return float(shared_areas(box, boxes).sum()) > COVERED * box.area
+    return float(shared_areas(box, boxes).sum()) > MAX_COVERED_SHARE * box.area

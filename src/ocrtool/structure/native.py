@@ -15,7 +15,7 @@ from ocrtool.document.hyphenation import words_in
 from ocrtool.document.lines import Region
 from ocrtool.document.patterns import CAPTION, LONE_MARK, PRIVATE_USE_BULLET
 from ocrtool.document.tree import Box, Cell, Line, Page
-from ocrtool.reading_order.line_pieces import cut, joined, style
+from ocrtool.reading_order.rows import cut, joined, style
 from ocrtool.reading_order.xy_cut import line_height
 from ocrtool.structure import AssembleOptions, mended
 from ocrtool.structure.blocks import Whole, native_blocks, rows_as_blocks

@@ -15,7 +15,7 @@ import numpy as np
 from ocrtool.document.geometry import Boxes, hull
 from ocrtool.document.patterns import AMOUNT
 from ocrtool.document.tree import Box, Cell, Line
-from ocrtool.reading_order.line_pieces import style
+from ocrtool.reading_order.rows import style
 from ocrtool.tables.words import (
     Piece,
     PieceRow,

@@ -18,7 +18,7 @@ import numpy as np
 from ocrtool.document.geometry import runs_of
 from ocrtool.document.patterns import AMOUNT
 from ocrtool.document.tree import Box, Cell, Line, Quad
-from ocrtool.reading_order.line_pieces import cut
+from ocrtool.reading_order.rows import MAX_WRAPPED_PITCH, cut
 
 MIN_CELL_GAP = 0.42
 """Minimum space between words of different cells, in line heights."""
@@ -29,8 +29,6 @@ MAX_CROSSING_SHARE = 0.15
 MIN_COLUMN_GAPS = ((2, 1.0), (3, 0.6), (4, 0.55), (7, 0.45))
 """Number of rows with text on both sides of a column gap, and from that number on the minimum width
 of the gap, in line heights."""
-MAX_WRAPPED_PITCH = 1.6
-"""Maximum baseline distance of a wrapped line to the one above it, in line heights."""
 MIN_PITCH_RATIO = 1.18
 """Minimum ratio of the baseline distance of table rows to that of lines within a cell, where the
 two are told apart by it."""

@@ -25,14 +25,13 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from ocrtool.engines.base import SCHEMA, read_metadata
+from ocrtool.engines import SCHEMA, read_metadata
 from ocrtool.errors import ModelError, OutputError, UsageError
-from ocrtool.models.config import ModelConfig
+from ocrtool.models import ModelConfig
 from ocrtool.models.ocr import OcrModel
 from ocrtool.training.options import NETWORK_FIELDS, TrainOptions
-from ocrtool.weights import METADATA, TOKENIZER, WEIGHTS
+from ocrtool.weights import METADATA, TOKENIZER, WEIGHTS, Vocabulary
 from ocrtool.weights.bpe import BpeVocabulary
-from ocrtool.weights.vocabulary import Vocabulary
 
 STATE = "trainer.safetensors"
 STATE_FACTS = "trainer.json"

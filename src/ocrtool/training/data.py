@@ -26,11 +26,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from ocrtool.errors import InputError
 from ocrtool.inputs.images import load_image
-from ocrtool.models.config import FORMULA_CELL, FRAME, ModelConfig
+from ocrtool.models import FORMULA_CELL, FRAME, ModelConfig
 from ocrtool.preprocess.formulas import canonical, collate_formulas, formula_pixels, like_sizes
 from ocrtool.preprocess.lines import collate_lines, line_pixels, square_pixels
 from ocrtool.training.rows import LabelledImage
-from ocrtool.weights.vocabulary import BOS, EOS, PAD, SPECIALS, Vocabulary
+from ocrtool.weights import BOS, EOS, PAD, SPECIALS, Vocabulary
 
 LINE_POOL = 16
 """Batches of a pool of lines: enough to sort by width, few enough for memory."""

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ocrtool.engines.base import find_model
+from ocrtool.engines import find_model
 from ocrtool.errors import ExitCode, OcrToolError, UsageError
 from ocrtool.layout.detector import load_network
 from ocrtool.layout.postprocess import REGION_KINDS, REGION_THRESHOLD, Maps, find_lines

@@ -15,7 +15,7 @@ from ocrtool.models.cache import KVCache
 from ocrtool.models.ocr import Encoding, OcrModel, Output
 from ocrtool.training.data import Arrays, Batch, Preparation, Source, validation_batches
 from ocrtool.training.metrics import rates
-from ocrtool.weights.vocabulary import BLANK, BOS, EOS, PAD, Vocabulary
+from ocrtool.weights import BLANK, BOS, EOS, PAD, Vocabulary
 
 DECODED = 256
 """Maximum number of images that a network without CTC reads freely; all have a loss."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ocrtool.weights.vocabulary import split
+from ocrtool.weights import split
 
 
 def edit_distance(first: Sequence[object], second: Sequence[object]) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ocrtool.errors import UsageError
-from ocrtool.models.config import ModelConfig
+from ocrtool.models import ModelConfig
 from ocrtool.models.presets import PRESETS
 from ocrtool.models.presets import preset as network_preset
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ocrtool import console
 from ocrtool.errors import InputError, UsageError
-from ocrtool.models.config import ModelConfig
+from ocrtool.models import ModelConfig
 from ocrtool.training import checkpoint
 from ocrtool.training.checkpoint import Checkpoint
 from ocrtool.training.data import (
@@ -23,8 +23,8 @@ from ocrtool.training.distributed import Group
 from ocrtool.training.options import TrainOptions, model_config
 from ocrtool.training.published import tokenizer_of, with_parts
 from ocrtool.training.rows import LabelledImage, read_rows, split_rows
+from ocrtool.weights import Vocabulary
 from ocrtool.weights.bpe import BpeVocabulary
-from ocrtool.weights.vocabulary import Vocabulary
 
 VALIDATION_SEED = 7_368_787
 """Difference between the seeds of drawn validation and training images."""

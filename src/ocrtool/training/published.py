@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ocrtool.errors import ModelError, UsageError
-from ocrtool.models.config import ModelConfig
+from ocrtool.models import ModelConfig
 from ocrtool.models.ocr import OcrModel
 from ocrtool.models.published import llama_config, llama_weights, vit_config, vit_weights
 from ocrtool.training.options import TrainOptions

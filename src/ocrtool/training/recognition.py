@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from ocrtool import console
-from ocrtool.engines.base import find_model
-from ocrtool.models.config import ModelConfig
+from ocrtool.engines import find_model
+from ocrtool.models import ModelConfig
 from ocrtool.models.decoder import DecoderBlock
 from ocrtool.models.ocr import OcrModel
 from ocrtool.models.presets import PRESETS

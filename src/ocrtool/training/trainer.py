@@ -29,7 +29,7 @@ import torch
 from torch import Tensor, nn
 
 from ocrtool import console
-from ocrtool.engines.base import lacks_memory
+from ocrtool.engines import lacks_memory
 from ocrtool.errors import ModelError, OutputError, UsageError
 from ocrtool.training import checkpoint
 from ocrtool.training.curves import draw_curves

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ocrtool.errors import MissingDependencyError, ModelError, install_command
 from ocrtool.latex_syntax import LatexError, detokenize, tokenize
-from ocrtool.weights import TOKENIZER
-from ocrtool.weights.vocabulary import SPECIALS, Vocabulary
+from ocrtool.weights import SPECIALS, TOKENIZER, Vocabulary
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -30,7 +29,7 @@ class BpeVocabulary(Vocabulary):
     for nothing, as bytes can write everything.
 
     With a separator, texts are LaTeX tokens between separators, as they are for a
-    :class:`~ocrtool.weights.vocabulary.Vocabulary` of tokens; pieces are of the compact LaTeX that
+    :class:`~ocrtool.weights.Vocabulary` of tokens; pieces are of the compact LaTeX that
     people write. Without, they are plain texts.
 
     Attributes:

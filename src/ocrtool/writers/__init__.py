@@ -19,12 +19,13 @@ from ocrtool.writers import formats
 from ocrtool.writers.formats import (
     PAGE_FORMATS,
     PageFormat,
+    PageInput,
+    PageWriter,
     format_of,
     open_writer,
     page_format,
     register_format,
 )
-from ocrtool.writers.page_input import PageInput, PageWriter
 
 __all__ = [
     "PAGE_FORMATS",

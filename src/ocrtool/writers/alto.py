@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ocrtool.document.geometry import baseline, is_upright, words_of
 from ocrtool.document.json import KINDS
-from ocrtool.document.line_metrics import baseline, is_upright, words_of
 from ocrtool.document.tree import Block, Box, Line, Quad
 from ocrtool.options import WriteOptions
 from ocrtool.version import __version__
+from ocrtool.writers.formats import PageInput
 from ocrtool.writers.markup import escape, number
-from ocrtool.writers.page_input import PageInput
 from ocrtool.writers.text import TextForm
 
 _HEAD = """\

@@ -14,8 +14,8 @@ from typing import Literal
 from ocrtool.document.patterns import PLAIN_NUMBER
 from ocrtool.document.tree import FURNITURE, Block, BlockKind, Cell, Page
 from ocrtool.options import WriteOptions
+from ocrtool.writers.formats import PageInput
 from ocrtool.writers.list_items import indent_of, sign_of
-from ocrtool.writers.page_input import PageInput
 from ocrtool.writers.styled_text import Runs, TextStyle, run_on, runs_of_block
 
 FLOATS: frozenset[BlockKind] = frozenset({"figure", "caption", "footnote", "table"})

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ocrtool.document.tree import Page
 from ocrtool.options import ImageChoice, WriteOptions
 from ocrtool.writers.flow import Flow, FlowPart
-from ocrtool.writers.page_input import PageInput
+from ocrtool.writers.formats import PageInput
 
 IMAGE_TYPES = {
     b"\xff\xd8\xff": "image/jpeg",
@@ -42,7 +42,7 @@ class FlowForm:
 
 
 class FlowWriter:
-    """Writes parts, a blank line between them; see :class:`ocrtool.writers.page_input.PageWriter`.
+    """Writes parts, a blank line between them; see :class:`ocrtool.writers.formats.PageWriter`.
 
     Args:
         form: The format.

@@ -1,21 +1,26 @@
 """Table of page formats: the one place that names every writer of pages and its properties.
 
 A writer is a class of one file that implements
-:class:`~ocrtool.writers.page_input.PageWriter`. One entry of :data:`PAGE_FORMATS` makes it known
+:class:`~ocrtool.writers.formats.PageWriter`. One entry of :data:`PAGE_FORMATS` makes it known
 to the command line, to the recognition of file suffixes and to the batch runner. An entry imports
 its writer only when an output is opened, so that commands start fast.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
+from ocrtool.document.tree import Page
 from ocrtool.errors import UsageError
+from ocrtool.inputs.page_source import PageSource
 from ocrtool.options import WriteOptions
-from ocrtool.writers.page_input import PageWriter
+
+if TYPE_CHECKING:
+    from ocrtool.pdf import PdfFile
+
 
 Write = Callable[[Any], object]
 """Takes the content of an output piece by piece: ``bytes`` of a binary format, else ``str``."""
@@ -253,3 +258,39 @@ PDF = register_format(
         extends_original=True,
     )
 )
+
+
+@dataclass(frozen=True, eq=False)
+class PageInput:
+    """A page on its way to the writers.
+
+    Attributes:
+        source: Name of the input: a path, or ``-``.
+        page: What was read.
+        picture: What it was read from. An HTML page shows it beside the text; a PDF needs it where
+            there is no ``original``.
+        metadata: Of the document, where they are known; those of its first sheet count.
+        pictures: Content of the image files that figures were cut out to, by ``Block.image``;
+            needed where they become part of the output.
+        count: Pages of the document, 0 where that is not known.
+        original: The PDF, still open, whose page ``Page.number`` it is. Lines of known size of type
+            are its own text; the others were read, and a PDF that is written gets them.
+    """
+
+    source: str
+    page: Page
+    picture: PageSource | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    pictures: Mapping[str, bytes] = field(default_factory=dict)
+    count: int = 0
+    original: PdfFile | None = None
+
+
+class PageWriter(Protocol):
+    """Writes one output; holds no more than a page at a time, and what goes on over pages."""
+
+    def add(self, sheet: PageInput) -> None:
+        """Write the next page."""
+
+    def finish(self) -> None:
+        """Write what comes after the last page. Without it the output is not complete."""

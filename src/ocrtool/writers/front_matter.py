@@ -6,7 +6,7 @@ import json
 import re
 
 from ocrtool.options import WriteOptions
-from ocrtool.writers.page_input import PageInput
+from ocrtool.writers.formats import PageInput
 
 _UNSAFE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 """What YAML allows in quotes only by its number, beside what JSON escapes."""

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ocrtool.document.line_metrics import angle, baseline, words_of
+from ocrtool.document.geometry import angle, baseline, words_of
 from ocrtool.document.tree import Block, Box, Line
 from ocrtool.options import WriteOptions
 from ocrtool.version import __version__
+from ocrtool.writers.formats import PageInput
 from ocrtool.writers.markup import escape
-from ocrtool.writers.page_input import PageInput
 from ocrtool.writers.text import TextForm
 
 LINE_CLASSES = {"heading": "ocr_header", "caption": "ocr_caption"}

@@ -9,10 +9,10 @@ from ocrtool.document.tree import Cell
 from ocrtool.options import WriteOptions
 from ocrtool.writers.flow import FlowPart
 from ocrtool.writers.flow_writer import FlowForm, FlowWriter, image_source
+from ocrtool.writers.formats import PageInput, PageWriter
 from ocrtool.writers.inline import HtmlInline, url
 from ocrtool.writers.list_items import Item, items_of
 from ocrtool.writers.markup import escape
-from ocrtool.writers.page_input import PageInput, PageWriter
 from ocrtool.writers.tables import html_table, runs_of_cell
 from ocrtool.writers.text import TextWriter
 
@@ -152,7 +152,7 @@ ARTICLE = FlowForm(article_part, _head, "</article>\n</body>\n</html>\n")
 class HtmlWriter:
     """Writes HTML: pictures beside their text where sheets have them, else text alone.
 
-    The first sheet decides. See :class:`ocrtool.writers.page_input.PageWriter`.
+    The first sheet decides. See :class:`ocrtool.writers.formats.PageWriter`.
 
     Args:
         write: Takes the text, piece by piece.

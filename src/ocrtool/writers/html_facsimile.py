@@ -8,13 +8,13 @@ from importlib.resources import files
 
 from PIL import Image
 
-from ocrtool.document.line_metrics import words_of
+from ocrtool.document.geometry import words_of
 from ocrtool.document.tree import Block, Line, Word
 from ocrtool.inputs.page_source import PageSource
 from ocrtool.options import WriteOptions
 from ocrtool.writers.flow_writer import IMAGE_TYPES, data_url
+from ocrtool.writers.formats import PageInput
 from ocrtool.writers.markup import escape, number
-from ocrtool.writers.page_input import PageInput
 from ocrtool.writers.text import TextForm
 
 JPEG_QUALITY = 85

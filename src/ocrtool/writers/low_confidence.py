@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
 
-from ocrtool.document.line_metrics import words_of
+from ocrtool.document.geometry import words_of
 from ocrtool.document.tree import Block, Word
 
 MARK = "[?]"

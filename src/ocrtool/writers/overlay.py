@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ocrtool.document.line_metrics import words_of
+from ocrtool.document.geometry import words_of
 from ocrtool.document.tree import BlockKind, Page, Quad
-from ocrtool.writers.page_input import PageInput
+from ocrtool.writers.formats import PageInput
 
 Color = tuple[int, int, int]
 

@@ -7,13 +7,13 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
-from ocrtool.document.line_metrics import direction, height, words_of
+from ocrtool.document.geometry import direction, height, words_of
 from ocrtool.document.tree import Box, Line, Page, Quad
 from ocrtool.errors import InputError
 from ocrtool.inputs.page_source import PageSource, PdfPage
 from ocrtool.options import TextLayerChoice
 from ocrtool.pdf import POINTS_PER_INCH, PdfLayer, PdfMaker, TextRun
-from ocrtool.writers.page_input import PageInput
+from ocrtool.writers.formats import PageInput
 
 A4 = 595.0, 842.0
 """Width and height, in points, of the page that stands for a damaged one."""
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 
 class SearchablePdf:
-    """Writes a PDF; see :class:`ocrtool.writers.page_input.PageWriter`.
+    """Writes a PDF; see :class:`ocrtool.writers.formats.PageWriter`.
 
     Args:
         write: Takes the content of the file, all of it at the end.

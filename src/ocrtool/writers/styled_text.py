@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from typing import Literal
 
+from ocrtool.document.geometry import words_of
 from ocrtool.document.hyphenation import HYPHENS, SOFT, seam
-from ocrtool.document.line_metrics import words_of
 from ocrtool.document.tree import Block, Line
 from ocrtool.writers.low_confidence import MARK
 

@@ -9,8 +9,8 @@ from ocrtool.document.tree import Cell
 from ocrtool.options import ImageChoice, WriteOptions
 from ocrtool.writers.flow import FlowPart
 from ocrtool.writers.flow_writer import FlowForm, image_source
+from ocrtool.writers.formats import PageInput
 from ocrtool.writers.list_items import Item, items_of
-from ocrtool.writers.page_input import PageInput
 from ocrtool.writers.styled_text import Attribute, Inline, TextStyle
 from ocrtool.writers.tables import runs_of_cell
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from ocrtool.document.line_metrics import words_of
+from ocrtool.document.geometry import words_of
 from ocrtool.document.tree import FURNITURE, Box, Page
 from ocrtool.errors import UsageError
 from ocrtool.options import WriteOptions
-from ocrtool.writers.low_confidence import marked_block
-from ocrtool.writers.page_input import PageInput
+from ocrtool.writers.formats import PageInput
 
 
 def nothing(_: PageInput) -> str:
@@ -39,7 +38,7 @@ class TextForm:
 
 
 class TextWriter:
-    """Writes pages in a format of text; see :class:`ocrtool.writers.page_input.PageWriter`.
+    """Writes pages in a format of text; see :class:`ocrtool.writers.formats.PageWriter`.
 
     Args:
         form: The format.
@@ -88,10 +87,16 @@ class TextWriter:
 def txt_page(sheet: PageInput, number: int, options: WriteOptions) -> str:
     """Return the texts of the blocks, a blank line between them; nothing for an empty page."""
     page = sheet.page
-    texts = [
-        marked_block(block, options.min_confidence) for block in page.blocks
+    blocks = [
+        block for block in page.blocks
         if block.text and (options.keep_furniture or block.kind not in FURNITURE)
     ]  # fmt: skip
+    if options.min_confidence or page.doubtful_lines:
+        from ocrtool.writers.low_confidence import marked_block
+
+        texts = [marked_block(block, options.min_confidence) for block in blocks]
+    else:
+        texts = [block.text for block in blocks]
     if page.error:
         texts.append(f"[page {page.number}: unreadable: {page.error}]")
     return "\n\n".join(texts) + "\n" if texts else ""

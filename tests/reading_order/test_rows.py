@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ocrtool.document.tree import Line, Quad, Word
-from ocrtool.reading_order.line_pieces import split_lines
+from ocrtool.reading_order.rows import split_lines
 
 HEIGHT = 20.0
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ocrtool.errors import ExitCode, UsageError
-from ocrtool.models.config import ModelConfig
+from ocrtool.models import ModelConfig
 from ocrtool.models.presets import EQUATION_VLM, FORMULA, LINE, PRESETS, TINY, preset
 
 

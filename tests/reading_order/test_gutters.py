@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ocrtool.reading_order.prose_columns import page_columns
+from ocrtool.reading_order.gutters import page_columns
 
 HEIGHT, PITCH = 20.0, 30.0
 SAYING = "words of a line of prose that is long enough"

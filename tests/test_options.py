@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocrtool.errors import UsageError
-from ocrtool.inputs.page_ranges import PageSelection
+from ocrtool.options import PageSelection
 
 
 @pytest.mark.parametrize(

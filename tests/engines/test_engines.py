@@ -14,14 +14,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ocrtool.decoding.autoregressive import DecodeOptions, decode
-from ocrtool.engines import open_engine
-from ocrtool.engines.base import EngineCache, find_model, lacks_memory, read_metadata, split_on_oom
+from ocrtool.engines import (
+    EngineCache,
+    find_model,
+    lacks_memory,
+    open_engine,
+    read_metadata,
+    split_on_oom,
+)
 from ocrtool.engines.onnx import CUDA, OnnxEngine
 from ocrtool.engines.torch import TorchEngine
-from ocrtool.errors import DeviceError, ExitCode, MissingDependencyError, ModelError
+from ocrtool.errors import (
+    DeviceError,
+    ExitCode,
+    MissingDependencyError,
+    ModelError,
+    UsageError,
+)
 from ocrtool.models.cache import KVCache
-from ocrtool.options import EngineName
-from ocrtool.weights.vocabulary import BOS
+from ocrtool.options import ENGINES, EngineEntry, EngineName, ReadOptions, register_engine
+from ocrtool.readers.lines import LineReader
+from ocrtool.weights import BOS
 from small_models import cache_actions, small_engine
 
 NO_GPU = not torch.cuda.is_available()
@@ -100,7 +113,8 @@ def test_auto_takes_onnx_where_there_is_onnx(
     shutil.copytree(exported, both, dirs_exist_ok=True)
     assert open_engine(both, device="cpu").name == "onnx"
     assert open_engine(both, EngineName.TORCH, "cpu").name == "torch"
-    assert "no ONNX files" in caplog.text and "has ONNX files" in caplog.text
+    assert "the model has model.safetensors" in caplog.text
+    assert "the model has ONNX files" in caplog.text
 
 
 def test_missing_and_damaged_models_are_model_errors(
@@ -213,3 +227,35 @@ def test_lines_are_read_where_a_batch_does_not_fit() -> None:
     done = subprocess.run([sys.executable, "-c", STARVED], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "out of memory with 64 in a batch: halved" in done.stderr
+
+
+TOY_ENGINE = """
+from ocrtool.engines.onnx import OnnxEngine
+
+
+class ToyEngine(OnnxEngine):
+    name = "toy"
+"""
+
+
+def test_an_engine_needs_one_module_and_one_entry(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UsageError, match="no engine 'toy'"):
+        ReadOptions(engine="toy")
+    (tmp_path / "toy_engine.py").write_text(TOY_ENGINE)
+    monkeypatch.syspath_prepend(tmp_path)
+    entry = EngineEntry("toy", "toy_engine:ToyEngine", ("toy.bin",), "toy files", "make some")
+    monkeypatch.setitem(ENGINES, "toy", entry)  # register_engine would leave it to other tests
+    folder = tmp_path / "model"
+    shutil.copytree(exported, folder)
+    with pytest.raises(ModelError, match="no toy files"):
+        open_engine(folder, "toy")
+    (folder / "toy.bin").touch()
+    reader = LineReader(ReadOptions(model=str(folder), engine="toy", device="cpu"))
+    assert reader.engine.name == "toy"
+    image = np.full((32, 200), 255, np.uint8)
+    twin = LineReader(ReadOptions(model=str(folder), device="cpu"))
+    assert twin.engine.name == "onnx" and reader.read(image) == twin.read(image)
+    with pytest.raises(ValueError, match="another engine"):
+        register_engine(entry)
