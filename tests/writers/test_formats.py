@@ -37,10 +37,13 @@ class WordCountWriter:
         self._write("end\n")
 
 
+OPENER = f"{__name__}:WordCountWriter"
+
+
 @pytest.fixture
 def word_count() -> Iterator[PageFormat]:
     yield register_format(
-        PageFormat("count", "Words per page.", WordCountWriter, (".wc",), separator="--\n")
+        PageFormat("count", "Words per page.", OPENER, (".wc",), separator="--\n")
     )
     del PAGE_FORMATS["count"]
 
@@ -68,7 +71,7 @@ def test_a_registered_format_can_be_streamed(word_count: PageFormat, tmp_path: P
 def test_names_and_suffixes_belong_to_one_format(word_count: PageFormat) -> None:
     assert page_format("count") is format_of("a.wc") is format_of("a.count") is word_count
     with pytest.raises(ValueError, match=r"\.wc belongs to another format"):
-        register_format(PageFormat("wc", "Also words.", WordCountWriter))
+        register_format(PageFormat("wc", "Also words.", OPENER))
     with pytest.raises(UsageError, match="no output format 'odt'"):
         page_format("odt")
 

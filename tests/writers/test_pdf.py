@@ -15,7 +15,7 @@ from PIL import Image
 from ocrtool.document.tree import Box, Line, Page, Quad, Word
 from ocrtool.errors import EncryptedError, ExitCode, InputError, OutputError
 from ocrtool.inputs.page_source import ImagePage, PdfPage
-from ocrtool.options import TextLayerChoice
+from ocrtool.options import TextLayerChoice, WriteOptions
 from ocrtool.pdf import MAX_UNSAVED_PAGES, PdfFile, PdfMaker
 from ocrtool.writers import PageInput
 from ocrtool.writers.pdf import SearchablePdf
@@ -358,7 +358,7 @@ def relaid(content: bytes, page: Page, choice: TextLayerChoice) -> list[str]:
     """Lay text over a PDF of one page, and return all its words."""
     parts: list[bytes] = []
     with PdfFile(content) as file:
-        writer = SearchablePdf(parts.append, choice)
+        writer = SearchablePdf(parts.append, WriteOptions(text_layer=choice))
         writer.add(PageInput("x.pdf", page, original=file))
         writer.finish()
     with open_back(b"".join(parts)) as document:

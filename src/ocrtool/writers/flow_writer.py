@@ -40,6 +40,10 @@ class FlowForm:
     foot: str = ""
     apart: str = ""
 
+    def writer(self, write: Callable[[str], object], options: WriteOptions) -> FlowWriter:
+        """Return a writer of one output."""
+        return FlowWriter(self, write, options)
+
 
 class FlowWriter:
     """Writes parts, a blank line between them; see :class:`ocrtool.writers.formats.PageWriter`.

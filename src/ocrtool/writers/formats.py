@@ -1,17 +1,17 @@
 """Table of page formats: the one place that names every writer of pages and its properties.
 
-A writer is a class of one file that implements
-:class:`~ocrtool.writers.formats.PageWriter`. One entry of :data:`PAGE_FORMATS` makes it known
-to the command line, to the recognition of file suffixes and to the batch runner. An entry imports
-its writer only when an output is opened, so that commands start fast.
+A writer is a class of one file that implements :class:`PageWriter`. One entry of
+:data:`PAGE_FORMATS` makes it known to the command line, to the recognition of file suffixes and to
+the batch runner.
 """
 
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from ocrtool.document.tree import Page
 from ocrtool.errors import UsageError
@@ -33,7 +33,8 @@ class PageFormat:
     Attributes:
         name: Value of ``--format`` and default suffix of its files, without the dot.
         description: One sentence about the content of a file.
-        open: Creates a writer from a function that takes its content and from the options.
+        opener: ``module:attribute`` of a callable that creates a writer from a function that takes
+            its content and from the options; imported when an output is opened.
         suffixes: Further suffixes of its files, with the dot, in lower case.
         binary: Whether the content is ``bytes``.
         holds_many_documents: Whether pages of several documents may go to one file.
@@ -50,7 +51,7 @@ class PageFormat:
 
     name: str
     description: str
-    open: Callable[[Write, WriteOptions], PageWriter]
+    opener: str
     suffixes: tuple[str, ...] = ()
     binary: bool = False
     holds_many_documents: bool = True
@@ -118,146 +119,8 @@ def open_writer(form: PageFormat, write: Write, options: WriteOptions | None = N
         write: Takes the content piece by piece: ``bytes`` of a binary format, else ``str``.
         options: What is written; the default options if None.
     """
-    return form.open(write, options or WriteOptions())
-
-
-def _txt(write: Write, options: WriteOptions) -> PageWriter:
-    from ocrtool.writers.text import TXT, TextWriter
-
-    return TextWriter(TXT, write, options)
-
-
-def _md(write: Write, options: WriteOptions) -> PageWriter:
-    from ocrtool.writers.flow_writer import FlowWriter
-    from ocrtool.writers.markdown import MARKDOWN
-
-    return FlowWriter(MARKDOWN, write, options)
-
-
-def _json(write: Write, options: WriteOptions) -> PageWriter:
-    from ocrtool.writers.text import JSON, TextWriter
-
-    return TextWriter(JSON, write, options)
-
-
-def _jsonl(write: Write, options: WriteOptions) -> PageWriter:
-    from ocrtool.writers.text import JSONL, TextWriter
-
-    return TextWriter(JSONL, write, options)
-
-
-def _tsv(write: Write, options: WriteOptions) -> PageWriter:
-    from ocrtool.writers.text import TSV, TextWriter
-
-    return TextWriter(TSV, write, options)
-
-
-def _hocr(write: Write, options: WriteOptions) -> PageWriter:
-    from ocrtool.writers.hocr import HOCR
-    from ocrtool.writers.text import TextWriter
-
-    return TextWriter(HOCR, write, options)
-
-
-def _alto(write: Write, options: WriteOptions) -> PageWriter:
-    from ocrtool.writers.alto import ALTO
-    from ocrtool.writers.text import TextWriter
-
-    return TextWriter(ALTO, write, options)
-
-
-def _html(write: Write, options: WriteOptions) -> PageWriter:
-    from ocrtool.writers.html_article import HtmlWriter
-
-    return HtmlWriter(write, options)
-
-
-def _tex(write: Write, options: WriteOptions) -> PageWriter:
-    from ocrtool.writers.flow_writer import FlowWriter
-    from ocrtool.writers.tex import TEX
-
-    return FlowWriter(TEX, write, options)
-
-
-def _pdf(write: Write, options: WriteOptions) -> PageWriter:
-    from ocrtool.writers.pdf import SearchablePdf
-
-    return SearchablePdf(write, options.text_layer)
-
-
-TXT = register_format(
-    PageFormat(
-        "txt",
-        "Plain text; a form feed between pages.",
-        _txt,
-        (".text",),
-        separator="\f",
-        needs_structure=False,
-        omits_headers=True,
-    )
-)
-MD = register_format(
-    PageFormat(
-        "md",
-        "Markdown with tables of GitHub.",
-        _md,
-        (".markdown",),
-        separator="\n",
-        refers_to_pictures=True,
-        running_text=True,
-        omits_headers=True,
-    )
-)
-JSON = register_format(
-    PageFormat(
-        "json", "The document tree; one document per file.", _json, holds_many_documents=False
-    )
-)
-JSONL = register_format(
-    PageFormat("jsonl", "One record per page, written as soon as it is read.", _jsonl, separator="")
-)
-TSV = register_format(PageFormat("tsv", "The table of boxes that Tesseract writes.", _tsv))
-HOCR = register_format(PageFormat("hocr", "XHTML with word boxes, as of Tesseract.", _hocr))
-ALTO = register_format(
-    PageFormat(
-        "alto",
-        "ALTO 4 XML; one document per file.",
-        _alto,
-        (".xml",),
-        holds_many_documents=False,
-    )
-)
-HTML = register_format(
-    PageFormat(
-        "html",
-        "An article, or page images beside their text where there are images.",
-        _html,
-        (".htm",),
-        shows_pictures=True,
-        refers_to_pictures=True,
-        omits_headers=True,
-    )
-)
-TEX = register_format(
-    PageFormat(
-        "tex",
-        "A complete LaTeX document.",
-        _tex,
-        refers_to_pictures=True,
-        running_text=True,
-        omits_headers=True,
-    )
-)
-PDF = register_format(
-    PageFormat(
-        "pdf",
-        "The page image, or the page of the original PDF, with an invisible text layer.",
-        _pdf,
-        binary=True,
-        shows_pictures=True,
-        extends_original=True,
-    )
-)
+    opener = pkgutil.resolve_name(form.opener)
+    return cast(PageWriter, opener(write, options or WriteOptions()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -294,3 +157,83 @@ class PageWriter(Protocol):
 
     def finish(self) -> None:
         """Write what comes after the last page. Without it the output is not complete."""
+
+
+TXT, MD, JSON, JSONL, TSV, HOCR, ALTO, HTML, TEX, PDF = map(
+    register_format,
+    (
+        PageFormat(
+            "txt",
+            "Plain text; a form feed between pages.",
+            "ocrtool.writers.text:TXT.writer",
+            (".text",),
+            separator="\f",
+            needs_structure=False,
+            omits_headers=True,
+        ),
+        PageFormat(
+            "md",
+            "Markdown with tables of GitHub.",
+            "ocrtool.writers.markdown:MARKDOWN.writer",
+            (".markdown",),
+            separator="\n",
+            refers_to_pictures=True,
+            running_text=True,
+            omits_headers=True,
+        ),
+        PageFormat(
+            "json",
+            "The document tree; one document per file.",
+            "ocrtool.writers.text:JSON.writer",
+            holds_many_documents=False,
+        ),
+        PageFormat(
+            "jsonl",
+            "One record per page, written as soon as it is read.",
+            "ocrtool.writers.text:JSONL.writer",
+            separator="",
+        ),
+        PageFormat(
+            "tsv",
+            "The table of boxes that Tesseract writes.",
+            "ocrtool.writers.text:TSV.writer",
+        ),
+        PageFormat(
+            "hocr",
+            "XHTML with word boxes, as of Tesseract.",
+            "ocrtool.writers.hocr:HOCR.writer",
+        ),
+        PageFormat(
+            "alto",
+            "ALTO 4 XML; one document per file.",
+            "ocrtool.writers.alto:ALTO.writer",
+            (".xml",),
+            holds_many_documents=False,
+        ),
+        PageFormat(
+            "html",
+            "An article, or page images beside their text where there are images.",
+            "ocrtool.writers.html_article:HtmlWriter",
+            (".htm",),
+            shows_pictures=True,
+            refers_to_pictures=True,
+            omits_headers=True,
+        ),
+        PageFormat(
+            "tex",
+            "A complete LaTeX document.",
+            "ocrtool.writers.tex:TEX.writer",
+            refers_to_pictures=True,
+            running_text=True,
+            omits_headers=True,
+        ),
+        PageFormat(
+            "pdf",
+            "The page image, or the page of the original PDF, with an invisible text layer.",
+            "ocrtool.writers.pdf:SearchablePdf",
+            binary=True,
+            shows_pictures=True,
+            extends_original=True,
+        ),
+    ),
+)

@@ -11,7 +11,7 @@ from ocrtool.document.geometry import direction, height, words_of
 from ocrtool.document.tree import Box, Line, Page, Quad
 from ocrtool.errors import InputError
 from ocrtool.inputs.page_source import PageSource, PdfPage
-from ocrtool.options import TextLayerChoice
+from ocrtool.options import TextLayerChoice, WriteOptions
 from ocrtool.pdf import POINTS_PER_INCH, PdfLayer, PdfMaker, TextRun
 from ocrtool.writers.formats import PageInput
 
@@ -34,16 +34,16 @@ class SearchablePdf:
 
     Args:
         write: Takes the content of the file, all of it at the end.
-        text_layer: What becomes of the text layer of an original.
+        options: Which of them tells what becomes of the text layer of an original.
     """
 
     def __init__(
         self,
         write: Callable[[bytes], object],
-        text_layer: TextLayerChoice = TextLayerChoice.KEEP,
+        options: WriteOptions,
     ) -> None:
         self._write = write
-        self._text_layer = text_layer
+        self._text_layer = options.text_layer
         self._maker: PdfMaker | None = None
         self._layer: PdfLayer | None = None
 

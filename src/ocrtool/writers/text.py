@@ -36,6 +36,10 @@ class TextForm:
     foot: str = ""
     one_source: bool = False
 
+    def writer(self, write: Callable[[str], object], options: WriteOptions) -> TextWriter:
+        """Return a writer of one output."""
+        return TextWriter(self, write, options)
+
 
 class TextWriter:
     """Writes pages in a format of text; see :class:`ocrtool.writers.formats.PageWriter`.
