@@ -48,7 +48,17 @@ def complete(words: str, position: int) -> list[str]:
 
 
 def test_the_program_answers_a_shell() -> None:
-    commands = ["read", "pdf", "latex", "train", "export", "doctor", "completions", "models"]
+    commands = [
+        "read",
+        "pdf",
+        "latex",
+        "eval",
+        "train",
+        "export",
+        "doctor",
+        "completions",
+        "models",
+    ]
     assert complete("ocrtool ", 1) == commands
     assert complete("ocrtool models s", 2) == ["show"]
     assert complete("ocrtool read --engine o", 3) == ["onnx"]

@@ -16,7 +16,7 @@ import typer
 
 from ocrtool import console
 
-COMMANDS = ("read", "pdf", "latex", "train", "export", "models", "doctor", "completions")
+COMMANDS = ("read", "pdf", "latex", "eval", "train", "export", "models", "doctor", "completions")
 """Commands in the order of the help, each in a module of this name."""
 
 
@@ -75,6 +75,7 @@ def root(
       ocrtool read scans/ -f jsonl -o out.jsonl  a folder, with confidences
       ocrtool pdf reports/ -r -o text/           PDFs to Markdown
       ocrtool latex equation.png                 a formula, a table or a page to LaTeX
+      ocrtool eval my-pages/                     score it on pages of your own
       ocrtool train words.csv -o run             train a model on your own data
       ocrtool export run/best -o model           a trained model to ONNX
       ocrtool doctor                             installed packages, devices, problems

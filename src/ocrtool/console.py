@@ -37,6 +37,12 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 EXTRA_OF_MODULE = {
+    "docling_metrics_table": "eval",
+    "fuzzysearch": "eval",
+    "jiwer": "eval",
+    "markdown_it": "eval",
+    "rapidfuzz": "eval",
+    "sacrebleu": "eval",
     "fontTools": "torch",
     "matplotlib": "torch",
     "onnx": "torch",
