@@ -34,12 +34,12 @@ from rapidfuzz.distance import Levenshtein
 
 import ocrtool
 from ocrtool.document.tree import DocumentTree
+from ocrtool.evaluation.markdown_scores import score
 from ocrtool.inputs.page_source import PdfPage
 from ocrtool.layout.detector import Detector
 from ocrtool.pipelines.api import Document, Reader
 from ocrtool.readers.lines import LineReader
 from ocrtool.tables.words import column_gaps
-from tests.benchmarks.pdf.scores import score
 
 SUFFIXES = (".pdf", ".png", ".jpg", ".jpeg", ".tif", ".tiff")
 ROOMS = ("documents", "layout", "pages", "readers", "reading_order", "structure", "tables")

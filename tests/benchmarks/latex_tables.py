@@ -23,6 +23,7 @@ import numpy as np
 import pymupdf
 from PIL import Image
 
+from ocrtool.evaluation.markdown_scores import teds
 from ocrtool.inputs.page_source import ImagePage
 from ocrtool.options import PictureKind
 from ocrtool.pipelines.transcribe import Given, Transcriber
@@ -32,7 +33,6 @@ from ocrtool.writers.tables import html_table
 from tests.benchmarks.pdf.content import load
 from tests.benchmarks.pdf.pages_tex import can_set
 from tests.benchmarks.pdf.render import render, renderers
-from tests.benchmarks.pdf.scores import teds
 from tests.benchmarks.pdf.styles import RULED, draw_style
 
 

@@ -3,8 +3,8 @@
 Run: python -m tests.benchmarks.pdf_real FOLDER [--command "... {input} ... {output}"]
 
 Every ``NAME.pdf`` of the folder that has a ``NAME.md`` beside it is converted; the text is compared
-as in ``tests.benchmarks.pdf_scores``. For Markdown whose structure nobody checked: only text and
-order are scored.
+as in ``ocrtool.evaluation.markdown_scores``. For Markdown whose structure nobody checked: only text
+and order are scored.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from ocrtool.evaluation.markdown_scores import OURS, score
 from tests.benchmarks.pdf.measure import measured
-from tests.benchmarks.pdf.scores import score
-from tests.benchmarks.pdf_scores import OURS
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Score converters on a drawn set. Run: python -m tests.benchmarks.pdf_scores SET [options].
+"""Score converters on a drawn set. Run: python -m ocrtool.evaluation.markdown_scores SET [options].
 
 SET is a folder made by ``tests.benchmarks.pdf_set``. Each converter is a command in which
 ``{input}`` and ``{output}`` stand for folders; it writes ``NAME.md`` for each ``NAME.pdf``. Without
@@ -19,8 +19,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from ocrtool.evaluation.markdown_scores import Score, score
 from tests.benchmarks.pdf.measure import Run, measured
-from tests.benchmarks.pdf.scores import Score, score
 from tests.benchmarks.pdf.styles import RULED
 
 PEER = Path(__file__).parent / "pdf" / "peer_pymupdf.py"

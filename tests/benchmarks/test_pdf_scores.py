@@ -6,12 +6,12 @@ import numpy as np
 import pymupdf
 import pytest
 
+from ocrtool.evaluation.markdown_pieces import pieces
+from ocrtool.evaluation.markdown_scores import score, teds
 from ocrtool.synth.typefaces import TypeLibrary
 from tests.benchmarks.pdf.content import load, number_headings, truth
-from tests.benchmarks.pdf.pieces import pieces
 from tests.benchmarks.pdf.render import render
 from tests.benchmarks.pdf.scans import scan_file
-from tests.benchmarks.pdf.scores import score, teds
 from tests.benchmarks.pdf.styles import draw_style
 from tests.benchmarks.pdf_set import OWN
 

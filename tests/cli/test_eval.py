@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pymupdf
 import pytest
 
 from cli.conftest import Done
@@ -50,6 +51,24 @@ def test_the_table_names_set_normalisation_and_figures(run_cli: Run, pages: Path
     assert done.out.startswith(f"{pages}: 3 items, protocol text")
     assert "normalisation: ocr" in done.out
     assert "CER" in done.out and "0.00 %" in done.out
+
+
+def test_markdown_of_a_page_of_a_pdf(run_cli: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    with pymupdf.open() as document:
+        for text in ("Another page", "The second page has these words."):
+            page = document.new_page(width=300, height=200)
+            page.insert_text((30, 60), "A heading", fontsize=24)
+            page.insert_text((30, 120), text, fontsize=11)
+        document.save(folder / "paper.pdf")
+    (folder / "paper.md").write_text("# A heading\n\nThe second page has these words.\n")
+    (folder / "paper.page.json").write_text('{"page": 2}')
+    record = scored(run_cli, folder)
+    figures = record["systems"][0]["figures"]
+    assert record["protocol"] == "markdown"
+    assert figures["text"]["value"] == figures["headings"]["value"] == 1
+    assert "teds" not in figures
 
 
 def test_predictions_are_found_by_name_and_missing_ones_are_told(

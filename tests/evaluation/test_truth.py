@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 
 from evaluation.drawn_sets import PAGES, WORDS, page_set, word_set
+from evaluation.test_alto_page_xml import ALTO, PAGE
+from ocrtool.document.json import to_json
+from ocrtool.document.tree import Block, Box, DocumentTree, Page
 from ocrtool.errors import InputError
 from ocrtool.evaluation.job import load
 from ocrtool.evaluation.truth import limited
@@ -88,3 +91,53 @@ def test_a_limit_draws_by_the_seed(tmp_path: Path) -> None:
     drawn = [tuple(item.name for item in limited(found, 3, seed).items) for seed in (0, 0, 1, 2)]
     assert drawn[0] == drawn[1] and len(set(drawn)) > 1
     assert all(list(names) == sorted(names) and len(names) == 3 for names in drawn)
+
+
+def test_markdown_json_and_xml_beside_pages(tmp_path: Path) -> None:
+    folder = page_set(tmp_path / "set")
+    for name in PAGES:
+        (folder / f"{name}.txt").unlink()
+    (folder / "harbour.xml").write_text(ALTO)
+    (folder / "winter.xml").write_text(PAGE)
+    block = Block("heading", Box(0, 0, 9, 9), text="Market", level=1)
+    tree = DocumentTree("market.png", (Page(1, 9, 9, (block,)),))
+    (folder / "market.json").write_text(to_json(tree))
+    found = load(folder, None)
+    assert found.protocol == "text"
+    assert found.items[0].truth == 'The har-\nbour town\n\n"Next"'
+    assert found.items[1].truth == "Market"
+    (item,) = load(folder, "markdown").items
+    assert item.truth.strip() == "# Market"
+
+
+def test_the_kind_of_truth_that_most_pages_have_counts(tmp_path: Path) -> None:
+    folder = page_set(tmp_path / "set")
+    for name in ("harbour", "winter"):
+        (folder / f"{name}.md").write_text(f"# {name}")
+    found = load(folder, None)
+    assert found.protocol == "markdown"
+    assert [item.name for item in found.items] == ["harbour", "winter"]
+    assert "market.png: no truth beside it (market.md, market.json)" in found.problems[0]
+    assert len(load(folder, "text").items) == 3
+
+
+def test_damaged_json_and_xml_are_told_by_line(tmp_path: Path) -> None:
+    folder = page_set(tmp_path / "set")
+    for name in PAGES:
+        (folder / f"{name}.txt").unlink()
+    (folder / "harbour.xml").write_text("<alto>\n<Layout>\n</alto>")
+    (folder / "winter.json").write_text('{"schema": 1,\n oops')
+    (folder / "market.json").write_text('{"other": 1}')
+    told = "\n".join(load(folder, "text").problems)
+    assert f"{folder / 'harbour.xml'}:3: " in told
+    assert f"{folder / 'winter.json'}:2: " in told
+    assert f"{folder / 'market.json'}: not a document of ocrtool" in told
+
+
+def test_the_page_of_a_truth(tmp_path: Path) -> None:
+    folder = page_set(tmp_path / "set")
+    (folder / "winter.page.json").write_text('{"page": 2}')
+    (folder / "market.page.json").write_text('{"page": "two"}')
+    found = load(folder, None)
+    assert [item.page for item in found.items] == [None, 2]
+    assert "market.page.json: no page 'two'" in found.problems[0]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rapidfuzz.distance import Levenshtein
 
-from ocrtool.evaluation import metrics
+from ocrtool.evaluation import markdown_scores, metrics
 from ocrtool.evaluation.figures import Figure
 from ocrtool.evaluation.items import Item, Reading, Task
 from ocrtool.evaluation.normalise import Comparison
@@ -94,6 +94,23 @@ _ALL = (
         Task.LINE,
         (ACCURACY, ONE_LESS_NED, metrics.CER, metrics.CALIBRATION),
         score_word,
+    ),
+    Protocol(
+        "markdown",
+        "pages or documents beside their Markdown",
+        Task.MARKDOWN,
+        (
+            markdown_scores.TEXT,
+            metrics.WORD_F1,
+            markdown_scores.ORDER,
+            markdown_scores.HEADINGS,
+            markdown_scores.LEVELS,
+            markdown_scores.ITEMS,
+            markdown_scores.TEDS,
+            markdown_scores.TEDS_S,
+            markdown_scores.FALSE_TABLES,
+        ),
+        markdown_scores.score_markdown,
     ),
 )
 

@@ -82,7 +82,7 @@ def _pages(item: Item, target: Path, drawn: bool) -> list[Path]:
         numbers = range(len(document)) if item.page is None else [item.page - 1]
         if not drawn:
             with pymupdf.open() as part:
-                part.insert_pdf(document, numbers[0], numbers[-1])
+                part.insert_pdf(document, from_page=numbers[0], to_page=numbers[-1])
                 part.save(target)
             return [target]
         for number in numbers:

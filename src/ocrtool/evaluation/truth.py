@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import json
 import random
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +16,8 @@ from ocrtool.inputs.paths import READABLE_SUFFIXES
 
 LATEX_SHARE = 0.3
 """Share of labels with a backslash from which a table of labels holds formulas."""
+ABOUT = ("README", "LICENSE", "NOTICE")
+"""Names, without suffix, of texts that are about a set and no truth."""
 HEADINGS = {"text": "lines", "label": "lines", "latex": "formulas", "formula": "formulas"}
 """Names of the column of a table that holds the truth, and the protocol that they suggest."""
 
@@ -37,10 +41,35 @@ def _plain(content: str, protocol: str) -> str:
     return content
 
 
+def _xml(content: str, protocol: str) -> str:
+    from ocrtool.evaluation.alto_page_xml import text_of_xml
+
+    return text_of_xml(content)
+
+
+def _json(content: str, protocol: str) -> str:
+    """Return a document of ocrtool's JSON as Markdown or as text."""
+    from ocrtool.document.json import from_json
+
+    document = from_json(content)
+    if protocol != "markdown":
+        return "\n\n".join(page.text for page in document.pages)
+    from ocrtool.writers import PageInput, WriteOptions, formats, open_writer
+
+    written: list[str] = []
+    writer = open_writer(formats.MD, written.append, WriteOptions(0.0))
+    for page in document.pages:
+        writer.add(PageInput(document.source, page))
+    writer.finish()
+    return "".join(written)
+
+
 FORMS: list[Form] = [
     Form(".md", _plain, ("markdown",)),
     Form(".txt", _plain, ("text", "lines", "words")),
     Form(".gt.txt", _plain, ("text", "lines", "words")),
+    Form(".json", _json, ("markdown", "text")),
+    Form(".xml", _xml, ("text",)),
 ]
 """Forms of truth; where an image has several, the first counts."""
 
@@ -84,7 +113,9 @@ def load_folder(path: Path, protocol: str | None, recursive: bool) -> TestSet:
     used = {_beside(source, form.suffix) for source, form in pairs}
     for file in sorted(present - used):
         form = next((f for f in FORMS if file.name.endswith(f.suffix)), None)
-        if form and protocol in form.protocols and not _has_source(file, form.suffix, present):
+        stray = file.suffix == ".json" or file.stem.upper() in ABOUT
+        fitting_form = form is not None and protocol in form.protocols and not stray
+        if form and fitting_form and not _has_source(file, form.suffix, present):
             problems.append(f"{file}: no image or PDF beside it")
     items = []
     for source, form in pairs:
@@ -92,18 +123,47 @@ def load_folder(path: Path, protocol: str | None, recursive: bool) -> TestSet:
         try:
             truth = form.load(read_text(file), str(protocol))
         except InputError as error:
-            problems.append(str(error) if str(file) in str(error) else f"{file}: {error}")
+            problems.append(_told(file, error))
             continue
         if not truth.strip():
             problems.append(f"{file}: empty")
             continue
         name = source.relative_to(path).with_suffix("").as_posix()
-        items.append(Item(name, source, str(file), truth))
+        try:
+            items.append(Item(name, source, str(file), truth, page=_page_of(source, present)))
+        except InputError as error:
+            problems.append(str(error))
     return TestSet(path, protocol or "text", unique(items), tuple(problems))
 
 
 def _beside(source: Path, suffix: str) -> Path:
     return source.with_name(source.stem + suffix)
+
+
+def _told(file: Path, error: InputError) -> str:
+    """Return a problem with its file, and with the line where the error states one."""
+    if str(file) in str(error):
+        return str(error)
+    line = re.search(r"\bline (\d+)", error.message)
+    return f"{file}:{line[1]}: {error}" if line else f"{file}: {error}"
+
+
+def _page_of(source: Path, present: set[Path]) -> int | None:
+    """Return the page of a PDF that its truth is about, as ``NAME.page.json`` states it.
+
+    Raises:
+        InputError: The file states no page.
+    """
+    file = _beside(source, ".page.json")
+    if file not in present:
+        return None
+    try:
+        page = json.loads(read_text(file))["page"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{file}: not an object with a page: {error}") from None
+    if not isinstance(page, int) or page < 1:
+        raise InputError(f"{file}: no page {page!r}")
+    return page
 
 
 def _has_source(truth: Path, suffix: str, present: set[Path]) -> bool:

@@ -15,8 +15,8 @@ import lxml.html
 import numpy as np
 from lxml.html import HtmlElement, builder
 
+from ocrtool.evaluation.markdown_pieces import tree
 from ocrtool.synth.alphabet import ALPHABET, canonical
-from tests.benchmarks.pdf.pieces import tree
 from tests.benchmarks.pdf.tables import draw_table
 
 Random = np.random.Generator

@@ -1,9 +1,9 @@
 """Markdown taken apart by real parsers: pieces of text in reading order, each of one kind.
 
 CommonMark with GitHub's tables, footnotes and any HTML in between; front matter and comments are
-dropped. Everything that only says how
-text is set (bold, links, superscripts) is dropped, quotation marks are made straight, white space
-is one space. Nothing else is folded: ligatures left as one character are wrong.
+dropped. Everything that only says how text is set (bold, links, superscripts) is dropped, quotation
+marks are made straight, white space is one space. Nothing else is folded: ligatures left as one
+character are wrong.
 """
 
 from __future__ import annotations
@@ -25,42 +25,8 @@ _COMMENT = re.compile(r"<!--.*?-->", re.S)
 _FRONT = re.compile(r"\A---\n.*?\n---(\n|\Z)", re.S)
 _MARK = "\ue000"  # private: how the first words of a footnote are known again after parsing
 _BLOCKS = frozenset(
-    [
-        "address",
-        "article",
-        "aside",
-        "blockquote",
-        "body",
-        "center",
-        "dd",
-        "details",
-        "div",
-        "dl",
-        "dt",
-        "fieldset",
-        "figcaption",
-        "figure",
-        "footer",
-        "form",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "header",
-        "hr",
-        "li",
-        "main",
-        "nav",
-        "ol",
-        "p",
-        "pre",
-        "section",
-        "summary",
-        "table",
-        "ul",
-    ]
+    "address article aside blockquote body center dd details div dl dt fieldset figcaption figure "
+    "footer form h1 h2 h3 h4 h5 h6 header hr li main nav ol p pre section summary table ul".split()
 )
 _SILENT = frozenset(["img", "svg", "script", "style", "head", "title"])
 
@@ -92,12 +58,12 @@ def _parser() -> MarkdownIt:
 
 
 def plain(text: str) -> str:
-    """The text on one line, with straight quotes and ordinary digits."""
+    """Return the text on one line, with straight quotes and ordinary digits."""
     return " ".join(text.translate(_QUOTES).translate(_RAISED).replace("\u00ad", "").split())
 
 
 def tree(markdown: str) -> HtmlElement:
-    """The document as an HTML ``body``; notes are paragraphs that start with a private mark."""
+    """Return the document as an HTML ``body``; notes are paragraphs that begin with a mark."""
     text = _FRONT.sub("", markdown.replace("\r\n", "\n"))
     text = _COMMENT.sub("", text)
     text = _NOTE.sub(rf"\n{_MARK}\1{_MARK}", text)
@@ -112,7 +78,7 @@ def pieces(markdown: str) -> list[Piece]:
 
 
 def _walk(node: HtmlElement, depth: int) -> Iterator[Piece]:
-    """Pieces of a node's inside; loose text between blocks is a paragraph."""
+    """Return the pieces inside a node; loose text between blocks is a paragraph."""
     run: list[str] = [node.text or ""]
     for child in node:
         if isinstance(child.tag, str) and _holds_blocks(child):
@@ -148,7 +114,7 @@ def _block(node: HtmlElement, depth: int) -> Iterator[Piece]:
 
 
 def _item(node: HtmlElement, depth: int, ordered: bool) -> Iterator[Piece]:
-    """An item's own paragraphs are one piece; what is nested in it follows."""
+    """Return the pieces of a list item: its own paragraphs are one, what is nested follows."""
     own: list[str] = []
     below: list[Piece] = []
     for piece in _walk(node, depth):
@@ -203,7 +169,7 @@ def _holds_blocks(node: HtmlElement) -> bool:
 
 
 def _inline(node: HtmlElement) -> str:
-    """All text of a node, a space for each break of a line and between blocks."""
+    """Return all text of a node, a space for each break of a line and between blocks."""
     if node.tag in _SILENT:
         return ""
     if node.tag == "br":
