@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import lxml.html
 import pymupdf
 import pytest
 
@@ -190,6 +192,25 @@ def test_what_cannot_be_done(
     done = run_cli("eval", pages, "-p", f"truth={pages}", *arguments)
     assert done.code == code, done.err
     assert words in done.err
+
+
+def test_the_report_needs_no_other_file(run_cli: Run, pages: Path, tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    for name, text in PAGES.items():
+        (theirs / f"{name}.txt").write_text(text.replace("snow", "show").replace("noon", "n<on"))
+    report = tmp_path / "report.html"
+    done = run_cli("eval", pages, "-p", theirs, "-p", f"truth={pages}", "--report", report)
+    assert done.code == 0
+    html = report.read_text("utf-8")
+    assert not re.search(r"""(?:src|href)=["'](?!data:)""", html)
+    assert html.count('src="data:image/jpeg;base64,') == 3
+    # The worst page comes first, its differences marked.
+    assert html.index("<h3>market") < html.index("<h3>harbour")
+    assert "at n<del>o</del><ins>&lt;</ins>on," in html
+    assert "<td>o</td>" in html and "normalisation: ocr" in html
+    assert html.count("<svg") == 4  # CER, WER, word F1, both systems against each other
+    lxml.html.document_fromstring(html)
 
 
 def test_a_result_file_is_not_overwritten(run_cli: Run, pages: Path, tmp_path: Path) -> None:

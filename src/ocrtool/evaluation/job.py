@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Sequence
@@ -91,13 +92,21 @@ def run(job: EvalJob) -> int:
     reason = f" ({found.why})" if found.why else ""
     console.say(f"{len(found.items)} items, protocol {protocol.name}{reason}")
     comparison = _comparison(job, protocol)
-    readings = _readings(job, found, protocol)
-    for said in readings:
-        unread = said.unread(found.items)
-        if unread:
-            console.warn(f"{said.system}: no output for {len(unread)} items: {_some(unread)}")
-    evaluation = evaluate(found, protocol, comparison, readings, job.seed)
-    _write(job, evaluation)
+    with contextlib.ExitStack() as outputs:
+        # Opened first: what cannot be written need not be read.
+        write = outputs.enter_context(console.output(job.out, job.overwrite))
+        report = outputs.enter_context(console.atomic_write(job.report)) if job.report else None
+        readings = _readings(job, found, protocol)
+        for said in readings:
+            unread = said.unread(found.items)
+            if unread:
+                console.warn(f"{said.system}: no output for {len(unread)} items: {_some(unread)}")
+        evaluation = evaluate(found, protocol, comparison, readings, job.seed)
+        write(_result(job, evaluation))
+        if report is not None:
+            from ocrtool.evaluation.report_html import page
+
+            report.write_text(page(evaluation), "utf-8")
     complete = not found.problems and not readings[0].unread(found.items)
     return ExitCode.OK if complete else ExitCode.FAILED
 
@@ -148,14 +157,12 @@ def _readings(job: EvalJob, found: TestSet, protocol: Protocol) -> list[Readings
     return given + [run_system(program, found.items, job.keep) for program in programs]
 
 
-def _write(job: EvalJob, evaluation: Evaluation) -> None:
-    with console.output(job.out, job.overwrite) as write:
-        if job.as_json:
-            write(json.dumps(evaluation.to_record(), ensure_ascii=False, indent=2) + "\n")
-        else:
-            terminal = job.out == "-" and console.data().is_terminal
-            color = terminal and console.color_wanted()
-            write(table(evaluation, terminal, color))
+def _result(job: EvalJob, evaluation: Evaluation) -> str:
+    """Return what goes to the output: JSON or a table."""
+    if job.as_json:
+        return json.dumps(evaluation.to_record(), ensure_ascii=False, indent=2) + "\n"
+    terminal = job.out == "-" and console.data().is_terminal
+    return table(evaluation, terminal, terminal and console.color_wanted())
 
 
 def _tell_problems(problems: Sequence[str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from rapidfuzz.distance import Levenshtein
@@ -28,6 +28,7 @@ class Protocol:
         score: From an item and a reading to addends.
         own_rules: Whether it brings a normalisation of its own.
         left_out: Figures of the benchmark that are not computed, each with the reason.
+        explain: What a benchmark's facts ask of an item, a line each, and whether it is met.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Protocol:
     score: Callable[[Item, Reading, Comparison], Score]
     own_rules: bool = False
     left_out: tuple[str, ...] = ()
+    explain: Callable[[Item, Reading, Comparison], Iterable[str]] | None = None
 
 
 def score_text(item: Item, reading: Reading, how: Comparison) -> Score:
