@@ -15,7 +15,8 @@ from ocrtool.evaluation import systems, truth
 from ocrtool.evaluation.items import Readings, TestSet
 from ocrtool.evaluation.normalise import Comparison, Normalisation
 from ocrtool.evaluation.predictions import load_predictions
-from ocrtool.evaluation.protocols import PROTOCOLS, Protocol
+from ocrtool.evaluation.protocol import Protocol
+from ocrtool.evaluation.protocols import PROTOCOLS
 from ocrtool.evaluation.report_table import table
 from ocrtool.evaluation.results import Evaluation, evaluate
 from ocrtool.evaluation.runner import run_system
@@ -88,7 +89,7 @@ def run(job: EvalJob) -> int:
     if not found.items:
         raise InputError(f"{job.path}: nothing in it can be scored", "see docs/eval.md")
     found = truth.limited(found, job.limit, job.seed)
-    protocol = PROTOCOLS[found.protocol]
+    protocol = PROTOCOLS[found.protocol].for_items(found.items)
     reason = f" ({found.why})" if found.why else ""
     console.say(f"{len(found.items)} items, protocol {protocol.name}{reason}")
     comparison = _comparison(job, protocol)
@@ -122,6 +123,10 @@ def load(path: Path, protocol: str | None, recursive: bool = False) -> TestSet:
         raise UsageError(f"no protocol {protocol}", f"name one of {', '.join(PROTOCOLS)}")
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
+    for benchmark in PROTOCOLS.values():
+        known = protocol in (None, benchmark.name) and benchmark.recognise
+        if known and benchmark.load and known(path):
+            return benchmark.load(path)
     if path.is_dir():
         for name in ("labels.csv", "labels.tsv"):
             if (path / name).is_file():

@@ -47,12 +47,8 @@ def load_predictions(wanted: str, items: Sequence[Item]) -> Readings:
 
 def names_of(item: Item) -> Iterator[str]:
     """Return the names, without suffix, under which outputs of an item are looked for."""
-    if item.page is not None:
-        # As olmOCR-bench names them.
-        pdf = item.name.rpartition("#")[0] or item.name
-        yield f"{pdf}_pg{item.page}_repeat1"
-        yield f"{pdf}_pg{item.page}"
     yield item.name
+    yield f"{item.name}_repeat1"  # of olmOCR-bench
     yield f"{item.name}{item.source.suffix}"
     yield item.source.name
     yield item.source.stem

@@ -2,43 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-
 from rapidfuzz.distance import Levenshtein
 
 from ocrtool.evaluation import markdown_scores, metrics
+from ocrtool.evaluation.benchmarks import olmocr
 from ocrtool.evaluation.figures import Figure
 from ocrtool.evaluation.items import Item, Reading, Task
 from ocrtool.evaluation.normalise import Comparison
-
-Score = dict[str, tuple[float, ...]]
-"""Addends of the figures of an item, by the key of the figure."""
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """How a kind of set is scored.
-
-    Attributes:
-        name: Value of ``--protocol``.
-        about: What is compared, in a sentence.
-        task: What a program is asked to do.
-        figures: The first one counts; it orders the worst items.
-        score: From an item and a reading to addends.
-        own_rules: Whether it brings a normalisation of its own.
-        left_out: Figures of the benchmark that are not computed, each with the reason.
-        explain: What a benchmark's facts ask of an item, a line each, and whether it is met.
-    """
-
-    name: str
-    about: str
-    task: Task
-    figures: tuple[Figure, ...]
-    score: Callable[[Item, Reading, Comparison], Score]
-    own_rules: bool = False
-    left_out: tuple[str, ...] = ()
-    explain: Callable[[Item, Reading, Comparison], Iterable[str]] | None = None
+from ocrtool.evaluation.protocol import Protocol, Score
 
 
 def score_text(item: Item, reading: Reading, how: Comparison) -> Score:
@@ -114,6 +85,7 @@ _ALL = (
         ),
         markdown_scores.score_markdown,
     ),
+    olmocr.PROTOCOL,
 )
 
 PROTOCOLS: dict[str, Protocol] = {protocol.name: protocol for protocol in _ALL}

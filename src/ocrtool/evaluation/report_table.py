@@ -34,8 +34,6 @@ def table(evaluation: Evaluation, terminal: bool, color: bool) -> str:
     for line in head(evaluation):
         console.print(line, markup=False, soft_wrap=True)
     console.print(_scores(evaluation))
-    if len(evaluation.systems) > 1:
-        console.print(_differences(evaluation))
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines()).strip("\n") + "\n"
 
 
@@ -79,36 +77,32 @@ def costs(result: SystemResult) -> tuple[str, str, str]:
 
 
 def _scores(evaluation: Evaluation) -> Table:
+    """Return a row for each figure, a column for each system, and what each comparison says."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("system", overflow="fold")
-    for figure in evaluation.figures:
-        table.add_column(figure.title, justify="right")
-    for title in ("unread", "s/item", "CPU s/item", "peak MB"):
-        table.add_column(title, justify="right")
+    first = evaluation.systems[0]
+    table.add_column("")
     for result in evaluation.systems:
-        cells = [
-            interval(figure, result.estimates[figure.key]) if figure.key in result.estimates else ""
-            for figure in evaluation.figures
-        ]
-        unread = len(result.readings.unread(evaluation.found.items))
-        table.add_row(result.readings.system, *cells, str(unread), *costs(result))
-    return table
-
-
-def _differences(evaluation: Evaluation) -> Table:
-    first, *others = evaluation.systems
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column(f"{first.readings.system} less ...", overflow="fold")
+        table.add_column(result.readings.system, justify="right", overflow="fold")
+        if result is not first:
+            table.add_column(f"{first.readings.system} less it", justify="right", overflow="fold")
     for figure in evaluation.figures:
-        table.add_column(figure.title, justify="right")
-    for result in others:
         cells = []
-        for figure in evaluation.figures:
-            gap = result.differences.get(figure.key)
-            if gap is None:
-                cells.append("")
-                continue
-            style = _COLORS[gap.verdict]
-            cells.append(f"{signed(figure, gap)} [{style}]{gap.verdict}[/{style}]")
-        table.add_row(result.readings.system, *cells)
+        for result in evaluation.systems:
+            value = result.estimates.get(figure.key)
+            cells.append("" if value is None else interval(figure, value))
+            if result is not first:
+                gap = result.differences.get(figure.key)
+                cells.append("" if gap is None else _told(figure, gap))
+        table.add_row(figure.title, *cells)
+    for number, title in enumerate(("unread", "s/item", "CPU s/item", "peak MB")):
+        cells = []
+        for result in evaluation.systems:
+            unread = str(len(result.readings.unread(evaluation.found.items)))
+            cells += [(unread, *costs(result))[number], ""]
+        table.add_row(title, *cells[:1], *cells[2:])
     return table
+
+
+def _told(figure: Figure, gap: Difference) -> str:
+    color = _COLORS[gap.verdict]
+    return f"{signed(figure, gap)}\n[{color}]{gap.verdict}[/{color}]"

@@ -16,7 +16,7 @@ from ocrtool.evaluation.figures import (
 )
 from ocrtool.evaluation.items import Readings, TestSet
 from ocrtool.evaluation.normalise import Comparison
-from ocrtool.evaluation.protocols import Protocol, Score
+from ocrtool.evaluation.protocol import Protocol, Score
 
 
 @dataclass(frozen=True)

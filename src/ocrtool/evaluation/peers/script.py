@@ -19,7 +19,8 @@ def rapidocr(task: str) -> Read:
     """Read lines of pages, or single lines without detection."""
     from rapidocr import RapidOCR
 
-    engine, single = RapidOCR(), task == "line"
+    engine: Any = RapidOCR()
+    single = task == "line"
 
     def read(path: str) -> str:
         result = engine(path, use_det=not single, use_cls=not single)

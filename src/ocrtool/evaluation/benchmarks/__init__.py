@@ -1,0 +1,1 @@
+"""Public benchmarks, each scored by its own rules."""
