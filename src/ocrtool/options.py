@@ -78,6 +78,15 @@ class HyphenChoice(StrEnum):
     JOIN = "join"
 
 
+class DetectorChoice(StrEnum):
+    """Detector of text lines."""
+
+    AUTO = "auto"
+    BUNDLED = "bundled"
+    PPOCR = "ppocr"
+    """That of PP-OCR, from the extra ``ppocr``."""
+
+
 class EngineName(StrEnum):
     """Choices of ``--engine`` that the package comes with; :data:`ENGINES` may have more."""
 
@@ -184,6 +193,7 @@ class ReadOptions:
         model: Name of a bundled or published model, or path of a model folder; ``None`` takes the
             bundled reader. Of Tesseract, its languages: ``deu+eng``.
         engine: What runs the network: a name of :data:`ENGINES`, ``auto`` or ``tesseract``.
+        detector: What finds the lines of pages; ``auto`` is ``ppocr`` where that is the model.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``. ``auto`` takes a usable GPU, else the
             CPU; a device named here and not there is an error, never a silent fallback.
         threads: CPU threads; 0 leaves the choice to the engine.
@@ -204,6 +214,7 @@ class ReadOptions:
 
     model: str | None = None
     engine: str = EngineName.AUTO
+    detector: DetectorChoice = DetectorChoice.AUTO
     device: str = "auto"
     threads: int = 0
     min_confidence: float = 0.0

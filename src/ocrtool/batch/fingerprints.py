@@ -13,6 +13,7 @@ from ocrtool.errors import InputError
 from ocrtool.options import EngineName, PageOptions, ReadOptions
 from ocrtool.version import __version__
 from ocrtool.weights import BUNDLED, METADATA
+from ocrtool.weights.ppocr import PPOCR_NAMES
 
 FINGERPRINT_DIGITS = 16
 """Number of hexadecimal digits of a fingerprint (64 bits)."""
@@ -116,7 +117,7 @@ def _model_hash(options: ReadOptions) -> str:
     model = options.model
     if model is None or options.engine == EngineName.TESSERACT:  # a Tesseract model is a language
         return hashed.hexdigest()
-    if (BUNDLED / model / METADATA).is_file():
+    if (BUNDLED / model / METADATA).is_file() or model in PPOCR_NAMES:
         return hashed.hexdigest()
     from ocrtool.engines import find_model
     from ocrtool.readers.model_lookup import published_folder

@@ -12,6 +12,7 @@ from ocrtool.commands.shared import (
     Below,
     Budget,
     ColorChoice,
+    DetectorName,
     Device,
     Engine,
     Escalate,
@@ -34,6 +35,7 @@ from ocrtool.console import Color
 from ocrtool.errors import InputError, UsageError
 from ocrtool.options import (
     BatchOptions,
+    DetectorChoice,
     EngineName,
     FormulaChoice,
     HeaderChoice,
@@ -174,6 +176,7 @@ def pdf(
     ] = 0.0,
     model: Model = None,
     engine: Engine = EngineName.AUTO,
+    detector: DetectorName = DetectorChoice.AUTO,
     escalate: Escalate = None,
     below: Below = 0.85,
     budget: Budget = None,
@@ -220,6 +223,7 @@ def pdf(
         threads=threads,
         min_confidence=min_confidence,
         offline=offline,
+        detector=detector,
         escalate=escalate,
         below=below,
         budget_lines=lines,

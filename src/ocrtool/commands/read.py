@@ -13,6 +13,7 @@ from ocrtool.commands.shared import (
     Below,
     Budget,
     ColorChoice,
+    DetectorName,
     Device,
     Engine,
     Escalate,
@@ -42,6 +43,7 @@ from ocrtool.console import Color
 from ocrtool.errors import ExitCode, InputError, UsageError
 from ocrtool.options import (
     BatchOptions,
+    DetectorChoice,
     EngineName,
     HeaderChoice,
     HyphenChoice,
@@ -135,6 +137,7 @@ def read(
     ] = 0.0,
     model: Model = None,
     engine: Engine = EngineName.AUTO,
+    detector: DetectorName = DetectorChoice.AUTO,
     escalate: Escalate = None,
     below: Below = 0.85,
     budget: Budget = None,
@@ -173,6 +176,7 @@ def read(
         threads=threads,
         min_confidence=min_confidence,
         offline=offline,
+        detector=detector,
         escalate=escalate,
         below=below,
         budget_lines=lines,

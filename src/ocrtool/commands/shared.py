@@ -11,7 +11,7 @@ import typer
 
 from ocrtool.console import Color, Talk
 from ocrtool.errors import UsageError
-from ocrtool.options import engine_names
+from ocrtool.options import DetectorChoice, engine_names
 from ocrtool.writers import PAGE_FORMATS
 
 if TYPE_CHECKING:
@@ -119,6 +119,10 @@ Offline = Annotated[
         show_default=False,
         help="Never open a connection: published models must be in the cache.",
     ),
+]
+DetectorName = Annotated[
+    DetectorChoice,
+    typer.Option("--detector", envvar="OCRTOOL_DETECTOR", help="Detector of text lines."),
 ]
 Escalate = Annotated[
     str | None,

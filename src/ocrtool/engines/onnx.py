@@ -192,6 +192,34 @@ def open_session(runtime: Any, path: Path, device: str, threads: int) -> Any:
     return session
 
 
+def open_on(runtime: Any, path: Path, device: str, threads: int) -> tuple[Any, str]:
+    """Open one graph on a device.
+
+    Args:
+        runtime: Module ``onnxruntime``.
+        path: File of the graph.
+        device: ``auto`` for a usable GPU, else the CPU; ``cpu``, ``cuda`` or ``cuda:N``.
+        threads: CPU threads; 0 leaves the choice to the engine.
+
+    Returns:
+        The session, and the device that it runs on.
+
+    Raises:
+        ModelError: The file is missing or damaged.
+        DeviceError: The device that is asked for cannot be used.
+    """
+    wanted = "cuda:0" if device in ("auto", "cuda") else device
+    try:
+        if wanted != "cpu":
+            require_cuda(runtime, wanted)
+        return open_session(runtime, path, wanted, threads), wanted
+    except DeviceError as error:
+        if device != "auto":
+            raise
+        logger.info("%s runs on the CPU: %s", path.stem, error.message)
+    return open_session(runtime, path, "cpu", threads), "cpu"
+
+
 def _unusable(device: str, reason: str) -> DeviceError:
     return DeviceError(
         f"{device} cannot be used: {reason}",

@@ -6,7 +6,7 @@ import json
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import cv2
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ocrtool.document.lines import DetectedLayout, FoundLine, Region
 from ocrtool.document.tree import Box
 from ocrtool.engines import find_model
-from ocrtool.engines.onnx import import_runtime, open_session, require_cuda
+from ocrtool.engines.onnx import import_runtime, open_on
 from ocrtool.errors import (
     DeviceError,
     MissingDependencyError,
@@ -87,6 +87,15 @@ logger = logging.getLogger(__name__)
 Network = Callable[[NDArray[np.float32]], tuple[NDArray[np.float32], ...]]
 """Maps (1, 1, H, W) to kernel probabilities, geometry and region probabilities, batch axis
 first."""
+
+
+class FindsText(Protocol):
+    """Detector of text lines and regions."""
+
+    device: str
+
+    def find(self, image: NDArray[np.uint8], max_passes: int = ...) -> DetectedLayout:
+        """Detect the text of an image; see `Detector.find`."""
 
 
 class Detector:
@@ -322,19 +331,8 @@ def _clipped(region: Region, shape: tuple[int, ...]) -> Region:
 
 
 def _open_onnx(folder: Path, device: str, threads: int) -> tuple[Network, str]:
-    runtime = import_runtime()
-    wanted = "cuda:0" if device in ("auto", "cuda") else device
-    try:
-        if wanted != "cpu":
-            require_cuda(runtime, wanted)
-        session = open_session(runtime, folder / DETECTOR, wanted, threads)
-    except DeviceError as error:
-        if device != "auto":
-            raise
-        logger.info("finding text on the CPU: %s", error.message)
-        wanted = "cpu"
-        session = open_session(runtime, folder / DETECTOR, wanted, threads)
-    return (lambda pixels: tuple(session.run(None, {"images": pixels}))), wanted
+    session, used = open_on(import_runtime(), folder / DETECTOR, device, threads)
+    return (lambda pixels: tuple(session.run(None, {"images": pixels}))), used
 
 
 def _open_torch(folder: Path, device: str, threads: int) -> tuple[Network, str]:

@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 
 from ocrtool.document.tree import Page
 from ocrtool.inputs.page_source import PageSource
-from ocrtool.layout.detector import Detector
+from ocrtool.layout.detector import Detector, FindsText
 from ocrtool.layout.orientation import Turn
-from ocrtool.options import Order, ReadOptions
+from ocrtool.options import DetectorChoice, Order, ReadOptions
 from ocrtool.pages.assembly import assembled, turned_upright, with_missed_cells
 from ocrtool.pages.filters import text_lines, without_unstable
 from ocrtool.pages.recognise import (
@@ -47,8 +47,32 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+OTHER_SCRIPT = (
+    "most lines are doubtful; if they are not in Latin script, try --model ppocr (Chinese,"
+    " Japanese) or --engine tesseract --model LANGUAGE"
+)
+"""Warning about a page that the bundled reader can hardly read."""
+MIN_DOUBTFUL_LINES = 2
+"""Minimum number of doubtful and unread lines of such a page."""
+MIN_DOUBTFUL_SHARE = 0.6
+"""Minimum share of doubtful and unread lines of such a page."""
 PAGES_TOGETHER = 8
 """Number of pages of a document whose lines share the batches of a GPU or of a larger reader."""
+
+
+def _is_doubtful(page: Page) -> bool:
+    lines = sum(len(block.lines) for block in page.blocks) + page.unread_lines
+    doubtful = page.doubtful_lines + page.unread_lines
+    return doubtful >= max(MIN_DOUBTFUL_LINES, MIN_DOUBTFUL_SHARE * lines)
+
+
+def uses_ppocr_detector(options: ReadOptions) -> bool:
+    """Tell whether PP-OCR's detector finds the lines."""
+    if options.detector is DetectorChoice.AUTO and options.model is not None:
+        from ocrtool.weights.ppocr import PPOCR_NAMES
+
+        return options.model in PPOCR_NAMES
+    return options.detector is DetectorChoice.PPOCR
 
 
 class PageReader:
@@ -92,7 +116,11 @@ class PageReader:
             # Only accepted text that is still in doubt after its second reading is escalated.
             self.cascade = lines if isinstance(lines, CascadeReader) else None
         self.lines: ReadsLines = self.cascade.first if self.cascade else lines
-        self.detector = Detector(detector, asked.engine, asked.device, asked.threads)
+        self.detector: FindsText = Detector(detector, asked.engine, asked.device, asked.threads)
+        if uses_ppocr_detector(asked):
+            from ocrtool.layout.ppocr_detector import PpocrDetector
+
+            self.detector = PpocrDetector(self.detector, asked.device, asked.threads)
         # A GPU reads the lines of several pages at once while the host prepares the next ones.
         self.overlapped = self.detector.device != "cpu"
         logger.info("models opened in %.0f ms", 1000 * (time.perf_counter() - start))
@@ -204,6 +232,8 @@ class PageReader:
         options = replace(self.assembling, known={*self.assembling.known, *known})
         page = assembled(upright, number, options, self.formulas)
         page = replace(page, dpi=dpi, unread_lines=max(0, text.found - len(text.lines)))
+        if not self.options.model and _is_doubtful(page):
+            page = replace(page, warning=OTHER_SCRIPT)
         logger.info("assembled in %.0f ms", 1000 * (time.perf_counter() - start))
         logger.info(
             "%d lines are doubtful, %d were left out", page.doubtful_lines, page.unread_lines

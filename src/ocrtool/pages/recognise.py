@@ -17,7 +17,7 @@ from ocrtool.pages.filters import LineReading, is_readable, is_text
 from ocrtool.preprocess.lines import cut_line
 
 if TYPE_CHECKING:
-    from ocrtool.layout.detector import Detector
+    from ocrtool.layout.detector import FindsText
     from ocrtool.readers import ReadsLines
 
 logger = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class RecognisedPage:
 
 
 def find_lines(
-    image: NDArray[np.uint8], detector: Detector, turn: Turn = 0, most: int = 0
+    image: NDArray[np.uint8], detector: FindsText, turn: Turn = 0, most: int = 0
 ) -> FoundPage:
     """Find the lines of an image.
 

@@ -126,6 +126,12 @@ def _open_lines(
         return TesseractReader(options)
     folder = None
     if options.model is not None:
+        from ocrtool.weights.ppocr import PPOCR_NAMES
+
+        if options.model in PPOCR_NAMES:
+            from ocrtool.readers.ppocr import PpocrReader
+
+            return PpocrReader(options)
         from ocrtool.readers.model_lookup import published_folder
 
         folder = published_folder(options)

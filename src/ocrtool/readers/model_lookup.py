@@ -8,6 +8,7 @@ from pathlib import Path
 from ocrtool.errors import ModelError
 from ocrtool.options import EngineName, ReadOptions
 from ocrtool.weights import METADATA, is_bundled
+from ocrtool.weights.ppocr import PPOCR_NAMES
 
 CONFIG = "config.json"
 """Name of the configuration file of a model in the layout of `transformers`."""
@@ -42,7 +43,7 @@ def published_folder(options: ReadOptions) -> Path | None:
         ModelError: The model cannot be obtained, or cannot run on the requested engine.
     """
     name = options.model
-    if name is None or is_bundled(name):
+    if name is None or is_bundled(name) or name in PPOCR_NAMES:
         return None
     folder: Path | None = Path(name)
     if folder is None or (folder / METADATA).is_file() or not (folder / CONFIG).is_file():
