@@ -12,6 +12,7 @@ from pathlib import Path
 from ocrtool import console
 from ocrtool.errors import ExitCode, InputError, UsageError
 from ocrtool.evaluation import systems, truth
+from ocrtool.evaluation.benchmarks import formulas
 from ocrtool.evaluation.items import Readings, TestSet
 from ocrtool.evaluation.normalise import Comparison, Normalisation
 from ocrtool.evaluation.predictions import load_predictions
@@ -123,6 +124,11 @@ def load(path: Path, protocol: str | None, recursive: bool = False) -> TestSet:
         raise UsageError(f"no protocol {protocol}", f"name one of {', '.join(PROTOCOLS)}")
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
+    found = _load_own(path, protocol, recursive)
+    return formulas.checked(found) if found.protocol == formulas.PROTOCOL.name else found
+
+
+def _load_own(path: Path, protocol: str | None, recursive: bool) -> TestSet:
     for benchmark in PROTOCOLS.values():
         known = protocol in (None, benchmark.name) and benchmark.recognise
         if known and benchmark.load and known(path):

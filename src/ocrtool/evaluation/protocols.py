@@ -5,7 +5,7 @@ from __future__ import annotations
 from rapidfuzz.distance import Levenshtein
 
 from ocrtool.evaluation import markdown_scores, metrics
-from ocrtool.evaluation.benchmarks import olmocr
+from ocrtool.evaluation.benchmarks import formulas, olmocr, pubtabnet
 from ocrtool.evaluation.figures import Figure
 from ocrtool.evaluation.items import Item, Reading, Task
 from ocrtool.evaluation.normalise import Comparison
@@ -85,6 +85,8 @@ _ALL = (
         ),
         markdown_scores.score_markdown,
     ),
+    formulas.PROTOCOL,
+    pubtabnet.PROTOCOL,
     olmocr.PROTOCOL,
 )
 

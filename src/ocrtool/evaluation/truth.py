@@ -66,7 +66,7 @@ def _json(content: str, protocol: str) -> str:
 
 FORMS: list[Form] = [
     Form(".md", _plain, ("markdown",)),
-    Form(".txt", _plain, ("text", "lines", "words")),
+    Form(".txt", _plain, ("text", "lines", "words", "formulas")),
     Form(".gt.txt", _plain, ("text", "lines", "words")),
     Form(".json", _json, ("markdown", "text")),
     Form(".xml", _xml, ("text",)),
