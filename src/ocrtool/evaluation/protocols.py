@@ -5,7 +5,7 @@ from __future__ import annotations
 from rapidfuzz.distance import Levenshtein
 
 from ocrtool.evaluation import markdown_scores, metrics
-from ocrtool.evaluation.benchmarks import formulas, olmocr, pubtabnet
+from ocrtool.evaluation.benchmarks import formulas, olmocr, omnidocbench, pubtabnet
 from ocrtool.evaluation.figures import Figure
 from ocrtool.evaluation.items import Item, Reading, Task
 from ocrtool.evaluation.normalise import Comparison
@@ -87,6 +87,7 @@ _ALL = (
     ),
     formulas.PROTOCOL,
     pubtabnet.PROTOCOL,
+    omnidocbench.PROTOCOL,
     olmocr.PROTOCOL,
 )
 
