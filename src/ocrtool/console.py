@@ -84,6 +84,10 @@ class ReaderGone(Exception):
     """Whoever read our standard output has closed it; there is nothing left to do."""
 
 
+STANDARD_OUTPUTS = ("-", "/dev/stdout", "/dev/fd/1")
+"""Names of standard output."""
+
+
 class OutputStream:
     """A stream for results: UTF-8, line feeds on every system, unbuffered, all or an error.
 
@@ -409,12 +413,19 @@ def output(
     Raises:
         OutputError: The file exists, cannot be written, or is a terminal that would get bytes.
     """
-    if target is None or target == "-":
+    if target is None or target in STANDARD_OUTPUTS:
         if binary and data().is_terminal:
             raise OutputError("a terminal shows no binary files", "name a file with -o")
         yield data().write
         return
     path = Path(target)
+    if path.is_char_device() or path.is_fifo():
+        device = OutputStream(os.open(path, os.O_WRONLY), target)
+        try:
+            yield device.write
+        finally:
+            device.close()
+        return
     if path.is_file() and not overwrite:
         raise OutputError(f"{path} exists", "--overwrite replaces it")
     with atomic_write(path) as temporary:

@@ -8,7 +8,14 @@ from pathlib import Path
 
 from ocrtool.batch.journal import IMAGES
 from ocrtool.errors import InputError, UsageError
-from ocrtool.inputs.paths import PDF_SUFFIX, STDIN, FoundInput, OutputNames, expand
+from ocrtool.inputs.paths import (
+    PDF_SUFFIX,
+    STDIN,
+    FoundInput,
+    OutputNames,
+    expand,
+    refuse_replacing,
+)
 from ocrtool.options import ImageChoice
 from ocrtool.writers import PageFormat, format_of, formats
 
@@ -85,7 +92,7 @@ def make_plan(
     Raises:
         UsageError: The output cannot take so many formats or documents, or would replace an input.
     """
-    several = len(inputs) > 1 or any(Path(given).is_dir() or "*" in given for given in inputs)
+    several = len(inputs) > 1 or any(_is_folder(given) or "*" in given for given in inputs)
     folder = _folder(out, several)
     found = list(_each_once(expand(inputs, recursive, suffixes, folder)))
     named = None if out == STDOUT or folder else format_of(out)
@@ -114,7 +121,10 @@ def make_plan(
             documents.append(PlannedDocument(number, item.source))
         else:
             documents.append(_single(number, item, Path(out), chosen))
-    _spare_inputs(documents)
+    refuse_replacing(
+        (item.source for item in documents),
+        (path for item in documents for path in item.files.values()),
+    )
     return Plan(tuple(documents), chosen, images, streamed, device)
 
 
@@ -166,9 +176,8 @@ def _single(
     return PlannedDocument(number, item.source, None, path.parent, path.stem, files)
 
 
-def _spare_inputs(documents: Sequence[PlannedDocument]) -> None:
-    sources = {Path(item.source).resolve() for item in documents if item.source not in ("", STDIN)}
-    for item in documents:
-        for path in item.files.values():
-            if path.resolve() in sources:
-                raise UsageError(f"{path} is an input and would be replaced", "name another output")
+def _is_folder(given: str) -> bool:
+    try:
+        return Path(given).is_dir()
+    except (OSError, ValueError):  # a name that the system does not take
+        return False

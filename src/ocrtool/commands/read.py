@@ -185,7 +185,7 @@ def read(
         prompt=prompt,
         int8=int8,
     )
-    from ocrtool.inputs.paths import READABLE_SUFFIXES, expand, paths_of
+    from ocrtool.inputs.paths import READABLE_SUFFIXES, expand, paths_of, refuse_replacing
     from ocrtool.options import PageSelection
     from ocrtool.pipelines import folder_of
 
@@ -196,6 +196,7 @@ def read(
             if value is not None:
                 raise UsageError(f"{name} is of no use for single lines", "leave out --layout line")
         single = list(paths_of(expand(sources, recursive)))
+        refuse_replacing([one for one in single if isinstance(one, str)], [Path(out)])
         return _read_lines(single, options, forms or [], out, overwrite, copy)
     page_options = PageOptions(
         ocr=ocr, pictures=False, hyphens=hyphens, layout=layout, reading=options

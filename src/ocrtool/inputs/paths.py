@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import itertools
+import os
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ JOURNALS = ".ocrtool"
 """Folders of this name hold journals of conversions, and nothing to read."""
 MAX_STREAM_BYTES = 2_000_000_000
 """Maximum number of bytes that are read from a pipe or standard input."""
+MAX_SHOWN_NAME = 160
+"""Maximum number of characters of a name in a message."""
 CHUNK_BYTES = 1 << 20
 """Number of bytes that are read from a stream at a time."""
 # fmt: off
@@ -75,17 +78,54 @@ def expand(
     if list(inputs).count(STDIN) > 1:
         raise UsageError("standard input can be read only once", "give - only once")
     for given in inputs:
-        path = Path(given)
         if given == STDIN:
             yield FoundInput(STDIN, PurePath("stdin"))
         elif given == CLIPBOARD:
             yield FoundInput(given, PurePath("clipboard"))
-        elif path.is_dir():
-            yield from _folder(path, recursive, suffixes, excluded)
-        elif glob.has_magic(given) and not path.exists():
-            yield from _pattern(given)
+        elif not given:
+            yield InputError("an empty name is no input")
         else:
-            yield FoundInput(given, PurePath(path.name))
+            try:
+                yield from _named(given, recursive, suffixes, excluded)
+            except (OSError, ValueError) as error:  # a name too long, a loop of links, a null byte
+                reason = error.strerror if isinstance(error, OSError) else error
+                yield InputError(f"{shortened(given)}: {reason}")
+
+
+def _named(
+    given: str, recursive: bool, suffixes: Collection[str], excluded: Path | None
+) -> Iterator[FoundInput | InputError]:
+    path = Path(given)
+    if path.is_dir():
+        yield from _folder(path, recursive, suffixes, excluded)
+    elif glob.has_magic(given) and not path.exists():
+        yield from _pattern(given)
+    else:
+        path.exists()  # raises where the system takes no such name
+        yield FoundInput(given, PurePath(path.name))
+
+
+def shortened(name: str) -> str:
+    """Return a name as messages show it: not longer than a line or two."""
+    return name if len(name) <= MAX_SHOWN_NAME else f"{name[:MAX_SHOWN_NAME]}..."
+
+
+def refuse_replacing(sources: Iterable[str], targets: Iterable[Path]) -> None:
+    """Refuse outputs that would replace an input.
+
+    Args:
+        sources: Inputs, as they were given.
+        targets: Files that are to be written.
+
+    Raises:
+        UsageError: One of them is an input.
+    """
+    special = ("", STDIN, CLIPBOARD)
+    # Unlike Path.resolve, realpath takes loops of links.
+    inputs = {os.path.realpath(source) for source in sources if source not in special}
+    for path in targets:
+        if os.path.realpath(path) in inputs:
+            raise UsageError(f"{path} is an input and would be replaced", "name another output")
 
 
 def _folder(

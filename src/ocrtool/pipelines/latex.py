@@ -19,7 +19,7 @@ from ocrtool.errors import (
 )
 from ocrtool.inputs import clipboard
 from ocrtool.inputs.page_source import DamagedPage
-from ocrtool.inputs.paths import FoundInput, OutputNames, content_of
+from ocrtool.inputs.paths import FoundInput, OutputNames, content_of, refuse_replacing
 from ocrtool.options import LatexFormat, PageSelection, PictureKind, ReadOptions, Wrap
 from ocrtool.pipelines import STDOUT, folder_of, made
 from ocrtool.pipelines.latex_formats import ENDINGS, SUFFIXES, TEXTS, write_texts
@@ -89,6 +89,8 @@ class _Typesetting:
         self.places = {
             item.source: item.place for item in job.sources if isinstance(item, FoundInput)
         }
+        if self.folder is None:
+            refuse_replacing(self.places, [Path(job.out)])
         self.failures: dict[str | InputError, OcrToolError] = {}  # the first of each input
         self.copied: list[str] = []
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ocrtool import console
 from ocrtool.documents import options_of, write_document
 from ocrtool.errors import EncryptedError, ExitCode, InputError
-from ocrtool.inputs.paths import content_of
+from ocrtool.inputs.paths import content_of, refuse_replacing
 from ocrtool.options import PageOptions, PageSelection, WriteOptions
 from ocrtool.pipelines import PageOutputs
 from ocrtool.writers import PageFormat, PageInput, PageWriter, formats, open_writer
@@ -64,6 +64,9 @@ def read_pages(job: PageJob, options: PageOptions) -> int:
         OutputError: Nothing can be written, or copied to the clipboard.
         ModelError: There is no such model.
     """
+    targets = [Path(job.out), *(Path(job.out).with_suffix(f".{form}") for form in job.forms)]
+    given = [source for source in job.sources if isinstance(source, str)]
+    refuse_replacing(given, [*targets, *([job.overlay] if job.overlay else [])])
     outputs = PageOutputs(job.out, job.forms, job.overwrite, job.writing, len(job.sources))
     failures = damaged = 0
     copied: list[str | bytes] = []
