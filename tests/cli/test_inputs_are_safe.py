@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -65,4 +64,3 @@ def test_standard_output_may_be_named(photo: Path) -> None:
     with (photo.parent / "out.txt").open("w") as file:
         subprocess.run(command, stdout=file, check=True)
     assert (photo.parent / "out.txt").read_text() == "Ropes and chains\n"
-    shutil.rmtree(photo.parent)

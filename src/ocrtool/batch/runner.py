@@ -39,12 +39,12 @@ from ocrtool.batch.report import (
 )
 from ocrtool.batch.stored_pages import StoredPage
 from ocrtool.batch.tasks import (
-    LeftOut,
     OpenedDocument,
     OpenTask,
     ReadTask,
     WorkerContext,
     WriteTask,
+    Written,
 )
 from ocrtool.batch.worker_pool import Done, Event, Failed, Lost, Task, WorkerPool
 from ocrtool.errors import (
@@ -175,7 +175,7 @@ class BatchRunner:
             raise self._errors[0]
         if len(self.plan.documents) > 1 or not self.plan.streamed:
             console.say(self.report.summary())
-        return ExitCode.FAILED if self.report.failures else ExitCode.OK
+        return ExitCode.FAILED if self.report.failures or self._errors else ExitCode.OK
 
     # Scheduling
 
@@ -358,8 +358,8 @@ class BatchRunner:
                 self._handle_opened(document, opened)
             case ReadTask(), Done(value=StoredPage() as page):
                 self._add_page(document, page)
-            case WriteTask() as task, Done(value=dict() as left_out):
-                self._complete(document, task, left_out)
+            case WriteTask() as task, Done(value=Written() as written):
+                self._complete(document, task, written)
             case ReadTask(), Failed(error=error) if isinstance(error, FATAL_ERRORS):
                 raise error
             case ReadTask(page=page), Failed(error=error, seconds=seconds):
@@ -454,12 +454,13 @@ class BatchRunner:
 
     # Ending a document
 
-    def _complete(self, document: DocumentState, task: WriteTask, left_out: LeftOut) -> None:
+    def _complete(self, document: DocumentState, task: WriteTask, written: Written) -> None:
         """Give the outputs their final names, and record that the document is complete."""
         planned, journal = document.planned, document.journal
         targets = {
             planned.files.get(form, journal.folder / draft.name): draft
             for form, draft in task.drafts.items()
+            if form not in written.failures
         }
         if task.pictures and task.pictures.exists():
             targets[planned.images] = task.pictures
@@ -471,7 +472,7 @@ class BatchRunner:
             self._fail(planned, error)
             return
         notes = tuple(
-            replace(journal.notes[page], left_out=left_out.get(page, ()))
+            replace(journal.notes[page], left_out=written.left_out.get(page, ()))
             for page in document.wanted
         )
         outputs = tuple(str(journal.folder / name) for name in names)
@@ -479,7 +480,7 @@ class BatchRunner:
             self._stream.put(planned.number, Path(outputs[0]))
             outputs = ()
         else:
-            retry = any(note.is_retryable for note in notes)
+            retry = bool(written.failures) or any(note.is_retryable for note in notes)
             options = self._output_options(planned)
             journal.complete(CompletionRecord(document.header, options, names, notes, retry))
         seconds = time.monotonic() - document.begun
@@ -488,7 +489,13 @@ class BatchRunner:
             more = document.warned_pages - MAX_SHOWN_FAILURES
             console.warn(f"{planned.source}: {more} more pages have warnings; see -v or --report")
         self._close(document)
-        self._report(planned, "converted", outputs=outputs, pages=notes, seconds=seconds)
+        for form, reason in written.failures.items():
+            failure = OutputError(f"{planned.source}: {form} was not written: {reason}")
+            self._errors.append(failure)
+            if len(self.plan.documents) > 1:
+                console.error(str(failure))
+        lost = "; ".join(f"{form}: {reason}" for form, reason in written.failures.items())
+        self._report(planned, "converted", outputs, lost, notes, seconds)
 
     def _fail(self, planned: PlannedDocument, error: OcrToolError) -> None:
         """Give up a document."""

@@ -19,7 +19,7 @@ from ocrtool.documents import drops_headers, options_of, write_document
 from ocrtool.errors import EncryptedError, InputError, OutputError
 from ocrtool.inputs.page_source import PageFile, PdfPages, open_file
 from ocrtool.options import ImageChoice, PageOptions, WriteOptions
-from ocrtool.writers import PageFormat, PageInput, open_writer
+from ocrtool.writers import PageFormat, PageInput, PageWriter, open_writer
 
 if TYPE_CHECKING:
     from ocrtool.documents.page import PageConverter
@@ -167,6 +167,46 @@ class ReadTask:
 
 
 @dataclass(frozen=True)
+class Written:
+    """What became of the outputs of a document.
+
+    Attributes:
+        left_out: The running headers and footers that formats of text lack, by page.
+        failures: Formats that could not be written, and why.
+    """
+
+    left_out: LeftOut
+    failures: Mapping[PageFormat, str]
+
+
+class _IsolatedWriter:
+    """A writer whose failure does not stop the writers of other formats.
+
+    Attributes:
+        error: Its first failure.
+    """
+
+    def __init__(self, writer: PageWriter) -> None:
+        self._writer = writer
+        self.error: OutputError | None = None
+
+    def add(self, sheet: PageInput) -> None:
+        """Write the next page, unless the writer failed."""
+        self._try(lambda: self._writer.add(sheet))
+
+    def finish(self) -> None:
+        """Complete the output, unless the writer failed."""
+        self._try(self._writer.finish)
+
+    def _try(self, step: Callable[[], None]) -> None:
+        if self.error is None:
+            try:
+                step()
+            except OutputError as error:
+                self.error = error
+
+
+@dataclass(frozen=True)
 class WriteTask:
     """Combines the pages of a document and writes drafts of its outputs.
 
@@ -192,11 +232,8 @@ class WriteTask:
     options: WriteOptions
     limit: float
 
-    def run(self, context: WorkerContext) -> LeftOut:
-        """Write them.
-
-        Returns:
-            The running headers and footers that formats of text lack.
+    def run(self, context: WorkerContext) -> Written:
+        """Write them; a format that fails does not stop the others.
 
         Raises:
             OutputError: They cannot be written, or the journal is damaged.
@@ -208,7 +245,7 @@ class WriteTask:
             folder = next(iter(self.drafts.values())).parent
             raise OutputError(f"cannot write {folder}: {error.strerror or error}") from None
 
-    def _write(self, context: WorkerContext, stored: StoredPages) -> LeftOut:
+    def _write(self, context: WorkerContext, stored: StoredPages) -> Written:
         left_out: LeftOut = {}
         if self.pictures is not None:
             self.pictures.mkdir()
@@ -216,8 +253,10 @@ class WriteTask:
             writers = [
                 (
                     form,
-                    open_writer(
-                        form, _open_draft(stack, path, form), options_of(form, self.options)
+                    _IsolatedWriter(
+                        open_writer(
+                            form, _open_draft(stack, path, form), options_of(form, self.options)
+                        )
                     ),
                 )
                 for form, path in self.drafts.items()
@@ -260,9 +299,14 @@ class WriteTask:
             )
             for _, writer in writers:
                 writer.finish()
+        errors = {form: writer.error for form, writer in writers if writer.error is not None}
+        if len(errors) == len(writers):
+            raise next(iter(errors.values()))
+        for form in errors:
+            self.drafts[form].unlink()
         if self.pictures is not None and not any(self.pictures.iterdir()):
             self.pictures.rmdir()
-        return left_out
+        return Written(left_out, {form: str(error) for form, error in errors.items()})
 
     def _pictures(self, page: Page, stored: StoredPages) -> Mapping[str, bytes]:
         """Return the pictures that become part of the outputs; write those that become files."""

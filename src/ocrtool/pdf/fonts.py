@@ -97,7 +97,7 @@ def normalize_character(character: str) -> str:
     """Normalise a character of a PDF.
 
     White space becomes a space, zero-width characters "", known private codes Unicode characters,
-    and control characters the replacement character.
+    and control characters and halves of surrogate pairs the replacement character.
     """
     code = ord(character)
     if 0x20 < code < 0x7F:
@@ -106,7 +106,7 @@ def normalize_character(character: str) -> str:
         return " "
     if 0xE000 <= code <= 0xF8FF:
         return _PRIVATE.get(code, character)
-    if code < 32 or 0x7F <= code < 0xA0:
+    if code < 32 or 0x7F <= code < 0xA0 or 0xD800 <= code < 0xE000:
         return "\ufffd"
     if code in _NO_WIDTH:
         return ""
