@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 HOSTILE = Path(__file__).with_name("hostile")
 
@@ -27,3 +31,16 @@ def test_half_of_a_surrogate_pair_loses_no_page(run_cli, tmp_path: Path) -> None
     done = run_cli("pdf", str(HOSTILE / "tounicode_surrogate.pdf"), "-o", "-")
     assert done.code == 0 and "Normal text before the odd ones" in done.out
     assert "\x1b" not in done.out and "\x07" not in done.out
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not limit memory")
+@pytest.mark.parametrize("command", ["read", "pdf"])
+def test_a_page_that_needs_too_much_memory_is_given_up(command: str, tmp_path: Path) -> None:
+    source = HOSTILE / "form_2pow40.pdf"  # a form that draws itself 2^40 times
+    arguments = [command, str(source), "-o", str(tmp_path / "out.txt"), "--max-memory", "0.6"]
+    # In a process of its own: the limit cannot be lifted again.
+    done = subprocess.run(
+        [sys.executable, "-m", "ocrtool", *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode in (1, 4) and "page 1 cannot be read" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -13,6 +13,7 @@ from ocrtool.commands.shared import (
     Engine,
     FromClipboard,
     Inputs,
+    MaxMemory,
     NoProgress,
     Offline,
     Out,
@@ -23,6 +24,7 @@ from ocrtool.commands.shared import (
     Threads,
     Verbose,
     given,
+    limit_memory,
     talk,
 )
 from ocrtool.console import Color
@@ -91,6 +93,7 @@ def latex(
     offline: Offline = False,
     device: Device = "auto",
     threads: Threads = 0,
+    max_memory: MaxMemory = None,
     verbose: Verbose = 0,
     quiet: Quiet = False,
     color: ColorChoice = Color.AUTO,
@@ -112,6 +115,7 @@ def latex(
     of its own failure if it is the only one).
     """
     console.begin(talk(verbose, quiet, color, no_progress))
+    limit_memory(max_memory, model)
     options = ReadOptions(
         model=model, engine=engine, device=device, threads=threads, offline=offline
     )

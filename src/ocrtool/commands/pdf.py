@@ -19,6 +19,7 @@ from ocrtool.commands.shared import (
     FormatName,
     Int8,
     Jobs,
+    MaxMemory,
     Mode,
     Model,
     NoProgress,
@@ -29,6 +30,7 @@ from ocrtool.commands.shared import (
     Recursive,
     Report,
     Verbose,
+    limit_memory,
     talk,
 )
 from ocrtool.console import Color
@@ -195,6 +197,7 @@ def pdf(
             help="CPU threads of each process; 0 shares the cores out.",
         ),
     ] = 0,
+    max_memory: MaxMemory = None,
     verbose: Verbose = 0,
     quiet: Quiet = False,
     color: ColorChoice = Color.AUTO,
@@ -215,6 +218,7 @@ def pdf(
     code is 1 (that of its own failure for a document that is the only one).
     """
     console.begin(talk(verbose, quiet, color, no_progress))
+    limit_memory(max_memory, model)
     lines, seconds = parse_budget(budget)
     reading = ReadOptions(
         model=model,

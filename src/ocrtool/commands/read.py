@@ -22,6 +22,7 @@ from ocrtool.commands.shared import (
     Inputs,
     Int8,
     Jobs,
+    MaxMemory,
     Mode,
     Model,
     NoProgress,
@@ -37,6 +38,7 @@ from ocrtool.commands.shared import (
     Threads,
     Verbose,
     given,
+    limit_memory,
     talk,
 )
 from ocrtool.console import Color
@@ -147,6 +149,7 @@ def read(
     int8: Int8 = False,
     device: Device = "auto",
     threads: Threads = 0,
+    max_memory: MaxMemory = None,
     verbose: Verbose = 0,
     quiet: Quiet = False,
     color: ColorChoice = Color.AUTO,
@@ -168,6 +171,7 @@ def read(
     was stopped goes on when the same command is given again.
     """
     console.begin(talk(verbose, quiet, color, no_progress))
+    limit_memory(max_memory, model)
     lines, seconds = parse_budget(budget)
     options = ReadOptions(
         model=model,

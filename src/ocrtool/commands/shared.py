@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -179,6 +180,17 @@ Threads = Annotated[
         help="CPU threads; 0 leaves the choice to the engine.",
     ),
 ]
+MaxMemory = Annotated[
+    float | None,
+    typer.Option(
+        "--max-memory",
+        envvar="OCRTOOL_MAX_MEMORY",
+        metavar="GB",
+        min=0.0,
+        show_default=False,
+        help="Memory of a process; default a quarter of the machine's, at least 2; 0 for no limit.",
+    ),
+]
 Report = Annotated[
     Path | None,
     typer.Option(
@@ -216,6 +228,41 @@ def talk(verbose: int, quiet: bool, color: Color, no_progress: bool) -> Talk:
     if quiet and verbose:
         raise UsageError("--quiet and --verbose contradict each other")
     return Talk(-1 if quiet else verbose, color, not no_progress)
+
+
+MIN_MEMORY_GB = 2.0
+"""Least default limit of the memory of a process, in gigabytes."""
+MEMORY_SHARE = 0.25
+"""Default limit of the memory of a process, as a share of the machine's."""
+
+
+def limit_memory(gigabytes: float | None, model: str | None) -> None:
+    """Limit the memory of this process and of those that it starts, where the system can.
+
+    A page that needs more counts as damaged. Without a limit, a small file could use up all of it.
+
+    Args:
+        gigabytes: The limit; 0 for none. None for the default, which published models do not have:
+            they may need any amount.
+        model: Name of the model, None for the bundled one.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    if gigabytes is None:
+        from ocrtool.weights import is_bundled
+
+        if model is not None and not is_bundled(model):
+            return
+        machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+        gigabytes = max(MIN_MEMORY_GB, MEMORY_SHARE * machine)
+    if gigabytes:
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        limit = int(gigabytes * 1e9)
+        if hard != resource.RLIM_INFINITY:
+            limit = min(limit, hard)
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
 
 
 def given(inputs: list[str] | None, from_clipboard: bool) -> list[str]:
