@@ -26,7 +26,7 @@ def photo(tmp_path: Path) -> Path:
         ("read", "photo.png", "-o", "./sub/../photo.png", "--overwrite", "--layout", "line"),
         ("read", "photo.png", "-o", "link.png", "--overwrite"),
         ("latex", "photo.png", "-o", "photo.png", "--overwrite"),
-        ("pdf", "photo.png", "-o", "photo.png", "--overwrite"),
+        ("pdf", "photo.png", "-o", "photo.png", "-f", "txt", "--overwrite"),
     ],
     ids=" ".join,
 )
@@ -64,3 +64,12 @@ def test_standard_output_may_be_named(photo: Path) -> None:
     with (photo.parent / "out.txt").open("w") as file:
         subprocess.run(command, stdout=file, check=True)
     assert (photo.parent / "out.txt").read_text() == "Ropes and chains\n"
+
+
+@pytest.mark.parametrize("command", ["read", "pdf"])
+def test_an_unknown_suffix_is_refused(run_cli, photo: Path, command: str) -> None:
+    done = run_cli(command, str(photo), "-o", str(photo.with_name("text.docx")))
+    assert done.code == 2 and "no format has the suffix .docx" in done.err
+    assert not photo.with_name("text.docx").exists()
+    done = run_cli(command, str(photo), "-o", str(photo.with_name("v1.2")), "-f", "txt")
+    assert done.code == 0 and photo.with_name("v1.2").read_text().strip() == "Ropes and chains"

@@ -17,7 +17,7 @@ from ocrtool.inputs.paths import (
     refuse_replacing,
 )
 from ocrtool.options import ImageChoice
-from ocrtool.writers import PageFormat, format_of, formats
+from ocrtool.writers import PageFormat, format_of_target, formats
 
 STDOUT = "-"
 """Output argument that stands for standard output."""
@@ -95,8 +95,7 @@ def make_plan(
     several = len(inputs) > 1 or any(_is_folder(given) or "*" in given for given in inputs)
     folder = _folder(out, several)
     found = list(_each_once(expand(inputs, recursive, suffixes, folder)))
-    named = None if out == STDOUT or folder else format_of(out)
-    chosen = tuple(dict.fromkeys(forms)) or (named or default,)
+    chosen = tuple(dict.fromkeys(forms)) or (default if folder else format_of_target(out, default),)
     device = _device(out) if folder is None else None
     streamed = out == STDOUT or device is not None
     if folder is None:

@@ -11,7 +11,7 @@ from ocrtool import console
 from ocrtool.documents import options_of
 from ocrtool.errors import OutputError, UsageError
 from ocrtool.options import WriteOptions
-from ocrtool.writers import PageFormat, PageWriter, format_of, formats, open_writer
+from ocrtool.writers import PageFormat, PageWriter, format_of_target, formats, open_writer
 
 STDOUT = "-"
 
@@ -43,8 +43,9 @@ class PageOutputs:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be written, before any work."""
-        named = None if self.target == STDOUT else format_of(self.target)
-        self.forms = tuple(dict.fromkeys(self.forms)) or (named or formats.TXT,)
+        self.forms = tuple(dict.fromkeys(self.forms)) or (
+            format_of_target(self.target, formats.TXT),
+        )
         if self.target == STDOUT and len(self.forms) > 1:
             raise UsageError("standard output takes one format", "write into a folder: -o FOLDER/")
         single = [form for form in self.forms if not form.holds_many_documents]

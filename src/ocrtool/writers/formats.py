@@ -111,6 +111,29 @@ def format_of(name: str) -> PageFormat | None:
     return next((form for form in PAGE_FORMATS.values() if suffix in suffixes_of(form)), None)
 
 
+def format_of_target(target: str, default: PageFormat) -> PageFormat:
+    """Return the format of an output file: that of its suffix, or the default without a suffix.
+
+    Args:
+        target: ``-`` for standard output, or a file.
+        default: Format of a target without a suffix.
+
+    Raises:
+        UsageError: The suffix is that of no format.
+    """
+    found = format_of(target)
+    suffix = PurePath(target).suffix
+    is_device = target.startswith("/dev/")
+    if found is None and suffix and not is_device:
+        known = ", ".join(
+            sorted(one for form in PAGE_FORMATS.values() for one in suffixes_of(form))
+        )
+        raise UsageError(
+            f"{target}: no format has the suffix {suffix}", f"give -f, or one of {known}"
+        )
+    return found or default
+
+
 def open_writer(form: PageFormat, write: Write, options: WriteOptions | None = None) -> PageWriter:
     """Create a writer of one output.
 
