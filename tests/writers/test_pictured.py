@@ -122,6 +122,15 @@ def test_html_tables_have_their_cells(sheet: PageInput) -> None:
     assert list(spans.values()) == ["Item", "Price", "Pear", "1.20", "Fig", "0.35"]
 
 
+def test_html_tables_keep_the_columns_beside_empty_cells(sheet: PageInput) -> None:
+    table = next(b for b in sheet.page.blocks if b.cells)
+    cells = (Cell(0, 1, lines=table.lines[:1]), Cell(1, 0, lines=table.lines[1:2]))
+    page = replace(sheet.page, blocks=(replace(table, cells=cells, lines=table.lines[:2]),))
+    text = written("html", replace(sheet, page=page))
+    assert re.search(r"<tr><td></td><td><div.*?</td></tr>\s*<tr><td><div.*?</td><td></td></tr>",
+                     text, re.DOTALL)  # fmt: skip
+
+
 def test_colour_follows_confidence() -> None:
     quad = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
     hues = [hue(Word("x", c, quad)) for c in (0.0, 0.5, 0.75, 1.0)]

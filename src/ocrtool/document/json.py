@@ -18,6 +18,7 @@ from ocrtool.document.tree import (
     Box,
     Cell,
     DocumentTree,
+    FormField,
     Line,
     Page,
     Point,
@@ -88,7 +89,18 @@ def page_record(page: Page, min_confidence: float = 0.0) -> dict[str, Any]:
         **_unless(0, dpi=_rounded(page.dpi, DIGITS)),
         **_unless("", error=page.error, warning=page.warning),
         **_unless(0, doubtful_lines=page.doubtful_lines, unread_lines=page.unread_lines),
+        **_unless([], fields=[_field(field) for field in page.fields]),
         "blocks": [block_record(block, min_confidence) for block in page.blocks],
+    }
+
+
+def _field(field: FormField) -> dict[str, Any]:
+    return {
+        "name": field.name,
+        "kind": field.kind,
+        "value": field.value,
+        "box": _box(field.box),
+        **_unless(True, shown=field.shown),
     }
 
 
@@ -142,6 +154,7 @@ def _span(span: Span) -> dict[str, Any]:
         **_unless(False, bold=span.bold, italic=span.italic, mono=span.mono),
         **_unless(0, script=span.script),
         **_unless("", link=span.link),
+        **_unless(False, struck=span.struck),
     }
 
 
@@ -209,6 +222,16 @@ def page_from(record: Mapping[str, Any]) -> Page:
         error=_text(record.get("error", "")),
         warning=_text(record.get("warning", "")),
         unread_lines=int(record.get("unread_lines", 0)),
+        fields=tuple(
+            FormField(
+                _text(field["name"]),
+                _text(field["kind"]),
+                _text(field["value"]),
+                _box_from(field["box"]),
+                bool(field.get("shown", True)),
+            )
+            for field in record.get("fields", ())
+        ),
     )
 
 
@@ -275,6 +298,7 @@ def _span_from(record: Mapping[str, Any]) -> Span:
         mono=bool(record.get("mono", False)),
         script=cast(Literal[-1, 0, 1], script),
         link=_text(record.get("link", "")),
+        struck=bool(record.get("struck", False)),
     )
 
 

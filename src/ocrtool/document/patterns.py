@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import re
 
-BULLETS = "•◦▪‣●○■□\u2013\u2014-*·>»"
+CHECK_BOXES = {"☐": False, "☑": True, "☒": True}
+"""Check boxes that begin a row of a list, and whether each is ticked."""
+_SIGNS = "•◦▪‣●○■□❏❐❑❒❍◆❖➢➤➔✓✔✗✘★▶►" + "".join(CHECK_BOXES)
+BULLETS = _SIGNS + "\u2013\u2014-*·>»"
 """Bullet characters, dashes included, that begin a row of a list."""
-ROUND_BULLETS = "\u2022\u25e6\u25aa\u2023\u25cf\u25cb\u25a0\u25a1"
+ROUND_BULLETS = _SIGNS
 """Bullet characters that never occur in running text."""
 _COUNTER = r"\(?\d{1,3}[.)]|\(?[a-zA-Z][.)]|\(?[ivxIVX]{1,5}[.)]"
 
 ITEM_MARK = re.compile(rf"(?:[{re.escape(BULLETS)}]|{_COUNTER}|\[\d+\])")
 """Mark at the start of a list item."""
 LONE_MARK = re.compile(
-    r"[•◦▪‣●○■□➢➤✓✔★▶►◆♦\uf000-\uf0ff*·\u2013\u2014-]|o|\(?\d{1,3}[.)]|\(?[a-zA-Z][.)]|\(?[ivx]{1,5}[.)]"
+    rf"[{_SIGNS}♦\uf000-\uf0ff*·\u2013\u2014-]|o|\(?\d{1, 3}[.)]|\(?[a-zA-Z][.)]|\(?[ivx]{1, 5}[.)]"
     r"|\[\d{1,3}\]|\d{1,2}(?:\.\d{1,2}){0,3}|[A-Z]|[IVX]{1,4}"
 )
 """Whole text of a line that is the mark or number of the text to its right."""
@@ -26,7 +29,7 @@ PRIVATE_USE_BULLET = re.compile("^[\ue000-\uf8ff](?=\\s|$)")
 ROUND_BULLET_ITEM = re.compile(rf"[{ROUND_BULLETS}\u00b7]\s+\S")
 """Start of a row that can only be a list item."""
 
-PRINTED_BULLET = re.compile(r"(?:[•‣▪▫◦●○■□·∙\u2043➢➤✓✔❖\u2013\u2014*+-]|o(?= ))\s+")
+PRINTED_BULLET = re.compile(rf"(?:[{_SIGNS}▫·∙\u2043\u2013\u2014*+-]|o(?= ))\s+")
 """Bullet and the white space after it, in a block that is a list."""
 PLAIN_NUMBER = re.compile(r"(\d{1,9})([.)])\s+")
 """Item number, its delimiter as the second group, and the white space after it."""

@@ -176,6 +176,7 @@ class Span:
         mono: In type of one width.
         script: 1 where it is raised and small, -1 where it is lowered and small, else 0.
         link: Where it leads: a URL, or ``#page=N``; empty where nowhere.
+        struck: Struck out by a rule.
     """
 
     start: int
@@ -185,6 +186,7 @@ class Span:
     mono: bool = False
     script: Literal[-1, 0, 1] = 0
     link: str = ""
+    struck: bool = False
 
 
 @dataclass(frozen=True)
@@ -278,6 +280,25 @@ class Block:
 
 
 @dataclass(frozen=True)
+class FormField:
+    """A field of a form.
+
+    Attributes:
+        name: What the file calls it.
+        kind: ``text``, ``check box``, ``radio button`` or ``choice``.
+        value: What it holds; of a check box or radio button empty unless it is chosen.
+        box: Where it stands.
+        shown: Whether the page shows it.
+    """
+
+    name: str
+    kind: str
+    value: str
+    box: Box
+    shown: bool = True
+
+
+@dataclass(frozen=True)
 class Page:
     """A page or picture.
 
@@ -293,6 +314,7 @@ class Page:
         warning: What is doubtful about the whole of it, such as a model that went round in circles.
         unread_lines: Number of places that look like lines of text to the detector, but not to the
             reader; they are left out as noise.
+        fields: Of forms, in the order of the file.
     """
 
     number: int
@@ -304,6 +326,7 @@ class Page:
     error: str = ""
     warning: str = ""
     unread_lines: int = 0
+    fields: tuple[FormField, ...] = ()
 
     @property
     def doubtful_lines(self) -> int:

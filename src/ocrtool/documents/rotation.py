@@ -56,4 +56,7 @@ def turned_native(native: NativePage, turn: Turn) -> NativePage:
         drawings=boxes(native.drawings),
         formulas=boxes(native.formulas),
         hidden=tuple(rotate_line(line, turn, width, height) for line in native.hidden),
+        fields=tuple(replace(field, box=box(field.box)) for field in native.fields),
+        notes=tuple(rotate_line(line, turn, width, height) for line in native.notes),
+        watermarks=tuple(rotate_line(line, turn, width, height) for line in native.watermarks),
     )

@@ -130,7 +130,10 @@ def rotate_page(page: Page, turn: Turn, width: float, height: float) -> Page:
             rules=tuple(rotate_box(rule, turn, width, height) for rule in given.rules),
         )
 
-    return replace(page, blocks=tuple(map(block, page.blocks)))
+    fields = tuple(
+        replace(field, box=rotate_box(field.box, turn, width, height)) for field in page.fields
+    )
+    return replace(page, blocks=tuple(map(block, page.blocks)), fields=fields)
 
 
 def rotate_line(given: Line, turn: Turn, width: float, height: float) -> Line:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ import pymupdf
 from numpy.typing import NDArray
 
 from ocrtool.pdf.fonts import ACCENTS, ITALIC, normalize_character, style_of
+from ocrtool.pdf.widths import measured_widths
 
 # Flags of MuPDF's text extraction; not every version of PyMuPDF has names for them.
 _INHIBIT_SPACES, _CLIP, _VECTORS = 8, 64, 1024
@@ -34,6 +35,10 @@ slanted type."""
 MIN_SWAPPED, MIN_SWAPPED_SHARE = 4, 0.9
 """Minimum number, and share among the characters of a font, of characters whose codes are
 multiples of 256, from which the bytes of its ToUnicode table are swapped."""
+MIN_COVER_SIDE = 4.0
+"""Minimum side, in points, of a rectangle that may hide text under it."""
+MAX_COVERS = 300
+"""Maximum number of rectangles, largest first, that are checked for hiding text."""
 EM_PER_WIDTH = 2.0
 """Type size of a font without a usable one, in median glyph widths."""
 
@@ -62,6 +67,7 @@ class Letters:
         font: (N,) number of the font, within the page.
         seen: (N,) whether the glyph is painted visibly.
         spaced: (N,) whether white space precedes it.
+        covered: (N,) whether an opaque rectangle was painted over it later.
     """
 
     text: list[str]
@@ -76,6 +82,7 @@ class Letters:
     font: Ints
     seen: Flags
     spaced: Flags
+    covered: Flags
 
     def of(self, chosen: Ints) -> Letters:
         """Return the characters at the given indices."""
@@ -92,6 +99,7 @@ class Letters:
             self.font[chosen],
             self.seen[chosen],
             self.spaced[chosen],
+            self.covered[chosen],
         )
 
     @property
@@ -117,6 +125,12 @@ class Vectors:
     stroked: Flags
     straight: Flags
     color: Ints
+
+    def of(self, chosen: Ints) -> Vectors:
+        """Return the paths at the given indices."""
+        return Vectors(
+            self.boxes[chosen], self.stroked[chosen], self.straight[chosen], self.color[chosen]
+        )
 
 
 def read_content(shown: pymupdf.DisplayList, scale: float) -> tuple[Letters, Vectors]:
@@ -148,7 +162,34 @@ def read_content(shown: pymupdf.DisplayList, scale: float) -> tuple[Letters, Vec
     return _to_letters(blocks, scale), vectors
 
 
-def _to_letters(blocks: Iterable[dict[str, Any]], scale: float) -> Letters:
+def _covered(blocks: Sequence[dict[str, Any]], middles: Floats) -> Flags:
+    """Return which characters lie under an opaque rectangle that was painted after them.
+
+    Args:
+        blocks: Text and vector paths in the order of painting.
+        middles: (N, 2) centres of the characters, in points.
+    """
+    covered = np.zeros(len(middles), bool)
+    count = 0
+    areas: list[tuple[float, int, tuple[float, float, float, float]]] = []
+    for block in blocks:
+        if block["type"] == 0:
+            count += sum(
+                len(span["chars"] if "chars" in span else span["text"])
+                for line in block["lines"]
+                for span in line["spans"]
+            )
+        elif block["type"] == 3 and block["isrect"] and not block["stroked"]:
+            x0, y0, x1, y1 = block["bbox"]
+            if count and block["alpha"] == 255 and min(x1 - x0, y1 - y0) > MIN_COVER_SIDE:
+                areas.append(((x1 - x0) * (y1 - y0), count, (x0, y0, x1, y1)))
+    for _, before, (x0, y0, x1, y1) in sorted(areas, reverse=True)[:MAX_COVERS]:
+        x, y = middles[:before, 0], middles[:before, 1]
+        covered[:before] |= (x > x0) & (x < x1) & (y > y0) & (y < y1)
+    return covered
+
+
+def _to_letters(blocks: Sequence[dict[str, Any]], scale: float) -> Letters:
     text: list[str] = []
     origins: list[tuple[float, float]] = []
     boxes: list[tuple[float, float, float, float]] = []
@@ -181,12 +222,15 @@ def _to_letters(blocks: Iterable[dict[str, Any]], scale: float) -> Letters:
     width = _advance_widths(box, cosine, sine, size * columns[:, 3])
     size = _corrected_sizes(size, size * columns[:, 3], box, width, columns[:, 8])
     u = origin[:, 0] * cosine + origin[:, 1] * sine
+    width = measured_widths(width, u, size, columns[:, 6], columns[:, 8], text)
     over = _slant_overlap(u, width, size, columns[:, 6], text)
     width = np.maximum(width - over, 0.0)
     style = np.where(over > 0, columns[:, 4].astype(np.int64) | ITALIC, columns[:, 4])
     text = _with_bytes_in_order(text, columns[:, 8])
-    meant = {char: normalize_character(char) for char in set(text)}
-    text = [meant[char] for char in text]
+    names = list(fonts)
+    pairs = list(zip(text, columns[:, 8].astype(np.int64).tolist(), strict=True))
+    meant = {(char, font): normalize_character(char, names[font]) for char, font in set(pairs)}
+    text = [meant[pair] for pair in pairs]
     white = np.array([char == " " for char in text], bool)
     void = np.array([not char for char in text], bool)
     kept = np.flatnonzero(~white & ~void & np.isfinite(origin).all(1) & (size > 0))
@@ -206,6 +250,7 @@ def _to_letters(blocks: Iterable[dict[str, Any]], scale: float) -> Letters:
         columns[kept, 8].astype(np.int64),
         columns[kept, 7] > 0,
         (last > before) & (rows[last] == rows[kept]) if len(kept) else np.zeros(0, bool),
+        _covered(blocks, (box[:, :2] + box[:, 2:]) / (2 * scale))[kept],
     )
 
 

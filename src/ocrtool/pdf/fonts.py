@@ -57,6 +57,17 @@ _PRIVATE = {
     **dict.fromkeys((0xF8E5, 0xF8E6, 0xF8EC, 0xF8ED, 0xF8EF, 0xF8F0, *range(0xF8F2, 0xF8F6),
                      0xF8F7, 0xF8F8, 0xF8FA, 0xF8FB, 0xF8FD, 0xF8FE), ""),
 }  # fmt: skip
+DINGBAT_FONT = re.compile(r"zapf ?dingbats|^(?:\w+\+)?dingbats$|itc ?zapf", re.IGNORECASE)
+"""Names of fonts in the encoding of Zapf Dingbats."""
+WINGDINGS_FONT = re.compile(r"wingdings(?!\W?[23])", re.IGNORECASE)
+"""Names of fonts in the encoding of Wingdings."""
+# Codes of Zapf Dingbats that are bullets, ticks and boxes.
+_ZAPF_DINGBATS = {
+    "3": "✓", "4": "✔", "5": "✕", "6": "✖", "7": "✗", "8": "✘", "l": "●", "m": "❍", "n": "■",
+    "o": "❏", "p": "❐", "q": "❑", "r": "❒", "s": "▲", "t": "▼", "u": "◆", "v": "❖", "w": "◗",
+    "H": "★", "I": "✩", "J": "✪", "+": "☛", "*": "☛", "\u00d4": "➔", "\u00d8": "➘", "\u00dc": "➜",
+    "\u00dd": "➝", "\u00de": "➞", "\u00e4": "➤",
+}  # fmt: skip
 UNKNOWN = re.compile("[\ufffd\ue000-\uf8ff\U000f0000-\U0010ffff]")
 """Characters of glyphs without a Unicode mapping: replacement and private-use characters."""
 _NO_WIDTH = frozenset({0x200B, 0x200C, 0x200E, 0x200F, 0x2060, 0xFEFF})
@@ -64,9 +75,11 @@ _SPACING_ACCENTS = {
     "´": "\u0301", "`": "\u0300", "ˆ": "\u0302", "^": "\u0302", "˜": "\u0303", "~": "\u0303",
     "¨": "\u0308", "¯": "\u0304", "˘": "\u0306", "˙": "\u0307", "˚": "\u030a", "ˇ": "\u030c",
     "˝": "\u030b", "¸": "\u0327", "˛": "\u0328",
+    "\u0337": "\u0337",  # the stroke of TeX's Polish letters
 }  # fmt: skip
 ACCENTS = frozenset(_SPACING_ACCENTS)
 """Stand-alone accent characters; printed over a letter they combine with it."""
+_STRUCK = {"l": "ł", "L": "Ł"}
 _DOTLESS = {"ı": "i", "ȷ": "j"}
 
 _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]")
@@ -93,13 +106,22 @@ def style_of(font: str, flags: int) -> int:
     return style
 
 
-def normalize_character(character: str) -> str:
+def normalize_character(character: str, font: str = "") -> str:
     """Normalise a character of a PDF.
 
-    White space becomes a space, zero-width characters "", known private codes Unicode characters,
-    and control characters and halves of surrogate pairs the replacement character.
+    White space becomes a space, zero-width characters "", known private codes and codes of dingbat
+    fonts Unicode characters, and control characters and halves of surrogate pairs the replacement
+    character.
+
+    Args:
+        character: As the file gives it.
+        font: Name of its font.
     """
     code = ord(character)
+    if 0x20 < code < 0x100 and DINGBAT_FONT.search(font):
+        return _ZAPF_DINGBATS.get(character, character)
+    if 0x20 < code < 0x100 and WINGDINGS_FONT.search(font):
+        return _PRIVATE.get(0xF000 + code, character)
     if 0x20 < code < 0x7F:
         return character
     if character.isspace():
@@ -118,6 +140,8 @@ def normalize_character(character: str) -> str:
 def accented(letter: str, accent: str) -> str | None:
     """Return the letter with the accent as one character, or None where Unicode has none."""
     letter = _DOTLESS.get(letter, letter)
+    if accent == "\u0337":
+        return _STRUCK.get(letter)
     whole = unicodedata.normalize("NFC", letter + _SPACING_ACCENTS[accent])
     return whole if len(whole) == 1 else None
 

@@ -43,7 +43,7 @@ _SIGNS = {
     "parenleft": "(", "parenright": ")", "bracketleft": "[", "bracketright": "]",
     "braceleft": "{", "braceright": "}", "slash": "/", "backslash": "\\", "radicalvertex": "",
     "hatwide": "", "tildewide": "", "bracehtipdownleft": "", "bracehtipdownright": "",
-    "bracehtipupleft": "", "bracehtipupright": "",
+    "bracehtipupleft": "", "bracehtipupright": "", "suppress": "\u0337",
 }  # fmt: skip
 
 

@@ -19,12 +19,10 @@ from numpy.typing import NDArray
 from ocrtool.document.tree import Line, Point, Quad, Span, Word
 from ocrtool.pdf.content import Floats, Ints, Letters
 from ocrtool.pdf.fonts import (
-    ACCENTS,
     BOLD,
     ITALIC,
     MATH,
     MONO,
-    accented,
     is_right_to_left,
     is_unknown,
 )
@@ -378,8 +376,6 @@ class _LineBuilder:
         own = self.letters
         places = order.tolist()
         texts = [own.text[i] for i in places]
-        if not ACCENTS.isdisjoint(texts):
-            texts = self._with_accents(order, texts)
         words = ["".join(texts[a:b]) for a, b in itertools.pairwise(edges)]
         cosine, sine = own.turn[places[0]].tolist()
         u0 = own.u[order]
@@ -405,25 +401,6 @@ class _LineBuilder:
         )
         math = float((own.style[order] & MATH > 0).mean()) if self.has_math else 0.0
         return NativeLine(line, math, int(self.numbers[order].min()))
-
-    def _with_accents(self, order: Ints, texts: list[str]) -> list[str]:
-        """Combine accents with the letters that they are printed over."""
-        own, texts = self.letters, list(texts)
-        for k, text in enumerate(texts):
-            if text not in ACCENTS:
-                continue
-            place = order[k]
-            middle = own.u[place] + own.width[place] / 2
-            for other in (k + 1, k - 1):
-                if not 0 <= other < len(texts) or len(texts[other]) != 1:
-                    continue
-                beside = order[other]
-                inside = own.u[beside] < middle < own.u[beside] + own.width[beside]
-                whole = accented(texts[other], text) if inside else None
-                if whole:
-                    texts[other], texts[k] = whole, ""
-                    break
-        return texts
 
     def _spans(
         self, order: Ints, texts: list[str], edges: list[int], size: float, foot: float

@@ -17,15 +17,25 @@ import pymupdf
 from numpy.typing import NDArray
 
 from ocrtool.document.geometry import points_inside
-from ocrtool.document.tree import Box, Line, Quad, Word
+from ocrtool.document.tree import Box, FormField, Line, Quad, Word
 from ocrtool.errors import InputError
 from ocrtool.pdf.blank_glyphs import remove_blank_glyphs
 from ocrtool.pdf.bullets import add_bullets
+from ocrtool.pdf.check_boxes import (
+    button_boxes,
+    drawn_boxes,
+    form_fields,
+    inside_boxes,
+    sign_lines,
+)
 from ocrtool.pdf.content import Flags, Floats, Letters, Vectors, read_content
 from ocrtool.pdf.file import POINTS_PER_INCH, PdfFile
 from ocrtool.pdf.fonts import DRAWN
 from ocrtool.pdf.formulas import find_formulas
+from ocrtool.pdf.letter_repairs import with_accents, with_underscores, without_copies
 from ocrtool.pdf.lines import ASCENT_EMS, DESCENT_EMS, assemble_lines
+from ocrtool.pdf.overlays import list_without_notes, note_texts, watermarks
+from ocrtool.pdf.strikethrough import with_strikes
 from ocrtool.pdf.vector_graphics import Rule, classify_vectors
 
 _CLIP, _IMAGES = 64, 4  # flags of MuPDF's text extraction
@@ -43,6 +53,10 @@ PROBE_DPI = 72.0
 """Resolution, in pixels per inch, of the rendering that checks the visibility of text."""
 MAX_PROBE_AREA = 4_000_000
 """Page area, in square points, above which the resolution of that rendering is reduced."""
+MIN_READABLE_SIZE = 1.5
+"""Minimum type size, in points, of text that a reader of the page can see."""
+MAX_UNREADABLE_SHARE = 0.5
+"""Maximum share of smaller characters on a page that is not drawn at a reduced scale."""
 NOTE_SIZE = 9.0
 """Type size of annotation text, in points; annotations state none."""
 MAX_NOTE_COLUMNS = 80
@@ -72,6 +86,9 @@ class NativePage:
         drawings: Bounding boxes of vector drawings such as charts.
         formulas: Bounding boxes of displayed formulas, detected by their fonts.
         hidden: Invisible text: of an OCR layer, under an image, or white on white.
+        notes: Texts of annotations, each a line with its kind before it.
+        watermarks: Large text that crosses the lines of the page.
+        fields: Fields of forms.
         drawn_letters: Whether many characters are in Type 3 fonts, whose Unicode mapping is often
             wrong.
     """
@@ -86,6 +103,9 @@ class NativePage:
     drawings: tuple[Box, ...] = ()
     formulas: tuple[Box, ...] = ()
     hidden: tuple[Line, ...] = ()
+    notes: tuple[Line, ...] = ()
+    watermarks: tuple[Line, ...] = ()
+    fields: tuple[FormField, ...] = ()
     drawn_letters: bool = False
 
 
@@ -110,6 +130,7 @@ def native_page(file: PdfFile, index: int, dpi: float) -> NativePage:
 
 def _native_page(file: PdfFile, index: int, dpi: float) -> NativePage:
     page, shown = file.page(index), file.shown(index)
+    shown = list_without_notes(page) or shown
     scale = dpi / POINTS_PER_INCH
     width, height = (max(1, math.ceil(side * scale - 0.001)) for side in file.size(index))
     letters, vectors = read_content(shown, scale)
@@ -118,7 +139,21 @@ def _native_page(file: PdfFile, index: int, dpi: float) -> NativePage:
     pictures, opaque = _pictures(shown, scale, (width, height))
     seen = letters.seen & ~_covered(page, letters, pictures[opaque], scale)
     seen &= ~_invisible_on_background(file, index, letters, vectors, seen, scale)
+    seen &= ~_too_small(letters, scale)
     own, unseen = letters.of(np.flatnonzero(seen)), letters.of(np.flatnonzero(~seen))
+    own, underscores = with_underscores(with_accents(without_copies(own)), vectors)
+    vectors = vectors.of(np.flatnonzero(~underscores))
+    fields = tuple(form_fields(page, scale))
+    boxes = button_boxes(fields)
+    boxes += drawn_boxes(own, vectors, scale)
+    if boxes:
+        own = own.of(np.flatnonzero(~inside_boxes(boxes, own.middles, 0.0)))
+        middles = (vectors.boxes[:, :2] + vectors.boxes[:, 2:]) / 2
+        small = (vectors.boxes[:, 2:] - vectors.boxes[:, :2]).max(axis=1) < 1.5 * max(
+            check.box.height for check in boxes
+        )
+        marks = inside_boxes(boxes, middles, scale) & small
+        vectors = vectors.of(np.flatnonzero(~marks))
     drawn = classify_vectors(vectors, _boxes(own), (width, height), dpi)
     upright = np.array(
         [(rule.x0, rule.y0, rule.y1) for rule in drawn.rules if not rule.level]
@@ -126,18 +161,27 @@ def _native_page(file: PdfFile, index: int, dpi: float) -> NativePage:
     links, targets = _links(page, own, scale)
     found = assemble_lines(own, links, targets, upright)
     lines, marks = add_bullets([line.line for line in found], vectors, drawn.drawings, scale)
-    lines += _annotation_lines(page, lines, scale, (width, height))
+    across = watermarks(lines)
+    crossing = [lines[i] for i in sorted(across)]
+    lines, rules = with_strikes(
+        [line for i, line in enumerate(lines) if i not in across], drawn.rules
+    )
+    lines += sign_lines(boxes, lines)
+    lines += _field_lines(page, lines, scale, (width, height))
     return NativePage(
         width,
         height,
         dpi,
         tuple(lines),
-        drawn.rules,
+        tuple(rules),
         tuple(fill for fill in drawn.fills if fill not in marks),
         tuple(Box(*box) for box in pictures.tolist()),
         drawn.drawings,
         find_formulas(found),
         tuple(line.line for line in assemble_lines(unseen)),
+        tuple(_notes(page, lines, scale)),
+        tuple(crossing),
+        fields,
         bool((own.style & DRAWN > 0).mean() > MAX_TYPE3_SHARE) if len(own.text) else False,
     )
 
@@ -224,7 +268,7 @@ def _invisible_on_background(
         vectors.boxes[areas].tolist(), vectors.color[areas].tolist(), strict=True
     ):
         doubt |= (letters.color == color) & points_inside(points, Box(*box))
-    doubt &= seen
+    doubt = (doubt | letters.covered) & seen
     if not doubt.any():
         return pale
     wide, high = file.size(index)
@@ -238,6 +282,12 @@ def _invisible_on_background(
         crop = grey[max(y0, 0) : y1, max(x0, 0) : x1]
         pale[some] = crop.size == 0 or int(np.ptp(crop)) < MIN_TEXT_CONTRAST
     return pale
+
+
+def _too_small(letters: Letters, scale: float) -> Flags:
+    """Return which characters nobody can read, unless much of the page is as small."""
+    small = letters.size < MIN_READABLE_SIZE * scale
+    return small & (small.mean() < MAX_UNREADABLE_SHARE) if len(small) else small
 
 
 def _links(
@@ -268,17 +318,28 @@ def _target(link: dict[str, object]) -> str:
     return f"#page={number + 1}" if inside and isinstance(number, int) and number >= 0 else ""
 
 
-def _annotation_lines(
+def _notes(page: pymupdf.Page, lines: Sequence[Line], scale: float) -> Iterator[Line]:
+    """Yield the texts of annotations that the page does not show at their place."""
+    kinds = {kind for _, kind, _ in page.annot_xrefs()}
+    if not kinds - {pymupdf.PDF_ANNOT_LINK, pymupdf.PDF_ANNOT_WIDGET, pymupdf.PDF_ANNOT_POPUP}:
+        return
+    for kind, said, box in note_texts(page):
+        if not _is_shown(said, box.scaled(scale), lines, scale):
+            x0, y0 = box.x0 * scale, box.y0 * scale
+            yield _fixed_width_line(f"[{kind}: {said}]", x0, y0, NOTE_SIZE * scale)
+
+
+def _field_lines(
     page: pymupdf.Page, lines: Sequence[Line], scale: float, size: tuple[int, int]
 ) -> Iterator[Line]:
-    """Yield the text of annotations, and of form fields that do not show their value."""
+    """Yield the text of form fields that do not show their value, and of text typed into a page."""
     kinds = {kind for _, kind, _ in page.annot_xrefs()}
-    if kinds - {pymupdf.PDF_ANNOT_LINK, pymupdf.PDF_ANNOT_WIDGET, pymupdf.PDF_ANNOT_POPUP}:
-        for note in page.annots():
-            if not note.flags & (pymupdf.PDF_ANNOT_IS_HIDDEN | pymupdf.PDF_ANNOT_IS_NO_VIEW):
-                said = str(note.info.get("content") or "")
+    if pymupdf.PDF_ANNOT_FREE_TEXT in kinds:
+        for typed in page.annots(types=(pymupdf.PDF_ANNOT_FREE_TEXT,)):
+            if not typed.flags & (pymupdf.PDF_ANNOT_IS_HIDDEN | pymupdf.PDF_ANNOT_IS_NO_VIEW):
+                said = str(typed.info.get("content") or "")
                 yield from _wrapped_note(
-                    said, [side * scale for side in note.rect], lines, scale, size
+                    said, [side * scale for side in typed.rect], lines, scale, size
                 )
     if pymupdf.PDF_ANNOT_WIDGET in kinds:
         held = (pymupdf.PDF_WIDGET_TYPE_TEXT, pymupdf.PDF_WIDGET_TYPE_COMBOBOX,
@@ -297,16 +358,7 @@ def _wrapped_note(
 ) -> Iterator[Line]:
     """Yield the lines of an annotation at its position, unless the page shows them there."""
     rows = [row for part in said.splitlines() for row in textwrap.wrap(part, MAX_NOTE_COLUMNS)]
-    if not rows:
-        return
-    there = (
-        word.text
-        for line in lines
-        for word in line.words
-        if box[0] - scale < (word.quad[0][0] + word.quad[2][0]) / 2 < box[2] + scale
-        and box[1] - scale < (word.quad[0][1] + word.quad[2][1]) / 2 < box[3] + scale
-    )
-    if _letters_only("".join(rows)) in _letters_only("".join(there)):
+    if not rows or _is_shown("".join(rows), Box(*box), lines, scale):
         return
     type_size = NOTE_SIZE * scale
     for k, row in enumerate(rows):
@@ -314,6 +366,17 @@ def _wrapped_note(
         x0 = max(0.0, min(box[0], size[0] - width))
         y0 = max(0.0, min(box[1], size[1] - 1.2 * type_size * len(rows))) + 1.2 * k * type_size
         yield _fixed_width_line(row, x0, y0, type_size)
+
+
+def _is_shown(said: str, box: Box, lines: Sequence[Line], slack: float) -> bool:
+    """Tell whether the page shows a text in a box."""
+    there = (
+        word.text
+        for line in lines
+        for word in line.words
+        if box.contains(word.box.center_x, word.box.center_y, slack)
+    )
+    return _letters_only(said) in _letters_only("".join(there))
 
 
 def _letters_only(text: str) -> str:

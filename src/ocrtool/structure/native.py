@@ -14,7 +14,7 @@ from ocrtool.document.geometry import Boxes, centers, hull, points_inside
 from ocrtool.document.hyphenation import words_in
 from ocrtool.document.lines import Region
 from ocrtool.document.patterns import CAPTION, LONE_MARK, PRIVATE_USE_BULLET
-from ocrtool.document.tree import Box, Cell, Line, Page
+from ocrtool.document.tree import Block, Box, Cell, Line, Page
 from ocrtool.reading_order.rows import cut, joined, style
 from ocrtool.reading_order.xy_cut import line_height
 from ocrtool.structure import AssembleOptions, mended
@@ -31,6 +31,8 @@ BACKGROUND = 0.6
 """Minimum area of a background picture, as a share of the page area."""
 DROPPED = 1.8
 """Minimum size of a drop capital, as a multiple of the type size of its paragraph."""
+SMALL_BULLET = "◦"
+"""What a letter "o" that is a bullet stands for."""
 DOTS = re.compile(r"\s*(?:[.\u00b7\u2026_]\s*){4,}")
 """Dot leaders and fill-in lines, which are no text."""
 MATHS = re.compile(r"[\d=+\u2212\u00b1\u00d7\u22c5/<>\u2264\u2265\u2200-\u22ff^(){}\[\]|]")
@@ -64,7 +66,8 @@ def assemble_native(
     boxes = native_boxes(lines)
     if options.order != "page":
         blocks = rows_as_blocks(lines, boxes, apart=options.order == "sparse")
-        return Page(number, *size, tuple(blocks), dpi=native.dpi)
+        blocks += _apart(native)
+        return Page(number, *size, tuple(blocks), dpi=native.dpi, fields=native.fields)
     wholes: list[Whole] = []
     if lines:
         lines, boxes = _gathered(lines, boxes)
@@ -112,7 +115,15 @@ def assemble_native(
     if options.hyphens == "join":
         known = words_in(block.text for block in blocks) | set(options.known)
         blocks = [mended(block, known) for block in blocks]
-    return Page(number, *size, tuple(blocks), dpi=native.dpi)
+    blocks += _apart(native)
+    return Page(number, *size, tuple(blocks), dpi=native.dpi, fields=native.fields)
+
+
+def _apart(native: NativePage) -> list[Block]:
+    """Return the notes and watermarks of a page, which are no part of its text."""
+    notes = [Block("footnote", line.box, (line,), line.text) for line in native.notes]
+    marks = [Block("footer", line.box, (line,), line.text) for line in native.watermarks]
+    return notes + marks
 
 
 def native_boxes(lines: Sequence[Line]) -> Boxes:
@@ -146,12 +157,24 @@ def _clean(line: Line) -> Line:
     if dots and text[-1] in ".\u00b7\u2026_":
         return _clean(cut(line, 0, dots))
     if PRIVATE_USE_BULLET.match(text):
-        text = "•" + text[1:]
-        first = line.words[0] if line.words else None
-        if first is not None:
-            words = (replace(first, text="•" + first.text[1:]), *line.words[1:])
-            return replace(line, text=text, words=words)
+        return _with_first(replace(line, text=text), "•")
+    if text[:2] == "o " and _is_mono_sign(line):
+        return _with_first(replace(line, text=text), SMALL_BULLET)
     return replace(line, text=text) if text != line.text else line
+
+
+def _with_first(line: Line, sign: str) -> Line:
+    """Return a line with another first character."""
+    words = line.words
+    if words:
+        words = (replace(words[0], text=sign + words[0].text[1:]), *words[1:])
+    spans = tuple(span for span in line.spans if span.end > 1)
+    return replace(line, text=sign + line.text[1:], words=words, spans=spans)
+
+
+def _is_mono_sign(line: Line) -> bool:
+    """Tell whether the first character alone is set in type of one width, as of bullets "o"."""
+    return any(span.mono and span.start == 0 and span.end <= 2 for span in line.spans)
 
 
 def _gathered(lines: list[Line], boxes: Boxes) -> tuple[list[Line], Boxes]:
@@ -191,6 +214,8 @@ def _gathered(lines: list[Line], boxes: Boxes) -> tuple[list[Line], Boxes]:
             if not _marks(lines, boxes, i, k, height):
                 continue
             between, lowered = " ", lines[i]
+            if lowered.text == "o":
+                lowered = _with_first(lowered, SMALL_BULLET)
         merged[k] = joined((lowered, merged.get(k, lines[k])), between)
         gone.add(i)
         boxes[k, 0] = min(x0, boxes[k, 0])

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ocrtool.document.geometry import Boxes, centers, hull, points_inside, usual_height
 from ocrtool.document.lines import Rule
-from ocrtool.document.patterns import BULLETS, CAPTION
+from ocrtool.document.patterns import CAPTION, ITEM_MARK
 from ocrtool.document.tree import Block, Box, Cell, Line
 from ocrtool.tables.grid import MIN_FILLED_SHARE, DisjointSets, Frame, Grid, RulingLine
 from ocrtool.tables.words import WordBox, best_column_gaps, text_rows, word_boxes
@@ -434,7 +434,7 @@ def _adjacent_lines(
         if not near or not inside[own].all():
             break
         other = any(CAPTION.match(lines[i].text) for i in own)
-        item = lines[row[0].line].text.split(maxsplit=1)[0] in BULLETS
+        item = ITEM_MARK.fullmatch(lines[row[0].line].text.split(maxsplit=1)[0]) is not None
         if other or item or (above and len(taken) == 3):
             break
         edge = head if above else foot

@@ -9,12 +9,13 @@ from importlib.resources import files
 from PIL import Image
 
 from ocrtool.document.geometry import words_of
-from ocrtool.document.tree import Block, Line, Word
+from ocrtool.document.tree import Block, Cell, Line, Word
 from ocrtool.inputs.page_source import PageSource
 from ocrtool.options import WriteOptions
 from ocrtool.writers.flow_writer import IMAGE_TYPES, data_url
 from ocrtool.writers.formats import PageInput
 from ocrtool.writers.markup import escape, number
+from ocrtool.writers.tables import html_table
 from ocrtool.writers.text import TextForm
 
 JPEG_QUALITY = 85
@@ -112,19 +113,18 @@ def _spans(line: Line, name: str, min_confidence: float) -> str:
 
 
 def _table(block: Block, lines: Sequence[str]) -> str:
-    """Put the lines that cells share with their block into rows; others follow the table."""
+    """Put the lines that cells share with their block into cells; others follow the table."""
     left = dict(enumerate(zip(block.lines, lines, strict=True)))
-    rows: dict[int, str] = {}
-    for cell in sorted(block.cells, key=lambda cell: (cell.row, cell.column)):
-        inside = ""
+
+    def inside(cell: Cell) -> str:
+        found = ""
         for line in cell.lines:
             place = next((j for j, (own, _) in left.items() if own == line), None)
-            inside += left.pop(place)[1] if place is not None else ""
-        tag = "th" if cell.header else "td"
-        spans = f' rowspan="{cell.row_span}" colspan="{cell.column_span}"'
-        rows[cell.row] = rows.get(cell.row, "") + f"<{tag}{spans}>{inside}</{tag}>"
-    body = "".join(f"<tr>{row}</tr>\n" for row in rows.values())
-    return f"<table>\n{body}</table>\n" + "".join(text for _, text in left.values())
+            found += left.pop(place)[1] if place is not None else ""
+        return found
+
+    table = html_table(block.cells, inside)
+    return f"{table}\n" + "".join(text for _, text in left.values())
 
 
 HTML = TextForm(html_page, _head, foot=_foot())

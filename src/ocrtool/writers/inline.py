@@ -50,6 +50,8 @@ class MarkdownInline(Inline):
             return f"<{tag}>{inner}</{tag}>"
         if name == "link":
             return _link(inner, style.link, before)
+        if name == "struck":
+            return f"~~{inner}~~"
         sign, tag = ("**", "strong") if name == "bold" else ("*", "em")
         if _opens(inner, before) and _closes(inner, after):
             return f"{sign}{inner}{sign}"
@@ -118,5 +120,6 @@ class HtmlInline(Inline):
             return f'<a href="{escape_html(style.link)}">{inner}</a>'
         if name == "mono":
             return f"<code>{self.text(inner)}</code>"
-        tag = {"bold": "strong", "italic": "em"}.get(name, "sup" if style.script > 0 else "sub")
+        tags = {"bold": "strong", "italic": "em", "struck": "s"}
+        tag = tags.get(name, "sup" if style.script > 0 else "sub")
         return f"<{tag}>{inner}</{tag}>"

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ocrtool.document.patterns import (
+    CHECK_BOXES,
     OTHER_COUNTER,
     PLAIN_NUMBER,
     PRINTED_BULLET,
@@ -25,7 +26,8 @@ class Item:
 
     Attributes:
         depth: In how many other items it is, from 0.
-        text: What it says; without its sign where that is a bullet or a plain number.
+        text: What it says; without its sign where that is a bullet, but no check box, or a plain
+            number.
         number: Of the item, where it has a plain one.
         bullet: Whether its sign was a bullet.
     """
@@ -67,6 +69,8 @@ def items_of(rows: Sequence[Runs]) -> list[Item]:
             indents.append(indent)
         bullet, number = PRINTED_BULLET.match(f"{text} "), PLAIN_NUMBER.match(f"{text} ")
         end = next((match.end() for match in (bullet, number) if match), 0)
+        if text[0] in CHECK_BOXES:
+            end = 0
         said = row.strip()[end:]
         depth = len(indents) - 1
         found.append(Item(depth, said, int(number[1]) if number else None, bullet is not None))

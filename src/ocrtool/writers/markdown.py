@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from ocrtool.document.patterns import CHECK_BOXES
 from ocrtool.document.tree import Cell
 from ocrtool.options import ImageChoice, TableChoice, WriteOptions
 from ocrtool.writers.flow import FlowPart
@@ -92,6 +93,9 @@ def _list(part: FlowPart, options: WriteOptions) -> str:
 
 
 def _item(item: Item) -> str:
+    ticked = CHECK_BOXES.get(item.text.text[:1])
+    if ticked is not None:
+        return f"[{'x' if ticked else ' '}] {MARKDOWN_INLINE.write(item.text[1:])}"
     return escape_start(MARKDOWN_INLINE.write(item.text))
 
 

@@ -20,8 +20,8 @@ from ocrtool.document.hyphenation import HYPHENS, SOFT, seam
 from ocrtool.document.tree import Block, Line
 from ocrtool.writers.low_confidence import MARK
 
-Attribute = Literal["link", "bold", "italic", "script", "mono"]
-ATTRIBUTES: tuple[Attribute, ...] = ("link", "bold", "italic", "script", "mono")
+Attribute = Literal["link", "struck", "bold", "italic", "script", "mono"]
+ATTRIBUTES: tuple[Attribute, ...] = ("link", "struck", "bold", "italic", "script", "mono")
 """From the outermost to the innermost where all reach equally far."""
 LETTERED: tuple[Attribute, ...] = ("bold", "italic", "mono")
 """Those that mean nothing where there is no letter or digit."""
@@ -42,6 +42,7 @@ class TextStyle:
         script: 1 where it is raised, -1 where it is lowered, else 0.
         link: Where it leads, empty where nowhere.
         page: Of the place where a page begins, its number; that character is not shown.
+        struck: Struck out.
     """
 
     bold: bool = False
@@ -50,6 +51,7 @@ class TextStyle:
     script: Literal[-1, 0, 1] = 0
     link: str = ""
     page: int = 0
+    struck: bool = False
 
 
 PLAIN = TextStyle()
@@ -175,7 +177,7 @@ def _parts(line: Line, min_confidence: float) -> list[_Part]:
     styles = [PLAIN] * len(line.text)
     for span in line.spans:
         link = span.link if LEADS_OUT.match(span.link) else ""
-        style = TextStyle(span.bold, span.italic, span.mono, span.script, link)
+        style = TextStyle(span.bold, span.italic, span.mono, span.script, link, struck=span.struck)
         styles[span.start : span.end] = [style] * len(styles[span.start : span.end])
     parts, position = [], 0
     for word in words_of(line):

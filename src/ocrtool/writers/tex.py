@@ -61,6 +61,8 @@ HEAD = r"""\documentclass{article}
 \usepackage{amsmath,amssymb,graphicx,array,longtable}
 % Without this package merged cells stand in their first row.
 \IfFileExists{multirow.sty}{\usepackage{multirow}}{\newcommand{\multirow}[3]{##3}}
+% Without this package struck-out words are not marked.
+\IfFileExists{ulem.sty}{\usepackage[normalem]{ulem}}{\newcommand{\sout}[1]{#1}}
 \usepackage[hidelinks]{hyperref}
 \setcounter{secnumdepth}{0}
 \setlength{\parindent}{0pt}
@@ -100,6 +102,8 @@ class _Inline(Inline):
             return rf"\text{'super' if style.script > 0 else 'sub'}script{{{inner}}}"
         if name == "mono":
             return rf"\texttt{{{self.text(inner)}}}"
+        if name == "struck":
+            return rf"\sout{{{inner}}}"
         return rf"\text{'bf' if name == 'bold' else 'it'}{{{inner}}}"
 
 
