@@ -64,7 +64,7 @@ STYLES: dict[str, LineStyle] = {
     "typewriter": LineStyle(
         0.10, mono=1.0, typewriter=0.8, plain=1.0, neighbours=0.6, contrast=(60, 220)
     ),
-    "receipt": LineStyle(0.07, mono=0.5, neighbours=0.4, contrast=(50, 200), pose=PHOTO),
+    "receipt": LineStyle(0.16, mono=0.5, neighbours=0.4, contrast=(50, 200), pose=PHOTO),
     "scene": LineStyle(  # three lines of five: words are quick to learn from, and need it most
         1.0,
         mono=0.02,
